@@ -1,0 +1,23 @@
+"""Label-Agnostic Forgetting (LAF): reproduce, audit and use it.
+
+The rooms of the package, in the order in which data flows through them (a room imports only from rooms above it):
+
+``paths``            where files live, each place overridable by an environment variable
+``progress``         one progress bar for everything that takes longer than a second
+``seeds``            named random streams derived from one seed
+``datasets``         images and labels, from whichever door has them, checked
+``tasks``            forget requests: data, class and noisy-label removal as index sets
+``config``           every setting of a run, validated, with the published presets
+``images``           uint8 images on a device and the transforms that turn them into batches
+``models``           CNN and ResNet-18: extractor -> representation -> classifier
+``training``         the one supervised loop
+``representations``  frozen passes: representations and logits, computed once
+``vae``              densities over representations
+``laf``              the method: L_UE, L_RA, adaptation, repair
+``audit``            was it forgotten: accuracy, gaps, the published attack
+``records``          one JSON per run
+``pipeline``         the stages of a run, each computed once and kept
+``tables, figures``  everything that people see
+"""
+
+__version__ = "0.1.0"

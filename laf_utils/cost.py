@@ -1,0 +1,70 @@
+"""What a stage costs, counted in image passes through the network rather than in seconds of one machine.
+
+A *training pass* is one image forward and backward; a *frozen pass* is forward only, about a third of the work.
+"""
+
+from dataclasses import asdict, dataclass
+
+from .config import RunConfig, UnlearningConfig
+from .tasks import ForgetTask
+
+FROZEN_PASS = 1 / 3  # of a training pass: the backward pass costs about two forward ones
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Image passes of one stage."""
+
+    training: int
+    frozen: int = 0
+
+    @property
+    def equivalent(self) -> float:
+        """In training passes."""
+        return self.training + FROZEN_PASS * self.frozen
+
+
+def paired_rows(forget: int, retain: int, batch_size: int, drop_ragged: bool) -> tuple[int, int]:
+    """(steps, images of both sets) of one unlearning epoch, which ends with the shorter set."""
+
+    def sizes(count: int) -> list[int]:
+        full, rest = divmod(count, batch_size)
+        keep_rest = rest and not (drop_ragged and full)
+        return [batch_size] * full + ([rest] if keep_rest else [])
+
+    pairs = list(zip(sizes(forget), sizes(retain), strict=False))
+    return len(pairs), sum(map(sum, pairs))
+
+
+def unlearning_passes(config: UnlearningConfig, forget: int, retain: int, epochs: int) -> Passes:
+    """Passes of ``epochs`` epochs: each loss that has a step of its own passes both batches forward and backward."""
+    used = int(config.use_ue) + int(config.use_ra != "none")
+    # "joint" takes both losses from one pass; of "two_stage" every epoch has one loss only.
+    passes_per_pair = used if config.schedule == "alternate" else min(used, 1)
+    _, images = paired_rows(forget, retain, config.batch_size, config.drop_ragged)
+    return Passes(training=epochs * passes_per_pair * images)
+
+
+def count_passes(config: RunConfig, task: ForgetTask, retain_used: int, epochs_done: int) -> dict[str, dict[str, float]]:
+    """Passes of every stage of a run, and of unlearning relative to retraining.
+
+    ``relative_to_retraining``: unlearning's training passes over retraining's, the VAEs left out; ``with_vae`` counts the
+    frozen passes that the VAEs need too (their own arithmetic is negligible: 75k parameters).
+    """
+    everything, forget, retain = len(task.train_labels), len(task.forget), len(task.retain)
+    fitted_on = everything if config.vae.fit_h_on == "all" else retain_used
+    repeats = config.vae.epochs if config.transforms.augment_everywhere else 1
+    stages = {
+        "original": Passes(everything * config.training.epochs),
+        "retrained": Passes(retain * config.training.epochs),
+        "vae": Passes(0, repeats * (fitted_on + forget)),
+        "unlearning": unlearning_passes(config.unlearning, forget, retain_used, epochs_done),
+    }
+    counted = {name: asdict(passes) | {"equivalent": passes.equivalent} for name, passes in stages.items()}
+    goal = stages["retrained"].equivalent
+    return counted | {
+        "share_of_retraining": {
+            "unlearning": stages["unlearning"].equivalent / goal,
+            "with_vae": (stages["unlearning"].equivalent + stages["vae"].equivalent) / goal,
+        }
+    }

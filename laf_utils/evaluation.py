@@ -1,0 +1,93 @@
+"""Evaluation of a run: one pass per model over training and test images, then everything from the outputs."""
+
+import time
+from dataclasses import dataclass
+
+from . import records
+from .audit import AttackResult, ModelOutputs, accuracies, gaps_to_retrained, published_attack
+from .cost import count_passes
+from .devices import describe, peak_memory_bytes
+from .pipeline import Run
+from .representations import outputs
+from .seeds import stream
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured on a run's models, by model name.
+
+    Args:
+        outputs: representations and logits over the training and the test images.
+        metrics: accuracies and ``asr`` in percent (``None`` where a measure does not apply).
+        attacks: the published attack in full.
+        gaps: |difference| to the retrained model in percentage points, their mean, and ToW.
+    """
+
+    outputs: dict[str, ModelOutputs]
+    metrics: dict[str, dict[str, float | None]]
+    attacks: dict[str, AttackResult]
+    gaps: dict[str, dict[str, float]]
+
+
+def evaluate(run: Run) -> Evaluation:
+    """Measure original, retrained, LAF and LAF+R of a run; trains what is not there yet."""
+    models, start = run.models(), time.perf_counter()
+    crops = stream(run.config.seed, "evaluation")  # only read where training transforms are used for measuring
+    passed = {
+        name: ModelOutputs(
+            outputs(model, run.frozen_images, f"{name} on training images", crops),
+            outputs(model, run.test_images, f"{name} on test images"),
+        )
+        for name, model in models.items()
+    }
+    metrics, attacks = {}, {}
+    for name, output in passed.items():
+        train, task = output.train.probabilities, run.task
+        attacks[name] = published_attack(
+            train[task.retain.to(train.device)], train[task.forget.to(train.device)], output.test.probabilities,
+            seed=run.config.seed,
+        )
+        metrics[name] = accuracies(output, task, run.data.test.labels) | {"asr": attacks[name].asr}
+    run.seconds["evaluation"], run.reused["evaluation"] = time.perf_counter() - start, False
+    return Evaluation(passed, metrics, attacks, gaps_to_retrained(metrics))
+
+
+def make_record(run: Run, evaluation: Evaluation) -> dict:
+    """The record of a run: plain values, ready to be written."""
+    task, data = run.task, run.data
+    epochs = run.facts["unlearning"]["epochs_run"]
+    return {
+        "schema": records.SCHEMA,
+        "created": records.now(),
+        "commit": records.commit(),
+        "config": run.config.as_dict(),
+        "dataset": {
+            "name": data.name, "requested": data.requested, "source": data.source, "checksum": data.checksum,
+            "notes": list(data.notes), "train_images": len(run.train_set.labels), "test_images": len(data.test.labels),
+        },
+        "task": {
+            "name": task.name, "forget": len(task.forget), "retain": len(task.retain), "checksum": task.checksum(),
+            "forget_classes": list(task.forget_classes), "retain_used": len(run.retain_rows),
+        },
+        "metrics": evaluation.metrics,
+        "attack": {name: attack.as_dict() for name, attack in evaluation.attacks.items()},
+        "gaps": evaluation.gaps,
+        "losses": run.losses,
+        "unlearning": {key: run.facts["unlearning"][key] for key in ("stopped_after", "epochs_run", "agreement")},
+        "seconds": run.seconds,
+        "reused": run.reused,
+        "passes": count_passes(run.config, task, len(run.retain_rows), epochs),
+        "peak_memory_mb": peak_memory_bytes() / 2**20,
+        "versions": records.versions(),
+        "machine": describe(run.device),
+    }
+
+
+def run_name(run: Run) -> str:
+    """The folder and file name of a run: what was asked, short enough to read, with a key for every other setting."""
+    from .artefacts import content_key
+
+    config = run.config
+    task = config.task + ("".join(map(str, config.forget_classes)) if config.task == "class" else "")
+    key = content_key(config.as_dict())[:6]
+    return f"{run.data.name}-{task}-{config.profile}-{config.mode}-seed{config.seed}-{key}"

@@ -1,0 +1,280 @@
+"""Label-Agnostic Forgetting: the two losses, representation adaptation, and the supervised repair of LAF+R.
+
+Shen et al., "Label-Agnostic Forgetting: A Supervision-Free Unlearning in Deep Models", ICLR 2024. Symbols: g_D the original
+extractor (frozen), g_U the one being unlearned, h and h_f the VAEs, D_f forget set, D_r retain set, tau temperature,
+m(e, v) = ||v(e) - e||^2, s(m) = exp(m / (m + 1)), c(x) = 1 - cos(g_U(x), g_D(x)).
+
+Everything up to ``unlearn`` receives images only; labels enter in ``repair`` alone, which is what the R of LAF+R stands for.
+"""
+
+import copy
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .config import RepairConfig, UnlearningConfig
+from .devices import precision
+from .images import Images, shuffled
+from .models import Network
+from .progress import track
+from .representations import FrozenRepresentations, apply_frozen
+from .seeds import stream
+from .stopping import AgreementRule
+from .training import TrainingDiverged, adam
+from .vae import RepresentationVAE
+
+
+@dataclass(frozen=True)
+class Densities:
+    """The two frozen VAEs: ``h`` of the data to keep, ``h_f`` of the data to forget."""
+
+    h: RepresentationVAE
+    h_f: RepresentationVAE
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """The frozen original's representations of both sets; what was computed for the VAEs is not computed again."""
+
+    forget: FrozenRepresentations
+    retain: FrozenRepresentations
+
+
+@dataclass(frozen=True)
+class Unlearned:
+    """What unlearning gives.
+
+    Args:
+        model: the unlearned network, sharing no storage with the original.
+        loss_ue, loss_ra: mean loss per step of each epoch; empty where a loss was switched off.
+        stopped_after: epochs whose weights ``model`` holds.
+        agreement: what the label-free rule saw, one entry per check (empty without it).
+    """
+
+    model: Network
+    loss_ue: list[float]
+    loss_ra: list[float]
+    stopped_after: int
+    agreement: list[dict[str, float]] = field(default_factory=list)
+
+
+def saturating(error: torch.Tensor) -> torch.Tensor:
+    """s(m) = exp(m / (m + 1)), from 1 at m = 0 towards e; its slope is s / (m + 1)^2, 1e-4 of the start at m = 160."""
+    return (error / (error + 1)).exp()
+
+
+def extractor_unlearning_loss(
+    retain: torch.Tensor, forget: torch.Tensor, densities: Densities, noise: torch.Generator | None, reduction: str = "sum"
+) -> torch.Tensor:
+    """L_UE: make retained representations fit h, make forgotten ones stop fitting h_f (paper, extractor unlearning).
+
+    ``sum``: sum over D_r of s(m(g_U(x), h)) - sum over D_f of s(m(g_U(x), h_f)), between -32 (e - 1) and 32 (e - 1) for two
+    full batches of 32. ``mean``: the difference of the means.
+
+    Args:
+        retain, forget: g_U(x) [B_r, 256] and [B_f, 256].
+        noise: of the latent, which stays on as published; ``None`` takes the latent's mean.
+    """
+    keep = saturating(densities.h.squared_error(retain, noise))
+    drop = saturating(densities.h_f.squared_error(forget, noise))
+    return keep.sum() - drop.sum() if reduction == "sum" else keep.mean() - drop.mean()
+
+
+def drift(unlearned: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
+    """c(x) = 1 - cos(g_U(x), g_D(x)) [B], between 0 (same direction) and 2."""
+    return 1 - F.cosine_similarity(unlearned, original, dim=1)
+
+
+def representation_alignment_loss(
+    drift_retain: torch.Tensor, drift_forget: torch.Tensor, temperature: float, reduction: str = "sum", halves: str = "both"
+) -> torch.Tensor:
+    """L_RA: retained representations return to the original's, forgotten ones leave it (paper, representation alignment).
+
+    ``sum``: sum over D_r of log(exp(c(x)) / sum over D_f of exp(c(x') / tau))
+    = sum_r c(x) - |B_r| log sum_f exp(c(x') / tau), which is -32 ln 32 = -110.904 for two full batches at g_U = g_D and can
+    fall by at most 2 * 32 / tau. ``mean``: mean_r c(x) - log mean_f exp(c(x') / tau), zero at g_U = g_D.
+
+    Args:
+        drift_retain, drift_forget: c(x) [B_r] and [B_f].
+        halves: ``retain`` or ``forget`` keeps one of the two terms (ablation).
+    """
+    attract = drift_retain.sum() if reduction == "sum" else drift_retain.mean()
+    repel = torch.logsumexp(drift_forget / temperature, dim=0)
+    if reduction == "sum":
+        repel = len(drift_retain) * repel
+    else:
+        repel = repel - torch.log(torch.tensor(float(len(drift_forget))))
+    return {"both": attract - repel, "retain": attract, "forget": -repel}[halves]
+
+
+@torch.no_grad()
+def reestimate_batchnorm(model: nn.Module, images: Images, batch_size: int = 250) -> None:
+    """Replace BatchNorm's running statistics, which the forgotten data helped to make, by those of ``images``."""
+    layers = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if not layers:
+        return
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # cumulative average
+        layer.train()
+    for x in images.for_evaluation().in_order(batch_size):
+        model(x)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+        layer.eval()
+
+
+class _Adaptation:
+    """One unlearning run: the student, the frozen teacher's representations, and a step for each loss."""
+
+    def __init__(
+        self, original: Network, forget: Images, retain: Images, densities: Densities, config: UnlearningConfig, seed: int,
+        teacher: Teacher | None,
+    ) -> None:
+        self.config, self.densities, self.forget, self.retain = config, densities, forget, retain
+        self.student = copy.deepcopy(original).eval()  # BatchNorm stays in evaluation mode, as published
+        if config.batchnorm == "retain":
+            reestimate_batchnorm(self.student, retain)
+        # The classifier gets no gradient; the graph of the frozen parts is never built.
+        self.student.requires_grad_(False).extractor.requires_grad_(True)
+        self.teacher = teacher or Teacher(
+            FrozenRepresentations(original.extractor, forget), FrozenRepresentations(original.extractor, retain)
+        )
+        self.teacher.forget.prepare()
+        self.teacher.retain.prepare()
+        self.order = stream(seed, "unlearning", "order")
+        self.noise = stream(seed, "unlearning", "noise", device=forget.device)
+        self.adam_ue = adam(self.student.extractor.parameters(), config.lr_ue)
+        self.adam_ra = adam(self.student.extractor.parameters(), config.lr_ra)
+
+    def pairs(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Batches of D_f and D_r side by side, reshuffled; the epoch ends with the shorter set."""
+        size, drop = self.config.batch_size, self.config.drop_ragged
+        forget = shuffled(len(self.forget), size, self.order, drop)
+        retain = shuffled(len(self.retain), size, self.order, drop)
+        return list(zip(forget, retain, strict=False))
+
+    def _represent(self, inputs: torch.Tensor, count_retain: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """g_U of both halves in one pass: [B_r, 256], [B_f, 256]."""
+        with precision(inputs.device, self.config.precision):
+            e = self.student.extractor(inputs)
+        return e[:count_retain].float(), e[count_retain:].float()
+
+    def _loss(self, part: str, e: tuple[torch.Tensor, torch.Tensor], inputs: torch.Tensor, rows: tuple) -> torch.Tensor:
+        config = self.config
+        if part == "ue":
+            return extractor_unlearning_loss(*e, self.densities, self.noise, config.reduction)
+        count = len(rows[1])
+        drift_retain = drift(e[0], self.teacher.retain.of_batch(rows[1], inputs[:count]))
+        drift_forget = drift(e[1], self.teacher.forget.of_batch(rows[0], inputs[count:]))
+        return representation_alignment_loss(
+            drift_retain, drift_forget, config.temperature, config.reduction, config.use_ra
+        )
+
+    def epoch(self, losses: list[str], bar: object) -> dict[str, float]:
+        """One epoch of the named losses (``ue``, ``ra``, or ``ue+ra`` as one step); the mean of each per step."""
+        total = {name: torch.zeros((), device=self.forget.device) for name in losses}
+        pairs = self.pairs()
+        for rows in pairs:
+            inputs = torch.cat([self.retain.batch(rows[1], self.order), self.forget.batch(rows[0], self.order)])
+            for name in losses:
+                loss = self._step(name, inputs, rows)
+                total[name] += loss
+            bar.update()
+        means = {name: value.item() / len(pairs) for name, value in total.items()}
+        if any(value != value for value in means.values()):
+            raise TrainingDiverged("unlearning: a loss is not a number; lower lr_ue and lr_ra")
+        return means
+
+    def _step(self, name: str, inputs: torch.Tensor, rows: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """A new forward pass, the named loss or the sum of the named losses, and one step of its Adam."""
+        optimiser = self.adam_ue if name == "ue" else self.adam_ra
+        e = self._represent(inputs, len(rows[1]))
+        loss = sum(self._loss(part, e, inputs, rows) for part in name.split("+"))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        return loss.detach()
+
+
+def _schedule(config: UnlearningConfig) -> list[list[str]]:
+    """The losses stepped on in each epoch."""
+    used = (["ue"] if config.use_ue else []) + (["ra"] if config.use_ra != "none" else [])
+    if config.schedule == "two_stage":
+        return [[name] for name in used for _ in range(config.epochs)]
+    if config.schedule == "joint" and len(used) == 2:
+        return [["ue+ra"]] * config.epochs
+    return [used] * config.epochs if used else []
+
+
+def unlearn(
+    original: Network, forget: Images, retain: Images, densities: Densities, config: UnlearningConfig, *, seed: int,
+    teacher: Teacher | None = None,
+) -> Unlearned:
+    """LAF: a copy of ``original`` whose extractor no longer represents ``forget`` as it did. No label is read.
+
+    Args:
+        original: the trained network, left untouched.
+        forget, retain: images of D_f and D_r; no labels can be reached from them.
+        densities: h and h_f, fitted on the original's representations.
+        seed: draws order, crops and latent noise.
+        teacher: the original's representations of the same rows, where they are known already.
+
+    Raises:
+        TrainingDiverged: a loss is not finite.
+    """
+    run = _Adaptation(original, forget, retain, densities, config, seed, teacher)
+    rule = AgreementRule(original, forget, retain, seed) if config.stop == "agreement" else None
+    history: dict[str, list[float]] = {"ue": [], "ra": [], "ue+ra": []}
+    schedule, done = _schedule(config), 0
+    with track(len(schedule) * len(run.pairs()) if schedule else 0, "unlearning") as bar:
+        for losses in schedule:
+            for name, value in run.epoch(losses, bar).items():
+                history[name].append(value)
+            done += 1
+            if rule is not None and rule.should_stop(run.student):
+                done = rule.restore_best(run.student)
+                break
+    run.student.requires_grad_(True)
+    return Unlearned(run.student, history["ue"] or history["ue+ra"], history["ra"], done, rule.seen if rule else [])
+
+
+def repair(
+    unlearned: Network, retain: Images, labels: torch.Tensor, config: RepairConfig, *, seed: int
+) -> tuple[Network, list[float]]:
+    """LAF+R: cross-entropy on labelled retained images, updating only the classifier (paper, LAF+R).
+
+    The extractor is frozen, so its representations are computed once and the head is trained on them.
+
+    Args:
+        unlearned: LAF's network, left untouched.
+        retain: images of D_r.
+        labels: int64 [len(retain)], their labels; a random ``labelled_share`` of them is read.
+
+    Returns:
+        The repaired copy and the mean loss of each epoch in nats.
+    """
+    model = copy.deepcopy(unlearned).eval()
+    order = stream(seed, "repair", "order")
+    if len(retain) != len(labels):
+        raise ValueError(f"{len(retain)} retained images and {len(labels)} labels")
+    known = torch.randperm(len(retain), generator=order)[: max(1, round(config.labelled_share * len(retain)))]
+    images, targets = retain.subset(known).for_evaluation(), labels[known.to(labels.device)].to(retain.device)
+    e = apply_frozen(model.extractor, images, "representations")
+    optimiser, losses = adam(model.classifier.parameters(), config.learning_rate), []
+    with track(config.epochs * -(-len(e) // config.batch_size), "repair") as bar:
+        for _ in range(config.epochs):
+            total = torch.zeros((), device=e.device)
+            for rows in shuffled(len(e), config.batch_size, order):
+                rows = rows.to(e.device)
+                loss = F.cross_entropy(model.classifier(e[rows]), targets[rows])
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                total += loss.detach() * len(rows)
+                bar.update()
+            losses.append(total.item() / len(e))
+    return model, losses

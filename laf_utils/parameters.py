@@ -1,0 +1,130 @@
+"""From a notebook's parameters cell to a validated configuration.
+
+papermill only warns of a parameter that does not exist and then runs with the default; here a name that is not known, or a
+value that cannot be meant, is one clear error before anything is trained.
+"""
+
+import difflib
+from collections.abc import Mapping
+
+from .config import ConfigError, RunConfig
+from .datasets import DATASETS
+from .paths import data_folder
+from .presets import DatasetPreset, preset
+
+# Parameter of the notebooks, in the paper's words -> setting. ``None`` keeps the preset's value.
+PARAMETERS: Mapping[str, str] = {
+    "DATASET": "dataset",
+    "TASK": "task",
+    "FORGET_CLASS": "forget_classes",
+    "SEED": "seed",
+    "PROFILE": "profile",
+    "MODE": "mode",
+    "DEVICE": "device",
+    "IMAGES": "images",
+    "EPOCHS": "training.epochs",
+    "BATCH_SIZE": "training.batch_size",
+    "LR": "training.learning_rate",
+    "PRECISION": "training.precision",
+    "LATENT_DIMS": "vae.latent_dims",
+    "VAE_EPOCHS": "vae.epochs",
+    "DECODER": "vae.decoder",
+    "STANDARDISE": "vae.standardise",
+    "FIT_H_ON": "vae.fit_h_on",
+    "UNLEARNING_EPOCHS": "unlearning.epochs",
+    "LR_UE": "unlearning.lr_ue",
+    "LR_RA": "unlearning.lr_ra",
+    "TEMPERATURE": "unlearning.temperature",
+    "SCHEDULE": "unlearning.schedule",
+    "REDUCTION": "unlearning.reduction",
+    "STOP": "unlearning.stop",
+    "USE_UE": "unlearning.use_ue",
+    "USE_RA": "unlearning.use_ra",
+    "LR_REPAIR": "repair.learning_rate",
+    "REPAIR_EPOCHS": "repair.epochs",
+    "LABELLED_SHARE": "repair.labelled_share",
+}
+NOT_SETTINGS = ("FALLBACK",)  # parameters that say where images come from, not what is computed
+INTERACTIVE = ("In", "Out", "exit", "quit", "open")  # names that IPython puts beside the user's
+PLAIN = (bool, int, float, str, list, tuple, type(None))
+
+
+def _suggestion(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
+
+
+def check_names(names: Mapping[str, object] | list[str]) -> None:
+    """Refuse parameters that do not exist.
+
+    Raises:
+        ConfigError: naming the parameter and the nearest known one.
+    """
+    known = [*PARAMETERS, *NOT_SETTINGS]
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"unknown parameter {name!r}{_suggestion(name, known)}")
+
+
+def parse_classes(value: object) -> tuple[int, ...]:
+    """Class numbers from ``3``, ``"3"``, ``"3,5"`` or ``[3, 5]``."""
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    try:
+        return tuple(int(str(part)) for part in parts)
+    except ValueError as error:
+        raise ConfigError(f"FORGET_CLASS must be one class number or several, got {value!r}") from error
+
+
+def _own_preset(dataset: str) -> DatasetPreset | None:
+    """The preset for one's own ``NAME.npz`` in the data folder: by its channels, native resolution, everything else plain."""
+    from .datasets import load
+
+    if not isinstance(dataset, str) or dataset in DATASETS or not (data_folder() / f"{dataset}.npz").is_file():
+        return None
+    small = load(dataset, download=False).channels == 1
+    return DatasetPreset("cnn" if small else "resnet18", None, False, False, 12_000 if small else 2_000)
+
+
+def configuration(values: Mapping[str, object]) -> RunConfig:
+    """The configuration that parameters ask for.
+
+    Args:
+        values: parameter names to values; ``None`` keeps the preset's value.
+
+    Raises:
+        ConfigError: unknown name or value; the message names the parameter.
+    """
+    check_names(values)
+    settings = {PARAMETERS[name]: value for name, value in values.items() if value is not None and name in PARAMETERS}
+    if "forget_classes" in settings:
+        settings["forget_classes"] = parse_classes(settings["forget_classes"])
+    head = {name: settings.pop(name) for name in ("dataset", "task", "profile", "mode") if name in settings}
+    dataset, task = head.pop("dataset", "mnist"), head.pop("task", "class")
+    try:
+        config = preset(dataset, task, own=_own_preset(dataset), **head, **{k.replace(".", "__"): v for k, v in settings.items()})
+    except ConfigError as error:
+        raise ConfigError(_in_parameter_words(str(error))) from error
+    if config.task == "class" and config.dataset in DATASETS and max(config.forget_classes) > 9:
+        raise ConfigError(f"FORGET_CLASS: class {max(config.forget_classes)} does not exist: classes are 0 to 9")
+    return config
+
+
+def _in_parameter_words(message: str) -> str:
+    """Begin the message with the parameter's name as the notebook spells it, where the setting has one."""
+    setting = message.split(" ", 1)[0]
+    names = [name for name, path in PARAMETERS.items() if path.rpartition(".")[2] == setting]
+    return f"{'/'.join(names)}: {message}" if names else message
+
+
+def from_notebook(namespace: Mapping[str, object]) -> RunConfig:
+    """The configuration of a notebook: call it with ``globals()`` right after the parameters cell.
+
+    Every plain value in the namespace counts as a parameter, so a misspelt one is found wherever it was set: papermill's
+    injected cell, the command line, or the cell itself.
+    """
+    values = {
+        name: value
+        for name, value in namespace.items()
+        if isinstance(value, PLAIN) and not name.startswith("_") and name not in INTERACTIVE
+    }
+    return configuration(values)

@@ -1,0 +1,261 @@
+"""The stages of a run, each computed once: index sets, original, retrained, VAEs, unlearning, repair, evaluation.
+
+A stage asks for what it needs, so any of them can be asked for first. What was computed is kept on disk under the name of
+everything it depends on (``artefacts``) and taken from there next time, which is always said.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from . import artefacts, datasets
+from .artefacts import Artefact, code_version, prefixed, unprefixed
+from .config import ConfigError, RunConfig
+from .devices import resolve, synchronise
+from .images import Images, Transform
+from .laf import Densities, Teacher, repair, unlearn
+from .models import Architecture, Network
+from .paths import runs_folder
+from .representations import FrozenRepresentations
+from .seeds import stream
+from .tasks import ForgetTask, make_task
+from .training import train
+from .vae import RepresentationVAE, fit_vae
+
+TRAINING_CODE = ("images", "models", "seeds", "training")
+METHOD_CODE = (*TRAINING_CODE, "representations", "vae", "laf", "stopping")
+
+
+def balanced_subset(labels: torch.Tensor, images: int, classes: int, seed: int) -> torch.Tensor:
+    """int64 rows of ``images // classes`` random images of each class, sorted."""
+    priority = torch.rand(len(labels), generator=stream(seed, "subset"))
+    rows = []
+    for label in range(classes):
+        of_class = (labels == label).nonzero().squeeze(1)
+        rows.append(of_class[priority[of_class].argsort()[: images // classes]])
+    return torch.cat(rows).sort().values
+
+
+class Run:
+    """One run of a configuration. ``say`` receives a line whenever a stage is done or taken from disk.
+
+    Raises:
+        ConfigError: a class that the data set does not have.
+        laf_utils.datasets.DataError: images that cannot be had or are corrupt.
+    """
+
+    def __init__(
+        self, config: RunConfig, *, fallback: str | None = None, folder: Path | None = None, say: Callable[[str], None] = print
+    ) -> None:
+        self.config, self.say = config, say
+        self.folder = folder or runs_folder()
+        self.device = resolve(config.device)
+        self.seconds: dict[str, float] = {}
+        self.reused: dict[str, bool] = {}
+        self.losses: dict[str, list[float]] = {}
+        self.facts: dict[str, dict] = {}
+        self.data = datasets.load(config.dataset, fallback=fallback)
+
+    # -- what goes in ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def train_set(self) -> datasets.ImageSet:
+        """The training images used, with their true labels."""
+        full, limit = self.data.train, self.config.images
+        if limit is None or limit >= len(full.labels):
+            return full
+        rows = balanced_subset(full.labels, limit, self.data.num_classes, self.config.seed)
+        return datasets.ImageSet(full.images[rows], full.labels[rows])
+
+    @cached_property
+    def task(self) -> ForgetTask:
+        """The forget request."""
+        start = time.perf_counter()
+        try:
+            task = make_task(
+                self.config.task, self.train_set.labels, classes=self.data.num_classes, seed=self.config.seed,
+                forget_classes=self.config.forget_classes, all_wrong_labels=self.config.all_wrong_labels,
+            )
+        except ValueError as error:
+            raise ConfigError(f"{self.data.name}: {error}") from error
+        self.seconds["index_sets"], self.reused["index_sets"] = time.perf_counter() - start, False
+        return task
+
+    @cached_property
+    def architecture(self) -> Architecture:
+        return Architecture(self.config.backbone, self.data.channels, self.data.size, self.data.num_classes)
+
+    @cached_property
+    def train_images(self) -> Images:
+        """The training images with training transforms."""
+        t = self.config.transforms
+        return Images(self.train_set.images.to(self.device), Transform(t.resize, t.normalise, t.augment))
+
+    @cached_property
+    def frozen_images(self) -> Images:
+        """The training images as everything after training sees them: with evaluation transforms, or as published."""
+        return self.train_images if self.config.transforms.augment_everywhere else self.train_images.for_evaluation()
+
+    @cached_property
+    def test_images(self) -> Images:
+        return Images(self.data.test.images.to(self.device), self.train_images.transform.for_evaluation())
+
+    @cached_property
+    def retain_rows(self) -> torch.Tensor:
+        """int64, the retained rows that unlearning uses: all, or a sample in proportion to the forget set."""
+        ratio, retain = self.config.unlearning.retain_ratio, self.task.retain
+        if ratio is None:
+            return retain
+        count = min(len(retain), max(1, round(ratio * len(self.task.forget))))
+        chosen = torch.randperm(len(retain), generator=stream(self.config.seed, "retain sample"))[:count]
+        return retain[chosen].sort().values
+
+    # -- stages ------------------------------------------------------------------------------------------------------
+
+    def _kept(self, stage: str, content: dict, compute: Callable[[], Artefact]) -> Artefact:
+        """The artefact of a stage, from disk or computed, timed and kept."""
+        content = content | {"stage": stage, "device": self.device.type}
+        found = artefacts.load(self.folder / "artefacts", stage, content)
+        self.reused[stage] = found is not None
+        if found is None:
+            start = time.perf_counter()
+            computed = compute()
+            synchronise(self.device)
+            found = Artefact(computed.tensors, computed.facts | {"seconds": time.perf_counter() - start})
+            artefacts.save(self.folder / "artefacts", stage, content, found)
+            self.say(f"{stage}: {found.facts['seconds']:.1f} s")
+        else:
+            self.say(f"{stage}: taken from disk (computed earlier in {found.facts['seconds']:.1f} s)")
+        self.seconds[stage] = found.facts["seconds"]
+        self.losses |= found.facts["losses"]
+        self.facts[stage] = found.facts
+        return found
+
+    def _training_content(self, rows: str) -> dict:
+        labels = self.task.train_labels if rows == "all" else self.task.train_labels[self.task.retain]
+        return {
+            "data": self.data.checksum,
+            "images": self.config.images if len(self.train_set.labels) < len(self.data.train.labels) else None,
+            "labels": artefacts.content_key({"labels": labels.tolist()}),
+            "rows": "all" if rows == "all" else self.task.checksum(),
+            "architecture": asdict(self.architecture),
+            "training": asdict(self.config.training),
+            "transforms": asdict(self.config.transforms) | {"augment_everywhere": None},  # of no effect in training
+            "seed": self.config.seed,
+            "code": code_version(TRAINING_CODE),
+        }
+
+    def _trained(self, stage: str, rows: torch.Tensor | None) -> Network:
+        model = self.architecture.build(self.config.seed, stage, self.device)
+
+        def compute() -> Artefact:
+            images = self.train_images if rows is None else self.train_images.subset(rows)
+            labels = self.task.train_labels if rows is None else self.task.train_labels[rows]
+            losses = train(model, images, labels, self.config.training, seed=self.config.seed, stage=stage)
+            return Artefact(dict(model.state_dict()), {"losses": {stage: losses}})
+
+        kept = self._kept(stage, self._training_content("all" if rows is None else "retain"), compute)
+        model.load_state_dict(kept.tensors)
+        return model.eval()
+
+    @cached_property
+    def original(self) -> Network:
+        """g_D, trained on all of D."""
+        return self._trained("original", None)
+
+    @cached_property
+    def retrained(self) -> Network:
+        """g_r, trained from scratch on D_r: the goal."""
+        return self._trained("retrained", self.task.retain)
+
+    def _method_content(self) -> dict:
+        return self._training_content("all") | {
+            "task": self.task.checksum(),
+            "vae": asdict(self.config.vae),
+            "augment_everywhere": self.config.transforms.augment_everywhere,
+            "retain_ratio": self.config.unlearning.retain_ratio,
+            "code": code_version(METHOD_CODE),
+        }
+
+    @cached_property
+    def frozen(self) -> dict[str, FrozenRepresentations]:
+        """The original's representations of ``forget``, of the ``retain`` rows used, and of what h is fitted on."""
+        extractor, images = self.original.extractor, self.frozen_images
+        if self.config.vae.fit_h_on == "all":
+            everything = FrozenRepresentations(extractor, images).prepare()
+            parts = {"forget": everything.subset(self.task.forget), "retain": everything.subset(self.retain_rows)}
+            return parts | {"h": everything}
+        parts = {
+            "forget": FrozenRepresentations(extractor, images.subset(self.task.forget)).prepare(),
+            "retain": FrozenRepresentations(extractor, images.subset(self.retain_rows)).prepare(),
+        }
+        return parts | {"h": parts["retain"]}
+
+    @cached_property
+    def densities(self) -> Densities:
+        """The VAEs h and h_f."""
+        _ = self.original  # its time is its own stage's
+
+        def compute() -> Artefact:
+            tensors, losses = {}, {}
+            for name, part in (("h", "h"), ("h_f", "forget")):
+                vae, losses[f"vae_{name}"] = fit_vae(
+                    self.frozen[part], self.config.vae, seed=self.config.seed, stage=f"vae_{name}", device=self.device
+                )
+                tensors |= prefixed(name, vae.state_dict().items())
+            return Artefact(tensors, {"losses": losses})
+
+        kept = self._kept("vae", self._method_content(), compute)
+        vaes = {}
+        for name in ("h", "h_f"):
+            vaes[name] = RepresentationVAE(self.config.vae).to(self.device).eval().requires_grad_(False)
+            vaes[name].load_state_dict(unprefixed(name, kept.tensors))
+        return Densities(**vaes)
+
+    def _unlearn(self) -> Artefact:
+        result = unlearn(
+            self.original, self.frozen_images.subset(self.task.forget), self.frozen_images.subset(self.retain_rows),
+            self.densities, self.config.unlearning, seed=self.config.seed,
+            teacher=Teacher(self.frozen["forget"], self.frozen["retain"]),
+        )
+        facts = {
+            "losses": {"loss_ue": result.loss_ue, "loss_ra": result.loss_ra},
+            "stopped_after": result.stopped_after, "epochs_run": len(result.loss_ue or result.loss_ra),
+            "agreement": result.agreement,
+        }
+        return Artefact(dict(result.model.state_dict()), facts)
+
+    @cached_property
+    def laf(self) -> Network:
+        """g_U, unlearned without labels."""
+        _ = self.densities
+        content = self._method_content() | {"unlearning": asdict(self.config.unlearning)}
+        kept = self._kept("unlearning", content, self._unlearn)
+        return self._with_weights(kept)
+
+    @cached_property
+    def laf_r(self) -> Network:
+        """LAF+R: the classifier repaired with labels of retained images."""
+        laf = self.laf
+
+        def compute() -> Artefact:
+            labels = self.task.train_labels[self.task.retain]
+            images = self.train_images.subset(self.task.retain)
+            model, losses = repair(laf, images, labels, self.config.repair, seed=self.config.seed)
+            return Artefact(dict(model.state_dict()), {"losses": {"repair": losses}})
+
+        content = self._method_content() | {"unlearning": asdict(self.config.unlearning), "repair": asdict(self.config.repair)}
+        return self._with_weights(self._kept("repair", content, compute))
+
+    def _with_weights(self, kept: Artefact) -> Network:
+        model = self.architecture.build(self.config.seed, "original", self.device)
+        model.load_state_dict(kept.tensors)
+        return model.eval()
+
+    def models(self) -> dict[str, Network]:
+        """All four, computed as needed, by their names in records."""
+        return {"original": self.original, "retrained": self.retrained, "laf": self.laf, "laf_r": self.laf_r}

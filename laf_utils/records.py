@@ -1,0 +1,85 @@
+"""One JSON per run: what was asked, what came out, on what and how long it took. Written atomically, read with checks."""
+
+import json
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from .paths import ROOT
+
+SCHEMA = 1
+MODELS = ("original", "retrained", "laf", "laf_r")
+REQUIRED = ("schema", "config", "dataset", "task", "metrics", "losses", "seconds", "versions", "machine")
+PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "xgboost", "safetensors")
+
+
+class RecordError(ValueError):
+    """A file that is not a record of this project."""
+
+
+def write_json(path: Path, value: dict) -> Path:
+    """Write under a temporary name and rename: readers see the old file or the new one, never a half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(value, file, indent=1, sort_keys=True, allow_nan=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def read(path: Path) -> dict:
+    """A record.
+
+    Raises:
+        RecordError: the file is missing, is no JSON, lacks a part, or was written by a newer schema.
+    """
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path}: cannot be read as a record ({error})") from error
+    missing = [part for part in REQUIRED if not isinstance(record, dict) or part not in record]
+    if missing:
+        raise RecordError(f"{path}: not a complete record, it lacks {', '.join(missing)}")
+    if record["schema"] > SCHEMA:
+        raise RecordError(f"{path}: written by a newer version (schema {record['schema']}, this is {SCHEMA})")
+    return record
+
+
+def read_all(folder: Path) -> list[dict]:
+    """Every record below a folder, in order of file name; other JSON files are an error, not skipped."""
+    return [read(path) for path in sorted(folder.rglob("*.json"))]
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of this package and of what its numbers rest on."""
+    found = {"python": platform.python_version()}
+    for name in ("laf-book", *PACKAGES):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def commit() -> str:
+    """The commit of this checkout, with ``-dirty`` where tracked files differ, or ``unknown`` outside git."""
+    try:
+        command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+def now() -> str:
+    """The current time in UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,117 @@
+"""Frozen passes: representations and logits, computed once and without gradients.
+
+The published code recomputes the frozen original's representations in every epoch and step, with gradients. Nothing that is
+frozen is computed twice here, unless random crops make the same image a new input each time.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from .images import Images
+from .models import Network
+from .progress import track
+
+PASS_BATCH = 500  # images; larger batches gain nothing on a CPU and cost memory
+
+
+def _batches(images: Images, label: str, generator: torch.Generator | None) -> Iterator[torch.Tensor]:
+    with track(len(images), label, unit="image") as bar:
+        for x in images.in_order(PASS_BATCH, generator):
+            yield x
+            bar.update(len(x))
+
+
+@torch.no_grad()
+def apply_frozen(
+    module: nn.Module, images: Images, label: str = "frozen pass", generator: torch.Generator | None = None
+) -> torch.Tensor:
+    """``module`` in evaluation mode over all images: float32 [N, width]. The module's mode is put back afterwards."""
+    training = module.training
+    module.eval()
+    try:
+        return torch.cat([module(x).float() for x in _batches(images, label, generator)])
+    finally:
+        module.train(training)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What one pass over a set gives.
+
+    Args:
+        representations: float32 [N, 256].
+        logits: float32 [N, classes].
+    """
+
+    representations: torch.Tensor
+    logits: torch.Tensor
+
+    @property
+    def predictions(self) -> torch.Tensor:
+        """int64 [N], the most likely class."""
+        return self.logits.argmax(1)
+
+    @property
+    def probabilities(self) -> torch.Tensor:
+        """float32 [N, classes], softmax."""
+        return self.logits.softmax(1)
+
+    def rows(self, index: torch.Tensor) -> "Outputs":
+        """The outputs of some images (int64 [n])."""
+        index = index.to(self.logits.device)
+        return Outputs(self.representations[index], self.logits[index])
+
+
+@torch.no_grad()
+def outputs(model: Network, images: Images, label: str = "evaluation", generator: torch.Generator | None = None) -> Outputs:
+    """Representations and logits of all images in one pass over the network."""
+    representations = apply_frozen(model.extractor, images, label, generator)
+    return Outputs(representations, model.classifier(representations).float())
+
+
+class FrozenRepresentations:
+    """A frozen extractor's representations of a set: computed once where the transform is deterministic.
+
+    With random crops the same image is a new input in every epoch, so those are recomputed, as published.
+    """
+
+    def __init__(self, extractor: nn.Module, images: Images, known: torch.Tensor | None = None) -> None:
+        self._extractor = extractor
+        self._images = images
+        self._cache = known
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    @property
+    def cached(self) -> bool:
+        return self._images.transform.deterministic
+
+    def subset(self, rows: torch.Tensor) -> "FrozenRepresentations":
+        """The representations of some rows; what is known already is not computed again."""
+        known = None if self._cache is None else self._cache[rows.to(self._cache.device)]
+        return FrozenRepresentations(self._extractor, self._images.subset(rows), known)
+
+    def prepare(self) -> "FrozenRepresentations":
+        """Compute now what can be kept."""
+        if self.cached:
+            self.epoch(torch.default_generator)
+        return self
+
+    def epoch(self, generator: torch.Generator) -> torch.Tensor:
+        """All representations [N, 256] as one epoch sees them."""
+        if not self.cached:
+            return apply_frozen(self._extractor, self._images, "representations", generator)
+        if self._cache is None:
+            self._cache = apply_frozen(self._extractor, self._images, "representations")
+        return self._cache
+
+    @torch.no_grad()
+    def of_batch(self, rows: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+        """Representations [B, 256] of the images ``rows``, whose network inputs (this epoch's crops) are ``inputs``."""
+        if self.cached:
+            return self.epoch(torch.default_generator)[rows.to(self._images.device)]
+        return self._extractor(inputs)
