@@ -74,6 +74,7 @@ class VAEConfig:
     kl_weight: float = 0.025  # of the KL term in the loss per batch
     decoder: str = "sigmoid"  # published; "linear" can reach signed, unbounded representations
     standardise: bool = False  # fit on (e - mean) / std of each dimension, published: no
+    error: str = "sum"  # published: m sums over the 256 dimensions; "mean": m near 1, where s(m) still has a slope
     fit_h_on: str = "all"  # published: h sees all of D; "retain": only D_r
 
     def __post_init__(self) -> None:
@@ -81,6 +82,7 @@ class VAEConfig:
         _positive(self, "learning_rate")
         _require(_is_number(self.kl_weight) and self.kl_weight >= 0, f"kl_weight must not be negative, got {self.kl_weight!r}")
         _choice(self, "decoder", ("sigmoid", "linear"))
+        _choice(self, "error", ("sum", "mean"))
         _choice(self, "fit_h_on", ("all", "retain"))
 
 
@@ -94,6 +96,7 @@ class UnlearningConfig:
     lr_ra: float = 1e-4  # Adam of L_RA
     temperature: float = 20.0  # tau in L_RA
     schedule: str = "alternate"  # published; "two_stage": all of L_UE, then all of L_RA; "joint": one step on the sum
+    ra_weight: float = 1.0  # of L_RA beside L_UE in a joint step; published: separate steps, so no weight
     reduction: str = "sum"  # published; "mean": batches of unequal size weigh the same per image
     drop_ragged: bool = False  # published: the last, smaller batch of D_f takes a step of its own
     use_ue: bool = True  # False: ablation without L_UE
@@ -106,7 +109,7 @@ class UnlearningConfig:
     def __post_init__(self) -> None:
         _whole(self, "epochs")
         _whole(self, "batch_size", least=1)
-        _positive(self, "lr_ue", "lr_ra", "temperature")
+        _positive(self, "lr_ue", "lr_ra", "temperature", "ra_weight")
         _choice(self, "schedule", ("alternate", "two_stage", "joint"))
         _choice(self, "reduction", ("sum", "mean"))
         _choice(self, "use_ra", ("both", "retain", "forget", "none"))

@@ -36,17 +36,16 @@ def paired_rows(forget: int, retain: int, batch_size: int, drop_ragged: bool) ->
     return len(pairs), sum(map(sum, pairs))
 
 
-def unlearning_passes(config: UnlearningConfig, forget: int, retain: int, epochs: int) -> Passes:
-    """Passes of ``epochs`` epochs: each loss that has a step of its own passes both batches forward and backward."""
+def unlearning_passes(config: UnlearningConfig, forget: int, retain: int) -> Passes:
+    """Passes that all epochs will need: each loss that has a step of its own passes both batches forward and backward."""
     used = int(config.use_ue) + int(config.use_ra != "none")
-    # "joint" takes both losses from one pass; of "two_stage" every epoch has one loss only.
-    passes_per_pair = used if config.schedule == "alternate" else min(used, 1)
+    passes_per_pair = min(used, 1) if config.schedule == "joint" else used  # "joint" takes both losses from one pass
     _, images = paired_rows(forget, retain, config.batch_size, config.drop_ragged)
-    return Passes(training=epochs * passes_per_pair * images)
+    return Passes(training=config.epochs * passes_per_pair * images)
 
 
-def count_passes(config: RunConfig, task: ForgetTask, retain_used: int, epochs_done: int) -> dict[str, dict[str, float]]:
-    """Passes of every stage of a run, and of unlearning relative to retraining.
+def count_passes(config: RunConfig, task: ForgetTask, retain_used: int, unlearning: Passes) -> dict[str, dict[str, float]]:
+    """Passes of every stage of a run, ``unlearning`` as it was counted, and its share of retraining's.
 
     ``relative_to_retraining``: unlearning's training passes over retraining's, the VAEs left out; ``with_vae`` counts the
     frozen passes that the VAEs need too (their own arithmetic is negligible: 75k parameters).
@@ -58,7 +57,7 @@ def count_passes(config: RunConfig, task: ForgetTask, retain_used: int, epochs_d
         "original": Passes(everything * config.training.epochs),
         "retrained": Passes(retain * config.training.epochs),
         "vae": Passes(0, repeats * (fitted_on + forget)),
-        "unlearning": unlearning_passes(config.unlearning, forget, retain_used, epochs_done),
+        "unlearning": unlearning,
     }
     counted = {name: asdict(passes) | {"equivalent": passes.equivalent} for name, passes in stages.items()}
     goal = stages["retrained"].equivalent

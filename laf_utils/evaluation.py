@@ -4,12 +4,15 @@ import time
 from dataclasses import dataclass
 
 from . import records
+from .artefacts import content_key
 from .audit import AttackResult, ModelOutputs, accuracies, gaps_to_retrained, published_attack
-from .cost import count_passes
+from .config import RunConfig
+from .cost import Passes, count_passes
 from .devices import describe, peak_memory_bytes
 from .pipeline import Run
 from .representations import outputs
 from .seeds import stream
+from .wording import caveats, headline
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,13 @@ def evaluate(run: Run) -> Evaluation:
 def make_record(run: Run, evaluation: Evaluation) -> dict:
     """The record of a run: plain values, ready to be written."""
     task, data = run.task, run.data
-    epochs = run.facts["unlearning"]["epochs_run"]
+    unlearning = run.facts["unlearning"]
     return {
         "schema": records.SCHEMA,
         "created": records.now(),
         "commit": records.commit(),
+        "headline": headline(run.config, data),
+        "caveats": caveats(run.config, data),
         "config": run.config.as_dict(),
         "dataset": {
             "name": data.name, "requested": data.requested, "source": data.source, "checksum": data.checksum,
@@ -73,21 +78,20 @@ def make_record(run: Run, evaluation: Evaluation) -> dict:
         "attack": {name: attack.as_dict() for name, attack in evaluation.attacks.items()},
         "gaps": evaluation.gaps,
         "losses": run.losses,
-        "unlearning": {key: run.facts["unlearning"][key] for key in ("stopped_after", "epochs_run", "agreement")},
+        "unlearning": {key: unlearning[key] for key in ("steps", "images_passed", "images_watched", "agreement")},
         "seconds": run.seconds,
         "reused": run.reused,
-        "passes": count_passes(run.config, task, len(run.retain_rows), epochs),
+        "passes": count_passes(
+            run.config, task, len(run.retain_rows), Passes(unlearning["images_passed"], unlearning["images_watched"])
+        ),
         "peak_memory_mb": peak_memory_bytes() / 2**20,
         "versions": records.versions(),
         "machine": describe(run.device),
     }
 
 
-def run_name(run: Run) -> str:
+def run_name(config: RunConfig, dataset_name: str) -> str:
     """The folder and file name of a run: what was asked, short enough to read, with a key for every other setting."""
-    from .artefacts import content_key
-
-    config = run.config
     task = config.task + ("".join(map(str, config.forget_classes)) if config.task == "class" else "")
     key = content_key(config.as_dict())[:6]
-    return f"{run.data.name}-{task}-{config.profile}-{config.mode}-seed{config.seed}-{key}"
+    return f"{dataset_name}-{task}-{config.profile}-{config.mode}-seed{config.seed}-{key}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 from torch import nn
+from tqdm import tqdm
 
 from .config import RepairConfig, UnlearningConfig
 from .devices import precision
@@ -21,7 +22,7 @@ from .models import Network
 from .progress import track
 from .representations import FrozenRepresentations, apply_frozen
 from .seeds import stream
-from .stopping import AgreementRule
+from .stopping import EVERY, AgreementRule
 from .training import TrainingDiverged, adam
 from .vae import RepresentationVAE
 
@@ -49,14 +50,18 @@ class Unlearned:
     Args:
         model: the unlearned network, sharing no storage with the original.
         loss_ue, loss_ra: mean loss per step of each epoch; empty where a loss was switched off.
-        stopped_after: epochs whose weights ``model`` holds.
-        agreement: what the label-free rule saw, one entry per check (empty without it).
+        steps: of either loss, taken until the weights that ``model`` holds.
+        images_passed: images passed forward and backward, both losses counted.
+        images_watched: images passed forward by the label-free rule.
+        agreement: what that rule saw, one entry per look (empty without it).
     """
 
     model: Network
     loss_ue: list[float]
     loss_ra: list[float]
-    stopped_after: int
+    steps: int
+    images_passed: int
+    images_watched: int = 0
     agreement: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -145,6 +150,9 @@ class _Adaptation:
         )
         self.teacher.forget.prepare()
         self.teacher.retain.prepare()
+        self.rule = AgreementRule(original, forget, retain, seed) if config.stop == "agreement" else None
+        self.steps = self.images_passed = 0
+        self.stopped = False
         self.order = stream(seed, "unlearning", "order")
         self.noise = stream(seed, "unlearning", "noise", device=forget.device)
         self.adam_ue = adam(self.student.extractor.parameters(), config.lr_ue)
@@ -174,17 +182,23 @@ class _Adaptation:
             drift_retain, drift_forget, config.temperature, config.reduction, config.use_ra
         )
 
-    def epoch(self, losses: list[str], bar: object) -> dict[str, float]:
-        """One epoch of the named losses (``ue``, ``ra``, or ``ue+ra`` as one step); the mean of each per step."""
-        total = {name: torch.zeros((), device=self.forget.device) for name in losses}
-        pairs = self.pairs()
+    def epoch(self, losses: list[str], bar: tqdm) -> dict[str, float]:
+        """One epoch of the named losses (``ue``, ``ra``, or ``ue+ra`` as one step); the mean of each per step.
+
+        Where the label-free rule has seen enough the epoch ends early and ``stopped`` is set.
+        """
+        total, pairs, taken = dict.fromkeys(losses, torch.zeros((), device=self.forget.device)), self.pairs(), 0
         for rows in pairs:
             inputs = torch.cat([self.retain.batch(rows[1], self.order), self.forget.batch(rows[0], self.order)])
             for name in losses:
-                loss = self._step(name, inputs, rows)
-                total[name] += loss
+                total[name] = total[name] + self._step(name, inputs, rows)
+                self.images_passed += len(inputs)
+            taken, self.steps = taken + 1, self.steps + 1
             bar.update()
-        means = {name: value.item() / len(pairs) for name, value in total.items()}
+            if self.rule and self.steps % EVERY == 0 and self.rule.should_stop(self.student, self.steps):
+                self.stopped = True
+                break
+        means = {name: value.item() / taken for name, value in total.items()}
         if any(value != value for value in means.values()):
             raise TrainingDiverged("unlearning: a loss is not a number; lower lr_ue and lr_ra")
         return means
@@ -193,7 +207,9 @@ class _Adaptation:
         """A new forward pass, the named loss or the sum of the named losses, and one step of its Adam."""
         optimiser = self.adam_ue if name == "ue" else self.adam_ra
         e = self._represent(inputs, len(rows[1]))
-        loss = sum(self._loss(part, e, inputs, rows) for part in name.split("+"))
+        loss = self._loss(name[:2], e, inputs, rows)
+        if name == "ue+ra":
+            loss = loss + self.config.ra_weight * self._loss("ra", e, inputs, rows)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -227,19 +243,22 @@ def unlearn(
         TrainingDiverged: a loss is not finite.
     """
     run = _Adaptation(original, forget, retain, densities, config, seed, teacher)
-    rule = AgreementRule(original, forget, retain, seed) if config.stop == "agreement" else None
     history: dict[str, list[float]] = {"ue": [], "ra": [], "ue+ra": []}
-    schedule, done = _schedule(config), 0
+    schedule = _schedule(config)
     with track(len(schedule) * len(run.pairs()) if schedule else 0, "unlearning") as bar:
         for losses in schedule:
             for name, value in run.epoch(losses, bar).items():
                 history[name].append(value)
-            done += 1
-            if rule is not None and rule.should_stop(run.student):
-                done = rule.restore_best(run.student)
+            if run.stopped:
                 break
+    rule, steps = run.rule, run.steps
+    if rule and rule.seen:
+        steps = rule.restore_best(run.student)
     run.student.requires_grad_(True)
-    return Unlearned(run.student, history["ue"] or history["ue+ra"], history["ra"], done, rule.seen if rule else [])
+    return Unlearned(
+        run.student, history["ue"] or history["ue+ra"], history["ra"], steps, run.images_passed,
+        rule.images_passed if rule else 0, rule.seen if rule else [],
+    )
 
 
 def repair(

@@ -128,3 +128,11 @@ def from_notebook(namespace: Mapping[str, object]) -> RunConfig:
         if isinstance(value, PLAIN) and not name.startswith("_") and name not in INTERACTIVE
     }
     return configuration(values)
+
+
+def fallback_from(namespace: Mapping[str, object]) -> str | None:
+    """The data set to use, loudly, where the one asked for cannot be had: the notebook's ``FALLBACK``."""
+    fallback = namespace.get("FALLBACK")
+    if fallback is not None and fallback not in DATASETS:
+        raise ConfigError(f"FALLBACK must be None or one of {', '.join(DATASETS)}, got {fallback!r}")
+    return fallback

@@ -224,7 +224,7 @@ class Run:
         )
         facts = {
             "losses": {"loss_ue": result.loss_ue, "loss_ra": result.loss_ra},
-            "stopped_after": result.stopped_after, "epochs_run": len(result.loss_ue or result.loss_ra),
+            "steps": result.steps, "images_passed": result.images_passed, "images_watched": result.images_watched,
             "agreement": result.agreement,
         }
         return Artefact(dict(result.model.state_dict()), facts)

@@ -15,13 +15,14 @@ from .representations import outputs
 from .seeds import stream
 
 SAMPLE = 500  # images of each set; the standard error of an agreement near 95 % is then about one point
-FLOOR = 0.97  # agreement on retained images below which utility counts as lost
-GAIN = 0.005  # fall of forget agreement that still counts as progress
-PATIENCE = 2  # epochs without progress
+EVERY = 50  # steps between looks: two passes over the samples cost a tenth of the 50 steps between them
+FLOOR = 0.95  # agreement on retained images below which utility counts as lost
+GAIN = 0.01  # fall of forget agreement that still counts as progress: half of what the sample's noise could feign
+PATIENCE = 2  # looks without progress
 
 
 class AgreementRule:
-    """Watches one unlearning run; ``should_stop`` after every epoch, then ``restore_best``."""
+    """Watches one unlearning run: ``should_stop`` every ``EVERY`` steps, then ``restore_best``."""
 
     def __init__(self, original: Network, forget: Images, retain: Images, seed: int) -> None:
         draw = stream(seed, "stopping")
@@ -34,25 +35,30 @@ class AgreementRule:
         self._best: tuple[float, int, dict[str, torch.Tensor]] | None = None
         self._waited = 0
 
+    @property
+    def images_passed(self) -> int:
+        """Images passed forward so far, the original's pass included."""
+        return (1 + len(self.seen)) * sum(len(images) for images in self._sets.values())
+
     def _predict(self, model: Network, name: str) -> torch.Tensor:
         return outputs(model, self._sets[name], "stopping rule").predictions
 
-    def should_stop(self, model: Network) -> bool:
-        """Record the agreement of ``model`` with the original; whether this epoch should be the last."""
+    def should_stop(self, model: Network, step: int) -> bool:
+        """Record the agreement of ``model`` with the original; whether this step should be the last."""
         now = {name: (self._predict(model, name) == self._before[name]).float().mean().item() for name in self._sets}
-        self.seen.append(now)
+        self.seen.append({"step": step, **now})
         healthy = now["retain"] >= FLOOR
         progress = self._best is None or now["forget"] < self._best[0] - GAIN
         if healthy and progress:
-            self._best = (now["forget"], len(self.seen), copy.deepcopy(model.state_dict()))
+            self._best = (now["forget"], step, copy.deepcopy(model.state_dict()))
             self._waited = 0
         else:
             self._waited += 1
         return self._waited >= PATIENCE
 
     def restore_best(self, model: Network) -> int:
-        """Put the best epoch's weights back; returns its number, 0 where no epoch was good enough to keep."""
+        """Put the best look's weights back; returns its step, or the last one where no look was good enough to keep."""
         if self._best is None:
-            return len(self.seen)
+            return self.seen[-1]["step"] if self.seen else 0
         model.load_state_dict(self._best[2])
         return self._best[1]

@@ -32,6 +32,7 @@ class RepresentationVAE(nn.Module):
         self.log_variance = nn.Linear(32, latent)
         layers = [nn.Linear(latent, 32), nn.ReLU(), nn.Linear(32, 128), nn.ReLU(), nn.Linear(128, width)]
         self.decoder = nn.Sequential(*layers, *([nn.Sigmoid()] if config.decoder == "sigmoid" else []))
+        self.mean_error = config.error == "mean"
         self.register_buffer("centre", torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
 
@@ -57,9 +58,10 @@ class RepresentationVAE(nn.Module):
         return self.decoder(latent), mean, log_variance
 
     def squared_error(self, representations: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
-        """m(e, v) = ||v(e) - e||^2 [B], summed over the dimensions (paper, the term inside L_UE)."""
+        """m(e, v) = ||v(e) - e||^2 [B], the term inside L_UE, summed over the dimensions (or their mean, where so set)."""
         target = self.standardised(representations)
-        return (self.forward(target, generator)[0] - target).square().sum(1)
+        error = (self.forward(target, generator)[0] - target).square()
+        return error.mean(1) if self.mean_error else error.sum(1)
 
 
 def vae_loss(

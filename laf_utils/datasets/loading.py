@@ -100,7 +100,7 @@ def _find(name: str, folder: Path, download: bool) -> Dataset:
     lines = "\n".join(f"- {line}" for line in tried)
     raise DataUnavailable(
         f"{name} could not be had.{known} Tried, in this order:\n{lines}\n"
-        f"What to do: put it into {folder} by hand; data/README.md says how."
+        f"What to do: put it into {folder} by hand (data/README.md says how), or ask for a fallback such as optdigits."
     )
 
 

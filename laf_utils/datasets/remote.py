@@ -128,7 +128,7 @@ def _end(process: subprocess.Popen) -> None:
 
 
 def run(command: list[str], folder: Path) -> None:
-    """Run a package client in ``folder``, at most PACKAGE_LIMIT seconds; DoorClosed carries the end of what it said."""
+    """Run a package client in ``folder``, at most PACKAGE_LIMIT seconds; DoorClosed quotes what it said."""
     if shutil.which(command[0]) is None:
         raise DoorClosed(f"{command[0]} is not installed here")
     process = subprocess.Popen(
@@ -150,4 +150,4 @@ def run(command: list[str], folder: Path) -> None:
             raise DoorClosed(f"{' '.join(command[:2])} did not end within {PACKAGE_LIMIT:g} s") from error
         raise
     if process.returncode:
-        raise DoorClosed(f"{' '.join(command[:2])} failed with code {process.returncode}: {one_line(said[-600:])}")
+        raise DoorClosed(f"{' '.join(command[:2])} failed with code {process.returncode}: {one_line(said)}")

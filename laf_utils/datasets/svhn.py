@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from laf_utils.datasets.catalogue import FACTS
-from laf_utils.datasets.errors import DoorClosed, corrupt, one_line
+from laf_utils.datasets.errors import DataCorrupt, DoorClosed, corrupt, one_line
 from laf_utils.datasets.sets import Arrays
 
 
@@ -36,7 +36,9 @@ def _read_mat(name: str, file: Path) -> tuple[np.ndarray, np.ndarray]:
         content = loadmat(file, variable_names=("X", "y"))
         images = np.ascontiguousarray(content.pop("X").transpose(3, 2, 0, 1))
         labels = content["y"].astype(np.int64).reshape(-1) % 10
-    except (OSError, ValueError, TypeError, KeyError, NotImplementedError) as error:
+    except DataCorrupt:
+        raise
+    except Exception as error:  # scipy has errors of its own for each way in which a file can be wrong
         raise corrupt(file, f"cannot be read ({one_line(error)})") from error
     if images.dtype != np.uint8 or len(images) != len(labels):
         raise corrupt(file, f"holds {images.dtype} images {images.shape} with {len(labels)} labels")

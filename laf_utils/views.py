@@ -1,0 +1,87 @@
+"""What the figures of a run show, computed from its outputs."""
+
+import numpy as np
+import torch
+from scipy.linalg import orthogonal_procrustes
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+
+from .evaluation import Evaluation
+from .pipeline import Run
+from .seeds import derive, stream
+
+MAPPED = 900  # images on a representation map, of which a third are forgotten ones
+
+
+def touched_classes(run: Run) -> tuple[int, ...]:
+    """The true classes of the forget set."""
+    return tuple(run.task.true_labels[run.task.forget].unique().tolist())
+
+
+def sample_images(run: Run, per_set: int = 9) -> dict[str, tuple[np.ndarray, list[str]]]:
+    """Some images of D_f and D_r with their training labels (and the true one where they differ)."""
+    task, sets = run.task, {}
+    for name, rows in (("forget", task.forget), ("retain", task.retain)):
+        chosen = rows[torch.randperm(len(rows), generator=stream(run.config.seed, "shown", name))[:per_set]]
+        given, true = task.train_labels[chosen].tolist(), task.true_labels[chosen].tolist()
+        names = run.data.class_names
+        captions = [names[g] if g == t else f"{names[g]} (is {names[t]})" for g, t in zip(given, true, strict=True)]
+        sets[f"{name}\n{len(rows):,}"] = (run.train_set.images[chosen].numpy(), captions)
+    return sets
+
+
+def class_accuracy(run: Run, evaluation: Evaluation) -> dict[str, np.ndarray]:
+    """Test accuracy by class in percent, [classes] per model."""
+    labels = run.data.test.labels
+    totals = torch.bincount(labels, minlength=run.data.num_classes).clamp_min(1)
+    result = {}
+    for name, output in evaluation.outputs.items():
+        hits = labels[output.test.predictions.cpu() == labels]
+        result[name] = (100 * torch.bincount(hits, minlength=run.data.num_classes) / totals).numpy()
+    return result
+
+
+def forget_predictions(run: Run, evaluation: Evaluation) -> dict[str, np.ndarray]:
+    """What each model calls the forgotten images: percent [touched classes, classes]."""
+    true, result = run.task.true_labels[run.task.forget], {}
+    for name, output in evaluation.outputs.items():
+        predicted = output.train.predictions.cpu()[run.task.forget]
+        rows = [torch.bincount(predicted[true == c], minlength=run.data.num_classes).float() for c in touched_classes(run)]
+        result[name] = torch.stack([100 * row / row.sum() for row in rows]).numpy()
+    return result
+
+
+def confidence(run: Run, evaluation: Evaluation) -> dict[str, dict[str, np.ndarray]]:
+    """The largest softmax probability of every forgotten and every test image, per model."""
+    return {
+        name: {
+            "forget": output.train.probabilities.max(1).values.cpu()[run.task.forget].numpy(),
+            "test": output.test.probabilities.max(1).values.cpu().numpy(),
+        }
+        for name, output in evaluation.outputs.items()
+    }
+
+
+def representation_maps(
+    run: Run, evaluation: Evaluation, models: tuple[str, ...] = ("original", "retrained", "laf")
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """One t-SNE of the same images in several models: maps [n, 2], true classes [n], forgotten [n].
+
+    A retrained network's axes are its own, so each model's representations are first turned onto the original's by the
+    rotation that fits best on the retained images (orthogonal Procrustes); then all models share one projection.
+    """
+    task, seed = run.task, run.config.seed
+    draw = stream(seed, "mapped")
+    forget = task.forget[torch.randperm(len(task.forget), generator=draw)[: MAPPED // 3]]
+    retain = task.retain[torch.randperm(len(task.retain), generator=draw)[: MAPPED - len(forget)]]
+    rows, kept = torch.cat([retain, forget]), slice(0, len(retain))
+    aligned = []
+    for name in models:
+        e = evaluation.outputs[name].train.representations[rows.to(run.device)].cpu().numpy().astype(np.float64)
+        e = (e - e[kept].mean(0)) / np.linalg.norm(e[kept] - e[kept].mean(0), axis=1).mean()
+        aligned.append(e @ orthogonal_procrustes(e[kept], aligned[0][kept])[0] if aligned else e)
+    reduced = PCA(min(30, len(rows)), random_state=0).fit_transform(np.concatenate(aligned))
+    tsne = TSNE(2, init="pca", perplexity=30, random_state=derive(seed, "tsne") % 2**32, n_jobs=torch.get_num_threads())
+    points = np.split(tsne.fit_transform(reduced), len(models))
+    forgotten = np.arange(len(rows)) >= len(retain)
+    return dict(zip(models, points, strict=True)), task.true_labels[rows].numpy(), forgotten
