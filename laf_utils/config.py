@@ -4,7 +4,7 @@
 is a field here. ``preset`` gives the published numbers, ``presets.py`` holds the tables.
 """
 
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 
 from .devices import DEVICES, PRECISIONS
 from .models import BACKBONES
@@ -27,6 +27,12 @@ def _positive(settings: object, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)
         _require(_is_number(value) and value > 0, f"{name} must be a number above zero, got {value!r}")
+
+
+def _not_negative(settings: object, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        _require(_is_number(value) and value >= 0, f"{name} must be a number, zero or more, got {value!r}")
 
 
 def _whole(settings: object, *names: str, least: int = 0) -> None:
@@ -59,7 +65,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         _whole(self, "epochs", "batch_size", least=1)
         _positive(self, "learning_rate")
-        _require(_is_number(self.weight_decay) and self.weight_decay >= 0, f"weight_decay must not be negative, got {self.weight_decay!r}")
+        _not_negative(self, "weight_decay")
         _choice(self, "precision", PRECISIONS)
 
 
@@ -80,7 +86,7 @@ class VAEConfig:
     def __post_init__(self) -> None:
         _whole(self, "latent_dims", "epochs", "batch_size", least=1)
         _positive(self, "learning_rate")
-        _require(_is_number(self.kl_weight) and self.kl_weight >= 0, f"kl_weight must not be negative, got {self.kl_weight!r}")
+        _not_negative(self, "kl_weight")
         _choice(self, "decoder", ("sigmoid", "linear"))
         _choice(self, "error", ("sum", "mean"))
         _choice(self, "fit_h_on", ("all", "retain"))
@@ -199,8 +205,6 @@ def replace_nested(config: RunConfig, changes: dict[str, object]) -> RunConfig:
     Raises:
         ConfigError: for a setting that does not exist or a value it cannot have.
     """
-    from dataclasses import replace
-
     groups: dict[str, dict[str, object]] = {}
     plain: dict[str, object] = {}
     for name, value in changes.items():

@@ -3,6 +3,8 @@
 import time
 from dataclasses import dataclass
 
+import torch
+
 from . import records
 from .artefacts import content_key
 from .audit import AttackResult, ModelOutputs, accuracies, gaps_to_retrained, published_attack
@@ -15,31 +17,43 @@ from .seeds import stream
 from .wording import caveats, headline
 
 
+SAMPLE = 900  # training images whose representations are kept for looking at, a third of them forgotten
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """What was measured on a run's models, by model name.
 
     Args:
-        outputs: representations and logits over the training and the test images.
+        outputs: logits over the training and the test images; representations of the sampled training images.
+        sample: int64 [n], those training rows, the retained ones first.
         metrics: accuracies and ``asr`` in percent (``None`` where a measure does not apply).
         attacks: the published attack in full.
         gaps: |difference| to the retrained model in percentage points, their mean, and ToW.
     """
 
     outputs: dict[str, ModelOutputs]
+    sample: torch.Tensor
     metrics: dict[str, dict[str, float | None]]
     attacks: dict[str, AttackResult]
     gaps: dict[str, dict[str, float]]
 
 
+def sample_rows(run: Run) -> torch.Tensor:
+    """int64 [n], training rows whose representations are kept: retained ones, then forgotten ones."""
+    draw, task = stream(run.config.seed, "sampled"), run.task
+    forget = task.forget[torch.randperm(len(task.forget), generator=draw)[: SAMPLE // 3]]
+    return torch.cat([task.retain[torch.randperm(len(task.retain), generator=draw)[: SAMPLE - len(forget)]], forget])
+
+
 def evaluate(run: Run) -> Evaluation:
     """Measure original, retrained, LAF and LAF+R of a run; trains what is not there yet."""
-    models, start = run.models(), time.perf_counter()
+    models, sample, start = run.models(), sample_rows(run), time.perf_counter()
     crops = stream(run.config.seed, "evaluation")  # only read where training transforms are used for measuring
     passed = {
         name: ModelOutputs(
-            outputs(model, run.frozen_images, f"{name} on training images", crops),
-            outputs(model, run.test_images, f"{name} on test images"),
+            outputs(model, run.frozen_images, f"{name} on training images", crops, keep=sample),
+            outputs(model, run.test_images, f"{name} on test images", keep=sample[:0]),
         )
         for name, model in models.items()
     }
@@ -52,7 +66,7 @@ def evaluate(run: Run) -> Evaluation:
         )
         metrics[name] = accuracies(output, task, run.data.test.labels) | {"asr": attacks[name].asr}
     run.seconds["evaluation"], run.reused["evaluation"] = time.perf_counter() - start, False
-    return Evaluation(passed, metrics, attacks, gaps_to_retrained(metrics))
+    return Evaluation(passed, sample, metrics, attacks, gaps_to_retrained(metrics))
 
 
 def make_record(run: Run, evaluation: Evaluation) -> dict:

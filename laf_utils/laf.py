@@ -8,6 +8,7 @@ Everything up to ``unlearn`` receives images only; labels enter in ``repair`` al
 """
 
 import copy
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -105,12 +106,11 @@ def representation_alignment_loss(
         drift_retain, drift_forget: c(x) [B_r] and [B_f].
         halves: ``retain`` or ``forget`` keeps one of the two terms (ablation).
     """
-    attract = drift_retain.sum() if reduction == "sum" else drift_retain.mean()
     repel = torch.logsumexp(drift_forget / temperature, dim=0)
     if reduction == "sum":
-        repel = len(drift_retain) * repel
+        attract, repel = drift_retain.sum(), len(drift_retain) * repel
     else:
-        repel = repel - torch.log(torch.tensor(float(len(drift_forget))))
+        attract, repel = drift_retain.mean(), repel - math.log(len(drift_forget))
     return {"both": attract - repel, "retain": attract, "forget": -repel}[halves]
 
 

@@ -82,7 +82,7 @@ def _own_preset(dataset: str) -> DatasetPreset | None:
     if not isinstance(dataset, str) or dataset in DATASETS or not (data_folder() / f"{dataset}.npz").is_file():
         return None
     small = load(dataset, download=False).channels == 1
-    return DatasetPreset("cnn" if small else "resnet18", None, False, False, 12_000 if small else 2_000)
+    return DatasetPreset("cnn" if small else "resnet18", None, False, False, 12_000 if small else 2_000, 10 if small else 6)
 
 
 def configuration(values: Mapping[str, object]) -> RunConfig:

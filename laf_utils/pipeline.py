@@ -235,6 +235,7 @@ class Run:
         _ = self.densities
         content = self._method_content() | {"unlearning": asdict(self.config.unlearning)}
         kept = self._kept("unlearning", content, self._unlearn)
+        self.__dict__.pop("frozen", None)  # 60 MB per set of 60,000; computed anew if anyone asks
         return self._with_weights(kept)
 
     @cached_property

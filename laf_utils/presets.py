@@ -20,14 +20,16 @@ class DatasetPreset:
     normalise: bool
     augment: bool
     quick_images: int | None  # training images of profile ``quick``
+    quick_unlearning_epochs: int  # few images make short epochs
+    quick_vae_epochs: int = 10
 
 
 DATASET_PRESETS: Mapping[str, DatasetPreset] = {
-    "mnist": DatasetPreset("cnn", None, False, False, 12_000),
-    "fashion": DatasetPreset("cnn", None, False, False, 12_000),
-    "optdigits": DatasetPreset("cnn", None, False, False, None),
-    "cifar10": DatasetPreset("resnet18", 224, True, True, 2_000),
-    "svhn": DatasetPreset("resnet18", 224, True, False, 2_000),  # a mirrored digit is another sign: no flips
+    "mnist": DatasetPreset("cnn", None, False, False, 12_000, 10),
+    "fashion": DatasetPreset("cnn", None, False, False, 12_000, 10),
+    "optdigits": DatasetPreset("cnn", None, False, False, None, 60, quick_vae_epochs=50),
+    "cifar10": DatasetPreset("resnet18", 224, True, True, 2_000, 6),
+    "svhn": DatasetPreset("resnet18", 224, True, False, 2_000, 6),  # a mirrored digit is another sign: no flips
 }
 
 # tau of L_RA by backbone and task; learning rates of ResNet-18's L_RA by task.
@@ -73,13 +75,10 @@ FIXED_SETTINGS: Mapping[str, object] = {
 QUICK_SETTINGS: Mapping[str, object] = {
     "training.epochs": 4,
     "training.learning_rate": 5e-4,  # a quarter of the epochs on a fifth of the images
-    "unlearning.epochs": 10,
 }
 QUICK_RESNET_SETTINGS: Mapping[str, object] = {
     "training.epochs": 3,
     "training.learning_rate": 1e-3,
-    "unlearning.epochs": 6,
-    "vae.epochs": 10,
 }
 
 
@@ -107,7 +106,8 @@ def preset(
     """
     known = DATASET_PRESETS.get(dataset, own)
     if known is None:
-        raise ConfigError(f"dataset must be one of {', '.join(DATASET_PRESETS)} (or NAME.npz in the data folder), got {dataset!r}")
+        names = ", ".join(DATASET_PRESETS)
+        raise ConfigError(f"dataset must be one of {names} (or NAME for NAME.npz in the data folder), got {dataset!r}")
     _one_of("task", task, TASKS)
     _one_of("profile", profile, PROFILES)
     _one_of("mode", mode, MODES)
@@ -119,10 +119,12 @@ def preset(
         "transforms.resize": known.resize,
     }
     if profile == "quick":
-        settings |= {"images": known.quick_images, "transforms.resize": None}
+        settings |= {"images": known.quick_images, "transforms.resize": None, "vae.epochs": known.quick_vae_epochs}
+        settings["unlearning.epochs"] = known.quick_unlearning_epochs
         settings |= QUICK_SETTINGS if known.backbone == "cnn" else QUICK_RESNET_SETTINGS
     if mode == "fixed":
-        settings |= FIXED_SETTINGS if profile == "paper" else {**FIXED_SETTINGS, "unlearning.epochs": 4}
+        quick_epochs = {"unlearning.epochs": known.quick_unlearning_epochs} if profile == "quick" else {}
+        settings |= {**FIXED_SETTINGS, **quick_epochs}
     settings |= {name.replace("__", "."): value for name, value in changes.items()}
     base = RunConfig(dataset=dataset, task=task, profile=profile, mode=mode, backbone=known.backbone)
     return replace_nested(base, settings)

@@ -29,12 +29,18 @@ def apply_frozen(
     module: nn.Module, images: Images, label: str = "frozen pass", generator: torch.Generator | None = None
 ) -> torch.Tensor:
     """``module`` in evaluation mode over all images: float32 [N, width]. The module's mode is put back afterwards."""
-    training = module.training
+    training, result, start = module.training, torch.empty(0, device=images.device), 0
     module.eval()
     try:
-        return torch.cat([module(x).float() for x in _batches(images, label, generator)])
+        for x in _batches(images, label, generator):
+            batch = module(x).float()
+            if not start:  # one allocation: a list that is joined at the end would need twice the memory
+                result = batch.new_empty(len(images), *batch.shape[1:])
+            result[start : start + len(batch)] = batch
+            start += len(batch)
     finally:
         module.train(training)
+    return result
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Outputs:
     """What one pass over a set gives.
 
     Args:
-        representations: float32 [N, 256].
+        representations: float32 [n, 256] of the rows that were asked for, by default of all N.
         logits: float32 [N, classes].
     """
 
@@ -59,17 +65,16 @@ class Outputs:
         """float32 [N, classes], softmax."""
         return self.logits.softmax(1)
 
-    def rows(self, index: torch.Tensor) -> "Outputs":
-        """The outputs of some images (int64 [n])."""
-        index = index.to(self.logits.device)
-        return Outputs(self.representations[index], self.logits[index])
-
 
 @torch.no_grad()
-def outputs(model: Network, images: Images, label: str = "evaluation", generator: torch.Generator | None = None) -> Outputs:
-    """Representations and logits of all images in one pass over the network."""
+def outputs(
+    model: Network, images: Images, label: str = "evaluation", generator: torch.Generator | None = None,
+    keep: torch.Tensor | None = None,
+) -> Outputs:
+    """Logits of all images, and representations of the rows ``keep`` (all by default), in one pass over the network."""
     representations = apply_frozen(model.extractor, images, label, generator)
-    return Outputs(representations, model.classifier(representations).float())
+    logits = model.classifier(representations).float()
+    return Outputs(representations if keep is None else representations[keep.to(representations.device)], logits)
 
 
 class FrozenRepresentations:

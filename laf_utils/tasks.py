@@ -116,7 +116,7 @@ def make_task(
 
 
 def _checked_classes(forget_classes: Sequence[int], classes: int) -> tuple[int, ...]:
-    removed = tuple(sorted(set(int(c) for c in forget_classes)))
+    removed = tuple(sorted({int(c) for c in forget_classes}))
     unknown = [c for c in removed if not 0 <= c < classes]
     if unknown:
         raise ValueError(f"class {unknown[0]} does not exist: classes are 0 to {classes - 1}")

@@ -10,9 +10,6 @@ from .evaluation import Evaluation
 from .pipeline import Run
 from .seeds import derive, stream
 
-MAPPED = 900  # images on a representation map, of which a third are forgotten ones
-
-
 def touched_classes(run: Run) -> tuple[int, ...]:
     """The true classes of the forget set."""
     return tuple(run.task.true_labels[run.task.forget].unique().tolist())
@@ -70,18 +67,14 @@ def representation_maps(
     A retrained network's axes are its own, so each model's representations are first turned onto the original's by the
     rotation that fits best on the retained images (orthogonal Procrustes); then all models share one projection.
     """
-    task, seed = run.task, run.config.seed
-    draw = stream(seed, "mapped")
-    forget = task.forget[torch.randperm(len(task.forget), generator=draw)[: MAPPED // 3]]
-    retain = task.retain[torch.randperm(len(task.retain), generator=draw)[: MAPPED - len(forget)]]
-    rows, kept = torch.cat([retain, forget]), slice(0, len(retain))
-    aligned = []
+    rows, aligned = evaluation.sample, []
+    forgotten = torch.isin(rows, run.task.forget).numpy()
     for name in models:
-        e = evaluation.outputs[name].train.representations[rows.to(run.device)].cpu().numpy().astype(np.float64)
-        e = (e - e[kept].mean(0)) / np.linalg.norm(e[kept] - e[kept].mean(0), axis=1).mean()
-        aligned.append(e @ orthogonal_procrustes(e[kept], aligned[0][kept])[0] if aligned else e)
+        e = evaluation.outputs[name].train.representations.cpu().numpy().astype(np.float64)
+        e -= e[~forgotten].mean(0)
+        e /= np.linalg.norm(e[~forgotten], axis=1).mean()
+        aligned.append(e @ orthogonal_procrustes(e[~forgotten], aligned[0][~forgotten])[0] if aligned else e)
     reduced = PCA(min(30, len(rows)), random_state=0).fit_transform(np.concatenate(aligned))
-    tsne = TSNE(2, init="pca", perplexity=30, random_state=derive(seed, "tsne") % 2**32, n_jobs=torch.get_num_threads())
+    tsne = TSNE(2, init="pca", perplexity=30, random_state=derive(run.config.seed, "tsne") % 2**32, n_jobs=torch.get_num_threads())
     points = np.split(tsne.fit_transform(reduced), len(models))
-    forgotten = np.arange(len(rows)) >= len(retain)
-    return dict(zip(models, points, strict=True)), task.true_labels[rows].numpy(), forgotten
+    return dict(zip(models, points, strict=True)), run.task.true_labels[rows].numpy(), forgotten
