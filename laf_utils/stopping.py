@@ -1,8 +1,8 @@
 """A label-free rule for when to stop unlearning.
 
 It reads only what is at hand without labels: on a fixed sample of each set, the share of images that the unlearned network
-classifies as the original does (agreement). Forgetting is done when agreement on the forget set no longer falls; it has gone
-too far when agreement on the retain set drops below a floor. The best point is kept and put back.
+classifies as the original does (agreement). Forgetting is done when agreement on the forget set no longer falls; a point
+whose agreement on the retain set lies below a floor has gone too far. The best point is kept and put back.
 """
 
 import copy
@@ -16,7 +16,7 @@ from .seeds import stream
 
 SAMPLE = 500  # images of each set; the standard error of an agreement near 95 % is then about one point
 EVERY = 50  # steps between looks: two passes over the samples cost a tenth of the 50 steps between them
-FLOOR = 0.95  # agreement on retained images below which utility counts as lost
+FLOOR = 0.9  # agreement on retained images below which utility counts as lost and a point is not kept
 GAIN = 0.01  # fall of forget agreement that still counts as progress: half of what the sample's noise could feign
 PATIENCE = 2  # looks without progress
 
@@ -33,7 +33,7 @@ class AgreementRule:
         self._before = {name: self._predict(original, name) for name in self._sets}
         self.seen: list[dict[str, float]] = []
         self._best: tuple[float, int, dict[str, torch.Tensor]] | None = None
-        self._waited = 0
+        self._lowest, self._waited = 1.0 + GAIN, 0
 
     @property
     def images_passed(self) -> int:
@@ -47,13 +47,16 @@ class AgreementRule:
         """Record the agreement of ``model`` with the original; whether this step should be the last."""
         now = {name: (self._predict(model, name) == self._before[name]).float().mean().item() for name in self._sets}
         self.seen.append({"step": step, **now})
-        healthy = now["retain"] >= FLOOR
-        progress = self._best is None or now["forget"] < self._best[0] - GAIN
-        if healthy and progress:
-            self._best = (now["forget"], step, copy.deepcopy(model.state_dict()))
-            self._waited = 0
+        progress = now["forget"] < self._lowest - GAIN
+        # Utility may dip while the representation moves and come back with alignment: a dip is not kept, but does not end
+        # the run either.
+        if progress:
+            self._lowest, self._waited = now["forget"], 0
         else:
             self._waited += 1
+        better = self._best is None or now["forget"] < self._best[0] - GAIN
+        if now["retain"] >= FLOOR and better:
+            self._best = (now["forget"], step, copy.deepcopy(model.state_dict()))
         return self._waited >= PATIENCE
 
     def restore_best(self, model: Network) -> int:
