@@ -20,6 +20,7 @@ from .images import Images, Transform
 from .laf import Densities, Teacher, repair, unlearn
 from .models import Architecture, Network
 from .paths import runs_folder
+from .presets import adapted
 from .representations import FrozenRepresentations
 from .seeds import stream
 from .tasks import ForgetTask, make_task
@@ -43,6 +44,8 @@ def balanced_subset(labels: torch.Tensor, images: int, classes: int, seed: int) 
 class Run:
     """One run of a configuration. ``say`` receives a line whenever a stage is done or taken from disk.
 
+    Where the ``fallback`` set had to be used, ``config`` becomes that set's.
+
     Raises:
         ConfigError: a class that the data set does not have.
         laf_utils.datasets.DataError: images that cannot be had or are corrupt.
@@ -51,14 +54,15 @@ class Run:
     def __init__(
         self, config: RunConfig, *, fallback: str | None = None, folder: Path | None = None, say: Callable[[str], None] = print
     ) -> None:
-        self.config, self.say = config, say
+        self.data = datasets.load(config.dataset, fallback=fallback)
+        self.config = adapted(config, self.data.name) if self.data.is_fallback else config
+        self.say = say
         self.folder = folder or runs_folder()
         self.device = resolve(config.device)
         self.seconds: dict[str, float] = {}
         self.reused: dict[str, bool] = {}
         self.losses: dict[str, list[float]] = {}
         self.facts: dict[str, dict] = {}
-        self.data = datasets.load(config.dataset, fallback=fallback)
 
     # -- what goes in ------------------------------------------------------------------------------------------------
 

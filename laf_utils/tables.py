@@ -87,7 +87,14 @@ def summary(record: dict) -> str:
     )
 
 
-def across_seeds(records: list[dict], measures: tuple[str, ...] = ("train_r", "train_f", "test", "test_r", "test_f", "asr")):
+def markdown(table: pd.DataFrame, corner: str = "") -> str:
+    """A table as GitHub and Jupyter Book draw it."""
+    lines = [[corner, *table.columns], ["---", *["---:"] * len(table.columns)]]
+    lines += [[str(name), *map(str, row)] for name, row in zip(table.index, table.to_numpy(), strict=True)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def across_seeds(records: list[dict], measures: tuple[str, ...] = ("train_r", "train_f", "test", "test_r", "test_f", "asr")) -> pd.DataFrame:
     """Mean ± standard deviation over runs that differ in their seed only, one row per model; percent.
 
     Raises:

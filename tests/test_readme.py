@@ -1,0 +1,50 @@
+"""The README's table is drawn from the committed records, and its examples run."""
+
+import os
+import re
+
+import pytest
+
+from laf_utils import records, tables
+from laf_utils.paths import ROOT, training_folder
+
+README = ROOT / "README.md"
+BEGIN, END = "<!-- results: begin (tests/test_readme.py draws this from Training/mnist) -->", "<!-- results: end -->"
+
+
+def drawn() -> str:
+    """What stands between the two marks: the paper's setting on MNIST class removal, over the seeds on record."""
+    runs = [records.read(path) for path in sorted((training_folder() / "mnist").glob("class-reference-seed*.json"))]
+    seeds = ", ".join(str(run["config"]["seed"]) for run in runs)
+    table = tables.markdown(tables.across_seeds(runs), "MNIST, class 0 removed (%)")
+    return (
+        f"{table}\n\nThe paper's setting (profile `paper`, mode `reference`), mean ± standard deviation over training seeds {seeds}. "
+        "The goal is the retrained row. ASR is the published attack; its chance level here is "
+        f"{runs[0]['attack']['laf']['chance']:.1f}."
+    )
+
+
+def test_readme_table_is_the_records() -> None:
+    text = README.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    shown, after = rest.split(END)
+    if os.environ.get("LAF_UPDATE_README"):  # the way to bring it up to date after new records
+        README.write_text(f"{before}{BEGIN}\n{drawn()}\n{END}{after}", encoding="utf-8")
+        return
+    assert shown.strip() == drawn()
+
+
+def test_readme_names_both_commands_and_existing_files() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert "make laf" in text and "make test" in text
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert (ROOT / target).exists(), f"README links to {target}, which is not there"
+
+
+@pytest.mark.slow
+def test_readme_python_example_runs(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("LAF_RUNS", str(tmp_path))
+    example = re.search(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL).group(1)
+    names: dict[str, object] = {}
+    exec(compile(example, "README.md", "exec"), names)
+    assert len(names["run"].losses["loss_ue"]) == names["run"].config.unlearning.epochs
