@@ -41,6 +41,7 @@ def settle(given: Mapping[str, object]) -> "tuple[RunConfig, Dataset]":
     from .datasets import DataError, load
     from .devices import resolve
     from .parameters import configuration, fallback_from
+    from .presets import adapted
 
     try:
         config, fallback = configuration(given), fallback_from(given)
@@ -56,7 +57,7 @@ def settle(given: Mapping[str, object]) -> "tuple[RunConfig, Dataset]":
     print(f"data: {data.name}, {len(data.train):,} training and {len(data.test):,} test images, from: {data.source}")
     for note in data.notes:
         print(f"note: {note}")
-    return config, data
+    return adapted(config, data.name) if data.is_fallback else config, data
 
 
 def headings(notebook: "NotebookNode") -> dict[str, str]:

@@ -18,7 +18,9 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 TEMPLATE = """{%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js -%}{%- endblock -%}
 {%- block jupyter_widgets -%}{%- endblock -%}
-{%- block html_head_js_mathjax -%}<style>math[display="block"] { margin: 1em 0; overflow-x: auto; }</style>{%- endblock -%}
+{%- block html_head_js_mathjax -%}
+<style>math[display="block"] { padding: 0.5em 0; overflow: auto hidden; }</style>
+{%- endblock -%}
 {%- block html_head_js_mermaidjs -%}{%- endblock -%}
 """
 

@@ -1,0 +1,77 @@
+# Everything this project does, by name. `make` alone lists it. Parameters follow the name: make laf DATASET=fashion SEED=1
+#   PYTHON=python3.12   the Python that makes the environment (3.11 or newer)
+#   VENV=.venv          where the environment lies
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(abspath $(VENV))/bin
+PYTEST_FLAGS =
+LAB_FLAGS =
+NOTEBOOKS = $(wildcard notebooks/*.ipynb)
+
+# Every variable of the command line that is not the Makefile's own is a parameter, so that a misspelt one is an error
+# instead of being ignored. Each is one word for the shell, whatever is in it.
+OWN = PYTHON VENV PYTEST_FLAGS LAB_FLAGS NOTEBOOKS
+quote = '$(subst ','\'',$(1))'
+given = $(strip $(foreach name,$(sort $(filter-out $(OWN),$(.VARIABLES))),$(if $(filter command,$(firstword $(origin $(name)))),$(call quote,$(name)=$(value $(name))))))
+
+PREPARE = sh .make/python.sh $(call quote,$(PYTHON))
+NAMES = $(PREPARE) .make/names.py $(given)
+ENVIRONMENT = $(PREPARE) .make/environment.py $(call quote,$(VENV))
+
+.DEFAULT_GOAL := help
+.PHONY: help env laf data lab test lint nbval test-slow bench clean distclean
+.SUFFIXES:
+
+help:  ## list the targets
+	@echo "make TARGET [PARAMETER=value ...]"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+	@echo "Parameters of laf and data, after the name (hyperparameter.md says what they mean):"
+	@$(PREPARE) .make/names.py --list
+
+env:  ## make the environment in .venv (once; about 7 GB on Linux, minutes)
+	@$(ENVIRONMENT)
+
+laf:  ## environment, data, then notebooks/LAF.ipynb from end to end
+	@$(NAMES)
+	@$(ENVIRONMENT)
+	@"$(BIN)/python" -m laf_utils.launch $(given)
+
+data:  ## fetch a data set: make data DATASET=fashion
+	@$(NAMES)
+	@$(ENVIRONMENT)
+	@"$(BIN)/python" -m laf_utils.launch --data $(given)
+
+lab: env  ## open notebooks/LAF.ipynb in JupyterLab
+	"$(BIN)/jupyter" lab $(LAB_FLAGS) notebooks/LAF.ipynb
+
+test: env  ## lint, tests and notebooks (minutes)
+	@$(MAKE) --no-print-directory lint pytest nbval
+
+lint: env  ## ruff
+	"$(BIN)/ruff" check .
+
+.PHONY: pytest
+pytest: env
+	"$(BIN)/python" -m pytest $(PYTEST_FLAGS) tests
+
+# The images first: without them every cell of a notebook fails, and the one line that says why is lost.
+nbval: env  ## run every notebook in profile quick, with fresh results
+	@"$(BIN)/python" -m laf_utils.launch --data DATASET=mnist
+	rm -rf _build/nbval
+	LAF_RUNS=_build/nbval LAF_PROGRESS=0 "$(BIN)/python" -m pytest -p no:cacheprovider \
+	  --nbval-lax --nbval-current-env --nbval-cell-timeout=600 $(PYTEST_FLAGS) $(NOTEBOOKS)
+
+test-slow: env  ## the tests that train for real
+	"$(BIN)/python" -m pytest -m slow $(PYTEST_FLAGS) tests
+
+bench: env  ## the measurements in benchmarks/ (long)
+	"$(BIN)/python" -m benchmarks.run
+
+clean:  ## remove what runs and builds made; images and Training/ stay
+	rm -rf runs _build .pytest_cache .ruff_cache .hypothesis build
+	find . \( -path ./.git -o -path ./data -o -path ./Training -o -path ./.venv \) -prune -o \
+	  \( -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.egg-info' \) -type d -prune -exec rm -rf {} +
+
+distclean: clean  ## clean, and remove the environment
+	@if [ -f $(call quote,$(VENV))/pyvenv.cfg ] || [ -f $(call quote,$(VENV))/.lock ]; then rm -rf $(call quote,$(VENV)); fi

@@ -1,0 +1,149 @@
+"""What is installed: the lists of packages agree, nothing is missing from them, and the published numbers are told once."""
+
+import ast
+import re
+import sys
+import tomllib
+from itertools import product
+from pathlib import Path
+
+import pytest
+import yaml
+from setuptools import find_packages
+
+import laf_utils
+from laf_utils.config import RunConfig
+from laf_utils.parameters import PARAMETERS, configuration
+from laf_utils.paths import ROOT
+from laf_utils.presets import DATASET_PRESETS, reference_settings
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+NAME = re.compile(r"[A-Za-z0-9._-]+")
+# What is imported under another name, or comes with a package that is listed and belongs to it.
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "jinja2": "nbconvert", "nbclient": "papermill"}
+
+
+def name_of(requirement: str) -> str:
+    return NAME.match(requirement)[0].lower().replace("_", "-")
+
+
+def listed(extras=True) -> dict[str, str]:
+    """Name -> requirement line, of everything pyproject.toml asks for."""
+    project = PROJECT["project"]
+    lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra if extras)]
+    return {name_of(line): line for line in lines}
+
+
+def constraints() -> dict[str, str]:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
+    return {name_of(line): line.partition("==")[2] for line in lines}
+
+
+def test_environment_asks_for_the_same_names_and_ranges():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    *conda, pip = environment["dependencies"]
+    assert environment["name"] == "laf"
+    assert f"python{PROJECT['project']['requires-python']}" in conda
+    assert pip["pip"][0] == "-c constraints.txt"
+    assert pip["pip"][-1] == "-e ."
+    assert {name_of(line): line for line in pip["pip"][1:-1]} == listed()
+
+
+def test_every_requirement_has_a_tested_release_in_its_range():
+    from packaging.requirements import Requirement
+
+    tested = constraints()
+    for name, line in listed().items():
+        assert Requirement(line).specifier.contains(tested[name]), line
+
+
+@pytest.mark.parametrize("line", listed().values())
+def test_every_range_has_both_ends(line):
+    assert "==" in line or (">=" in line and "<" in line)
+
+
+def test_constraints_are_exact_and_sorted():
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line) for line in lines)
+    assert lines == sorted(lines, key=str.lower)
+
+
+def test_the_version_is_told_once():
+    assert PROJECT["project"]["dynamic"] == ["version"]
+    assert PROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "laf_utils.__version__"}
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == laf_utils.__version__
+    assert citation["references"][0]["year"] == 2024
+
+
+def test_every_sub_package_is_installed():
+    found = set(find_packages(str(ROOT), include=PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]))
+    with_code = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "laf_utils").rglob("*.py")}
+    assert found == with_code
+
+
+def imported(file: Path) -> set[str]:
+    """The top-level names of a file's absolute imports."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(node.module.partition(".")[0])
+    return names - set(sys.stdlib_module_names) - {"laf_utils"}
+
+
+def test_everything_imported_is_asked_for():
+    known = listed(extras=False)
+    for file in (ROOT / "laf_utils").rglob("*.py"):
+        for name in imported(file):
+            assert DISTRIBUTIONS.get(name, name).lower() in known, f"{file.name} imports {name}"
+
+
+def test_every_test_marker_is_declared():
+    declared = {line.partition(":")[0] for line in PROJECT["tool"]["pytest"]["ini_options"]["markers"]}
+    assert declared == {"slow", "network", "browser"}
+
+
+# -- hyperparameter.md ------------------------------------------------------------------------------------------------
+
+
+def rows(heading: str) -> list[dict[str, str]]:
+    """The table below a heading of hyperparameter.md."""
+    section = (ROOT / "hyperparameter.md").read_text().split(f"\n## {heading}")[1].split("\n## ")[0]
+    table = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in section.splitlines() if line.startswith("|")]
+    return [dict(zip(table[0], row, strict=True)) for row in table[2:]]
+
+
+def test_the_published_table_is_the_presets():
+    table = rows("Published")
+    assert {(row["task"], row["network"]) for row in table} == set(product(("data", "class", "noisy"), ("cnn", "resnet18")))
+    for row in table:
+        settings = reference_settings(row["network"], row["task"])
+        names = [name for name in row if name in PARAMETERS]
+        assert {PARAMETERS[name]: float(row[name]) for name in names} == settings
+
+
+def test_training_and_vae_values_are_the_configuration():
+    config = RunConfig("mnist", "class")
+    for row in rows("Training"):
+        group, _, leaf = PARAMETERS[row["parameter"]].partition(".")
+        assert float(row["value"]) == getattr(getattr(config, group), leaf), row
+
+
+def test_the_data_sets_are_the_presets():
+    table = {row["DATASET"]: row for row in rows("Data sets")}
+    assert set(table) == set(DATASET_PRESETS)
+    for name, row in table.items():
+        preset, text = DATASET_PRESETS[name], row["profile `paper"]
+        assert row["network"] == preset.backbone
+        assert row["profile `quick`: training images"] == (f"{preset.quick_images:,}" if preset.quick_images else "all")
+        assert ("224x224" in text) == (preset.resize == 224)
+        assert ("normalisation" in text) == preset.normalise
+        assert ("flips" in text) == preset.augment
+
+
+def test_the_modes_and_profiles_named_there_exist():
+    text = (ROOT / "hyperparameter.md").read_text()
+    for name, value in re.findall(r"`(PROFILE|MODE)=(\w+)`", text):
+        configuration({name: value})
