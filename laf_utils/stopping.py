@@ -32,7 +32,7 @@ class AgreementRule:
         }
         self._before = {name: self._predict(original, name) for name in self._sets}
         self.seen: list[dict[str, float]] = []
-        self._best: tuple[float, int, dict[str, torch.Tensor]] | None = None
+        self._best: tuple[tuple[float, float], int, dict[str, torch.Tensor]] | None = None
         self._lowest, self._waited = 1.0 + GAIN, 0
 
     @property
@@ -54,9 +54,9 @@ class AgreementRule:
             self._lowest, self._waited = now["forget"], 0
         else:
             self._waited += 1
-        better = self._best is None or now["forget"] < self._best[0] - GAIN
-        if now["retain"] >= FLOOR and better:
-            self._best = (now["forget"], step, copy.deepcopy(model.state_dict()))
+        rank = (now["forget"], -now["retain"])  # most forgotten; of equals, the most useful
+        if now["retain"] >= FLOOR and (self._best is None or rank < self._best[0]):
+            self._best = (rank, step, copy.deepcopy(model.state_dict()))
         return self._waited >= PATIENCE
 
     def restore_best(self, model: Network) -> int:
