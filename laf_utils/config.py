@@ -35,6 +35,14 @@ def _not_negative(settings: object, *names: str) -> None:
         _require(_is_number(value) and value >= 0, f"{name} must be a number, zero or more, got {value!r}")
 
 
+def _switches(settings: object) -> None:
+    """Every field that is a switch by its default must be True or False: "False" would count as true."""
+    for setting in fields(settings):
+        value = getattr(settings, setting.name)
+        if isinstance(setting.default, bool):
+            _require(isinstance(value, bool), f"{setting.name} must be True or False, got {value!r}")
+
+
 def _whole(settings: object, *names: str, least: int = 0) -> None:
     for name in names:
         value = getattr(settings, name)
@@ -63,6 +71,7 @@ class TrainingConfig:
     compile: bool = False  # torch.compile: did not pay on the CPU it was measured on (benchmarks/README.md)
 
     def __post_init__(self) -> None:
+        _switches(self)
         _whole(self, "epochs", "batch_size", least=1)
         _positive(self, "learning_rate")
         _not_negative(self, "weight_decay")
@@ -84,6 +93,7 @@ class VAEConfig:
     fit_h_on: str = "all"  # published: h sees all of D; "retain": only D_r
 
     def __post_init__(self) -> None:
+        _switches(self)
         _whole(self, "latent_dims", "epochs", "batch_size", least=1)
         _positive(self, "learning_rate")
         _not_negative(self, "kl_weight")
@@ -113,6 +123,7 @@ class UnlearningConfig:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
+        _switches(self)
         _whole(self, "epochs")
         _whole(self, "batch_size", least=1)
         _positive(self, "lr_ue", "lr_ra", "temperature", "ra_weight")
@@ -140,6 +151,7 @@ class RepairConfig:
     labelled_share: float = 1.0  # of D_r, at random, whose labels may be read
 
     def __post_init__(self) -> None:
+        _switches(self)
         _whole(self, "epochs")
         _whole(self, "batch_size", least=1)
         _positive(self, "learning_rate", "labelled_share")
@@ -156,6 +168,7 @@ class TransformConfig:
     augment_everywhere: bool = False  # published: also when fitting, unlearning, measuring Train_r and Train_f, attacking
 
     def __post_init__(self) -> None:
+        _switches(self)
         if self.resize is not None:
             _whole(self, "resize", least=8)
 
@@ -181,15 +194,17 @@ class RunConfig:
     transforms: TransformConfig = field(default_factory=TransformConfig)
 
     def __post_init__(self) -> None:
+        _switches(self)
         _choice(self, "task", TASKS)
         _choice(self, "profile", PROFILES)
         _choice(self, "mode", MODES)
         _choice(self, "backbone", BACKBONES)
         _whole(self, "seed")
-        _require(self.device.split(":")[0] in DEVICES, f"device must be one of {', '.join(DEVICES)}, got {self.device!r}")
+        device = self.device.split(":")[0] if isinstance(self.device, str) else None
+        _require(device in DEVICES, f"device must be one of {', '.join(DEVICES)}, got {self.device!r}")
         _require(
             bool(self.forget_classes) and all(isinstance(c, int) and c >= 0 for c in self.forget_classes),
-            f"forget_class must be one class number or several, got {self.forget_classes!r}",
+            f"forget_classes must be one class number or several, got {self.forget_classes!r}",
         )
         if self.images is not None:
             _whole(self, "images", least=100)
@@ -210,7 +225,7 @@ def replace_nested(config: RunConfig, changes: dict[str, object]) -> RunConfig:
     for name, value in changes.items():
         group, _, leaf = name.rpartition(".")
         owner = getattr(config, group, None) if group else config
-        known = is_dataclass(owner) and leaf in {f.name for f in fields(owner)}
+        known = is_dataclass(owner) and leaf in {f.name for f in fields(owner)} and not is_dataclass(getattr(owner, leaf))
         _require(known, f"there is no setting {name!r}")
         (groups.setdefault(group, {}) if group else plain)[leaf] = value
     for group, values in groups.items():

@@ -51,12 +51,14 @@ def count_passes(config: RunConfig, task: ForgetTask, retain_used: int, unlearni
     frozen passes that the VAEs need too (their own arithmetic is negligible: 75k parameters).
     """
     everything, forget, retain = len(task.train_labels), len(task.forget), len(task.retain)
-    fitted_on = everything if config.vae.fit_h_on == "all" else retain_used
-    repeats = config.vae.epochs if config.transforms.augment_everywhere else 1
+    crops = config.transforms.augment and config.transforms.augment_everywhere
+    repeats = config.vae.epochs if crops else 1
+    # Of all images, the forget set's representations are among them, unless crops change from pass to pass.
+    needed = {"all": everything + (forget if crops else 0), "retain": retain_used + forget}[config.vae.fit_h_on]
     stages = {
         "original": Passes(everything * config.training.epochs),
         "retrained": Passes(retain * config.training.epochs),
-        "vae": Passes(0, repeats * (fitted_on + forget)),
+        "vae": Passes(0, repeats * needed),
         "unlearning": unlearning,
     }
     counted = {name: asdict(passes) | {"equivalent": passes.equivalent} for name, passes in stages.items()}

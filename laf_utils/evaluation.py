@@ -16,7 +16,6 @@ from .representations import outputs
 from .seeds import stream
 from .wording import caveats, headline
 
-
 SAMPLE = 900  # training images whose representations are kept for looking at, a third of them forgotten
 
 

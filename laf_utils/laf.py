@@ -53,7 +53,7 @@ class Unlearned:
         loss_ue, loss_ra: mean loss per step of each epoch; empty where a loss was switched off.
         steps: of either loss, taken until the weights that ``model`` holds.
         images_passed: images passed forward and backward, both losses counted.
-        images_watched: images passed forward by the label-free rule.
+        images_watched: images passed forward only: by the label-free rule, and by the teacher where crops make every batch new.
         agreement: what that rule saw, one entry per look (empty without it).
     """
 
@@ -125,8 +125,10 @@ def reestimate_batchnorm(model: nn.Module, images: Images, batch_size: int = 250
         layer.reset_running_stats()
         layer.momentum = None  # cumulative average
         layer.train()
-    for x in images.for_evaluation().in_order(batch_size):
-        model(x)
+    images = images.for_evaluation()
+    # The average is over batches, so that they must be of one size.
+    for rows in torch.arange(len(images)).tensor_split(-(-len(images) // batch_size)):
+        model(images.batch(rows))
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
         layer.eval()
@@ -151,7 +153,7 @@ class _Adaptation:
         self.teacher.forget.prepare()
         self.teacher.retain.prepare()
         self.rule = AgreementRule(original, forget, retain, seed) if config.stop == "agreement" else None
-        self.steps = self.images_passed = 0
+        self.steps = self.images_passed = self.teacher_passed = 0
         self.stopped = False
         self.order = stream(seed, "unlearning", "order")
         self.noise = stream(seed, "unlearning", "noise", device=forget.device)
@@ -176,6 +178,7 @@ class _Adaptation:
         if part == "ue":
             return extractor_unlearning_loss(*e, self.densities, self.noise, config.reduction)
         count = len(rows[1])
+        self.teacher_passed += 0 if self.teacher.retain.cached else len(inputs)
         drift_retain = drift(e[0], self.teacher.retain.of_batch(rows[1], inputs[:count]))
         drift_forget = drift(e[1], self.teacher.forget.of_batch(rows[0], inputs[count:]))
         return representation_alignment_loss(
@@ -187,11 +190,13 @@ class _Adaptation:
 
         Where the label-free rule has seen enough the epoch ends early and ``stopped`` is set.
         """
-        total, pairs, taken = dict.fromkeys(losses, torch.zeros((), device=self.forget.device)), self.pairs(), 0
+        zero, pairs, taken = torch.zeros((), device=self.forget.device), self.pairs(), 0
+        total = {part: zero for name in losses for part in name.split("+")}
         for rows in pairs:
             inputs = torch.cat([self.retain.batch(rows[1], self.order), self.forget.batch(rows[0], self.order)])
             for name in losses:
-                total[name] = total[name] + self._step(name, inputs, rows)
+                for part, loss in self._step(name, inputs, rows).items():
+                    total[part] = total[part] + loss
                 self.images_passed += len(inputs)
             taken, self.steps = taken + 1, self.steps + 1
             bar.update()
@@ -203,17 +208,17 @@ class _Adaptation:
             raise TrainingDiverged("unlearning: a loss is not a number; lower lr_ue and lr_ra")
         return means
 
-    def _step(self, name: str, inputs: torch.Tensor, rows: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        """A new forward pass, the named loss or the sum of the named losses, and one step of its Adam."""
+    def _step(self, name: str, inputs: torch.Tensor, rows: tuple[torch.Tensor, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """A new forward pass, the named loss or the sum of both, and one step of its Adam; the value of each loss."""
         optimiser = self.adam_ue if name == "ue" else self.adam_ra
         e = self._represent(inputs, len(rows[1]))
-        loss = self._loss(name[:2], e, inputs, rows)
-        if name == "ue+ra":
-            loss = loss + self.config.ra_weight * self._loss("ra", e, inputs, rows)
+        losses = {part: self._loss(part, e, inputs, rows) for part in name.split("+")}
+        weight = self.config.ra_weight if len(losses) == 2 else 1.0
+        total = sum(weight * loss if part == "ra" else loss for part, loss in losses.items())
         optimiser.zero_grad()
-        loss.backward()
+        total.backward()
         optimiser.step()
-        return loss.detach()
+        return {part: loss.detach() for part, loss in losses.items()}
 
 
 def _schedule(config: UnlearningConfig) -> list[list[str]]:
@@ -243,7 +248,7 @@ def unlearn(
         TrainingDiverged: a loss is not finite.
     """
     run = _Adaptation(original, forget, retain, densities, config, seed, teacher)
-    history: dict[str, list[float]] = {"ue": [], "ra": [], "ue+ra": []}
+    history: dict[str, list[float]] = {"ue": [], "ra": []}
     schedule = _schedule(config)
     with track(len(schedule) * len(run.pairs()) if schedule else 0, "unlearning") as bar:
         for losses in schedule:
@@ -252,12 +257,12 @@ def unlearn(
             if run.stopped:
                 break
     rule, steps = run.rule, run.steps
-    if rule and rule.seen:
-        steps = rule.restore_best(run.student)
+    if rule:
+        steps = rule.restore_best(run.student) or steps
     run.student.requires_grad_(True)
     return Unlearned(
-        run.student, history["ue"] or history["ue+ra"], history["ra"], steps, run.images_passed,
-        rule.images_passed if rule else 0, rule.seen if rule else [],
+        run.student, history["ue"], history["ra"], steps, run.images_passed,
+        run.teacher_passed + (rule.images_passed if rule else 0), rule.seen if rule else [],
     )
 
 

@@ -45,6 +45,7 @@ PARAMETERS: Mapping[str, str] = {
     "LABELLED_SHARE": "repair.labelled_share",
 }
 NOT_SETTINGS = ("FALLBACK",)  # parameters that say where images come from, not what is computed
+HEAD = ("DATASET", "TASK", "PROFILE", "MODE")  # what names a preset
 INTERACTIVE = ("In", "Out", "exit", "quit", "open")  # names that IPython puts beside the user's
 PLAIN = (bool, int, float, str, list, tuple, type(None))
 
@@ -95,25 +96,29 @@ def configuration(values: Mapping[str, object]) -> RunConfig:
         ConfigError: unknown name or value; the message names the parameter.
     """
     check_names(values)
-    settings = {PARAMETERS[name]: value for name, value in values.items() if value is not None and name in PARAMETERS}
-    if "forget_classes" in settings:
-        settings["forget_classes"] = parse_classes(settings["forget_classes"])
-    head = {name: settings.pop(name) for name in ("dataset", "task", "profile", "mode") if name in settings}
-    dataset, task = head.pop("dataset", "mnist"), head.pop("task", "class")
-    try:
-        config = preset(dataset, task, own=_own_preset(dataset), **head, **{k.replace(".", "__"): v for k, v in settings.items()})
-    except ConfigError as error:
-        raise ConfigError(_in_parameter_words(str(error))) from error
+    given = {name: value for name, value in values.items() if value is not None and name in PARAMETERS}
+    if "FORGET_CLASS" in given:
+        given["FORGET_CLASS"] = parse_classes(given["FORGET_CLASS"])
+    named: dict[str, object] = {}
+    # One after the other, those that name a preset first: the one that fails is the one at fault.
+    for name in sorted(given, key=lambda name: name not in HEAD):
+        named[name] = given[name]
+        try:
+            _preset(named)
+        except ConfigError as error:
+            raise ConfigError(f"{name}: {error}") from error
+    config = _preset(named)
     if config.task == "class" and config.dataset in DATASETS and max(config.forget_classes) > 9:
         raise ConfigError(f"FORGET_CLASS: class {max(config.forget_classes)} does not exist: classes are 0 to 9")
     return config
 
 
-def _in_parameter_words(message: str) -> str:
-    """Begin the message with the parameter's name as the notebook spells it, where the setting has one."""
-    setting = message.split(" ", 1)[0]
-    names = [name for name, path in PARAMETERS.items() if path.rpartition(".")[2] == setting]
-    return f"{'/'.join(names)}: {message}" if names else message
+def _preset(given: Mapping[str, object]) -> RunConfig:
+    """The preset of the parameters that name one, with the other parameters set."""
+    head = {PARAMETERS[name]: given[name] for name in HEAD if name in given}
+    dataset, task = head.pop("dataset", "mnist"), head.pop("task", "class")
+    changes = {PARAMETERS[name].replace(".", "__"): value for name, value in given.items() if name not in HEAD}
+    return preset(dataset, task, own=_own_preset(dataset), **head, **changes)
 
 
 def from_notebook(namespace: Mapping[str, object]) -> RunConfig:
@@ -122,10 +127,11 @@ def from_notebook(namespace: Mapping[str, object]) -> RunConfig:
     Every plain value in the namespace counts as a parameter, so a misspelt one is found wherever it was set: papermill's
     injected cell, the command line, or the cell itself.
     """
+    known = (*PARAMETERS, *NOT_SETTINGS)
     values = {
         name: value
         for name, value in namespace.items()
-        if isinstance(value, PLAIN) and not name.startswith("_") and name not in INTERACTIVE
+        if name in known or (isinstance(value, PLAIN) and not name.startswith("_") and name not in INTERACTIVE)
     }
     return configuration(values)
 

@@ -22,12 +22,12 @@ from .models import Architecture, Network
 from .paths import runs_folder
 from .presets import adapted
 from .representations import FrozenRepresentations
-from .seeds import stream
+from .seeds import initialisation, stream
 from .tasks import ForgetTask, make_task
 from .training import train
 from .vae import RepresentationVAE, fit_vae
 
-TRAINING_CODE = ("images", "models", "seeds", "training")
+TRAINING_CODE = ("devices", "images", "models", "seeds", "training")
 METHOD_CODE = (*TRAINING_CODE, "representations", "vae", "laf", "stopping")
 
 
@@ -181,7 +181,7 @@ class Run:
             "task": self.task.checksum(),
             "vae": asdict(self.config.vae),
             "augment_everywhere": self.config.transforms.augment_everywhere,
-            "retain_ratio": self.config.unlearning.retain_ratio,
+            "retain_ratio": self.config.unlearning.retain_ratio if self.config.vae.fit_h_on == "retain" else None,
             "code": code_version(METHOD_CODE),
         }
 
@@ -216,7 +216,8 @@ class Run:
         kept = self._kept("vae", self._method_content(), compute)
         vaes = {}
         for name in ("h", "h_f"):
-            vaes[name] = RepresentationVAE(self.config.vae).to(self.device).eval().requires_grad_(False)
+            with initialisation(self.config.seed, "vae", "loaded"):  # overwritten by the next line
+                vaes[name] = RepresentationVAE(self.config.vae).to(self.device).eval().requires_grad_(False)
             vaes[name].load_state_dict(unprefixed(name, kept.tensors))
         return Densities(**vaes)
 

@@ -104,7 +104,7 @@ def preset(
     Raises:
         ConfigError: unknown data set, task, profile, mode or setting, or a value that a setting cannot have.
     """
-    known = DATASET_PRESETS.get(dataset, own)
+    known = DATASET_PRESETS.get(dataset, own) if isinstance(dataset, str) else None
     if known is None:
         names = ", ".join(DATASET_PRESETS)
         raise ConfigError(f"dataset must be one of {names} (or NAME for NAME.npz in the data folder), got {dataset!r}")

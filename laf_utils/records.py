@@ -49,6 +49,8 @@ def read(path: Path) -> dict:
     missing = [part for part in REQUIRED if not isinstance(record, dict) or part not in record]
     if missing:
         raise RecordError(f"{path}: not a complete record, it lacks {', '.join(missing)}")
+    if not isinstance(record["schema"], int):
+        raise RecordError(f"{path}: its schema {record['schema']!r} is no number")
     if record["schema"] > SCHEMA:
         raise RecordError(f"{path}: written by a newer version (schema {record['schema']}, this is {SCHEMA})")
     return record

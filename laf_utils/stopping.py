@@ -6,6 +6,7 @@ whose agreement on the retain set lies below a floor has gone too far. The best 
 """
 
 import copy
+import math
 
 import torch
 
@@ -33,7 +34,7 @@ class AgreementRule:
         self._before = {name: self._predict(original, name) for name in self._sets}
         self.seen: list[dict[str, float]] = []
         self._best: tuple[tuple[float, float], int, dict[str, torch.Tensor]] | None = None
-        self._lowest, self._waited = 1.0 + GAIN, 0
+        self._lowest, self._waited = math.inf, 0
 
     @property
     def images_passed(self) -> int:
@@ -47,21 +48,21 @@ class AgreementRule:
         """Record the agreement of ``model`` with the original; whether this step should be the last."""
         now = {name: (self._predict(model, name) == self._before[name]).float().mean().item() for name in self._sets}
         self.seen.append({"step": step, **now})
-        progress = now["forget"] < self._lowest - GAIN
+        progress = now["forget"] < min(self._lowest, 1.0) - GAIN
         # Utility may dip while the representation moves and come back with alignment: a dip is not kept, but does not end
         # the run either.
         if progress:
             self._lowest, self._waited = now["forget"], 0
-        else:
+        elif self._lowest <= 1.0:  # forgetting has begun
             self._waited += 1
         rank = (now["forget"], -now["retain"])  # most forgotten; of equals, the most useful
         if now["retain"] >= FLOOR and (self._best is None or rank < self._best[0]):
             self._best = (rank, step, copy.deepcopy(model.state_dict()))
         return self._waited >= PATIENCE
 
-    def restore_best(self, model: Network) -> int:
-        """Put the best look's weights back; returns its step, or the last one where no look was good enough to keep."""
+    def restore_best(self, model: Network) -> int | None:
+        """Put the best look's weights back; returns its step, ``None`` where no look was good enough to keep."""
         if self._best is None:
-            return self.seen[-1]["step"] if self.seen else 0
+            return None
         model.load_state_dict(self._best[2])
         return self._best[1]

@@ -94,7 +94,9 @@ def markdown(table: pd.DataFrame, corner: str = "") -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def across_seeds(records: list[dict], measures: tuple[str, ...] = ("train_r", "train_f", "test", "test_r", "test_f", "asr")) -> pd.DataFrame:
+def across_seeds(
+    records: list[dict], measures: tuple[str, ...] = ("train_r", "train_f", "test", "test_r", "test_f", "asr")
+) -> pd.DataFrame:
     """Mean ± standard deviation over runs that differ in their seed only, one row per model; percent.
 
     Raises:

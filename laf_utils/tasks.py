@@ -108,6 +108,8 @@ def make_task(
         noisy = [c for c in NOISY_CLASSES if c < classes - 1]
         chosen = _share_of_classes(labels, noisy, NOISY_PERCENT, generator)
         choices = range(classes if all_wrong_labels else classes - 1)
+        if len(choices) < 2:
+            raise ValueError(f"the noisy task needs a wrong label to draw, these labels have only {classes} classes")
         train_labels[chosen] = _wrong_labels(labels[chosen], choices, generator)
     if not chosen.any() or chosen.all():
         raise ValueError(f"the {name} task leaves nothing to {'retain' if chosen.any() else 'forget'} in these labels")

@@ -10,6 +10,7 @@ from .evaluation import Evaluation
 from .pipeline import Run
 from .seeds import derive, stream
 
+
 def touched_classes(run: Run) -> tuple[int, ...]:
     """The true classes of the forget set."""
     return tuple(run.task.true_labels[run.task.forget].unique().tolist())
@@ -75,6 +76,7 @@ def representation_maps(
         e /= np.linalg.norm(e[~forgotten], axis=1).mean()
         aligned.append(e @ orthogonal_procrustes(e[~forgotten], aligned[0][~forgotten])[0] if aligned else e)
     reduced = PCA(min(30, len(rows)), random_state=0).fit_transform(np.concatenate(aligned))
-    tsne = TSNE(2, init="pca", perplexity=30, random_state=derive(run.config.seed, "tsne") % 2**32, n_jobs=torch.get_num_threads())
+    state = derive(run.config.seed, "tsne") % 2**32
+    tsne = TSNE(2, init="pca", perplexity=30, random_state=state, n_jobs=torch.get_num_threads())
     points = np.split(tsne.fit_transform(reduced), len(models))
     return dict(zip(models, points, strict=True)), run.task.true_labels[rows].numpy(), forgotten

@@ -152,7 +152,6 @@ def imports(module):
     return {node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom) and node.level == 1}
 
 
-@pytest.mark.xfail(strict=True, reason="pipeline.py: devices (what a precision means) is in no key, though stages use it")
 @pytest.mark.parametrize("modules", [pipeline.TRAINING_CODE, pipeline.METHOD_CODE])
 def test_the_key_covers_every_module_that_a_stage_runs_through(modules):
     assert set().union(*(imports(module) for module in modules)) - NO_NUMBERS - set(modules) == set()

@@ -82,8 +82,7 @@ def frozen_passes(run, stage):
 @pytest.mark.parametrize("settings", [
     {"vae__fit_h_on": "retain"},
     {"transforms__augment": True, "transforms__augment_everywhere": True},
-    pytest.param({"vae__fit_h_on": "all"}, marks=pytest.mark.xfail(
-        strict=True, reason="cost.py counts the forget set twice: its representations are taken from those of all images")),
+    {"vae__fit_h_on": "all"},
 ])
 def test_the_vaes_frozen_passes(make_run, settings):
     run = make_run("class", **settings)
@@ -93,8 +92,7 @@ def test_the_vaes_frozen_passes(make_run, settings):
 
 @pytest.mark.parametrize("settings", [
     {},
-    pytest.param({"transforms__augment": True, "transforms__augment_everywhere": True}, marks=pytest.mark.xfail(
-        strict=True, reason="laf.py: with crops the teacher passes every batch anew, which images_passed and passes leave out")),
+    {"transforms__augment": True, "transforms__augment_everywhere": True},
 ])
 def test_the_teachers_passes_while_unlearning(make_run, settings):
     run = make_run("class", **settings)

@@ -291,7 +291,6 @@ def test_unlearning_is_the_published_loop(monkeypatch, network, sets, make_densi
         assert found.loss_ra == pytest.approx(expected["ra"], abs=1e-3)
 
 
-@pytest.mark.xfail(strict=True, reason="laf.py keeps the sum of both losses as loss_ue and nothing as loss_ra under 'joint'")
 def test_joint_steps_report_both_losses(make_images):
     found = unlearn(
         still_network(), make_images(64, size=2), make_images(200, size=2), Densities(Fixed(1e30), Fixed(1e30)),
@@ -524,7 +523,6 @@ def test_statistics_can_be_taken_from_the_retained_images(resnet):
     assert all(torch.equal(a, b) for a, b in zip(found.parameters(), model.parameters(), strict=True))
 
 
-@pytest.mark.xfail(strict=True, reason="laf.py averages over batches, so the images of a smaller last batch weigh more")
 def test_every_retained_image_weighs_the_same(make_images):
     model, images = Architecture("resnet18", 3, 16, 10).build(0, "original").eval(), make_images(12, 3, 16)
     images.pixels[10:] //= 4  # the last batch differs

@@ -108,8 +108,7 @@ AFTER_TRAINING, AFTER_VAE = {"vae", "unlearning", "repair"}, {"unlearning", "rep
     ({"all_wrong_labels": True}, set()),
     ({"images": 300}, set()),
     ({"profile": "paper", "images": 300, "training__learning_rate": 2e-3}, set()),
-    pytest.param({"unlearning__retain_ratio": 1.0}, AFTER_VAE, marks=pytest.mark.xfail(
-        strict=True, reason="pipeline.py: retain_ratio is in the VAEs' key also where h is fitted on all of D")),
+    ({"unlearning__retain_ratio": 1.0}, AFTER_VAE),
 ])
 def test_a_changed_setting_recomputes_what_depends_on_it(make_run, changes, anew):
     complete(make_run())
@@ -196,7 +195,6 @@ def computed_of(run):
     return {stage for stage in STAGES if stage in run.reused and not run.reused[stage]}
 
 
-@pytest.mark.xfail(strict=True, reason="pipeline.py: densities() draws the weights of the VAEs it loads from the global state")
 def test_a_run_draws_no_global_random_number(make_run):
     before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
     evaluate(make_run("noisy", transforms__augment=True, transforms__augment_everywhere=True))

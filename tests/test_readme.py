@@ -18,7 +18,8 @@ def drawn() -> str:
     seeds = ", ".join(str(run["config"]["seed"]) for run in runs)
     table = tables.markdown(tables.across_seeds(runs), "MNIST, class 0 removed (%)")
     return (
-        f"{table}\n\nThe paper's setting (profile `paper`, mode `reference`), mean ± standard deviation over training seeds {seeds}. "
+        f"{table}\n\nThe paper's setting (profile `paper`, mode `reference`), mean ± standard deviation over training seeds "
+        f"{seeds}. "
         "The goal is the retrained row. ASR is the published attack; its chance level here is "
         f"{runs[0]['attack']['laf']['chance']:.1f}."
     )

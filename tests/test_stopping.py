@@ -106,7 +106,6 @@ def test_progress_starts_the_wait_anew(watched):
         assert not watched.look(forget, 1.0)
 
 
-@pytest.mark.xfail(strict=True, reason="stopping.py: forgetting that has not begun counts as forgetting that is done")
 def test_it_does_not_stop_before_forgetting_has_begun(watched):
     assert not any(watched.look(1.0, 1.0) for _ in range(PATIENCE + 1))
 
@@ -212,7 +211,6 @@ def test_steps_before_the_first_look_are_kept(unlearn_with):
     assert found.steps == 9
 
 
-@pytest.mark.xfail(strict=True, reason="stopping.py: without a good look the last look's step is reported, not the weights'")
 def test_the_reported_step_is_that_of_the_weights(monkeypatch, network, make_images, make_densities):
     monkeypatch.setattr(room, "EVERY", 5)
     monkeypatch.setattr(stopping, "FLOOR", 2.0)  # no look can be good enough

@@ -168,7 +168,6 @@ def test_impossible_requests(change, message):
         make_task(request["name"], request["labels"], classes=10, seed=0, forget_classes=request["forget_classes"])
 
 
-@pytest.mark.xfail(strict=True, reason="tasks.py: two classes leave no wrong label, and torch's RuntimeError comes out")
 def test_two_classes_without_a_wrong_label_to_draw():
     with pytest.raises(ValueError, match="wrong label"):
         make_task("noisy", labels_with((10, 10)), classes=2, seed=0)

@@ -102,7 +102,6 @@ def test_a_loss_that_is_no_number_stops_the_run(data):
         train(model, *data, CONFIG, seed=0, stage="original")
 
 
-@pytest.mark.xfail(strict=True, reason="training.py: an infinite loss passes where the docstring says not finite")
 def test_an_infinite_loss_stops_the_run(data):
     class Infinite(torch.nn.Module):
         def __init__(self):

@@ -18,8 +18,9 @@ class ModelOutputs:
     test: Outputs
 
 
-def _percent(correct: torch.Tensor) -> float:
-    return 100.0 * correct.float().mean().item()
+def _percent(correct: torch.Tensor) -> float | None:
+    """Share of true values in percent, ``None`` of no image."""
+    return 100.0 * correct.float().mean().item() if len(correct) else None
 
 
 def accuracies(outputs: ModelOutputs, task: ForgetTask, test_labels: torch.Tensor) -> dict[str, float | None]:

@@ -94,7 +94,7 @@ def published_attack(
 
 def _scored(truth: np.ndarray, score: np.ndarray, learned_in: int, learned_out: int, published: bool) -> AttackResult:
     guess = (score > 0.5).astype(int)
-    false_positive, true_positive, _ = roc_curve(truth, score)
+    false_positive, true_positive, _ = roc_curve(truth, score, drop_intermediate=False)
     return AttackResult(
         asr=100.0 * float((guess == truth).mean()),
         chance=100.0 * float(truth.mean()),
