@@ -204,7 +204,7 @@ class _Adaptation:
                 self.stopped = True
                 break
         means = {name: value.item() / taken for name, value in total.items()}
-        if any(value != value for value in means.values()):
+        if not all(map(math.isfinite, means.values())):
             raise TrainingDiverged("unlearning: a loss is not a number; lower lr_ue and lr_ra")
         return means
 
@@ -257,7 +257,7 @@ def unlearn(
             if run.stopped:
                 break
     rule, steps = run.rule, run.steps
-    if rule:
+    if rule and rule.seen:
         steps = rule.restore_best(run.student) or steps
     run.student.requires_grad_(True)
     return Unlearned(

@@ -216,7 +216,7 @@ class Run:
         kept = self._kept("vae", self._method_content(), compute)
         vaes = {}
         for name in ("h", "h_f"):
-            with initialisation(self.config.seed, "vae", "loaded"):  # overwritten by the next line
+            with initialisation(self.config.seed, "vae", "loaded", "initialisation"):  # overwritten by the next line
                 vaes[name] = RepresentationVAE(self.config.vae).to(self.device).eval().requires_grad_(False)
             vaes[name].load_state_dict(unprefixed(name, kept.tensors))
         return Densities(**vaes)

@@ -1,5 +1,6 @@
 """The one supervised loop: the original, the retrained model, and every baseline that trains."""
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -15,6 +16,16 @@ from .seeds import stream
 
 class TrainingDiverged(RuntimeError):
     """The loss is no longer a number."""
+
+
+def check_finite(stage: str, losses: list[float]) -> None:
+    """Refuse to go on from a loss that is infinite or not a number.
+
+    Raises:
+        TrainingDiverged: naming the stage and the epoch.
+    """
+    if not math.isfinite(losses[-1]):
+        raise TrainingDiverged(f"{stage}: the loss of epoch {len(losses)} is not a number; lower the learning rate")
 
 
 def adam(parameters: Iterator[nn.Parameter], learning_rate: float, weight_decay: float = 0.0) -> torch.optim.Adam:
@@ -62,7 +73,6 @@ def train(
                 total += loss.detach() * len(rows)
                 bar.update()
             losses.append(total.item() / len(images))
-            if losses[-1] != losses[-1]:
-                raise TrainingDiverged(f"{stage}: the loss of epoch {len(losses)} is not a number; lower the learning rate")
+            check_finite(stage, losses)
     model.eval()
     return losses

@@ -13,7 +13,7 @@ from .models import REPRESENTATION_WIDTH
 from .progress import track
 from .representations import FrozenRepresentations
 from .seeds import initialisation, stream
-from .training import adam
+from .training import adam, check_finite
 
 
 class RepresentationVAE(nn.Module):
@@ -85,6 +85,9 @@ def fit_vae(
 
     Returns:
         The frozen VAE in evaluation mode, and the mean loss of each epoch.
+
+    Raises:
+        TrainingDiverged: the loss is not finite.
     """
     order, noise = stream(seed, stage, "order"), stream(seed, stage, "noise", device=device)
     e = representations.epoch(order)
@@ -106,6 +109,7 @@ def fit_vae(
                 total += loss.detach() * len(rows)
                 bar.update()
             losses.append(total.item() / len(e))
+            check_finite(stage, losses)
     return vae.eval().requires_grad_(False), losses
 
 

@@ -79,8 +79,8 @@ def test_it_stops_when_forgetting_does_and_puts_the_best_back(watched):
     watched.look(0.1, 0.99)
     answers = [watched.look(0.1 - GAIN / 2, 1.0) for _ in range(PATIENCE)]
     assert answers == [False] * (PATIENCE - 1) + [True]
-    assert watched.rule.restore_best(watched.model) == 2 * EVERY
-    assert watched.holds(0.1, 0.99)
+    assert watched.rule.restore_best(watched.model) == 3 * EVERY, "the lowest agreement, however small the gain"
+    assert watched.holds(0.1 - GAIN / 2, 1.0)
 
 
 def test_lost_utility_is_no_progress(watched):
@@ -120,7 +120,7 @@ def test_the_kept_weights_are_a_copy(watched):
 def test_without_any_good_look_the_last_one_is_kept(watched):
     watched.look(0.2, 0.5)
     watched.look(0.1, 0.4)
-    assert watched.rule.restore_best(watched.model) == 2 * EVERY
+    assert watched.rule.restore_best(watched.model) is None
     assert watched.holds(0.1, 0.4)
 
 
