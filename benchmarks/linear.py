@@ -128,7 +128,8 @@ def measure_fixed(rounds: int) -> dict[str, dict]:
         report[name] = {"seconds": {size: taken.report() for size, taken in times.items()}}
         for clock in CLOCKS:
             medians = [statistics.median(getattr(taken, clock)) for taken in times.values()]
-            report[name][f"{clock}_largest_over_smallest"] = apart = max(medians) / min(medians)
+            apart = max(medians) / min(medians)
+            report[name] |= {f"{clock}_largest_over_smallest": apart, f"{clock}_within_a_fifth": apart <= 1.2}
             say(f"fixed mode, {name} {clock:<5} 2,000 of {'/'.join(times)}: {', '.join(f'{v:.2f} s' for v in medians)}; "
                 f"largest over smallest {apart:.2f}")
     return report
@@ -137,11 +138,14 @@ def measure_fixed(rounds: int) -> dict[str, dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--parts", nargs="+", choices=("growth", "fixed"), default=("growth", "fixed"))
     options = parser.parse_args()
-    before = conditions()
-    report = {"rounds": options.rounds, "stages": measure_growth(options.rounds), "fixed_mode": measure_fixed(options.rounds)}
-    report["fixed_mode"]["within_a_fifth"] = report["fixed_mode"]["forget"]["cpu_largest_over_smallest"] <= 1.2
-    write("linear", report, before)
+    for part in options.parts:
+        before = conditions()
+        if part == "growth":
+            write("linear", {"rounds": options.rounds, "stages": measure_growth(options.rounds)}, before)
+        else:
+            write("linear_fixed", {"rounds": options.rounds} | measure_fixed(options.rounds), before)
 
 
 if __name__ == "__main__":

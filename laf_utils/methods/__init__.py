@@ -1,0 +1,25 @@
+"""Comparison methods behind one signature: ``run_method(name, request)``.
+
+``access``    the ladder of label access, the kinds of data access, and their errors
+``request``   what is to be forgotten, from which model
+``view``      what a method may read of it, enforced; ``parts`` is what it is made of
+``method``    an entry of the table, the one way to run it, and the contract it is held to
+``settings``  the base of every method's settings
+``loops``     batches, one pass, the distillation loss
+``table``     METHODS: every method with reference, label access, data access and published defaults
+
+and one file per method or family: ``retrain``, ``neggrad``, ``boundary``, ``sisa``, ``unroll``, ``bad_teacher`` (T-S), ``scrub``,
+``lfssd``, ``jit``, ``laf``.
+"""
+
+from .access import DataAccess, DataAccessError, LabelAccess, LabelAccessError
+from .method import ContractError, Method, MethodResult
+from .request import UnlearningRequest, request_of
+from .settings import Settings
+from .table import METHODS, available, find, prepare, run_method
+from .view import View
+
+__all__ = [
+    "METHODS", "ContractError", "DataAccess", "DataAccessError", "LabelAccess", "LabelAccessError", "Method", "MethodResult",
+    "Settings", "UnlearningRequest", "View", "available", "find", "prepare", "request_of", "run_method",
+]

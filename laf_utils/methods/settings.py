@@ -1,0 +1,54 @@
+"""The base of every method's settings: frozen, and every number checked against one table of limits by its name."""
+
+from dataclasses import dataclass, fields
+
+from ..config import ConfigError
+
+INFINITE = float("inf")
+# Setting: (type, least, most). A learning rate of zero is allowed: strength zero has to be the identity.
+LIMITS: dict[str, tuple[type, float, float]] = {
+    "epochs": (int, 0, INFINITE),
+    "max_steps": (int, 0, INFINITE),
+    "batch_size": (int, 1, INFINITE),
+    "copies": (int, 1, INFINITE),
+    "shards": (int, 1, INFINITE),
+    "slices": (int, 1, INFINITE),
+    "learning_rate": (float, 0, INFINITE),
+    "decay_rate": (float, 0, 1),
+    "weight_decay": (float, 0, INFINITE),
+    "momentum": (float, 0, 1),
+    "alpha": (float, 0, INFINITE),
+    "gamma": (float, 0, INFINITE),
+    "temperature": (float, 1e-6, INFINITE),
+    "step": (float, 0, INFINITE),
+    "retain_share": (float, 0, 1),
+    "selection": (float, 0, INFINITE),
+    "dampening": (float, 0, INFINITE),
+    "sigma": (float, 1e-9, INFINITE),
+    "strength": (float, 0, INFINITE),
+}
+CHOICES: dict[str, tuple[str, ...]] = {"optimiser": ("adam", "sgd")}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Subclass with fields; those named in ``LIMITS`` or ``CHOICES`` are checked.
+
+    Raises:
+        ConfigError: a value that a setting cannot have; the message names both.
+    """
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in LIMITS:
+                _check_number(field.name, value, *LIMITS[field.name])
+            elif field.name in CHOICES and value not in CHOICES[field.name]:
+                raise ConfigError(f"{field.name} must be one of {', '.join(CHOICES[field.name])}, got {value!r}")
+
+
+def _check_number(name: str, value: object, kind: type, least: float, most: float) -> None:
+    number = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
+    if not number or not least <= value <= most:
+        what = "a whole number" if kind is int else "a number"
+        raise ConfigError(f"{name} must be {what}, at least {least:g} and at most {most:g}, got {value!r}")

@@ -1,0 +1,162 @@
+"""The book's sources and what its pages compute; the built pages are looked at in test_book_browser.py."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from laf_utils import book, book_curves
+from laf_utils.config import RunConfig
+from laf_utils.paths import ROOT
+from laf_utils.presets import FIXED_SETTINGS, preset
+from laf_utils.records import MODELS, REQUIRED
+
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+TOC = (ROOT / "_toc.yml").read_text(encoding="utf-8")
+PAGES = sorted((ROOT / "pages").rglob("*.md"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def record(dataset="mnist", task="class", mode="reference", seed=0, gap=1.0, **changes) -> dict:
+    """What the pages read of a record."""
+    config = preset(dataset, task, profile="paper", mode=mode, seed=seed, **changes).as_dict()
+    own = {"train_r": 90.0, "train_f": 10.0 + gap, "test": 80.0, "test_r": None, "test_f": None, "asr": 40.0}
+    own |= {"test_r": 85.0, "test_f": 0.0} if task == "class" else {}
+    return {
+        "config": json.loads(json.dumps(config)),
+        "metrics": {model: dict(own) for model in MODELS},
+        "gaps": {model: {"mean": gap, "tow": 0.9, "asr": 2.0} for model in MODELS if model != "retrained"},
+        "passes": {"share_of_retraining": {"with_vae": 0.5}},
+        "losses": {"loss_ue": [0.0, -3.0, -2.0], "loss_ra": [-110.9, -111.0, -111.5]},
+    }
+
+
+@pytest.fixture
+def training(tmp_path, monkeypatch):
+    """A Training folder of its own."""
+    monkeypatch.setenv("LAF_TRAINING", str(tmp_path))
+    return tmp_path
+
+
+def write(folder: Path, name: str, value: dict) -> None:
+    base = dict.fromkeys(REQUIRED, {}) | {"schema": 1, "dataset": {"name": "mnist", "requested": "mnist"}}
+    path = folder / "mnist" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(base | value))
+
+
+def test_runs_are_the_papers_settings_in_order(training) -> None:
+    (training / "authors.json").write_text("{}")
+    fallback = {"dataset": {"name": "optdigits", "requested": "mnist"}}
+    write(training, "b", record(seed=1))
+    write(training, "a", record(mode="fixed"))
+    write(training, "c", record(seed=0))
+    write(training, "d", record(seed=2) | fallback)
+    quick = record(seed=3)
+    quick["config"]["profile"] = "quick"
+    write(training, "e", quick)
+    assert [(r["config"]["mode"], r["config"]["seed"]) for r in book.runs()] == [("reference", 0), ("reference", 1), ("fixed", 0)]
+
+
+def test_no_records_still_make_every_table(training) -> None:
+    (training / "authors.json").write_text((ROOT / "Training" / "authors.json").read_text(encoding="utf-8"))
+    assert book.runs() == []
+    assert book.headline_table([]).empty and book.modes_table([]).empty
+    assert (book.coverage([]) == "no record").all().all()
+    assert len(book.departures_table([])) == len(book.DEPARTURES)
+    for task in ("data", "class", "noisy"):
+        assert book_curves.drawn(task, []) == []
+        assert len(book_curves.table(task, [])) == 8
+        with pytest.raises(ValueError, match="no record"):
+            book_curves.figure(task, [])
+
+
+def test_headline_is_the_mean_over_seeds_and_leaves_ablations_out() -> None:
+    found = [record(seed=0, gap=1.0), record(seed=1, gap=3.0), record(seed=0, gap=9.0, vae__decoder="linear")]
+    table = book.headline_table(found)
+    assert list(table.index) == ["MNIST, class removal, `reference`"]
+    assert table.iloc[0]["gap"] == "2.00\u00a0±\u00a01.41" and table.iloc[0]["runs"] == "2"
+    assert book.coverage(found).loc["MNIST", "class removal"] == "reference 2"
+
+
+def test_an_older_record_had_the_published_value() -> None:
+    old = record()
+    del old["config"]["vae"]["error"]
+    assert book.settings(old["config"]) == book.settings(record()["config"])
+    assert len(book.groups([old])) == 1
+
+
+def test_effect_is_of_pairs_that_differ_in_one_switch_only() -> None:
+    both = record(gap=9.0, vae__decoder="linear", vae__standardise=True)
+    found = [record(gap=4.0), record(gap=1.5, vae__decoder="linear"), both]
+    effect = book.measured_effect("vae.decoder", found)
+    assert "4.00 → 1.50" in effect and "`linear`" in effect and "9.00" not in effect
+    assert book.measured_effect("vae.standardise", found) == "–"  # no pair begins at the published setting of all others
+    assert book.measured_effect("vae.decoder", [record(seed=0), record(seed=1, vae__decoder="linear")]) == "–"
+
+
+def test_every_switch_of_the_fixed_mode_has_a_departure() -> None:
+    named = {departure.switch for departure in book.DEPARTURES if departure.switch}
+    assert named == set(FIXED_SETTINGS) | {"transforms.augment_everywhere"}
+    assert named <= set(book.settings(RunConfig("mnist", "class").as_dict()))
+    for switch in named:
+        assert book.published_value(switch, "reference") != book.published_value(switch, "fixed")
+
+
+def test_curves_are_drawn_with_the_authors_points() -> None:
+    found = [record("cifar10"), record("mnist"), record("mnist", seed=1)]
+    figure = book_curves.figure("class", found)
+    assert len(figure.axes) == 4
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert labels == ["here", "authors' code, run", "authors' plot"]
+    rows = book_curves.table("class", found)
+    assert rows.loc["MNIST, here", "lowest (epoch)"] == "-3.0 (1)"
+    assert rows.loc["SVHN, here", "epochs"] == "no record"
+    assert book_curves.table("data", []).loc["Fashion-MNIST, theirs", "epochs"] == "not shown"
+
+
+def test_authors_numbers_have_an_origin() -> None:
+    assert all(group["origin"] for group in book.authors().values())
+
+
+def test_every_page_and_notebook_is_in_the_table_of_contents() -> None:
+    for path in (*PAGES, *NOTEBOOKS):
+        assert re.search(rf": {path.relative_to(ROOT).with_suffix('').as_posix()}\n", TOC), f"{path} is not in _toc.yml"
+
+
+def test_every_module_is_on_an_api_page() -> None:
+    documented = set(re.findall(r"automodule:: (\S+)", "".join(page.read_text(encoding="utf-8") for page in PAGES)))
+    for path in (ROOT / "laf_utils").iterdir():
+        if path.suffix == ".py" or (path / "__init__.py").is_file():
+            module = f"laf_utils.{path.stem}" if path.stem != "__init__" else "laf_utils"
+            assert any(name == module or name.startswith(f"{module}.") for name in documented), f"{module}: pages/api/"
+
+
+def test_pages_type_no_results() -> None:
+    """Numbers with two decimals and a percent sign come from records."""
+    for page in PAGES:
+        assert not re.search(r"\d\.\d\d ?%", page.read_text(encoding="utf-8")), f"{page} types a result"
+
+
+def test_cited_papers_are_in_the_bibliography() -> None:
+    known = set(re.findall(r"@\w+\{(\w+),", (ROOT / "references.bib").read_text(encoding="utf-8")))
+    for page in PAGES:
+        for keys in re.findall(r"\{cite(?::\w)?\}`([^`]+)`", page.read_text(encoding="utf-8")):
+            assert set(keys.split(",")) <= known
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_first_cell_fetches_the_package_on_colab(path) -> None:
+    """It names the repository as ``_config.yml`` does and is hidden in the book."""
+    cell = next(c for c in json.loads(path.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code")
+    assert cell["metadata"].get("tags") == ["remove-cell"]
+    assert f"git clone --quiet --depth 1 {CONFIG['repository']['url']}" in "".join(cell["source"])
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_figures_have_a_description(path) -> None:
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "code" and "figures.show(" in "".join(cell["source"]):
+            assert len(cell["metadata"]["mystnb"]["image"]["alt"]) > 10

@@ -1,0 +1,161 @@
+"""Every notebook follows one template: a reader who knows one finds the way in all. Nothing is executed here."""
+
+import ast
+import json
+import re
+
+import pytest
+
+from laf_utils.parameters import NOT_SETTINGS, PARAMETERS, configuration
+from laf_utils.paths import notebooks_folder
+
+NOTEBOOKS = sorted(notebooks_folder().glob("*.ipynb"))
+CHAPTERS = [path for path in NOTEBOOKS if path.name[:2].isdigit()]
+KEPT = {"nbval-check-output", "keep_output"}  # compared by nbval, so committed
+TAGS = {"parameters", "hide-input", "remove-cell"} | KEPT
+COMMON = ("DATASET", "TASK", "FORGET_CLASS", "SEED", "PROFILE", "MODE", "DEVICE", "FALLBACK")
+
+
+def each(paths):
+    return pytest.mark.parametrize("path", paths, ids=lambda path: path.stem)
+
+
+def cells(path):
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
+def source(cell):
+    return "".join(cell["source"])
+
+
+def tags(cell):
+    return set(cell["metadata"].get("tags", []))
+
+
+def code(path):
+    return [cell for cell in cells(path) if cell["cell_type"] == "code"]
+
+
+def prose(path):
+    return "\n\n".join(source(cell) for cell in cells(path) if cell["cell_type"] == "markdown")
+
+
+def parameters(path):
+    (cell,) = [cell for cell in code(path) if "parameters" in tags(cell)]
+    return {line.targets[0].id: ast.literal_eval(line.value) for line in ast.parse(source(cell)).body}
+
+
+def test_all_are_here():
+    names = [path.name for path in NOTEBOOKS]
+    assert names == [
+        "01_pretraining.ipynb", "02_vae_fitting.ipynb", "03_representation_adaptation.ipynb", "04_evaluation_and_mia.ipynb",
+        "LAF.ipynb",
+    ]
+
+
+@each(NOTEBOOKS)
+def test_opens_with_title_aim_and_table(path):
+    first, second = cells(path)[:2]
+    title, aim = source(first).split("\n\n", 1)
+    assert title.startswith("# ") and "\n" not in aim.strip()
+    for row in ("before you start", "Prerequisites", "Time", "You will see"):
+        assert f"| {row} |" in source(second)
+    assert len(re.findall(r"^# ", prose(path), flags=re.M)) == 1
+
+
+@each(NOTEBOOKS)
+def test_closes_with_summary_and_what_next(path):
+    last = source(cells(path)[-1])
+    assert last.startswith("## Summary") and "**Next:**" in last
+
+
+@each(NOTEBOOKS)
+def test_is_one_page(path):
+    assert len(cells(path)) <= 40
+    for cell in code(path):
+        text = source(cell)
+        assert len(text.splitlines()) <= 20
+        assert not text.rstrip().endswith(";")
+        for node in ast.walk(ast.parse(text)):
+            assert not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda), "work belongs in laf_utils"
+
+
+@each(NOTEBOOKS)
+def test_imports_stand_first_and_only_there(path):
+    for number, cell in enumerate(code(path)):
+        imports = [isinstance(node, ast.Import | ast.ImportFrom) for node in ast.parse(source(cell)).body]
+        assert all(imports) if number == 0 else not any(imports)
+
+
+@each(NOTEBOOKS)
+def test_parameters_are_known_plain_and_checked_at_once(path):
+    found = parameters(path)
+    assert set(COMMON) <= set(found) <= {*PARAMETERS, *NOT_SETTINGS}
+    configuration(found)  # the defaults are a valid run
+    own = code(path)
+    (place,) = [k for k, cell in enumerate(own) if "parameters" in tags(cell)]
+    assert place == 1, "nothing but imports before the parameters: a plain name there would count as one"
+    assert "from_notebook(globals())" in source(own[place + 1])
+    assert "fallback_from(globals())" in source(own[place + 1])
+
+
+def test_same_parameters_mean_the_same_everywhere():
+    defaults, comments = {}, {}
+    for path in NOTEBOOKS:
+        for name, value in parameters(path).items():
+            assert defaults.setdefault(name, value) == value
+        (cell,) = [cell for cell in code(path) if "parameters" in tags(cell)]
+        for line in filter(None, source(cell).splitlines()):
+            assert comments.setdefault(line.split(" ")[0], line) == line
+
+
+@each(NOTEBOOKS)
+def test_tags_are_those_that_mean_something(path):
+    for cell in cells(path):
+        assert tags(cell) <= TAGS
+        assert not tags(cell) & KEPT or tags(cell) >= KEPT, "compared by nbval and committed: always both"
+
+
+@each(NOTEBOOKS)
+def test_only_compared_outputs_are_committed(path):
+    for cell in code(path):
+        assert cell["execution_count"] is None
+        if tags(cell) >= KEPT:
+            (output,) = cell["outputs"]
+            assert output["output_type"] == "stream" and output["name"] == "stdout"
+            assert 0 < len("".join(output["text"])) < 1_500
+        else:
+            assert not cell["outputs"]
+
+
+@each(CHAPTERS)
+def test_a_chapter_has_something_that_is_compared(path):
+    assert any(tags(cell) >= KEPT for cell in code(path))
+
+
+@each(NOTEBOOKS)
+def test_figures_have_alt_text_and_hidden_input(path):
+    for cell in code(path):
+        drawn = "figures.show(" in source(cell)
+        assert drawn == ("hide-input" in tags(cell))
+        if drawn:
+            (call,) = [n for n in ast.walk(ast.parse(source(cell))) if isinstance(n, ast.Call) and _name(n) == "figures.show"]
+            assert len(call.args) == 2 and len(ast.literal_eval(call.args[1])) > 20
+            assert len(cell["metadata"]["mystnb"]["image"]["alt"]) > 40
+        assert not re.search(r"plt\.|matplotlib|plotly|ipywidgets|tqdm", source(cell))
+
+
+def _name(call):
+    return ast.unparse(call.func)
+
+
+@each(CHAPTERS)
+def test_prose_quotes_no_result(path):
+    text = re.sub(r"\$[^$]*\$|`[^`]*`", "", prose(path))
+    assert not re.search(r"\d+\.\d+", text), "a number with decimals comes from a run: print it"
+
+
+@each(NOTEBOOKS)
+def test_links_to_other_notebooks_lead_somewhere(path):
+    for name in re.findall(r"[\w-]+\.ipynb", prose(path)):
+        assert (path.parent / name).is_file(), name
