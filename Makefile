@@ -55,11 +55,11 @@ lint: env  ## ruff
 pytest: env
 	"$(BIN)/python" -m pytest $(PYTEST_FLAGS) tests
 
-# The images first: without them every cell of a notebook fails, and the one line that says why is lost.
+# The images first, so that fetching them is no part of a cell's time.
 nbval: env  ## run every notebook in profile quick, with fresh results
-	@"$(BIN)/python" -m laf_utils.launch --data DATASET=mnist
+	@"$(BIN)/python" -m laf_utils.launch --data
 	rm -rf _build/nbval
-	LAF_RUNS=_build/nbval LAF_PROGRESS=0 "$(BIN)/python" -m pytest -p no:cacheprovider \
+	LAF_RUNS="$(CURDIR)/_build/nbval" LAF_FALLBACK=optdigits LAF_PROGRESS=0 "$(BIN)/python" -m pytest -p no:cacheprovider \
 	  --nbval-lax --nbval-current-env --nbval-cell-timeout=600 $(PYTEST_FLAGS) $(NOTEBOOKS)
 
 test-slow: env  ## the tests that train for real
@@ -75,3 +75,20 @@ clean:  ## remove what runs and builds made; images and Training/ stay
 
 distclean: clean  ## clean, and remove the environment
 	@if [ -f $(call quote,$(VENV))/pyvenv.cfg ] || [ -f $(call quote,$(VENV))/.lock ]; then rm -rf $(call quote,$(VENV)); fi
+
+# From nothing each time: what Sphinx keeps hides warnings of the build before. The images first, so that fetching them is not part of
+# a page; where they cannot be had the pages run on scikit-learn's digits and say so.
+book: env  ## build the book into _build/html (minutes)
+	rm -rf _build/html _build/.doctrees _build/.jupyter_cache _build/jupyter_execute _build/book
+	@"$(BIN)/python" -m laf_utils.launch --data
+	PATH="$(BIN):$$PATH" LAF_RUNS="$(CURDIR)/_build/book" LAF_FALLBACK=optdigits LAF_PROGRESS=0 \
+	  "$(BIN)/jupyter-book" build . -W -n --keep-going
+
+serve:  ## show the built book at http://127.0.0.1:8000
+	@[ -f _build/html/search.html ] || { echo "laf: error: the book is not built: make book" >&2; exit 1; }
+	@echo "http://127.0.0.1:8000 (Ctrl-C ends it)"
+	@"$(BIN)/python" -m http.server --bind 127.0.0.1 --directory _build/html 8000
+
+book-test: env  ## look at the built book in Chromium
+	"$(BIN)/python" -m pytest -m browser $(PYTEST_FLAGS) tests/test_book_browser.py
+.PHONY: book serve book-test

@@ -3,7 +3,8 @@
 import inspect
 import re
 import shutil
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
+from enum import EnumType
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -50,10 +51,15 @@ def escape(line: str) -> str:
 
 
 def field_comments(thing: type) -> dict[str, str]:
-    """The fields of a dataclass and the comment behind each: its unit, its reason."""
-    lines = inspect.getsource(thing).splitlines()
-    found = [re.match(r"    (\w+): [^#]+#\s+(.+)$", line) for line in lines]
-    return {match[1]: match[2] for match in found if match}
+    """The fields of a dataclass and the comment behind each: its unit, its reason. Empty where none has one."""
+    found = [re.match(r"    (\w+): [^#]+#\s+(.+)$", line) for line in inspect.getsource(thing).splitlines()]
+    comments = {match[1]: match[2] for match in found if match}
+    return {field.name: comments.get(field.name, "") for field in fields(thing)} if comments else {}
+
+
+def no_enum_signature(app: Sphinx, what: str, name: str, thing: object, *_: object) -> tuple[str, None] | None:
+    """An enumeration is not called; what Python's machinery would accept is no news."""
+    return ("", None) if isinstance(thing, EnumType) else None
 
 
 def as_list(lines: list[str]) -> list[str]:
@@ -95,6 +101,7 @@ def setup(app: Sphinx) -> dict[str, object]:
     mathjax()
     app.config.mathjax_path = f"mathjax/{ENTRY}"
     app.connect("build-finished", copy_mathjax)
+    app.connect("autodoc-process-signature", no_enum_signature)
     app.connect("autodoc-process-docstring", before_napoleon, priority=400)
     app.connect("autodoc-process-docstring", after_napoleon, priority=600)
     app.connect("html-page-context", notebooks_only, priority=510)  # after the theme has added them

@@ -141,7 +141,7 @@ def headline_table(found: list[dict], model: str = "laf") -> pd.DataFrame:
         rows[f"{setting_name(dataset, task)}, `{mode}`"] = {
             "Train_r": pair("train_r"), "Train_f": pair("train_f"), "Test": pair(test), "ASR": pair("asr"),
             "gap": mean_text(r["gaps"][model]["mean"] for r in same),
-            "cost": mean_text((100 * r["passes"]["share_of_retraining"]["with_vae"] for r in same), 1) + " %",
+            "cost": mean_text((100 * r["passes"]["share_of_retraining"]["with_vae"] for r in same), 1) + "\u00a0%",
             "runs": str(len(same)),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -227,7 +227,7 @@ def modes_table(found: list[dict]) -> pd.DataFrame:
             "gap to retrained": mean_text(r["gaps"]["laf"]["mean"] for r in same),
             "ToW": mean_text((r["gaps"]["laf"]["tow"] for r in same), 3),
             "ASR distance": mean_text(r["gaps"]["laf"]["asr"] for r in same),
-            "cost": mean_text((100 * r["passes"]["share_of_retraining"]["with_vae"] for r in same), 1) + " %",
+            "cost": mean_text((100 * r["passes"]["share_of_retraining"]["with_vae"] for r in same), 1) + "\u00a0%",
             "runs": str(len(same)),
         }
     return pd.DataFrame.from_dict(rows, orient="index")

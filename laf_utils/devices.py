@@ -4,9 +4,11 @@ CPU is what this project is measured on. The CUDA and MPS paths follow PyTorch's
 """
 
 import platform
+import re
 import resource
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import torch
 
@@ -40,6 +42,11 @@ def has_fast_bfloat16() -> bool:
 
 def peak_memory_bytes() -> int:
     """The largest resident memory of this process so far."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux's ru_maxrss may carry over the peak of the process that started this one
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii", errors="replace"))
+        if found:
+            return int(found[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

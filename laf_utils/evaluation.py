@@ -48,10 +48,10 @@ def sample_rows(run: Run) -> torch.Tensor:
 def evaluate(run: Run) -> Evaluation:
     """Measure original, retrained, LAF and LAF+R of a run; trains what is not there yet."""
     models, sample, start = run.models(), sample_rows(run), time.perf_counter()
-    crops = stream(run.config.seed, "evaluation")  # only read where training transforms are used for measuring
+    # Where training transforms are used for measuring, every model is shown the same crops.
     passed = {
         name: ModelOutputs(
-            outputs(model, run.frozen_images, f"{name} on training images", crops, keep=sample),
+            outputs(model, run.frozen_images, f"{name} on training images", stream(run.config.seed, "evaluation"), keep=sample),
             outputs(model, run.test_images, f"{name} on test images", keep=sample[:0]),
         )
         for name, model in models.items()

@@ -76,7 +76,7 @@ def parse_classes(value: object) -> tuple[int, ...]:
         raise ConfigError(f"FORGET_CLASS must be one class number or several, got {value!r}") from error
 
 
-def _own_preset(dataset: str) -> DatasetPreset | None:
+def _own_preset(dataset: object) -> DatasetPreset | None:
     """The preset for one's own ``NAME.npz`` in the data folder: by its channels, native resolution, everything else plain."""
     from .datasets import load
 
@@ -100,25 +100,26 @@ def configuration(values: Mapping[str, object]) -> RunConfig:
     if "FORGET_CLASS" in given:
         given["FORGET_CLASS"] = parse_classes(given["FORGET_CLASS"])
     named: dict[str, object] = {}
+    own = _own_preset(given.get("DATASET"))
     # One after the other, those that name a preset first: the one that fails is the one at fault.
     for name in sorted(given, key=lambda name: name not in HEAD):
         named[name] = given[name]
         try:
-            _preset(named)
+            _preset(named, own)
         except ConfigError as error:
             raise ConfigError(f"{name}: {error}") from error
-    config = _preset(named)
+    config = _preset(named, own)
     if config.task == "class" and config.dataset in DATASETS and max(config.forget_classes) > 9:
         raise ConfigError(f"FORGET_CLASS: class {max(config.forget_classes)} does not exist: classes are 0 to 9")
     return config
 
 
-def _preset(given: Mapping[str, object]) -> RunConfig:
+def _preset(given: Mapping[str, object], own: DatasetPreset | None) -> RunConfig:
     """The preset of the parameters that name one, with the other parameters set."""
     head = {PARAMETERS[name]: given[name] for name in HEAD if name in given}
     dataset, task = head.pop("dataset", "mnist"), head.pop("task", "class")
     changes = {PARAMETERS[name].replace(".", "__"): value for name, value in given.items() if name not in HEAD}
-    return preset(dataset, task, own=_own_preset(dataset), **head, **changes)
+    return preset(dataset, task, own=own, **head, **changes)
 
 
 def from_notebook(namespace: Mapping[str, object]) -> RunConfig:

@@ -1,7 +1,8 @@
 """Named random streams derived from one seed.
 
 Every stage draws from a stream of its own, so that computing a stage or loading it from disk, or adding a stage, leaves all
-other random numbers as they were. Streams live on the CPU: a run draws the same batches on every device.
+other random numbers as they were. Initialisations, orders and crops are drawn on the CPU, the same on every device; the latent
+noise of the VAEs is drawn where it is used.
 """
 
 import hashlib
@@ -26,5 +27,5 @@ def stream(seed: int, *names: object, device: torch.device | str = "cpu") -> tor
 def initialisation(seed: int, *names: object) -> Iterator[None]:
     """Draw layer initialisations from the named stream and leave the global random state untouched."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, *names))
+        torch.default_generator.manual_seed(derive(seed, *names))  # torch.manual_seed would reseed GPUs too
         yield

@@ -362,7 +362,7 @@ def test_every_number_among_the_settings_has_a_limit():
 @pytest.mark.parametrize("name, changes", [
     ("scrub", {"epochs": -1}), ("scrub", {"epochs": 1.5}), ("scrub", {"epochs": True}), ("scrub", {"optimiser": "lion"}),
     ("scrub", {"temperature": 0}), ("ts", {"retain_share": 1.5}), ("jit", {"sigma": float("nan")}),
-    ("neggrad", {"batch_size": 0}),
+    ("neggrad", {"batch_size": 0}), ("neggrad_plus", {"bounded": "False"}),
 ])
 def test_settings_that_cannot_be_meant_are_refused(name, changes):
     with pytest.raises(ConfigError, match=next(iter(changes))):

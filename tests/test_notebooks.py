@@ -33,7 +33,8 @@ def tags(cell):
 
 
 def code(path):
-    return [cell for cell in cells(path) if cell["cell_type"] == "code"]
+    """The code cells that a reader sees: not the one that fetches the package on Colab."""
+    return [cell for cell in cells(path) if cell["cell_type"] == "code" and "remove-cell" not in tags(cell)]
 
 
 def prose(path):

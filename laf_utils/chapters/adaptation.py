@@ -14,6 +14,7 @@ from ..wording import MODEL_NAMES
 from .shared import changed, in_mode, variant
 from .traces import SETS, Trace, adaptation_of, follow, followed_rows, look
 
+MOVED = 5.0  # points of accuracy on the followed images that are more than their noise
 ALONE = {
     "both losses": {},
     "L_UE alone": {"unlearning.use_ra": "none"},
@@ -74,7 +75,7 @@ def arithmetic(run: Run) -> str:
 
 def start_of_alignment(run: Run) -> float:
     """L_RA's mean over one epoch in which nothing moves."""
-    config, pairs = run.config.unlearning, adaptation_of(run).pairs()
+    config, pairs = run.config.unlearning, adaptation_of(run, run.config.unlearning).pairs()
     start = [
         representation_alignment_loss(
             torch.zeros(len(retain)), torch.zeros(len(forget)), config.temperature, config.reduction, config.use_ra
@@ -89,7 +90,7 @@ def turning_point(trace: Trace, goal: dict[str, float]) -> str:
     f, r, t = (trace.accuracy(part) for part in SETS)
     middle = (f[0] + f[-1]) / 2
     passed = next((epoch for epoch, value in zip(trace.epochs, f, strict=True) if value <= middle), trace.epochs[-1])
-    fell = f"is halfway there by epoch {passed:.3g} and ends" if f[0] - f[-1] >= 1 else "hardly moves and ends"
+    fell = f"is halfway there by epoch {passed:.3g} and ends" if f[0] - f[-1] >= MOVED else "hardly moves and ends"
     shrunk = trace.length("retain")
     return (
         f"On the followed images Train_f starts at {f[0]:.1f} %, {fell} at {f[-1]:.1f} % (retrained: {goal['forget']:.1f} %). "
@@ -111,7 +112,7 @@ def first_gradients(run: Run) -> pd.DataFrame:
     """Each loss and the length of its gradient over all weights of the extractor: at g_U = g_D, and one step of L_UE later."""
     config = run.config.unlearning
     plain = replace(config, reduction="sum", drop_ragged=True, stop="last", schedule="alternate", use_ra="both")
-    state = adaptation_of(variant(run, replace(run.config, unlearning=plain), "first step"))
+    state = adaptation_of(run, plain)
     rows = state.pairs()[0]
     inputs = torch.cat([state.retain.batch(rows[1], state.order), state.forget.batch(rows[0], state.order)])
     found = {}

@@ -36,6 +36,7 @@ def both_losses(losses: dict[str, list[float]], start: float) -> Figure:
                   color=COLOURS["laf"])
         axis.set_title({"ue": "L_UE, mean per step", "ra": "L_RA, mean per step"}[name])
         _whole_epochs(axis)
+        axis.ticklabel_format(axis="y", useOffset=False)
         if name == "ra":
             axis.axhline(start, color="black", linestyle="--", linewidth=1, label="at g_U = g_D, by arithmetic")
             axis.legend(fontsize=8)
@@ -70,6 +71,7 @@ def _band(axis: Axes, trace: Trace, part: str) -> None:
     low, middle, high = np.quantile(trace.drift(part)[: len(epochs)], [0.1, 0.5, 0.9], axis=1)
     axis.fill_between(epochs, low, high, color=colour, alpha=0.18, linewidth=0)
     axis.plot(epochs, middle, color=colour, marker="o", markersize=3, label=SET_NAMES[part])
+    axis.set_ylim(-0.02, max(0.1, axis.get_ylim()[1], 1.05 * high.max()))  # no drift should look like none
 
 
 def _curves(axis: Axes, trace: Trace, measure: str, goal: dict[str, float] | None = None) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..artefacts import Artefact, code_version
+from ..config import UnlearningConfig
 from ..laf import Teacher, _Adaptation, _schedule, drift
 from ..models import Network
 from ..pipeline import Run
@@ -86,18 +87,18 @@ def look(run: Run, model: Network) -> dict[str, torch.Tensor]:
     return found
 
 
-def adaptation_of(run: Run) -> _Adaptation:
-    """The state that ``laf.unlearn`` starts from."""
+def adaptation_of(run: Run, config: UnlearningConfig) -> _Adaptation:
+    """The state that ``laf.unlearn`` starts from, with these settings of unlearning."""
     images = run.frozen_images
     return _Adaptation(
-        run.original, images.subset(run.task.forget), images.subset(run.retain_rows), run.densities, run.config.unlearning,
-        run.config.seed, Teacher(run.frozen["forget"], run.frozen["retain"]),
+        run.original, images.subset(run.task.forget), images.subset(run.retain_rows), run.densities, config, run.config.seed,
+        Teacher(run.frozen["forget"], run.frozen["retain"]),
     )
 
 
 def unlearn_and_look(run: Run) -> tuple[Network, Artefact]:
     """``laf.unlearn`` with looks before it, after its epochs, and where the stopping rule went back; the network as well."""
-    state, schedule = adaptation_of(run), _schedule(run.config.unlearning)
+    state, schedule = adaptation_of(run, run.config.unlearning), _schedule(run.config.unlearning)
     looks, epochs, passed, losses = [look(run, run.original)], [0.0], [0], {"ue": [], "ra": []}
     every = -(-len(schedule) // LOOKS)
     with track(len(schedule) * len(state.pairs()) if schedule else 0, "unlearning, epoch by epoch") as bar:

@@ -102,9 +102,7 @@ def laf(view: View, settings: LAFSettings) -> nn.Module:
     )
     view.history |= {"loss_ue": result.loss_ue, "loss_ra": result.loss_ra}
     view.spent.training += result.images_passed
-    view.spent.frozen += result.images_watched
-    if not known.h.cached and config.use_ra != "none":  # the teacher sees this epoch's crops too, for the alignment alone
-        view.spent.frozen += result.images_passed // (2 if config.use_ue and config.schedule != "joint" else 1)
+    view.spent.frozen += result.images_watched  # by the stopping rule, and by the teacher where crops change
     return result.model
 
 

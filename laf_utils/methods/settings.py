@@ -32,7 +32,7 @@ CHOICES: dict[str, tuple[str, ...]] = {"optimiser": ("adam", "sgd")}
 
 @dataclass(frozen=True)
 class Settings:
-    """Subclass with fields; those named in ``LIMITS`` or ``CHOICES`` are checked.
+    """Subclass with fields; those named in ``LIMITS`` or ``CHOICES``, and switches, are checked.
 
     Raises:
         ConfigError: a value that a setting cannot have; the message names both.
@@ -41,6 +41,8 @@ class Settings:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
+            if isinstance(field.default, bool) and not isinstance(value, bool):
+                raise ConfigError(f"{field.name} must be True or False, got {value!r}")  # "False" would count as true
             if field.name in LIMITS:
                 _check_number(field.name, value, *LIMITS[field.name])
             elif field.name in CHOICES and value not in CHOICES[field.name]:
