@@ -1,6 +1,7 @@
 """``python -m laf_utils.launch``: from ``NAME=VALUE`` to notebook, page and record, or to one line that says why not."""
 
 import errno
+import functools
 import io
 import json
 import os
@@ -148,8 +149,11 @@ def send_when(path: Path, number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_the_kernel_too(number, notebook, tmp_path, capfd):
+def test_an_interrupt_ends_the_kernel_too(number, notebook, tmp_path, capfd, request):
     notebook("import os, pathlib; pathlib.Path('pid').write_text(str(os.getpid()))", "import time; time.sleep(120)")
+    # A shell starts background jobs, which tests may be, with interrupts ignored.
+    request.addfinalizer(functools.partial(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT)))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     watcher = threading.Thread(target=send_when, args=(tmp_path / "pid", number))
     watcher.start()
     assert launch.main(["DATASET=optdigits"]) == INTERRUPTED
