@@ -108,8 +108,8 @@ def goal(run: Run, evaluation: Evaluation) -> str:
         guess = 100 / (run.data.num_classes - 1)
         if before <= 1.5 * guess:
             reason += (
-                f" A guess would hit {guess:.1f} % of the wrong labels: this original has hardly learned them, so there is little "
-                "here that could be forgotten. Train it for longer (`EPOCHS`, or profile `paper`) to see them learned."
+                f" A guess would hit {guess:.1f} % of the wrong labels: this original has hardly learned them, so there is "
+                "little here that could be forgotten. Train it for longer (`EPOCHS`, or profile `paper`) to see them learned."
             )
     return f"**The goal of this run:** Train_f falls from {before:.1f} % (original) to {f:.1f} % (retrained). {reason}"
 

@@ -56,10 +56,10 @@ def measure(run: Run, models: Mapping[str, Network]) -> Evaluation:
     Args:
         models: by their names in records.
     """
-    sample, crops = sample_rows(run), stream(run.config.seed, "evaluation")
+    sample, seed = sample_rows(run), run.config.seed
     passed = {
         name: ModelOutputs(
-            outputs(model, run.frozen_images, f"{name} on training images", crops, keep=sample),
+            outputs(model, run.frozen_images, f"{name} on training images", stream(seed, "evaluation"), keep=sample),
             outputs(model, run.test_images, f"{name} on test images", keep=sample[:0]),
         )
         for name, model in models.items()
