@@ -76,8 +76,8 @@ def test_no_records_still_make_every_table(training) -> None:
 def test_headline_is_the_mean_over_seeds_and_leaves_ablations_out() -> None:
     found = [record(seed=0, gap=1.0), record(seed=1, gap=3.0), record(seed=0, gap=9.0, vae__decoder="linear")]
     table = book.headline_table(found)
-    assert list(table.index) == ["MNIST, class removal, `reference`"]
-    assert table.iloc[0]["gap"] == "2.00\u00a0±\u00a01.41" and table.iloc[0]["runs"] == "2"
+    assert list(table.index) == ["MNIST, class removal, `reference`, 2\u00a0runs"]
+    assert table.iloc[0]["gap"] == "2.00\u00a0±\u00a01.41" and table.iloc[0]["cost"] == "50.0\u00a0%"
     assert book.coverage(found).loc["MNIST", "class removal"] == "reference 2"
 
 
