@@ -5,6 +5,7 @@ value that cannot be meant, is one clear error before anything is trained.
 """
 
 import difflib
+import os
 from collections.abc import Mapping
 
 from .config import ConfigError, RunConfig
@@ -138,8 +139,11 @@ def from_notebook(namespace: Mapping[str, object]) -> RunConfig:
 
 
 def fallback_from(namespace: Mapping[str, object]) -> str | None:
-    """The data set to use, loudly, where the one asked for cannot be had: the notebook's ``FALLBACK``."""
-    fallback = namespace.get("FALLBACK")
+    """The data set to use, loudly, where the one asked for cannot be had: the notebook's ``FALLBACK``.
+
+    ``LAF_FALLBACK`` stands in for it where nobody can set a parameter: when the book is built or notebooks are tested.
+    """
+    fallback = namespace.get("FALLBACK") or os.environ.get("LAF_FALLBACK") or None
     if fallback is not None and fallback not in DATASETS:
         raise ConfigError(f"FALLBACK must be None or one of {', '.join(DATASETS)}, got {fallback!r}")
     return fallback

@@ -1,5 +1,6 @@
 """The book's sources and what its pages compute; the built pages are looked at in test_book_browser.py."""
 
+import importlib
 import json
 import re
 from pathlib import Path
@@ -160,3 +161,30 @@ def test_figures_have_a_description(path) -> None:
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         if cell["cell_type"] == "code" and "figures.show(" in "".join(cell["source"]):
             assert len(cell["metadata"]["mystnb"]["image"]["alt"]) > 10
+
+
+@pytest.fixture
+def extension(monkeypatch):
+    """The book's Sphinx extension."""
+    pytest.importorskip("sphinx")
+    monkeypatch.syspath_prepend(str(ROOT / "_book"))
+    return importlib.import_module("laf_book")
+
+
+def test_docstrings_are_shown_as_they_are_meant(extension) -> None:
+    assert extension.escape("|d| and ``a | b``") == "\\|d\\| and ``a | b``"
+    rooms = ["``a``    first", "``b, c``  second", "", "``load`` opens a door:"]
+    assert extension.as_list(rooms) == ["- ``a``: first", "- ``b, c``: second", "", "``load`` opens a door:"]
+    assert extension.field_comments(RunConfig)["images"].startswith("training images used")
+    assert set(extension.field_comments(RunConfig)) >= {"dataset", "seed", "unlearning"}
+    lines = ["g_D: the original."]
+    extension.before_napoleon(None, "property", "original", None, None, lines)
+    assert ":" not in lines[0]
+    extension.after_napoleon(None, "property", "original", None, None, lines)
+    assert lines == ["g_D: the original."]
+
+
+def test_missing_mathjax_is_one_clear_error(extension, monkeypatch) -> None:
+    monkeypatch.setattr(extension, "find_spec", lambda name: None)
+    with pytest.raises(extension.ExtensionError, match=r"pip install -e '\.\[book\]'"):
+        extension.mathjax()

@@ -332,8 +332,13 @@ def test_a_parameter_of_an_odd_type_is_not_passed_over(value):
     assert used == value
 
 
-def test_fallback():
+def test_fallback(monkeypatch):
+    monkeypatch.delenv("LAF_FALLBACK", raising=False)
     assert fallback_from({}) is None
+    monkeypatch.setenv("LAF_FALLBACK", "optdigits")
+    assert fallback_from({"FALLBACK": None}) == "optdigits"
+    assert fallback_from({"FALLBACK": "svhn"}) == "svhn", "what a notebook says comes first"
+    monkeypatch.delenv("LAF_FALLBACK")
     assert fallback_from({"FALLBACK": "optdigits"}) == "optdigits"
     with pytest.raises(ConfigError, match="FALLBACK must be None or one of"):
         fallback_from({"FALLBACK": "nothing"})
