@@ -117,8 +117,11 @@ def install(folder: Path) -> None:
     print(f"installing into {folder}: {extent}", flush=True)
     start = time.monotonic()
     (folder / BEGUN).touch()
-    if not whole and subprocess.run([sys.executable, "-m", "venv", str(folder)], stdout=subprocess.DEVNULL).returncode:
-        raise Stop(f"{sys.executable} -m venv {folder} failed")
+    if not whole:
+        made = subprocess.run([sys.executable, "-m", "venv", str(folder)], capture_output=True, text=True, check=False)
+        if made.returncode:
+            said = (made.stdout + made.stderr).strip().splitlines() or ["it does not say why"]
+            raise Stop(f"{sys.executable} -m venv {folder} failed: {said[-1]}")
     try:
         pip_install(folder / "bin" / "python", folder / "pip-errors.txt")
     except Unreachable:

@@ -106,6 +106,7 @@ def execute(source: Path, given: Mapping[str, object], folder: Path) -> Path:
     import papermill
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
 
     # It warns of parameters that the notebook does not name; laf_utils.parameters knows which exist.
     logging.getLogger("papermill").setLevel(logging.ERROR)
@@ -118,11 +119,16 @@ def execute(source: Path, given: Mapping[str, object], folder: Path) -> Path:
                 *paths, parameters=dict(given), kernel_name="python3", language="python", cwd=source.parent,
                 progress_bar=False, stdout_file=Terminal(sys.stdout), stderr_file=Terminal(sys.stderr),
                 on_cell_start=announcer(titles), coalesce_streams=True, extra_arguments=["--log-level=ERROR"],
+                config=Config(KernelManager={"transport": "ipc"}),  # needs no network at all, and nobody else can connect
             )
     except PapermillExecutionError as error:
         raise Stop(failure(error, partial)) from error
     except DeadKernelError as error:
         raise Stop(f"the notebook's process died (out of memory?); the notebook as far as it came: {partial}") from error
+    except RuntimeError as error:
+        if "Kernel" not in str(error):  # jupyter_client has no class of its own for one that does not start
+            raise
+        raise Stop(f"the notebook's process did not start: {error}") from error
     partial.replace(target)
     return target
 

@@ -163,6 +163,16 @@ def test_an_interrupt_ends_the_kernel_too(number, notebook, tmp_path, capfd, req
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
+def test_a_process_that_does_not_start_is_one_line(notebook, monkeypatch, capsys):
+    def execute_notebook(*_, **__):
+        raise RuntimeError("Kernel didn't respond in 60 seconds")
+
+    notebook()
+    monkeypatch.setattr("papermill.execute_notebook", execute_notebook)
+    assert launch.main(["DATASET=optdigits"]) == cli.FAILED
+    assert capsys.readouterr().err == "laf: error: the notebook's process did not start: Kernel didn't respond in 60 seconds\n"
+
+
 def test_the_same_run_is_not_done_twice_at_once(tmp_path):
     with launch.alone(tmp_path), pytest.raises(Stop, match="another process is doing this very run"), launch.alone(tmp_path):
         pass

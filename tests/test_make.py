@@ -28,7 +28,7 @@ def environment(monkeypatch):
     module = script("environment")
     module.installs = []
     monkeypatch.setattr(module, "pip_install", lambda python, log: module.installs.append(python))
-    monkeypatch.setattr(module.subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 0))
+    monkeypatch.setattr(module.subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 0, "", ""))
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=100e9))
     return module
 
@@ -95,6 +95,13 @@ def test_what_would_fail_late_is_asked_early(environment, tmp_path, monkeypatch,
     monkeypatch.setattr(environment.importlib.util, "find_spec", lambda name: None if name == "ensurepip" else name)
     with pytest.raises(environment.Stop, match=r"lacks the module ensurepip; on Debian or Ubuntu: apt install python3\.\d+-venv"):
         environment.check(tmp_path, 100e9)
+
+
+def test_a_venv_that_cannot_be_made_is_one_line(environment, tmp_path, monkeypatch, capsys):
+    failed = subprocess.CompletedProcess([], 1, "", "Traceback\nOSError: no such thing\n")
+    monkeypatch.setattr(environment.subprocess, "run", lambda command, **_: failed)
+    assert environment.main([str(tmp_path / "venv")]) == 1
+    assert re.fullmatch(r"laf: error: .* -m venv .* failed: OSError: no such thing\n", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(("errors", "message"), [
