@@ -49,7 +49,8 @@ def _attacks(
     enough = min(len(rows), len(alike)) >= LEAST
     found: dict[str, object] = dict.fromkeys(("u_mia", "rmia", "ks_log10_p", "verdict"))
     logits = {
-        kind: (_of(outputs.train.logits, rows), _of(outputs.test.logits, alike)) for kind, outputs in (("own", own), ("goal", goal))
+        kind: (_of(outputs.train.logits, rows), _of(outputs.test.logits, alike))
+        for kind, outputs in (("own", own), ("goal", goal))
     }
     if enough:
         found["u_mia"] = asdict(u_mia(

@@ -27,8 +27,8 @@ def _two_groups(unlearned: torch.Tensor, retrained: torch.Tensor, least: int) ->
 def example_epsilon(unlearned: torch.Tensor, retrained: torch.Tensor, delta: float = 0.0) -> torch.Tensor:
     """How well a threshold on phi tells unlearned from retrained models: epsilon [n] of differential privacy, by image.
 
-    The largest of log((1 - delta - FPR) / FNR) and log((1 - delta - FNR) / FPR) over all thresholds and both directions; a rate of
-    zero counts as half a model, since K models cannot show a smaller one.
+    The largest of log((1 - delta - FPR) / FNR) and log((1 - delta - FNR) / FPR) over all thresholds and both directions; a rate
+    of zero counts as half a model, since K models cannot show a smaller one.
 
     Source: Triantafillou et al., "Are we making progress in unlearning? Findings from the first NeurIPS unlearning
     competition", 2024.
@@ -97,8 +97,8 @@ def klom(unlearned: torch.Tensor, retrained: torch.Tensor) -> KLoM:
 def u_lira(unlearned: torch.Tensor, retrained: torch.Tensor) -> Ranking:
     """The likelihood-ratio attack: was a model's phi of an image drawn from unlearned or from retrained models?
 
-    Each model is attacked in turn with Gaussians fitted to the others, one per image and kind. One model of the other kind is left
-    out with it: a fit to one model more would be the better one, and the attack would be blind below 50. AUC 50 is blind.
+    Each model is attacked in turn with Gaussians fitted to the others, one per image and kind. One model of the other kind is
+    left out with it: a fit to one model more would be the better one, and the attack would be blind below 50. AUC 50 is blind.
 
     Raises:
         ValueError: fewer than three models of a kind.
