@@ -15,7 +15,9 @@ from .cost import expected, listed, table
 from .problem import Problem
 from .winners import WinnersError, winners_of
 
-NAMES = {"DATASET": "mnist", "TASK": "class", "METHOD": "all", "SEED": "0", "PROFILE": "paper", "SETTINGS": "defaults", "PLAN": "0"}
+NAMES = {
+    "DATASET": "mnist", "TASK": "class", "METHOD": "all", "SEED": "0", "PROFILE": "paper", "SETTINGS": "defaults", "PLAN": "0",
+}
 
 
 def _options(arguments: list[str]) -> dict[str, list[str]]:

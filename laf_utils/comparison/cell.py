@@ -17,7 +17,6 @@ from ..artefacts import code_version, content_key, source_version
 from ..config import PROFILES, ConfigError
 from ..cost import Passes
 from ..devices import describe
-from ..wording import caveats, headline
 from ..methods import DataAccess, Method, find, prepare, run_method
 from ..methods.method import MethodResult
 from ..models import Network
@@ -26,6 +25,7 @@ from ..pipeline import METHOD_CODE, Run
 from ..seeds import derive
 from ..tasks import TASKS
 from ..training import TrainingDiverged
+from ..wording import caveats, headline
 from .memory import PeakMemory
 from .problem import Measured, Problem
 from .settings import changed, plain
@@ -36,7 +36,9 @@ CHOICES = ("defaults", "tuned")
 ORIGINAL, RETRAIN, AGAIN = "original", "retrain", "retrain_again"
 REFERENCES = (ORIGINAL, RETRAIN, AGAIN)
 FROM_PIPELINE = (ORIGINAL, RETRAIN, "laf", "laf_r")  # at their defaults these are stages of a run, kept as artefacts
-STAGES = {ORIGINAL: ("original",), RETRAIN: ("retrained",), "laf": ("vae", "unlearning"), "laf_r": ("vae", "unlearning", "repair")}
+STAGES = {  # of a run, whose seconds a cell from the pipeline adds up; the last one gives the model
+    ORIGINAL: ("original",), RETRAIN: ("retrained",), "laf": ("vae", "unlearning"), "laf_r": ("vae", "unlearning", "repair"),
+}
 EXACT = ("retrain", "sisa")  # no strength to tune: only what they cost could be chosen
 SHARED_CODE = (
     *METHOD_CODE, "pipeline", "tasks", "audit/accuracy", "audit/attack", "methods/loops", "methods/parts", "methods/view",
@@ -150,14 +152,11 @@ class _Made:
     preparation: Mapping[str, float] | None = None
 
 
-def _stages_of(run: Run, name: str) -> Network:
-    return {ORIGINAL: lambda: run.original, RETRAIN: lambda: run.retrained, "laf": lambda: run.laf, "laf_r": lambda: run.laf_r}[name]()
-
-
 def _from_pipeline(cell: Cell, problem: Problem) -> _Made:
     """A model that is a stage of the run: its seconds are those it took when it was computed."""
     run, task = problem.run, problem.run.task
-    model, everything = _stages_of(run, cell.method), len(problem.run.task.train_labels)
+    models = {ORIGINAL: "original", RETRAIN: "retrained", "laf": "laf", "laf_r": "laf_r"}
+    model, everything = getattr(run, models[cell.method]), len(task.train_labels)
     if cell.method in (ORIGINAL, RETRAIN):
         passes = Passes(run.config.training.epochs * (everything if cell.method == ORIGINAL else len(task.retain)))
     else:
