@@ -21,7 +21,7 @@ from ..methods import DataAccess, Method, find, prepare, run_method
 from ..methods.method import MethodResult
 from ..models import Network
 from ..paths import results_folder
-from ..pipeline import METHOD_CODE, Run
+from ..pipeline import TRAINING_CODE, Run
 from ..seeds import derive
 from ..tasks import TASKS
 from ..training import TrainingDiverged
@@ -41,9 +41,10 @@ STAGES = {  # of a run, whose seconds a cell from the pipeline adds up; the last
 }
 EXACT = ("retrain", "sisa")  # no strength to tune: only what they cost could be chosen
 SHARED_CODE = (
-    *METHOD_CODE, "pipeline", "tasks", "audit/accuracy", "audit/attack", "methods/loops", "methods/parts", "methods/view",
-    "methods/method", "comparison/problem",
+    *TRAINING_CODE, "representations", "tasks", "audit/accuracy", "audit/attack", "methods/loops", "methods/parts",
+    "methods/view", "methods/method", "comparison/problem",
 )
+LAF_CODE = ("vae", "laf", "stopping")  # of laf and laf_r, beside their own module
 REQUIRED = (
     "schema", "key", "cell", "method", "settings", "failure", "metrics", "attack", "gap", "seconds", "passes", "peak_memory_mb",
     "label_access", "versions", "commit",
@@ -130,10 +131,11 @@ def settings_of(cell: Cell, problem: Problem, winners: Mapping[str, object] | No
 def key_of(cell: Cell, problem: Problem, settings: Any) -> str:
     """16 hex digits that name everything the cell's numbers depend on."""
     method = _table_entry(cell)
+    code = SHARED_CODE + (LAF_CODE if method.name in ("laf", "laf_r") else ())
     return content_key({
         "cell": asdict(cell), "settings": plain(settings), "config": problem.config.as_dict(),
         "data": problem.run.data.checksum, "task": problem.run.task.checksum(),
-        "code": code_version(SHARED_CODE), "method": source_version((Path(getfile(method.function)),)),
+        "code": code_version(code), "method": source_version((Path(getfile(method.function)),)),
     })
 
 

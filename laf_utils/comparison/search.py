@@ -188,8 +188,8 @@ def _study(seed: int) -> Any:
 
 def _draw(trial: Any, dimension: Dimension) -> object:
     """A value of one setting, from an Optuna trial."""
-    if dimension.scale == "switch":
-        return trial.suggest_categorical(dimension.name, [False, True])
+    if dimension.scale == "choice":
+        return trial.suggest_categorical(dimension.name, list(dimension.choices))
     if dimension.scale == "whole":
         return trial.suggest_int(dimension.name, int(dimension.low), int(dimension.high))
     return trial.suggest_float(dimension.name, dimension.low, dimension.high, log=dimension.scale == "log")

@@ -13,18 +13,19 @@ class Dimension:
     """One setting, by dotted name, between ``low`` and ``high``, both included.
 
     Args:
-        scale: ``log`` or ``linear`` for numbers, ``whole`` for whole numbers, ``switch`` for False or True.
+        scale: ``log`` or ``linear`` for numbers, ``whole`` for whole numbers, ``choice`` for one of ``choices``.
     """
 
     name: str
     low: float = 0
     high: float = 1
     scale: str = "log"
+    choices: tuple[object, ...] = ()
 
     def words(self) -> str:
         """As the stored trials and the book say it."""
-        if self.scale == "switch":
-            return "False or True"
+        if self.scale == "choice":
+            return " or ".join(map(str, self.choices))
         return f"{self.low:g} to {self.high:g}, {self.scale}"
 
 
@@ -42,7 +43,7 @@ def _laf() -> tuple[Dimension, ...]:
 def _scrub() -> tuple[Dimension, ...]:
     return (
         Dimension("learning_rate", 1e-5, 5e-3), Dimension("alpha", 1e-3, 1), Dimension("max_steps", 1, 4, "whole"),
-        Dimension("epochs", 2, 5, "whole"),
+        Dimension("epochs", 2, 5, "whole"), Dimension("optimiser", scale="choice", choices=("adam", "sgd")),
     )
 
 
@@ -67,7 +68,8 @@ SPACES: Mapping[str, tuple[Dimension, ...]] = {
     "neggrad_plus_pseudo": _neggrad_plus(),
     "laf_r": (*_laf(), Dimension("repair.learning_rate", 1e-4, 1e-2), Dimension("repair.epochs", 1, 3, "whole")),
     "neggrad": (
-        Dimension("learning_rate", 1e-6, 1e-2), Dimension("epochs", 1, 10, "whole"), Dimension("bounded", scale="switch"),
+        Dimension("learning_rate", 1e-6, 1e-2), Dimension("epochs", 1, 10, "whole"),
+        Dimension("bounded", scale="choice", choices=(False, True)),
     ),
     "neggrad_plus": _neggrad_plus(),
     "boundary_shrink": _boundary(),
