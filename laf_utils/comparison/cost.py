@@ -4,7 +4,7 @@ import pandas as pd
 
 from ..cost import Passes
 from ..methods import METHODS
-from ..methods.method import sizes_of
+from ..methods.method import Sizes
 from .cell import AGAIN, EXACT, ORIGINAL, REFERENCES, Cell, settings_of
 from .problem import HELD_OUT_SHARE, Problem
 
@@ -32,7 +32,9 @@ def expected(cell: Cell, problem: Problem) -> Passes:
     if cell.method in ("sisa", ORIGINAL):  # before and after the deletion, each about as much as a training
         return Passes(epochs * (everything + retain), 2 * test)
     method, settings = METHODS[cell.method], settings_of(cell, problem, None)
-    implied = method.implied(settings, sizes_of(problem.request, round(HELD_OUT_SHARE * len(run.data.test.labels))))
+    few = max(1, round(run.config.repair.labelled_share * retain))  # asking the request would train its original
+    sizes = Sizes(len(run.task.forget), retain, few, round(HELD_OUT_SHARE * len(run.data.test.labels)))
+    implied = method.implied(settings, sizes)
     own = settings.epochs * everything if method.prepare else 0
     return Passes(implied.training + own, implied.frozen + (2 if method.prepare else 1) * test)
 
