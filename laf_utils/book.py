@@ -13,7 +13,7 @@ import pandas as pd
 from . import records
 from .config import RunConfig
 from .paths import training_folder
-from .presets import DATASET_PRESETS, preset
+from .presets import DATASET_PRESETS, leaves, preset
 from .tables import MISSING
 from .tasks import TASKS
 from .wording import DATASET_NAMES, TASK_NAMES
@@ -77,17 +77,8 @@ def authors() -> dict:
 
 def settings(config: Mapping) -> dict[str, object]:
     """Dotted settings of a record's configuration; what an older record lacks had the published value."""
-
-    def flat(values: Mapping, prefix: str = "") -> dict[str, object]:
-        found = {}
-        for name, value in values.items():
-            if isinstance(value, Mapping):
-                found |= flat(value, f"{prefix}{name}.")
-            else:
-                found[prefix + name] = tuple(value) if isinstance(value, list) else value
-        return found
-
-    return flat(RunConfig(config["dataset"], config["task"]).as_dict()) | flat(config)
+    found = leaves(RunConfig(config["dataset"], config["task"]).as_dict()) | leaves(config)
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
 
 def _place(record: dict) -> tuple[int, int]:
