@@ -170,6 +170,15 @@ def coverage(found: list[dict]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def coverage_sentence(found: list[dict]) -> str:
+    """How many of the twelve settings have a record in mode ``reference``, and the names of those that have none."""
+    here = groups(found)
+    missing = [setting_name(d, t) for d in PAPER_DATASETS for t in TASKS if (d, t, "reference") not in here]
+    total = len(PAPER_DATASETS) * len(TASKS)
+    named = f" None yet: {'; '.join(missing)}." if missing else ""
+    return f"{total - len(missing)} of the {total} settings have a record in mode `reference`.{named}"
+
+
 def published_value(switch: str, mode: str) -> str:
     """What a switch is set to in a mode: one value, or one for each network where they differ."""
     values = {}
