@@ -93,6 +93,7 @@ def make_record(run: Run, evaluation: Evaluation) -> dict:
         "losses": run.losses,
         "unlearning": {key: unlearning[key] for key in ("steps", "images_passed", "images_watched", "agreement")},
         "seconds": run.seconds,
+        "threads": {stage: facts["threads"] for stage, facts in run.facts.items() if "threads" in facts},
         "reused": run.reused,
         "passes": count_passes(
             run.config, task, len(run.retain_rows), Passes(unlearning["images_passed"], unlearning["images_watched"])

@@ -15,6 +15,7 @@ from laf_utils.pipeline import Run, balanced_subset
 from laf_utils.presets import preset
 from laf_utils.seeds import derive, initialisation, stream
 from laf_utils.tasks import TASKS
+from laf_utils.wording import caveats
 
 STAGES = ("original", "retrained", "vae", "unlearning", "repair")
 MODES = ("reference", "fixed")
@@ -394,3 +395,32 @@ def test_places_are_absolute_and_overridable(monkeypatch, tmp_path, variable, pl
     monkeypatch.setenv(variable, "~/there")
     assert place() == tmp_path.resolve() / "there"
     assert Path(paths.__file__).resolve().parent.parent == paths.ROOT
+
+
+# -- what the stopping rule may look at ------------------------------------------------------------------------------------
+
+
+def test_the_stopping_rule_watches_retained_images_that_unlearning_does_not_use(make_run, monkeypatch):
+    monkeypatch.setattr(pipeline, "SAMPLE", 20)
+    run = make_run("class", mode="fixed", unlearning__retain_ratio=0.5)
+    used, watched = set(run.retain_rows.tolist()), set(run.watched_rows.tolist())
+    assert watched == set(run.task.retain.tolist()) - used
+    given = []
+    monkeypatch.setattr(pipeline, "unlearn", lambda *_, watched, **__: given.append(watched))
+    with pytest.raises(AttributeError):  # of the missing result
+        _ = run.laf
+    assert set(given[0].index.tolist()) == watched
+
+
+def test_where_too_few_are_left_it_watches_those_in_use(make_run):
+    run = make_run("class", mode="reference")
+    assert run.retain_rows.equal(run.task.retain)
+    assert run.watched_rows.equal(run.retain_rows)
+
+
+def test_a_class_that_has_no_effect_is_said(make_run):
+    for task, told in (("data", True), ("noisy", True), ("class", False)):
+        run = make_run(task, forget_classes=(3,))
+        assert any("FORGET_CLASS" in line for line in caveats(run.config, run.data)) is told
+    run = make_run("data")
+    assert not any("FORGET_CLASS" in line for line in caveats(run.config, run.data))
