@@ -79,11 +79,11 @@ distclean: clean  ## clean, and remove the environment
 	@if [ -f $(call quote,$(VENV))/pyvenv.cfg ] || [ -f $(call quote,$(VENV))/.lock ]; then rm -rf $(call quote,$(VENV)); fi
 
 # From nothing each time: what Sphinx keeps hides warnings of the build before. The images first, so that fetching them is not part of
-# a page; where they cannot be had the pages run on scikit-learn's digits and say so.
-book: env  ## build the book into _build/html (minutes)
+# a page; where they cannot be had the pages run on scikit-learn's digits and say so. PASSIVE: as for nbval.
+book: env  ## build the book into _build/html; a warning is an error (minutes)
 	rm -rf _build/html _build/.doctrees _build/.jupyter_cache _build/jupyter_execute _build/book
 	@"$(BIN)/python" -m laf_utils.launch --data
-	PATH="$(BIN):$$PATH" LAF_RUNS="$(CURDIR)/_build/book" LAF_FALLBACK=optdigits LAF_PROGRESS=0 \
+	PATH="$(BIN):$$PATH" LAF_RUNS="$(CURDIR)/_build/book" LAF_FALLBACK=optdigits LAF_PROGRESS=0 OMP_WAIT_POLICY=PASSIVE \
 	  "$(BIN)/jupyter-book" build . -W -n --keep-going
 
 serve:  ## show the built book at http://127.0.0.1:8000
@@ -91,6 +91,6 @@ serve:  ## show the built book at http://127.0.0.1:8000
 	@echo "http://127.0.0.1:8000 (Ctrl-C ends it)"
 	@"$(BIN)/python" -m http.server --bind 127.0.0.1 --directory _build/html 8000
 
-book-test: env  ## look at the built book in Chromium
-	"$(BIN)/python" -m pytest -m browser $(PYTEST_FLAGS) tests/test_book_browser.py
+book-test: env  ## look at the built book in Chromium (skipped, with the reason, where there is none)
+	"$(BIN)/python" -m pytest -m browser -rs $(PYTEST_FLAGS) tests/test_book_browser.py
 .PHONY: book serve book-test

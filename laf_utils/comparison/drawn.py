@@ -41,7 +41,7 @@ def _panel(axis: Axes, records: list[dict], numbers: dict[str, int]) -> None:
     axis.set(xlim=(-0.15, 130), ylim=(-0.15, 130), ylabel="kept test data: gap")
 
 
-@figures._styled
+@figures.styled
 def forgetting_against_utility(by_task: dict[str, list[dict]]) -> Figure:
     """One panel per request, one numbered mark per record; the corner at zero is Retrain.
 
