@@ -55,6 +55,11 @@ def _path(folder: Path, stage: str, content: dict) -> Path:
     return folder / f"{stage}-{content_key(content)}.safetensors"
 
 
+def exists(folder: Path, stage: str, content: dict) -> bool:
+    """Whether ``load`` has a file to look at."""
+    return _path(folder, stage, content).exists()
+
+
 def save(folder: Path, stage: str, content: dict, artefact: Artefact) -> Path:
     """Write under a temporary name and rename: a killed run leaves no half-written artefact under a good name."""
     folder.mkdir(parents=True, exist_ok=True)
