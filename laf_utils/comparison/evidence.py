@@ -61,12 +61,12 @@ def evidence(records: list[dict]) -> pd.DataFrame:
     """What each method's paper says and the number that shows it: at published settings, or tuned where those diverge.
 
     Args:
-        records: of one request, its original among them.
+        records: of one request, its original among them; those of profile ``quick`` speak where there is no other.
     """
-    original = next((r for r in records if r["cell"]["method"] == ORIGINAL), None)
+    originals = {r["cell"]["profile"]: r for r in records if r["cell"]["method"] == ORIGINAL}
     rows, told = {}, set()
-    for record in sorted(records, key=lambda r: r["cell"]["choice"] == "tuned"):
-        method = record["cell"]["method"]
+    for record in sorted(records, key=lambda r: (r["cell"]["profile"] == "quick", r["cell"]["choice"] == "tuned")):
+        method, original = record["cell"]["method"], originals.get(record["cell"]["profile"])
         if original is None or record["failure"] or method not in CLAIMS or method in told:
             continue
         told.add(method)
