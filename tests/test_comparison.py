@@ -406,7 +406,8 @@ def test_where_published_settings_diverge_the_tuned_record_speaks(recorded):
     tuned = json.loads(json.dumps(recorded[3] | {"cell": recorded[3]["cell"] | {"choice": "tuned"}}))
     assert list(evidence.evidence([recorded[0], failed, tuned]).index) == ["T-S, tuned"]
     assert list(evidence.evidence([recorded[0], tuned, recorded[3]]).index) == ["T-S"]
-    quick = [json.loads(json.dumps(r | {"cell": r["cell"] | {"profile": "quick"}})) for r in (recorded[0], recorded[3], recorded[4])]
+    few = (recorded[0], recorded[3], recorded[4])
+    quick = [json.loads(json.dumps(r | {"cell": r["cell"] | {"profile": "quick"}})) for r in few]
     assert list(evidence.evidence([*quick, recorded[0], recorded[3]]).index) == ["T-S", "LAF+R, quick"]
     assert list(evidence.evidence([quick[2], recorded[0]]).index) == [], "compared with the original of its own profile only"
 
