@@ -8,12 +8,12 @@ from ..methods.method import Sizes
 from .cell import AGAIN, EXACT, ORIGINAL, REFERENCES, Cell, settings_of
 from .problem import HELD_OUT_SHARE, Problem
 
-EVALUATION = 1 / 3  # of a training pass, for each training and test image once
+COMPARED = tuple(METHODS)  # those of this project: a method that a session adds to the table is on no record
 
 
 def listed(choice: str) -> list[str]:
     """The methods of a table: references first where the settings are the defaults."""
-    methods = [name for name in METHODS if name not in EXACT]
+    methods = [name for name in COMPARED if name not in EXACT]
     return methods if choice == "tuned" else [*REFERENCES, *methods, "sisa"]
 
 
