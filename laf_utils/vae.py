@@ -39,7 +39,8 @@ class RepresentationVAE(nn.Module):
     def standardise_to(self, representations: torch.Tensor) -> None:
         """Work on (e - mean) / std, with mean and std of each dimension of these representations [N, 256]."""
         self.centre.copy_(representations.mean(0))
-        self.scale.copy_(representations.std(0).clamp_min(1e-6))
+        if len(representations) > 1:  # one image has no spread
+            self.scale.copy_(representations.std(0).clamp_min(1e-6))
 
     def standardised(self, representations: torch.Tensor) -> torch.Tensor:
         """[B, 256], what the encoder reads and the decoder should give back."""
@@ -99,9 +100,10 @@ def fit_vae(
     with track(config.epochs * -(-len(e) // config.batch_size), stage) as bar:
         for epoch in range(config.epochs):
             e = representations.epoch(order) if epoch else e
-            target, total = vae.standardised(e), torch.zeros((), device=device)
+            total = torch.zeros((), device=device)
             for rows in shuffled(len(e), config.batch_size, order):
-                batch = target[rows.to(device)]
+                # Batch by batch: representations that are mapped to a file never lie in memory as a whole.
+                batch = vae.standardised(e[rows.to(e.device)].to(device))
                 loss = vae_loss(*_interleave(vae(batch, noise), batch), config.kl_weight)
                 optimiser.zero_grad()
                 loss.backward()
