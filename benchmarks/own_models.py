@@ -1,7 +1,8 @@
 """The classifiers that ``own.py`` forgets in: torchvision's ResNet-18, unchanged, trained on CIFAR-10 at 32x32.
 
-``python -m benchmarks.own_models`` trains the original on a class-balanced slice and the retrained model on the same slice without
-the removed class, by one recipe, and keeps both with their seconds in ``LAF_RUNS/own``. What is kept is not trained again.
+``python -m benchmarks.own_models`` trains the original on a class-balanced slice and the retrained model on the same slice
+without the removed class, by one recipe, and keeps both with their seconds in ``LAF_RUNS/own``.
+What is kept is not trained again.
 """
 
 import argparse

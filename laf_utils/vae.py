@@ -15,6 +15,8 @@ from .representations import FrozenRepresentations
 from .seeds import initialisation, stream
 from .training import adam, check_finite
 
+FLAT = 0.05  # of the mean standard deviation: dimensions flatter than that are scaled as if they had it
+
 
 class RepresentationVAE(nn.Module):
     """Encoder 256 -> 128 -> 32 -> (mu, log variance), decoder d -> 32 -> 128 -> 256.
@@ -40,7 +42,9 @@ class RepresentationVAE(nn.Module):
         """Work on (e - mean) / std, with mean and std of each dimension of these representations [N, 256]."""
         self.centre.copy_(representations.mean(0))
         if len(representations) > 1:  # one image has no spread
-            self.scale.copy_(representations.std(0).clamp_min(1e-6))
+            spread = representations.std(0)
+            # A unit that is silent on this set (ReLU) and wakes up later would count a million times over.
+            self.scale.copy_(spread.clamp_min((FLAT * spread.mean()).clamp_min(1e-6)))
 
     def standardised(self, representations: torch.Tensor) -> torch.Tensor:
         """[B, 256], what the encoder reads and the decoder should give back."""

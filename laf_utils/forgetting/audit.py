@@ -1,9 +1,9 @@
 """Was it forgotten? A two-sided audit of the forget set against unseen images, with the power it had.
 
-The score of an image is how sure the audited model is of its own answer (log-odds), so that no label is needed. A model that never saw
-D_f is as sure of it as of unseen images of the same kind: AUC 50 %. Above: D_f still looks learned. Below: D_f stands out
-as less sure than anything unseen, which tells an onlooker as much. An audit that could not have seen a leak says nothing, so the
-smallest one that it would have seen is stated beside it.
+The score of an image is how sure the audited model is of its own answer (log-odds), so that no label is needed. A model that
+never saw D_f is as sure of it as of unseen images of the same kind: AUC 50 %. Above: D_f still looks learned. Below: D_f stands
+out as less sure than anything unseen, which tells an onlooker as much. An audit that could not have seen a leak says nothing, so
+the smallest one that it would have seen is stated beside it.
 """
 
 import math

@@ -34,10 +34,12 @@ class Forgotten(NamedTuple):
 
 
 def forget(
-    model: nn.Module, forget: Any, retain: Any = None, *, unseen: Any = None, retain_labels: Any = None, unseen_labels: Any = None,
+    model: nn.Module, forget: Any, retain: Any = None, *, unseen: Any = None, retain_labels: Any = None,
+    unseen_labels: Any = None,
     method: str = "auto", settings: Any = None, head: str | None = None, transform: Any = None, seed: int = 0,
     device: str | torch.device | None = None, floor: float = 0.95, memory: int = DEFAULT_BOUND, folder: str | Path | None = None,
     ledger: str | Path | None = None, accept: tuple[str, ...] = (), overlap: str = "refuse",
+    scope: str = "auto",
 ) -> Forgotten:
     """An unlearned copy of ``model`` and a report; ``model`` itself is left as it is.
 
@@ -62,14 +64,16 @@ def forget(
         folder: of those files; the system's temporary folder by default. They are removed at the end.
         ledger: file that records the request and is checked against earlier ones.
         accept: risks taken knowingly, of ``refusal.RISKS``.
-        overlap: of images in both sets: ``refuse``, or ``drop`` them from D_r.
+        scope: ``class`` where D_f is all of some classes, ``instances`` where its classes stay; ``auto``: by the original's
+        answers. overlap: of images in both sets: ``refuse``, or ``drop`` them from D_r.
 
     Raises:
         Refused: a request that is not carried out; ``reason`` is for programs, the message for people.
         ValueError, TypeError: an option that cannot be meant.
     """
     options = Options(
-        method, settings, head, transform, seed, device, floor, memory, None if folder is None else Path(folder), tuple(accept), overlap
+        method, settings, head, transform, seed, device, floor, memory, None if folder is None else Path(folder),
+        tuple(accept), overlap, scope,
     )
     given = Given(forget, retain, unseen, retain_labels, unseen_labels)
     before, clock = fingerprint(model), _Clock()

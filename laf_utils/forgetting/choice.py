@@ -10,7 +10,10 @@ from ..methods import METHODS, DataAccess, LabelAccess, available
 from ..methods.laf import LAFRSettings, LAFSettings
 from .refusal import Refused
 
-WHOLE = 0.9  # of a class's images: from there on the request removes the class
+# From these shares on, both by the original's own (imperfect) answers, a request removes a class: of what is answered with the
+# class, the share that lies in D_f, and of D_f, the share that is answered with such classes.
+WHOLE = 0.7
+SCOPES = ("auto", "class", "instances")
 LEAST_RETAINED = 1_000  # images of D_r that unlearning uses at least, where there are as many: the side to be kept
 LEAST_STEPS = 400  # that unlearning may take at most before the watch ends it, however few images are to be forgotten
 LEAST_FOR_STATISTICS = 500  # retained images from which BatchNorm statistics are estimated anew
@@ -35,13 +38,19 @@ class Scope:
     reason: str
 
 
-def scope_of(forget: torch.Tensor, retain: torch.Tensor | None, retain_total: int) -> Scope:
+def scope_of(forget: torch.Tensor, retain: torch.Tensor | None, retain_total: int, asked: str = "auto") -> Scope:
     """The scope of a request.
 
     Args:
         forget, retain: int64, the original's predictions on D_f and on a random part of D_r (``None``: no D_r).
         retain_total: images of D_r, of which ``retain`` is a part.
+        asked: ``class`` or ``instances`` where the user knows; the classes removed are then the commonest answers on D_f.
     """
+    if asked == "instances":
+        return Scope("instances", (), "asked for")
+    if asked == "class":
+        counts = forget.bincount()
+        return Scope("class", tuple((counts >= 0.5 * counts.max()).nonzero().flatten().tolist()), "asked for")
     main = [c for c, count in enumerate(forget.bincount().tolist()) if count >= 0.05 * len(forget) and count]
     if retain is None:
         few = len(main) <= 2

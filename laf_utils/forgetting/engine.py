@@ -67,7 +67,8 @@ class _LAF:
     def __init__(self, work: Work, settings: LAFSettings, keeper: Keeper) -> None:
         self.work, network, device = work, work.network, work.forget.device
         frozen = [
-            FrozenRepresentations(network.extractor, images, place=keeper.place).prepare() for images in (work.forget, work.retain)
+            FrozenRepresentations(network.extractor, images, place=keeper.place).prepare() for images in (work.forget,
+            work.retain)
         ]
         self.teacher = Teacher(*frozen)
         fit = {"config": settings.vae, "seed": work.seed, "device": device}
@@ -177,7 +178,8 @@ def carry_out(method: str, work: Work, make_watch: Callable[[], Watch], keeper: 
         watch = make_watch()
         look = {"step": -1, **watch.measure(repaired)}
         better = watch.trouble(look) is None and watch.forgotten(look) <= watch.forgotten(outcome.look)
-        outcome.attempts.append({"strength": 0.0, "ended": "repair kept" if better else "repair dropped", "kept": look, "looks": []})
+        ended = "repair kept" if better else "repair dropped"
+        outcome.attempts.append({"strength": 0.0, "ended": ended, "kept": look, "looks": []})
         if better:
             outcome.network, outcome.look = repaired, look
     return outcome

@@ -75,7 +75,8 @@ def find_head(model: nn.Module, images: torch.Tensor, name: str | None = None) -
         name: a layer of one's own choice (any module) whose input is the representation.
 
     Raises:
-        Refused: ``no_linear_head``: the output is no tensor [B, classes] of logits, or comes from no such layer.
+        Refused: ``no_linear_head``: the output is no tensor [B, classes] of logits, or comes from no such layer;
+            ``unstable_model``: it is not finite.
     """
     known = dict(model.named_modules())
     if name is not None and name not in known:
@@ -88,6 +89,8 @@ def find_head(model: nn.Module, images: torch.Tensor, name: str | None = None) -
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(images):
         what = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise Refused("no_linear_head", f"the model must give logits [images, classes] as one tensor, it gives {what}")
+    if not logits.isfinite().all():
+        raise Refused("unstable_model", "the model's outputs are not finite on these images (a missing transform?)")
     for key, inputs, output in reversed(calls):
         if isinstance(output, torch.Tensor) and output.shape == logits.shape and torch.equal(output, logits):
             if isinstance(inputs, torch.Tensor) and inputs.ndim == 2:
@@ -116,8 +119,6 @@ def check_stable(model: nn.Module, images: torch.Tensor) -> None:
     """
     others = torch.cat([images, images.flip(0) * 0.5, torch.zeros_like(images[:1])])
     together, again, alone = model(others), model(others), model(images[:1])
-    if not together.isfinite().all():
-        raise Refused("unstable_model", "the model's outputs are not finite on these images (a missing transform?)")
     limit = TOLERANCE * together.float().std().clamp_min(1e-6)
     if together.dtype in (torch.float16, torch.bfloat16):
         limit = 50 * limit

@@ -1,7 +1,7 @@
 """The ledger of requests: one JSON line each, chained by hashes. Counts and keyed hashes only: no image, no name, no label.
 
-Each ledger draws its own key, so that the hashes of two ledgers cannot be matched. Within one ledger they show whether an image that
-was forgotten comes back as a retained one, which would teach it again.
+Each ledger draws its own key, so that the hashes of two ledgers cannot be matched. Within one ledger they show whether an
+image that was forgotten comes back as a retained one, which would teach it again.
 """
 
 import datetime
@@ -48,7 +48,7 @@ class Ledger:
             except (ValueError, KeyError, TypeError) as error:
                 raise Refused("changed_ledger", f"{self.path}: line {number} is no entry of a ledger") from error
             if not chained:
-                raise Refused("changed_ledger", f"{self.path}: line {number} does not follow the one before it: the ledger was changed")
+                raise Refused("changed_ledger", f"{self.path}: line {number} does not follow the one before it")
             self.key = entry["key"]
             self.entries.append(entry)
             self._last = _line_hash(line)

@@ -10,8 +10,11 @@ from typing import Any
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
 h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse;margin:.5rem 0}
 th,td{padding:.2rem .8rem .2rem 0;text-align:left;vertical-align:top;border-bottom:1px solid #ddd}td.n{text-align:right}
-.verdict{padding:.6rem 1rem;border-left:.4rem solid #b45309;background:#fff7ed}.verdict.ok{border-color:#15803d;background:#f0fdf4}
+.verdict{padding:.6rem 1rem;border-left:.4rem solid
+#b45309;background:#fff7ed}.verdict.ok{border-color:#15803d;background:#f0fdf4}
 code,pre{font-family:ui-monospace,monospace;font-size:.85rem;white-space:pre-wrap;overflow-wrap:anywhere}"""
+
+FACTS = ("method", "scope", "images", "options", "model", "memory", "seconds", "versions", "machine")
 
 
 def _cell(value: Any) -> str:
@@ -34,8 +37,8 @@ def _utility(content: dict[str, Any]) -> str:
     if not rows:
         return "<p>Not measured: neither retained nor unseen images were at hand.</p>"
     return _table(("set", "images", "utility %", "agreement %", "accuracy before %", "accuracy after %"), rows) + (
-        "<p>Utility: the original's probability of the new answers, over that of its own. Agreement: same answer as the original. "
-        "Measured on images that unlearning did not train on, of the classes that stay.</p>"
+        "<p>Utility: the original's probability of the new answers, over that of its own. Agreement: same answer as the "
+        "original. Measured on images that unlearning did not train on, of the classes that stay.</p>"
     )
 
 
@@ -43,20 +46,26 @@ def _audit(content: dict[str, Any]) -> str:
     if content["audit"] is None:
         return "<p>None: it needs 20 unseen images like the forgotten ones at least.</p>"
     rows = [
-        (when, a["auc"], f"{a['low']:.1f} to {a['high']:.1f}", 50 - a["detectable"], 50 + a["detectable"], a["tpr_at_1_fpr"], a["side"])
+        (
+            when, a["auc"], f"{a['low']:.1f} to {a['high']:.1f}", 50 - a["detectable"], 50 + a["detectable"], a["tpr_at_1_fpr"],
+            a["side"],
+        )
         for when, a in content["audit"].items()
     ]
     sizes = content["audit"]["after"]
     return _table(("model", "AUC %", "95 % interval", "would see below", "or above", "TPR at 1 % FPR", "found"), rows) + (
-        f"<p>{sizes['forget']:,} forget images against {sizes['unseen']:,} unseen images like them, by how sure the model is. 50 is blind. "
-        "Above: they still look learned. Below: they stand out as less sure than unseen ones. Where a class was removed, a retrained "
-        "model treats both alike, too. An AUC between the two bounds would be missed more than once in five times.</p>"
+        f"<p>{sizes['forget']:,} forget images against {sizes['unseen']:,} unseen images like them, by how sure the model is. "
+        "50 is blind. Above: they still look learned. Below: they stand out as less sure than unseen ones. Where a class was "
+        "removed, a retrained model treats both alike, too. An AUC between the two bounds would be missed more than "
+        "once in five times.</p>"
     )
 
 
 def _forgetting(content: dict[str, Any]) -> str:
     found = content["forgetting"]
-    named = f", answered with a removed class: {found['named']:.2f} % (before: {found['named_before']:.2f} %)" if "named" in found else ""
+    named = ""
+    if "named" in found:
+        named = f", answered with a removed class: {found['named']:.2f} % (before: {found['named_before']:.2f} %)"
     rows = [(w["row"], w.get("file"), w["original_answer"], w["probability_left"]) for w in found["worst"]]
     return (
         f"<p>{found['images']:,} images; same answer as the original: {found['agreement']:.2f} %{named}.</p>"
@@ -97,9 +106,10 @@ class Report:
         """One page."""
         c = self.content
         reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in c["reasons"])
-        facts = {key: c[key] for key in ("method", "scope", "images", "options", "model", "memory", "seconds", "versions", "machine")}
+        facts = {key: c[key] for key in FACTS}
         parts = [
-            f"<h1>Forgetting report</h1><p class=\"verdict{' ok' if self.acceptable else ''}\"><b>{html.escape(self.verdict)}</b></p>",
+            "<h1>Forgetting report</h1>",
+            f'<p class="verdict{" ok" if self.acceptable else ""}"><b>{html.escape(self.verdict)}</b></p>',
             f"<ul>{reasons}</ul>" if reasons else "",
             f"<p>Method {html.escape(c['method']['name'])}: {html.escape(c['method']['reason'])}. "
             f"Scope: {html.escape(c['scope']['name'])}; {html.escape(c['scope']['reason'])}.</p>",
@@ -109,7 +119,8 @@ class Report:
             f"<pre>{html.escape(' '.join([c['command']['program'], *c['command']['arguments']]))}</pre>",
         ]
         return (
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Forgetting report</title><style>{STYLE}</style></head>'
+            '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Forgetting report</title>'
+            f"<style>{STYLE}</style></head>"
             f"<body>{''.join(parts)}</body></html>\n"
         )
 

@@ -12,7 +12,7 @@ from ..models import Network
 from ..progress import track
 from ..representations import apply_frozen
 from ..seeds import stream
-from .choice import Choice, Scope, choose, retained_used, scope_of
+from .choice import SCOPES, Choice, Scope, choose, retained_used, scope_of
 from .head import check_stable, device_of, dtype_of, find_head, has_batch_statistics, split, working_copy
 from .keeping import Keeper
 from .ledger import Ledger
@@ -40,6 +40,7 @@ class Options:
     folder: Path | None = None
     accept: tuple[str, ...] = ()
     overlap: str = "refuse"
+    scope: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,8 @@ def check_options(options: Options) -> None:
         raise ValueError(f"floor must be between 0 and 1, got {options.floor!r}")
     if options.overlap not in ("refuse", "drop"):
         raise ValueError(f"overlap must be refuse or drop, got {options.overlap!r}")
+    if options.scope not in SCOPES:
+        raise ValueError(f"scope must be one of {', '.join(SCOPES)}, got {options.scope!r}")
     unknown = set(options.accept) - set(RISKS)
     if unknown:
         raise ValueError(f"accept knows {', '.join(RISKS)}, got {', '.join(sorted(unknown))}")
@@ -179,7 +182,8 @@ def without_overlap(digests: list[bytes], retain: OwnImages, overlap: str, ledge
     """int64, the rows of D_r that are kept.
 
     Raises:
-        Refused: ``overlap``: images of D_f are in D_r, and would be learned again; ``forgotten_before``: those of an earlier request.
+        Refused: ``overlap``: images of D_f are in D_r, and would be learned again; ``forgotten_before``: those of an earlier
+        request.
     """
     own, marks = set(digests), hashed(retain, "comparing the sets")
     back = ledger.forgotten_before(marks) if ledger else []
@@ -192,8 +196,8 @@ def without_overlap(digests: list[bytes], retain: OwnImages, overlap: str, ledge
     if twice.any() and overlap == "refuse":
         rows = ", ".join(map(str, twice.nonzero().flatten()[:5].tolist()))
         raise Refused(
-            "overlap", f"{int(twice.sum())} images are in both sets, the first at rows {rows} of the retained ones: take them out, "
-            "or say overlap='drop'",
+            "overlap", f"{int(twice.sum())} images are in both sets, the first at rows {rows} of the retained ones: take them "
+            "out, or say overlap='drop'",
         )
     return (~twice).nonzero().flatten()
 
@@ -231,16 +235,16 @@ def _retained(
     kept = without_overlap(digests, given, options.overlap, ledger)
     if len(kept) < LEAST_RETAINED:
         raise Refused(
-            "too_few_images", f"{len(kept)} retained images are at hand, {LEAST_RETAINED} at least are needed; leave retain out to go "
-            "on without any",
+            "too_few_images", f"{len(kept)} retained images are at hand, {LEAST_RETAINED} at least are needed; leave retain out "
+            "to go on without any",
         )
     images, labels = given.subset(kept), None if labels is None else labels[kept]
     order = torch.randperm(len(images), generator=stream(options.seed, "own", "retain"))
     looked = min(LOOKED, len(images) // 2)
     rows = order[looked : looked + retained_used(len(digests), len(images) - looked)].sort().values
     return _Retained(
-        images, images.subset(rows).held(most), images.subset(order[:looked]).held(most), None if labels is None else labels[rows],
-        len(given) - len(kept),
+        images, images.subset(rows).held(most), images.subset(order[:looked]).held(most), None if labels is None else
+        labels[rows], len(given) - len(kept),
     )
 
 
@@ -260,15 +264,16 @@ def prepare(model: nn.Module, given: Given, options: Options, keeper: Keeper, le
     if forget is None:
         raise Refused("nothing_to_forget", "forget: no images were given")
     example = forget.batch(torch.arange(min(EXAMPLE, len(forget))))
+    head = find_head(copied, example, options.head)
     check_stable(copied, example)
-    network = split(copied, head := find_head(copied, example, options.head))
+    network = split(copied, head)
     labels = _labels(given.retain_labels, retain, "retain")
     unseen_labels = _labels(given.unseen_labels, unseen, "unseen")
     choice = choose(options.method, retain=retain is not None, labels=labels is not None)
     if retain is None and has_batch_statistics(copied) and "batch_statistics" not in options.accept:
         raise Refused(
-            "batch_statistics", "the model's BatchNorm statistics were computed with the forget images and stay so without retained "
-            "images: give retain=..., or say accept=('batch_statistics',)",
+            "batch_statistics", "the model's BatchNorm statistics were computed with the forget images and stay so without "
+            "retained images: give retain=..., or say accept=('batch_statistics',)",
         )
     digests = hashed(forget, "reading")
     rest = _retained(retain, labels, digests, options, ledger, keeper.left // 4)
@@ -276,7 +281,7 @@ def prepare(model: nn.Module, given: Given, options: Options, keeper: Keeper, le
     before = answers(network, forget, rest.watched, unseen)
     said, said_r = before.forget.argmax(1), None if before.retain is None else before.retain.argmax(1)
     like = None if before.unseen is None else alike(said, before.unseen.argmax(1))
-    scope = scope_of(said, said_r, 0 if rest.images is None else len(rest.images))
+    scope = scope_of(said, said_r, 0 if rest.images is None else len(rest.images), options.scope)
     return Prepared(
         network, head, forget, rest.images, rest.used, rest.watched, unseen, like, rest.labels, unseen_labels, scope, choice,
         rest.dropped, digests, before,

@@ -53,7 +53,9 @@ def forgetting(prepared: Prepared, after: Answers) -> dict[str, object]:
     order = left.argsort(descending=True)[:WORST]
     found: dict[str, object] = {
         "images": len(said), "agreement": _percent((now.argmax(1) == said).float().mean()),
-        "worst": [{"row": row, "original_answer": int(said[row]), "probability_left": _percent(left[row])} for row in order.tolist()],
+        "worst": [
+            {"row": row, "original_answer": int(said[row]), "probability_left": _percent(left[row])} for row in order.tolist()
+        ],
     }
     if prepared.scope.classes:
         removed = torch.tensor(prepared.scope.classes)
@@ -97,9 +99,10 @@ def verdict(
         reasons.append(f"{named:.1f} % of the forget images are still answered with a removed class")
     if prepared.scope.name == "instances":
         if found is None:
-            reasons.append("single images leave their class in place: without unseen images nobody can tell whether they were forgotten")
+            reasons.append("single images leave their class in place: without unseen images nobody can tell if they are gone")
         elif found["after"]["side"] != "none":
-            reasons.append(f"the audit tells the forget images from unseen ones: {found['after']['side']}, AUC {found['after']['auc']:.1f} %")
+            after = found["after"]
+            reasons.append(f"the audit tells the forget images from unseen ones: {after['side']}, AUC {after['auc']:.1f} %")
         elif found["after"]["detectable"] > 10:
             reasons.append(f"the audit is too small: it would have missed an AUC of {50 + found['after']['detectable']:.0f} %")
     if together is not None and together < CUMULATIVE_FLOOR:

@@ -1,7 +1,7 @@
 """Images as users have them, behind the interface of ``laf_utils.images.Images``: rows in, network inputs out, no label.
 
-A *store* is anything with ``__len__``, ``read(rows)`` and ``digest(row)``; ``OwnImages`` is a view of one on a device. Stores read
-what a batch asks for and nothing else, so that a set may be larger than memory.
+A *store* is anything with ``__len__``, ``read(rows)`` and ``digest(row)``; ``OwnImages`` is a view of one on a device. Stores
+read what a batch asks for and nothing else, so that a set may be larger than memory.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ def _digest(content: bytes) -> bytes:
 
 def _floating(inputs: torch.Tensor, what: str) -> torch.Tensor:
     if not inputs.is_floating_point():
-        raise Refused("bad_images", f"{what} are {inputs.dtype}: give the transform that the model was trained with (transform=...)")
+        raise Refused("bad_images", f"{what} are {inputs.dtype}: give the model's transform (transform=...)")
     return inputs
 
 
@@ -69,11 +69,12 @@ class ArrayStore:
 
 
 def image_of(item: Any) -> Any:
-    """The image of a data set's item: the item itself, the first of a tuple, or the entry of a dictionary. No label is touched."""
+    """The image of an item: the item itself, the first of a tuple, or the entry of a dictionary. No label is touched."""
     if isinstance(item, dict):
         found = [key for key in IMAGE_KEYS if key in item]
         if not found:
-            raise Refused("bad_images", f"the data set's items have no image under any of {', '.join(IMAGE_KEYS)}: {sorted(item)}")
+            known = ", ".join(IMAGE_KEYS)
+            raise Refused("bad_images", f"the data set's items have no image under any of {known}: {sorted(item)}")
         return item[found[0]]
     return item[0] if isinstance(item, list | tuple) else item
 
@@ -93,7 +94,8 @@ class DatasetStore:
         if isinstance(image, np.ndarray):
             image = torch.from_numpy(image)
         if not isinstance(image, torch.Tensor):
-            raise Refused("bad_images", f"the data set's images are {type(image).__name__}: give a transform to tensors (transform=...)")
+            kind = type(image).__name__
+            raise Refused("bad_images", f"the data set's images are {kind}: give a transform to tensors (transform=...)")
         return _floating(image, "the data set's images")
 
     def read(self, rows: Sequence[int]) -> torch.Tensor:

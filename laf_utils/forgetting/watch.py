@@ -1,8 +1,8 @@
 """The label-free watch over a run: when to stop, which point to keep, and when a point is not good enough to keep.
 
 At every look it reads the unlearned model's predictions on small fixed samples: of D_f, of D_r (images that unlearning does not
-train on) and, where there are any, of unseen images. Utility is the original's probability of the new answer over its probability of its
-own answer: an answer that the original found nearly as likely costs little, one that it excluded costs all.
+train on) and, where there are any, of unseen images. Utility is the original's probability of the new answer over its
+probability of its own answer: an answer that the original found nearly as likely costs little, one that it excluded costs all.
 """
 
 import copy
