@@ -10,13 +10,16 @@ The rooms of the package, in the order in which data flows through them (a room 
 ``config``           every setting of a run, validated, with the published presets
 ``images``           uint8 images on a device and the transforms that turn them into batches
 ``models``           CNN and ResNet-18: extractor -> representation -> classifier
-``training``         the one supervised loop
+``training``         the one supervised loop; ``beside`` runs two of them at once
 ``representations``  frozen passes: representations and logits, computed once
 ``vae``              densities over representations
 ``laf``              the method: L_UE, L_RA, adaptation, repair
 ``audit``            was it forgotten: accuracy, gaps, the published attack
+``methods``          the comparison methods under one contract, each held to its label access
 ``records``          one JSON per run
+``methods``          the methods that LAF is compared with, LAF among them, behind one signature
 ``pipeline``         the stages of a run, each computed once and kept
+``comparison``       one record per method and request, equal tuning, the tables of both
 ``tables, figures``  everything that people see
 ``forgetting``       your own classifier: ``forget(model, forget=..., retain=...)``, guards, ledger, report, command line
 """

@@ -27,18 +27,23 @@ class Artefact:
     facts: dict
 
 
-@cache
-def code_version(modules: tuple[str, ...]) -> str:
-    """A hash over modules of this package that ignores comments, docstrings and formatting."""
+def source_version(files: tuple[Path, ...]) -> str:
+    """A hash over Python files that ignores comments, docstrings and formatting."""
     digest = hashlib.sha256()
-    for name in modules:
-        tree = ast.parse((Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8"))
+    for file in files:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             body = getattr(node, "body", None)
             if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
                 body.pop(0)
         digest.update(ast.dump(tree).encode())
     return digest.hexdigest()[:16]
+
+
+@cache
+def code_version(modules: tuple[str, ...]) -> str:
+    """``source_version`` of modules of this package, e.g. ``("images", "methods/loops")``."""
+    return source_version(tuple(Path(__file__).parent / f"{name}.py" for name in modules))
 
 
 def content_key(content: dict) -> str:
@@ -48,6 +53,11 @@ def content_key(content: dict) -> str:
 
 def _path(folder: Path, stage: str, content: dict) -> Path:
     return folder / f"{stage}-{content_key(content)}.safetensors"
+
+
+def exists(folder: Path, stage: str, content: dict) -> bool:
+    """Whether ``load`` has a file to look at."""
+    return _path(folder, stage, content).exists()
 
 
 def save(folder: Path, stage: str, content: dict, artefact: Artefact) -> Path:

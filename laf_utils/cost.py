@@ -60,6 +60,8 @@ def count_passes(config: RunConfig, task: ForgetTask, retain_used: int, unlearni
         "retrained": Passes(retain * config.training.epochs),
         "vae": Passes(0, repeats * needed),
         "unlearning": unlearning,
+        # Representations once; the classifier's own epochs over them are negligible.
+        "repair": Passes(0, max(1, round(config.repair.labelled_share * retain))),
     }
     counted = {name: asdict(passes) | {"equivalent": passes.equivalent} for name, passes in stages.items()}
     goal = stages["retrained"].equivalent

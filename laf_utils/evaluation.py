@@ -7,7 +7,7 @@ import torch
 
 from . import records
 from .artefacts import content_key
-from .audit import AttackResult, ModelOutputs, accuracies, gaps_to_retrained, published_attack
+from .audit import AttackResult, ModelOutputs, accuracies, free_measures, gaps_to_retrained, published_attack
 from .config import RunConfig
 from .cost import Passes, count_passes
 from .devices import describe, peak_memory_bytes
@@ -29,6 +29,7 @@ class Evaluation:
         metrics: accuracies and ``asr`` in percent (``None`` where a measure does not apply).
         attacks: the published attack in full.
         gaps: |difference| to the retrained model in percentage points, their mean, and ToW.
+        audit: the other measures of ``audit.free``.
     """
 
     outputs: dict[str, ModelOutputs]
@@ -36,6 +37,7 @@ class Evaluation:
     metrics: dict[str, dict[str, float | None]]
     attacks: dict[str, AttackResult]
     gaps: dict[str, dict[str, float]]
+    audit: dict[str, dict]
 
 
 def sample_rows(run: Run) -> torch.Tensor:
@@ -64,8 +66,9 @@ def evaluate(run: Run) -> Evaluation:
             seed=run.config.seed,
         )
         metrics[name] = accuracies(output, task, run.data.test.labels) | {"asr": attacks[name].asr}
+    audit = free_measures(passed, run.task, run.data.test.labels, sample, seed=run.config.seed)
     run.seconds["evaluation"], run.reused["evaluation"] = time.perf_counter() - start, False
-    return Evaluation(passed, sample, metrics, attacks, gaps_to_retrained(metrics))
+    return Evaluation(passed, sample, metrics, attacks, gaps_to_retrained(metrics), audit)
 
 
 def make_record(run: Run, evaluation: Evaluation) -> dict:
@@ -90,9 +93,11 @@ def make_record(run: Run, evaluation: Evaluation) -> dict:
         "metrics": evaluation.metrics,
         "attack": {name: attack.as_dict() for name, attack in evaluation.attacks.items()},
         "gaps": evaluation.gaps,
+        "audit": evaluation.audit,
         "losses": run.losses,
         "unlearning": {key: unlearning[key] for key in ("steps", "images_passed", "images_watched", "agreement")},
         "seconds": run.seconds,
+        "threads": {stage: facts["threads"] for stage, facts in run.facts.items() if "threads" in facts},
         "reused": run.reused,
         "passes": count_passes(
             run.config, task, len(run.retain_rows), Passes(unlearning["images_passed"], unlearning["images_watched"])

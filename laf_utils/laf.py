@@ -139,7 +139,7 @@ class _Adaptation:
 
     def __init__(
         self, original: Network, forget: Images, retain: Images, densities: Densities, config: UnlearningConfig, seed: int,
-        teacher: Teacher | None, rule: Rule | None = None,
+        teacher: Teacher | None, watched: Images | None = None, rule: Rule | None = None,
     ) -> None:
         self.config, self.densities, self.forget, self.retain = config, densities, forget, retain
         self.student = copy.deepcopy(original).eval()  # BatchNorm stays in evaluation mode, as published
@@ -152,7 +152,8 @@ class _Adaptation:
         )
         self.teacher.forget.prepare()
         self.teacher.retain.prepare()
-        self.rule = rule or (AgreementRule(original, forget, retain, seed) if config.stop == "agreement" else None)
+        agreement = config.stop == "agreement" and rule is None
+        self.rule = AgreementRule(original, forget, watched or retain, seed) if agreement else rule
         self.every = rule.every if rule else EVERY
         self.steps = self.images_passed = self.teacher_passed = 0
         self.stopped = False
@@ -234,7 +235,7 @@ def _schedule(config: UnlearningConfig) -> list[list[str]]:
 
 def unlearn(
     original: Network, forget: Images, retain: Images, densities: Densities, config: UnlearningConfig, *, seed: int,
-    teacher: Teacher | None = None, rule: Rule | None = None,
+    teacher: Teacher | None = None, watched: Images | None = None, rule: Rule | None = None,
 ) -> Unlearned:
     """LAF: a copy of ``original`` whose extractor no longer represents ``forget`` as it did. No label is read.
 
@@ -244,12 +245,13 @@ def unlearn(
         densities: h and h_f, fitted on the original's representations.
         seed: draws order, crops and latent noise.
         teacher: the original's representations of the same rows, where they are known already.
+        watched: retained images that the stopping rule looks at. Those that unlearning trains on, the default, flatter it.
         rule: watches the run in place of the configuration's rule.
 
     Raises:
         TrainingDiverged: a loss is not finite.
     """
-    run = _Adaptation(original, forget, retain, densities, config, seed, teacher, rule)
+    run = _Adaptation(original, forget, retain, densities, config, seed, teacher, watched, rule)
     history: dict[str, list[float]] = {"ue": [], "ra": []}
     schedule = _schedule(config)
     with track(len(schedule) * len(run.pairs()) if schedule else 0, "unlearning") as bar:

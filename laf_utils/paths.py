@@ -30,6 +30,11 @@ def training_folder() -> Path:
     return _place("LAF_TRAINING", ROOT / "Training")
 
 
+def results_folder() -> Path:
+    """The committed records of comparisons and tuning (``LAF_RESULTS``, default ``results/``)."""
+    return _place("LAF_RESULTS", ROOT / "results")
+
+
 def notebooks_folder() -> Path:
     """The notebooks (``LAF_NOTEBOOKS``, default ``notebooks/``)."""
     return _place("LAF_NOTEBOOKS", ROOT / "notebooks")

@@ -14,6 +14,7 @@ import torch
 
 from . import artefacts, datasets
 from .artefacts import Artefact, code_version, prefixed, unprefixed
+from .beside import pays, side_by_side
 from .config import ConfigError, RunConfig
 from .devices import resolve, synchronise
 from .images import Images, Transform
@@ -23,6 +24,7 @@ from .paths import runs_folder
 from .presets import adapted
 from .representations import FrozenRepresentations
 from .seeds import initialisation, stream
+from .stopping import SAMPLE
 from .tasks import ForgetTask, make_task
 from .training import train
 from .vae import RepresentationVAE, fit_vae
@@ -118,18 +120,29 @@ class Run:
         chosen = torch.randperm(len(retain), generator=stream(self.config.seed, "retain sample"))[:count]
         return retain[chosen].sort().values
 
+    @cached_property
+    def watched_rows(self) -> torch.Tensor:
+        """int64, retained rows that the stopping rule may look at: such as unlearning does not use, where enough are left."""
+        unused = self.task.retain[~torch.isin(self.task.retain, self.retain_rows)]
+        return unused if len(unused) >= SAMPLE else self.retain_rows
+
     # -- stages ------------------------------------------------------------------------------------------------------
 
-    def _kept(self, stage: str, content: dict, compute: Callable[[], Artefact]) -> Artefact:
+    def _placed(self, stage: str, content: dict) -> dict:
+        """The whole key of a stage's artefact."""
+        return content | {"stage": stage, "device": self.device.type}
+
+    def kept(self, stage: str, content: dict, compute: Callable[[], Artefact]) -> Artefact:
         """The artefact of a stage, from disk or computed, timed and kept."""
-        content = content | {"stage": stage, "device": self.device.type}
+        content = self._placed(stage, content)
         found = artefacts.load(self.folder / "artefacts", stage, content)
         self.reused[stage] = found is not None
         if found is None:
             start = time.perf_counter()
             computed = compute()
             synchronise(self.device)
-            found = Artefact(computed.tensors, computed.facts | {"seconds": time.perf_counter() - start})
+            measured = {"seconds": time.perf_counter() - start, "threads": torch.get_num_threads()}
+            found = Artefact(computed.tensors, computed.facts | measured)
             artefacts.save(self.folder / "artefacts", stage, content, found)
             self.say(f"{stage}: {found.facts['seconds']:.1f} s")
         else:
@@ -153,8 +166,11 @@ class Run:
             "code": code_version(TRAINING_CODE),
         }
 
-    def _trained(self, stage: str, rows: torch.Tensor | None) -> Network:
-        model = self.architecture.build(self.config.seed, stage, self.device)
+    def _build(self, stage: str) -> Network:
+        return self.architecture.build(self.config.seed, stage, self.device)
+
+    def _trained(self, stage: str, model: Network) -> Network:
+        rows = None if stage == "original" else self.task.retain
 
         def compute() -> Artefact:
             images = self.train_images if rows is None else self.train_images.subset(rows)
@@ -162,19 +178,38 @@ class Run:
             losses = train(model, images, labels, self.config.training, seed=self.config.seed, stage=stage)
             return Artefact(dict(model.state_dict()), {"losses": {stage: losses}})
 
-        kept = self._kept(stage, self._training_content("all" if rows is None else "retain"), compute)
+        kept = self.kept(stage, self._training_content("all" if rows is None else "retain"), compute)
         model.load_state_dict(kept.tensors)
         return model.eval()
 
     @cached_property
     def original(self) -> Network:
         """g_D, trained on all of D."""
-        return self._trained("original", None)
+        return self._trained("original", self._build("original"))
 
     @cached_property
     def retrained(self) -> Network:
         """g_r, trained from scratch on D_r: the goal."""
-        return self._trained("retrained", self.task.retain)
+        return self._trained("retrained", self._build("retrained"))
+
+    def train_both(self) -> tuple[Network, Network]:
+        """Original and retrained; at the same time where neither is known yet and the processor has threads to share out."""
+        stages = {"original": "all", "retrained": "retain"}
+        known = any(
+            stage in self.__dict__
+            or artefacts.exists(self.folder / "artefacts", stage, self._placed(stage, self._training_content(rows)))
+            for stage, rows in stages.items()
+        )
+        if not known and pays(self.device):
+            self.say("original and retrained: trained at the same time")
+            models = {stage: self._build(stage) for stage in stages}  # here: drawing touches the process's random state
+            _ = self.train_images
+            self.original, self.retrained = side_by_side(
+                lambda: self._trained("original", models["original"]),
+                lambda: self._trained("retrained", models["retrained"]),
+                models["retrained"],
+            )
+        return self.original, self.retrained
 
     def _method_content(self) -> dict:
         return self._training_content("all") | {
@@ -213,7 +248,7 @@ class Run:
                 tensors |= prefixed(name, vae.state_dict().items())
             return Artefact(tensors, {"losses": losses})
 
-        kept = self._kept("vae", self._method_content(), compute)
+        kept = self.kept("vae", self._method_content(), compute)
         vaes = {}
         for name in ("h", "h_f"):
             with initialisation(self.config.seed, "vae", "loaded", "initialisation"):  # overwritten by the next line
@@ -226,6 +261,7 @@ class Run:
             self.original, self.frozen_images.subset(self.task.forget), self.frozen_images.subset(self.retain_rows),
             self.densities, self.config.unlearning, seed=self.config.seed,
             teacher=Teacher(self.frozen["forget"], self.frozen["retain"]),
+            watched=self.frozen_images.subset(self.watched_rows),
         )
         facts = {
             "losses": {"loss_ue": result.loss_ue, "loss_ra": result.loss_ra},
@@ -239,7 +275,7 @@ class Run:
         """g_U, unlearned without labels."""
         _ = self.densities
         content = self._method_content() | {"unlearning": asdict(self.config.unlearning)}
-        kept = self._kept("unlearning", content, self._unlearn)
+        kept = self.kept("unlearning", content, self._unlearn)
         self.__dict__.pop("frozen", None)  # 60 MB per set of 60,000; computed anew if anyone asks
         return self._with_weights(kept)
 
@@ -255,7 +291,7 @@ class Run:
             return Artefact(dict(model.state_dict()), {"losses": {"repair": losses}})
 
         content = self._method_content() | {"unlearning": asdict(self.config.unlearning), "repair": asdict(self.config.repair)}
-        return self._with_weights(self._kept("repair", content, compute))
+        return self._with_weights(self.kept("repair", content, compute))
 
     def _with_weights(self, kept: Artefact) -> Network:
         model = self.architecture.build(self.config.seed, "original", self.device)
@@ -264,4 +300,5 @@ class Run:
 
     def models(self) -> dict[str, Network]:
         """All four, computed as needed, by their names in records."""
-        return {"original": self.original, "retrained": self.retrained, "laf": self.laf, "laf_r": self.laf_r}
+        original, retrained = self.train_both()
+        return {"original": original, "retrained": retrained, "laf": self.laf, "laf_r": self.laf_r}

@@ -2,8 +2,23 @@
 
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tqdm import tqdm
+
+_here = threading.local()
+
+
+@contextmanager
+def silent_thread() -> Iterator[None]:
+    """No bars from this thread meanwhile."""
+    _here.silent = True
+    try:
+        yield
+    finally:
+        _here.silent = False
 
 
 def track(total: int, label: str, unit: str = "step") -> tqdm:
@@ -23,5 +38,5 @@ def track(total: int, label: str, unit: str = "step") -> tqdm:
         file=sys.stdout,
         ascii=True,
         ncols=88,
-        disable=os.environ.get("LAF_PROGRESS") == "0",
+        disable=os.environ.get("LAF_PROGRESS") == "0" or getattr(_here, "silent", False),
     )

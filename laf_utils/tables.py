@@ -59,6 +59,7 @@ def attack(record: dict) -> pd.DataFrame:
 def cost(record: dict) -> pd.DataFrame:
     """Seconds and image passes by stage, and each stage's passes as a share of retraining's."""
     goal, rows = record["passes"]["retrained"]["equivalent"], {}
+    threads = record.get("threads")
     for stage, name in STAGE_NAMES.items():
         if stage not in record["seconds"]:
             continue
@@ -68,6 +69,7 @@ def cost(record: dict) -> pd.DataFrame:
             "images forward and backward": f"{passes['training']:,}" if passes else MISSING,
             "images forward only": f"{passes['frozen']:,}" if passes else MISSING,
             "share of retraining": _number(passes["equivalent"] / goal) if passes else MISSING,
+            **({"threads": threads.get(stage, MISSING)} if threads else {}),  # original and retrained may share them
             "from disk": "yes" if record["reused"].get(stage) else "no",
         }
     return pd.DataFrame.from_dict(rows, orient="index")

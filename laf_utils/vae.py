@@ -15,8 +15,6 @@ from .representations import FrozenRepresentations
 from .seeds import initialisation, stream
 from .training import adam, check_finite
 
-FLAT = 0.05  # of the mean standard deviation: dimensions flatter than that are scaled as if they had it
-
 
 class RepresentationVAE(nn.Module):
     """Encoder 256 -> 128 -> 32 -> (mu, log variance), decoder d -> 32 -> 128 -> 256.
@@ -38,13 +36,17 @@ class RepresentationVAE(nn.Module):
         self.register_buffer("centre", torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
 
-    def standardise_to(self, representations: torch.Tensor) -> None:
-        """Work on (e - mean) / std, with mean and std of each dimension of these representations [N, 256]."""
+    def standardise_to(self, representations: torch.Tensor, flat: float = 0.0) -> None:
+        """Work on (e - mean) / std, with mean and std of each dimension of these representations [N, 256].
+
+        Args:
+            flat: share of the mean std that counts as each dimension's least. A unit that is silent on this set (ReLU) and wakes
+                up later would otherwise count a million times over.
+        """
         self.centre.copy_(representations.mean(0))
         if len(representations) > 1:  # one image has no spread
             spread = representations.std(0)
-            # A unit that is silent on this set (ReLU) and wakes up later would count a million times over.
-            self.scale.copy_(spread.clamp_min((FLAT * spread.mean()).clamp_min(1e-6)))
+            self.scale.copy_(spread.clamp_min((flat * spread.mean()).clamp_min(1e-6)))
 
     def standardised(self, representations: torch.Tensor) -> torch.Tensor:
         """[B, 256], what the encoder reads and the decoder should give back."""
@@ -79,7 +81,7 @@ def vae_loss(
 
 
 def fit_vae(
-    representations: FrozenRepresentations, config: VAEConfig, *, seed: int, stage: str, device: torch.device
+    representations: FrozenRepresentations, config: VAEConfig, *, seed: int, stage: str, device: torch.device, flat: float = 0.0
 ) -> tuple[RepresentationVAE, list[float]]:
     """A VAE fitted on frozen representations.
 
@@ -87,6 +89,7 @@ def fit_vae(
         representations: what to model, N rows of width 256.
         seed: with ``stage``, draws initialisation, order and latent noise.
         stage: ``vae_h`` or ``vae_h_f``.
+        flat: of ``standardise_to``.
 
     Returns:
         The frozen VAE in evaluation mode, and the mean loss of each epoch.
@@ -99,7 +102,7 @@ def fit_vae(
     with initialisation(seed, stage, "initialisation"):
         vae = RepresentationVAE(config, e.shape[1]).to(device)
     if config.standardise:
-        vae.standardise_to(e)
+        vae.standardise_to(e, flat)
     optimiser, losses = adam(vae.parameters(), config.learning_rate), []
     with track(config.epochs * -(-len(e) // config.batch_size), stage) as bar:
         for epoch in range(config.epochs):

@@ -35,6 +35,8 @@ def caveats(config: RunConfig, dataset: Dataset) -> list[str]:
         here = DATASET_NAMES.get(dataset.name, dataset.name)
         found.append(f"FALLBACK: {asked} could not be had, these are {here}. No number here is about {asked}.")
     found += [note for note in dataset.notes if "FALLBACK" not in note]
+    if config.task != "class" and config.forget_classes != RunConfig.forget_classes:
+        found.append(f"FORGET_CLASS belongs to class removal: it has no effect on {TASK_NAMES[config.task]}.")
     if config.profile == "quick":
         images = f"{config.images:,} training images, " if config.images else ""
         found.append(

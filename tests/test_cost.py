@@ -90,6 +90,16 @@ def test_the_vaes_frozen_passes(make_run, settings):
     assert counted["vae"]["frozen"] == frozen_passes(run, "densities")
 
 
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_the_repairs_frozen_pass(make_run, share):
+    run, passed = make_run("class", repair__labelled_share=share), []
+    hook = run.laf.extractor.register_forward_hook(lambda module, given, out: passed.append(len(out)))
+    assert run.laf_r is not None  # a copy of LAF, hooks included
+    hook.remove()
+    counted = count_passes(run.config, run.task, len(run.retain_rows), Passes(0))
+    assert counted["repair"] == {"training": 0, "frozen": sum(passed), "equivalent": pytest.approx(sum(passed) / 3)}
+
+
 @pytest.mark.parametrize("settings", [
     {},
     {"transforms__augment": True, "transforms__augment_everywhere": True},

@@ -441,6 +441,14 @@ def test_interpolation_ends_at_both_models(model, done):
     assert torch.allclose(half.mix.weight, (model.mix.weight + done.model.mix.weight) / 2)
 
 
+def test_units_that_are_silent_on_the_forget_set_do_not_break_it(model):
+    """Half the representation is a ReLU's zeros on D_f; without a least spread their standard scores overflow."""
+    own = copy.deepcopy(model)
+    own.mix.bias.data[:12] -= 100.0
+    _, report = light(own, X[GONE], X[~GONE])
+    assert report.content["attempts"][0]["ended"] != "not finite"
+
+
 # -- the report -------------------------------------------------------------------------------------------------------
 
 

@@ -112,7 +112,8 @@ def test_data_says_what_would_be_read(place, tmp_path, capsys):
     ("change", "code", "told"),
     [
         ({"--ids": "nowhere.csv"}, DATA, "cannot be read"), ({"--data": "nowhere"}, DATA, "no folder"),
-        ({"--model": "nowhere.safetensors"}, DATA, "there is no file"), ({"--arch": "resnet18"}, DATA, "expected torchvision:NAME"),
+        ({"--model": "nowhere.safetensors"}, DATA, "there is no file"),
+        ({"--arch": "resnet18"}, DATA, "expected torchvision:NAME"),
         ({"--arch": "torchvision:resnet18"}, DATA, "do not fit"), ({"--arch": "torchvision:nothing"}, DATA, "nothing"),
         ({"--floor": "3"}, SETTINGS, "floor"), ({"--device": "abacus"}, SETTINGS, "not available"),
         ({"--method": "sisa"}, command.REFUSED, "[method]"), ({"--accept": "all"}, SETTINGS, "accept"),

@@ -50,7 +50,7 @@ def test_all_are_here():
     names = [path.name for path in NOTEBOOKS]
     assert names == [
         "01_pretraining.ipynb", "02_vae_fitting.ipynb", "03_representation_adaptation.ipynb", "04_evaluation_and_mia.ipynb",
-        "LAF.ipynb",
+        "05_comparison.ipynb", "LAF.ipynb",
     ]
 
 

@@ -20,7 +20,8 @@ from laf_utils.presets import DATASET_PRESETS, reference_settings
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 # What is imported under another name, or comes with a package that is listed and belongs to it.
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "jinja2": "nbconvert", "nbclient": "papermill"}
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "jinja2": "nbconvert", "nbclient": "papermill", "PIL": "pillow"}
+OPTIONAL = {"search": {"optuna"}}  # module -> what it imports when it is called, and asks for by the name of an extra
 
 
 def name_of(requirement: str) -> str:
@@ -94,10 +95,11 @@ def imported(file: Path) -> set[str]:
 
 
 def test_everything_imported_is_asked_for():
-    known = listed(extras=False)
+    known = set(listed(extras=False))
+    assert set().union(*OPTIONAL.values()) <= set(listed())
     for file in (ROOT / "laf_utils").rglob("*.py"):
         for name in imported(file):
-            assert DISTRIBUTIONS.get(name, name).lower() in known, f"{file.name} imports {name}"
+            assert DISTRIBUTIONS.get(name, name).lower() in known | OPTIONAL.get(file.stem, set()), f"{file.name} imports {name}"
 
 
 def test_every_test_marker_is_declared():

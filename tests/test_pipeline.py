@@ -15,6 +15,7 @@ from laf_utils.pipeline import Run, balanced_subset
 from laf_utils.presets import preset
 from laf_utils.seeds import derive, initialisation, stream
 from laf_utils.tasks import TASKS
+from laf_utils.wording import caveats
 
 STAGES = ("original", "retrained", "vae", "unlearning", "repair")
 MODES = ("reference", "fixed")
@@ -369,9 +370,9 @@ def test_no_two_stages_share_a_stream(make_run, monkeypatch):
     asked, original = [], seeds.derive
     monkeypatch.setattr(seeds, "derive", lambda seed, *names: asked.append(names) or original(seed, *names))
     evaluate(make_run("noisy", mode="fixed", images=200, unlearning__epochs=1))
-    # Initialisations are drawn anew where weights are then loaded; each model is attacked with the same members and
+    # Initialisations are drawn anew where weights are then loaded; each model is attacked with the same rows and
     # measured on the same crops.
-    streams = [names for names in asked if names[-1] != "initialisation" and names[0] not in ("attack", "evaluation")]
+    streams = [names for names in asked if names[-1] != "initialisation" and names[0] not in ("attack", "u-mia", "evaluation")]
     assert len(streams) == len(set(streams)), "a stream drawn from twice repeats itself"
 
 
@@ -394,3 +395,32 @@ def test_places_are_absolute_and_overridable(monkeypatch, tmp_path, variable, pl
     monkeypatch.setenv(variable, "~/there")
     assert place() == tmp_path.resolve() / "there"
     assert Path(paths.__file__).resolve().parent.parent == paths.ROOT
+
+
+# -- what the stopping rule may look at ------------------------------------------------------------------------------------
+
+
+def test_the_stopping_rule_watches_retained_images_that_unlearning_does_not_use(make_run, monkeypatch):
+    monkeypatch.setattr(pipeline, "SAMPLE", 20)
+    run = make_run("class", mode="fixed", unlearning__retain_ratio=0.5)
+    used, watched = set(run.retain_rows.tolist()), set(run.watched_rows.tolist())
+    assert watched == set(run.task.retain.tolist()) - used
+    given = []
+    monkeypatch.setattr(pipeline, "unlearn", lambda *_, watched, **__: given.append(watched))
+    with pytest.raises(AttributeError):  # of the missing result
+        _ = run.laf
+    assert set(given[0].index.tolist()) == watched
+
+
+def test_where_too_few_are_left_it_watches_those_in_use(make_run):
+    run = make_run("class", mode="reference")
+    assert run.retain_rows.equal(run.task.retain)
+    assert run.watched_rows.equal(run.retain_rows)
+
+
+def test_a_class_that_has_no_effect_is_said(make_run):
+    for task, told in (("data", True), ("noisy", True), ("class", False)):
+        run = make_run(task, forget_classes=(3,))
+        assert any("FORGET_CLASS" in line for line in caveats(run.config, run.data)) is told
+    run = make_run("data")
+    assert not any("FORGET_CLASS" in line for line in caveats(run.config, run.data))

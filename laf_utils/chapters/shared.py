@@ -65,7 +65,7 @@ def measure(run: Run, models: Mapping[str, Network]) -> Evaluation:
         for name, model in models.items()
     }
     metrics = {name: accuracies(output, run.task, run.data.test.labels) for name, output in passed.items()}
-    return Evaluation(passed, sample, metrics, {}, {})
+    return Evaluation(passed, sample, metrics, {}, {}, {})
 
 
 def draw(rows: torch.Tensor, count: int, seed: int, *names: object) -> torch.Tensor:

@@ -92,7 +92,7 @@ def adaptation_of(run: Run, config: UnlearningConfig) -> _Adaptation:
     images = run.frozen_images
     return _Adaptation(
         run.original, images.subset(run.task.forget), images.subset(run.retain_rows), run.densities, config, run.config.seed,
-        Teacher(run.frozen["forget"], run.frozen["retain"]),
+        Teacher(run.frozen["forget"], run.frozen["retain"]), images.subset(run.watched_rows),
     )
 
 
@@ -126,7 +126,7 @@ def follow(run: Run) -> Trace:
     content = run._method_content() | {
         "unlearning": asdict(run.config.unlearning), "followed": FOLLOWED, "looks": code_version(("chapters/traces",)),
     }
-    kept = run._kept("trace", content, lambda: unlearn_and_look(run)[1])
+    kept = run.kept("trace", content, lambda: unlearn_and_look(run)[1])
     rows, task = followed_rows(run), run.task
     true = {"forget": task.true_labels, "retain": task.true_labels, "test": run.data.test.labels}
     given = {"forget": task.train_labels, "retain": task.train_labels, "test": run.data.test.labels}

@@ -24,6 +24,7 @@ from .watch import Watch
 SHARES = (1.0, 0.75, 0.5, 0.25)  # of the way from the original to the result of a method without steps to watch
 WEAKER, STRONGER = 1 / 3, 3.0  # learning rates of a further attempt
 ATTEMPTS = 3
+FLAT = 0.05  # of the mean spread of a representation's dimensions: unlike the paper's, these may end in a ReLU, with silent units
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class _LAF:
             work.retain)
         ]
         self.teacher = Teacher(*frozen)
-        fit = {"config": settings.vae, "seed": work.seed, "device": device}
+        fit = {"config": settings.vae, "seed": work.seed, "device": device, "flat": FLAT}
         self.densities = Densities(
             fit_vae(self.teacher.retain, stage="vae_h", **fit)[0], fit_vae(self.teacher.forget, stage="vae_h_f", **fit)[0]
         )

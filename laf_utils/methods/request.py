@@ -9,7 +9,7 @@ from torch import nn
 from ..images import Images
 from ..tasks import ForgetTask
 
-FEW = 0.1  # of D_r: the share of labels a method with few labels may read; neither paper nor code of LAF+R states one
+FEW = 1.0  # of D_r: as in the pipeline; no source states how many labels LAF+R may read, so it may read them all
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,9 @@
 
 A student starts as a copy of the original, the frozen teacher: it leaves the teacher on D_f and stays with it on D_r. The student
 is in training mode in both passes (BatchNorm's statistics move, with D_f too), the teacher in evaluation mode.
+
+KL(teacher || student) has its minimum, and so no gradient, where student and teacher agree. Without BatchNorm, dropout or crops
+the first step over D_f therefore starts from weight decay and rounding alone. What it climbs afterwards has no bound.
 """
 
 import copy

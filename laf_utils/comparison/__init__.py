@@ -1,0 +1,12 @@
+"""The comparison of methods: one *cell* is one method on one request, and one record in ``results/comparison``.
+
+``settings``   settings as plain values, and changed by dotted names
+``memory``     peak memory of one cell, not of the process
+``problem``    the request of a data set, task and seed, with the original and the retrained model of ``pipeline.Run``
+``cell``       a cell, what its record depends on, and its record
+``cost``       what a grid of cells will cost, before any of it runs
+``spaces``     the search spaces; ``search`` the equal tuning (needs the extra ``tuning``)
+``shown``      the tables of the comparison, drawn from records
+
+``python -m laf_utils.comparison TASK=class METHOD=scrub,jit`` makes records; those that are there and still valid stay.
+"""

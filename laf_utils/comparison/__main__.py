@@ -1,0 +1,76 @@
+"""``python -m laf_utils.comparison [DATASET=mnist] [TASK=class,data] [METHOD=all] [SEED=0] [SETTINGS=defaults] [PLAN=1]``.
+
+Makes the records of all cells that the lists span, cheap ones first; ``PLAN=1`` prints what they would cost and makes none.
+"""
+
+import sys
+import time
+from itertools import product
+
+from ..cli import SETTINGS, Stop, one_line_errors
+from ..config import ConfigError
+from ..datasets import DataError
+from .cell import Cell, run_cell
+from .cost import expected, listed, table
+from .problem import Problem
+from .winners import WinnersError, winners_of
+
+NAMES = {
+    "DATASET": "mnist", "TASK": "class", "METHOD": "all", "SEED": "0", "PROFILE": "paper", "SETTINGS": "defaults", "PLAN": "0",
+}
+
+
+def _options(arguments: list[str]) -> dict[str, list[str]]:
+    found = dict(NAMES)
+    for argument in arguments:
+        name, equals, text = argument.partition("=")
+        if name not in NAMES or not equals or not text:
+            raise Stop(f"expected NAME=VALUE with one of {', '.join(NAMES)}, got {argument!r}", SETTINGS)
+        found[name] = text
+    return {name: text.split(",") for name, text in found.items()}
+
+
+def cells_of(options: dict[str, list[str]]) -> list[Cell]:
+    """Every cell that the lists span, by data set, task and seed, cheap methods first."""
+    cells = []
+    for dataset, task, seed, choice in product(*(options[name] for name in ("DATASET", "TASK", "SEED", "SETTINGS"))):
+        methods = listed(choice) if options["METHOD"] == ["all"] else options["METHOD"]
+        if not seed.isdigit():
+            raise ConfigError(f"SEED must be a whole number, got {seed!r}")
+        cells += [Cell(dataset, task, method, int(seed), options["PROFILE"][0], choice) for method in methods]
+    return cells
+
+
+def _run(options: dict[str, list[str]]) -> None:
+    cells, problems = cells_of(options), {}
+    for cell in cells:
+        place = cell.dataset, cell.task, cell.seed, cell.profile
+        problems[place] = problems.get(place) or Problem(*place)
+    plan = [(cell, expected(cell, problems[cell.dataset, cell.task, cell.seed, cell.profile])) for cell in cells]
+    print(table(plan), flush=True)
+    if options["PLAN"] != ["0"]:
+        return
+    for cell, _ in sorted(plan, key=lambda item: item[1].equivalent):
+        start, before = time.perf_counter(), cell.path.exists()
+        problem = problems[cell.dataset, cell.task, cell.seed, cell.profile]
+        record = run_cell(cell, problem, winners=winners_of(cell) if cell.choice == "tuned" else None)
+        gap = record["failure"] or f"gap {record['gap']['mean']:.2f}" if record["gap"] or record["failure"] else "the goal"
+        print(f"{cell.path.name}: {gap} ({time.perf_counter() - start:.0f} s{', there before' if before else ''})", flush=True)
+
+
+def main() -> int:
+    """The command; its exit code."""
+
+    def command() -> None:
+        try:
+            _run(_options(sys.argv[1:]))
+        except (ConfigError, WinnersError) as error:
+            raise Stop(str(error), SETTINGS) from error
+        except DataError as error:
+            raise Stop(str(error)) from error
+
+    return one_line_errors(command, "interrupted; records that are there stay, and the same command goes on")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,273 @@
+"""One cell of the comparison: a method on a request, and the record that says what it gave and what it cost.
+
+A record carries a key of everything its numbers depend on: run settings, forget request, images, the method's settings, and the
+code of the modules that compute them. A record with the present key is taken as it is; any other is made anew.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from inspect import getfile
+from pathlib import Path
+from typing import Any
+
+from .. import records
+from ..artefacts import code_version, content_key, source_version
+from ..config import PROFILES, ConfigError
+from ..cost import Passes
+from ..devices import describe
+from ..methods import DataAccess, Method, find, prepare, run_method
+from ..methods.method import MethodResult
+from ..models import Network
+from ..paths import results_folder
+from ..pipeline import TRAINING_CODE, Run
+from ..seeds import derive
+from ..tasks import TASKS
+from ..training import TrainingDiverged
+from ..wording import caveats, headline
+from .memory import PeakMemory
+from .problem import Measured, Problem
+from .settings import changed, plain
+
+SCHEMA = 1
+CHOICES = ("defaults", "tuned")
+# Rows that no method of the table makes: the model to start from, the goal, and the goal from another seed (the noise floor).
+ORIGINAL, RETRAIN, AGAIN = "original", "retrain", "retrain_again"
+REFERENCES = (ORIGINAL, RETRAIN, AGAIN)
+FROM_PIPELINE = (ORIGINAL, RETRAIN, "laf", "laf_r")  # at their defaults these are stages of a run, kept as artefacts
+STAGES = {  # of a run, whose seconds a cell from the pipeline adds up; the last one gives the model
+    ORIGINAL: ("original",), RETRAIN: ("retrained",), "laf": ("vae", "unlearning"), "laf_r": ("vae", "unlearning", "repair"),
+}
+EXACT = ("retrain", "sisa")  # no strength to tune: only what they cost could be chosen
+SHARED_CODE = (
+    *TRAINING_CODE, "representations", "tasks", "audit/accuracy", "audit/attack", "methods/loops", "methods/parts",
+    "methods/view", "methods/method", "comparison/problem",
+)
+LAF_CODE = ("vae", "laf", "stopping")  # of laf and laf_r, beside their own module
+REQUIRED = (
+    "schema", "key", "cell", "method", "settings", "failure", "metrics", "attack", "gap", "seconds", "passes", "peak_memory_mb",
+    "label_access", "versions", "commit",
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one record is about.
+
+    Raises:
+        ConfigError: a name that does not exist, or ``tuned`` settings of what has none.
+    """
+
+    dataset: str
+    task: str
+    method: str
+    seed: int = 0
+    profile: str = "paper"
+    choice: str = "defaults"  # of settings: the published ones, or those that the equal tuning chose
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("task", TASKS), ("profile", PROFILES), ("choice", CHOICES)):
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        if self.choice == "tuned" and self.method in (*REFERENCES, *EXACT):
+            raise ConfigError(f"{self.method} has no settings to tune")
+        if self.method not in REFERENCES:
+            try:
+                find(self.method)
+            except KeyError as error:
+                raise ConfigError(str(error.args[0])) from error
+
+    @property
+    def path(self) -> Path:
+        """Where its record lies."""
+        ending = ("-tuned" if self.choice == "tuned" else "") + ("" if self.profile == "paper" else f"-{self.profile}")
+        name = f"{self.task}-{self.method}-seed{self.seed}{ending}.json"
+        return results_folder() / "comparison" / self.dataset / name
+
+    @property
+    def from_pipeline(self) -> bool:
+        """Whether its model is a stage of ``pipeline.Run``."""
+        return self.method in FROM_PIPELINE and self.choice == "defaults"
+
+
+def read(path: Path) -> dict:
+    """A record of a cell.
+
+    Raises:
+        RecordError: the file is missing, is no JSON, lacks a part, or was written by a newer schema.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise records.RecordError(f"{path}: cannot be read as a record ({error})") from error
+    missing = [part for part in REQUIRED if not isinstance(record, dict) or part not in record]
+    if missing:
+        raise records.RecordError(f"{path}: not a complete record, it lacks {', '.join(missing)}")
+    if record["schema"] != SCHEMA:
+        raise records.RecordError(f"{path}: of schema {record['schema']!r}, this is {SCHEMA}")
+    return record
+
+
+def _table_entry(cell: Cell) -> Method:
+    """The method whose settings and access the cell has; ``retrain`` for what trains from scratch."""
+    return find("retrain" if cell.method in REFERENCES else cell.method)
+
+
+def settings_of(cell: Cell, problem: Problem, winners: Mapping[str, object] | None) -> Any:
+    """The settings of a cell: the run's own where they are part of it, else the published ones, changed by ``winners``."""
+    method, config = _table_entry(cell), problem.config
+    settings = method.published(config.task)
+    if method.name == "retrain":
+        settings = config.training
+    elif method.name in ("laf", "laf_r"):
+        settings = replace(settings, vae=config.vae, unlearning=config.unlearning)
+        settings = replace(settings, repair=config.repair) if method.name == "laf_r" else settings
+    elif "training" in plain(settings):
+        settings = replace(settings, training=config.training)
+    return changed(settings, winners or {})
+
+
+def key_of(cell: Cell, problem: Problem, settings: Any) -> str:
+    """16 hex digits that name everything the cell's numbers depend on."""
+    method = _table_entry(cell)
+    code = SHARED_CODE + (LAF_CODE if method.name in ("laf", "laf_r") else ())
+    return content_key({
+        "cell": asdict(cell), "settings": plain(settings), "config": problem.config.as_dict(),
+        "data": problem.run.data.checksum, "task": problem.run.task.checksum(),
+        "code": code_version(code), "method": source_version((Path(getfile(method.function)),)),
+    })
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A cell's model, what it cost, and how the model was before where a method has an original of its own."""
+
+    model: Network
+    passes: Passes
+    seconds: float
+    processor_seconds: float | None
+    memory: PeakMemory
+    history: Mapping[str, list[float]]
+    reused: bool = False
+    before: Measured | None = None
+    preparation: Mapping[str, float] | None = None
+
+
+def _from_pipeline(cell: Cell, problem: Problem) -> _Made:
+    """A model that is a stage of the run: its seconds are those it took when it was computed."""
+    run, task = problem.run, problem.run.task
+    models = {ORIGINAL: "original", RETRAIN: "retrained", "laf": "laf", "laf_r": "laf_r"}
+    model, everything = getattr(run, models[cell.method]), len(task.train_labels)
+    if cell.method in (ORIGINAL, RETRAIN):
+        passes = Passes(run.config.training.epochs * (everything if cell.method == ORIGINAL else len(task.retain)))
+    else:
+        facts = run.facts["unlearning"]
+        frozen = facts["images_watched"] + everything
+        repaired = round(run.config.repair.labelled_share * len(task.retain)) if cell.method == "laf_r" else 0
+        passes = Passes(facts["images_passed"], frozen + repaired)
+    stages = STAGES[cell.method]
+    history = {name: values for stage in stages for name, values in run.facts[stage]["losses"].items()}
+    return _Made(model, passes, sum(run.seconds[stage] for stage in stages), None, PeakMemory(), history, reused=True)
+
+
+def _retrained_again(problem: Problem, settings: Any) -> tuple[Network, Passes, float]:
+    """The recipe of the retrained model from another seed, on the same D_r: the next seed's own where it forgets the same."""
+    config = replace(problem.config, seed=problem.config.seed + 1)
+    other = Run(config, folder=problem.run.folder, say=problem.run.say)
+    if other.task.checksum() == problem.run.task.checksum():
+        model = other.retrained
+        return model, Passes(config.training.epochs * len(problem.run.task.retain)), other.seconds["retrained"]
+    seed = derive(problem.config.seed, "comparison", AGAIN)
+    result = run_method("retrain", replace(problem.request, seed=seed), settings)
+    return result.model, result.passes, result.seconds
+
+
+def _computed(cell: Cell, problem: Problem, settings: Any) -> _Made:
+    """A model that is computed now, by the method of the table."""
+    request, before, preparation = problem.request, None, None
+    if find(cell.method).prepare is not None:
+        clock = time.perf_counter(), time.process_time()
+        request = prepare(cell.method, request, settings)
+        preparation = {"seconds": time.perf_counter() - clock[0], "processor_seconds": time.process_time() - clock[1]}
+        before = problem.measure(problem.outputs(request.original))
+    with PeakMemory() as memory:
+        clock = time.process_time()
+        result: MethodResult = run_method(cell.method, request, settings)
+        processor = time.process_time() - clock
+    return _Made(
+        result.model, result.passes, result.seconds, processor, memory, result.history, before=before, preparation=preparation
+    )
+
+
+def make(cell: Cell, problem: Problem, settings: Any) -> dict:
+    """Run the cell's method and measure what it gives: the record. A method that diverges gives a record that says so."""
+    without = DataAccess.HELD_OUT in _table_entry(cell).data_access
+    made, measured, failure = None, None, None
+    try:
+        if cell.from_pipeline:
+            made = _from_pipeline(cell, problem)
+        elif cell.method == AGAIN:
+            made = _Made(*_retrained_again(problem, settings), None, PeakMemory(), {}, reused=True)
+        else:
+            made = _computed(cell, problem, settings)
+        measured = problem.measure(problem.outputs(made.model), without_held_out=without)
+    except TrainingDiverged as error:
+        failure = str(error)
+    return _record(cell, problem, settings, made, measured, failure, without)
+
+
+def _record(
+    cell: Cell, problem: Problem, settings: Any, made: _Made | None, measured: Measured | None, failure: str | None, without: bool
+) -> dict:
+    method, run = _table_entry(cell), problem.run
+    share = problem.request.label_share if made and method.label_access.name == "FEW" else None
+    return {
+        "schema": SCHEMA, "key": key_of(cell, problem, settings), "created": records.now(), "commit": records.commit(),
+        "headline": headline(run.config, run.data), "caveats": caveats(run.config, run.data),
+        "cell": asdict(cell), "failure": failure,
+        "method": {"title": method.title if cell.method not in REFERENCES else None, "reference": method.reference},
+        "settings": plain(settings),
+        "label_access": {"level": method.label_access.name.lower(), "share_of_retain": share},
+        "data_access": method.data_access.words,
+        "task": {"forget": len(run.task.forget), "retain": len(run.task.retain), "checksum": run.task.checksum()},
+        "metrics": measured and measured.metrics, "attack": measured and measured.attack,
+        "gap": measured and problem.gap(measured, without_held_out=without), "test_without_held_out": without,
+        "before": made and made.before and made.before.metrics, "preparation": made and made.preparation,
+        "history": dict(made.history) if made else {},
+        "seconds": made and made.seconds, "processor_seconds": made and made.processor_seconds,
+        "from_artefact": bool(made and made.reused),
+        "passes": made and asdict(made.passes) | {"equivalent": made.passes.equivalent},
+        "peak_memory_mb": made and made.memory.peak_mb, "added_memory_mb": made and made.memory.added_mb,
+        "versions": records.versions(), "machine": describe(run.device),
+    }
+
+
+def run_cell(
+    cell: Cell, problem: Problem | None = None, *, winners: Mapping[str, object] | None = None,
+    say: Callable[[str], None] = print,
+) -> dict:
+    """The record of a cell, read where a valid one is there, else made and written.
+
+    Args:
+        problem: of the same data set, task, seed and profile, where it is at hand already.
+        winners: dotted settings that the tuning chose, for ``tuned`` cells.
+
+    Raises:
+        ConfigError: ``tuned`` without winners, or winners with ``defaults``.
+    """
+    if (cell.choice == "tuned") != (winners is not None):
+        raise ConfigError(f"{cell.choice} settings of {cell.method} {'need' if winners is None else 'take no'} winners")
+    problem = problem or Problem(cell.dataset, cell.task, cell.seed, cell.profile, say=say)
+    settings = settings_of(cell, problem, winners)
+    try:
+        known = read(cell.path)
+        if known["key"] == key_of(cell, problem, settings):
+            return known
+    except records.RecordError:
+        pass
+    record = make(cell, problem, settings)
+    records.write_json(cell.path, record)
+    return record
+
+

@@ -1,0 +1,304 @@
+"""Every measure of the audit against a closed form: what it must say of equal, of different and of over-fitted models."""
+
+import math
+
+import pytest
+import torch
+from scipy import stats
+
+from laf_utils.audit import free_measures, interval, log_odds, paired, verdict
+from laf_utils.audit.confidence import label_loss, label_probability
+from laf_utils.audit.distance import ks_log10_p, linear_cka, mean_distance, relearn_time
+from laf_utils.audit.many_models import example_epsilon, forget_score, klom, klom_by_image, u_lira
+from laf_utils.audit.membership import ranking, relative_confidence, rmia, u_mia
+from laf_utils.audit.verdict import VERDICTS
+from laf_utils.config import TrainingConfig
+from laf_utils.evaluation import evaluate, make_record
+
+
+def normal(*shape, seed=0, shift=0.0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) + shift
+
+
+# -- confidence ------------------------------------------------------------------------------------------------------------
+
+
+def test_phi_is_the_logit_of_the_labels_probability():
+    logits, labels = normal(50, 10), torch.arange(50) % 10
+    p = logits.softmax(1)[torch.arange(50), labels]
+    assert torch.allclose(log_odds(logits, labels), (p / (1 - p)).log(), atol=1e-5)
+    assert torch.allclose(label_probability(logits, labels), p)
+    assert torch.allclose(label_loss(logits, labels), -p.log(), atol=1e-5)
+
+
+def test_phi_is_finite_where_the_probability_rounds_to_one():
+    logits = torch.tensor([[200.0, 0.0, 0.0]])
+    assert log_odds(logits, torch.tensor([0])).item() == pytest.approx(200 - math.log(2))
+    assert log_odds(logits, torch.tensor([1])).item() == pytest.approx(-200)
+
+
+# -- membership ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_ranking_of_equal_scores_is_blind_and_of_separate_ones_perfect():
+    blind = ranking(normal(2000).numpy(), normal(2000).numpy())
+    perfect = ranking(normal(50, shift=99).numpy(), normal(50).numpy())
+    assert blind.auc == 50
+    assert (perfect.auc, perfect.tpr_at_1_fpr, perfect.tpr_at_01_fpr) == (100, 100, 100)
+    with pytest.raises(ValueError, match="members and others"):
+        ranking(normal(0).numpy(), normal(3).numpy())
+
+
+def test_the_rate_at_one_percent_is_a_hand_count():
+    # 3 of 10 members lie above all 100 others; a fourth lies above 98 of them.
+    others, members = torch.arange(100.0), torch.tensor([200.0, 200, 200, 97.5] + [-1.0] * 6)
+    found = ranking(members.numpy(), others.numpy())
+    assert found.tpr_at_1_fpr == 30
+    assert found.tpr_at_01_fpr == 30
+
+
+def test_u_mia_finds_members_of_an_over_fitted_model_only():
+    fresh = u_mia(normal(900, seed=1).abs(), normal(700, seed=2).abs(), seed=0)
+    fitted = u_mia(torch.full((900,), 0.01), normal(700, seed=2).abs() + 2, seed=0)
+    assert fresh.images == 700
+    assert abs(fresh.accuracy - 50) < 4
+    assert fitted.accuracy > 95
+
+
+def test_u_mia_takes_infinite_losses_and_refuses_too_few():
+    losses = torch.tensor([math.inf, math.nan, -math.inf, 1.0] * 4)
+    assert 0 <= u_mia(losses, losses, seed=0).accuracy <= 100
+    with pytest.raises(ValueError, match="at least four"):
+        u_mia(torch.zeros(3), torch.zeros(9), seed=0)
+
+
+def test_relative_confidence_is_the_formula():
+    model, out = torch.tensor([0.9]), torch.tensor([[0.2], [0.4]])
+    assert relative_confidence(model, out, 0.3).item() == pytest.approx(0.9 / ((1.3 * 0.3 + 0.7) / 2))
+
+
+def test_rmia_is_blind_on_a_model_that_saw_neither_and_sharp_on_one_that_saw_them():
+    out_forget, out_test = (normal(2, 800, seed=s).sigmoid() for s in (1, 2))
+    blind = rmia(normal(800, seed=3).sigmoid(), out_forget, normal(800, seed=4).sigmoid(), out_test)
+    sharp = rmia(torch.full((800,), 0.999), out_forget.clamp(max=0.3), normal(800, seed=4).sigmoid() * 0.3, out_test)
+    assert abs(blind.auc - 50) < 4
+    assert sharp.auc > 99
+    assert blind.non_members == 400
+
+
+def test_a_class_that_is_easier_is_no_leak_for_rmia():
+    """Both models are sure of the forgotten images; a plain loss attack would call them members."""
+    sure_forget, sure_test = (normal(800, seed=s, shift=4).sigmoid() for s in (1, 2))
+    found = rmia(sure_forget, sure_forget[None], sure_test, sure_test[None])
+    assert abs(found.auc - 50) < 4
+
+
+# -- distance --------------------------------------------------------------------------------------------------------------
+
+
+def test_equal_samples_differ_by_nothing_and_shifted_ones_by_scipys_p():
+    a, b = normal(200), normal(200, seed=1, shift=0.5)
+    assert ks_log10_p(a, a) == 0
+    assert ks_log10_p(a, b) == pytest.approx(math.log10(stats.ks_2samp(a.numpy(), b.numpy()).pvalue))
+    assert ks_log10_p(normal(20_000), normal(20_000, shift=50)) == -300
+
+
+def test_cka_leaves_rotation_and_scale_alone_and_sees_unrelated_ones():
+    a = normal(2000, 8)
+    rotation = torch.linalg.qr(normal(8, 8, seed=1)).Q
+    assert linear_cka(a, 3 * a @ rotation + 5) == pytest.approx(1, abs=1e-5)
+    assert linear_cka(a, normal(2000, 8, seed=2)) < 0.02
+    # One dimension each: the squared correlation.
+    x, y = normal(100), normal(100, seed=3)
+    expected = torch.corrcoef(torch.stack([x, y]))[0, 1].square().item()
+    assert linear_cka(x[:, None], y[:, None]) == pytest.approx(expected, abs=1e-5)
+    assert math.isnan(linear_cka(torch.ones(5, 2), normal(5, 2)))
+
+
+def test_distance_is_relative_to_the_second():
+    assert mean_distance(torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 10.0]])) == pytest.approx(math.sqrt(45) / 10)
+
+
+def test_relearning_counts_epochs(network, make_images):
+    images, labels = make_images(32, seed=1), torch.zeros(32, dtype=torch.int64)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    config = TrainingConfig(epochs=9)
+
+    def time(values):
+        values = iter(values)
+        return relearn_time(network, images, labels, lambda model: next(values), 90.0, config, seed=0, epochs=3)
+
+    assert time([85.0]) == 0
+    assert time([0, 84.9, 85.0]) == 2
+    assert time([0, 0, 0, 84.9]) is None
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_relearning_trains(network, make_images):
+    images, labels = make_images(64, seed=1), torch.full((64,), 3)
+
+    def accuracy(model):
+        return 100 * (model(images.batch(torch.arange(64))).argmax(1) == 3).float().mean().item()
+
+    found = relearn_time(network, images, labels, accuracy, 100.0, TrainingConfig(learning_rate=1e-2), seed=0)
+    assert found is not None
+    assert found > 0
+
+
+# -- many models -----------------------------------------------------------------------------------------------------------
+
+
+def test_identical_models_are_told_apart_by_nothing():
+    phi = normal(8, 40)
+    assert forget_score(phi, phi) == 1
+    assert klom(phi, phi).mean == 0
+    assert u_lira(phi, phi).auc == 50
+
+
+def test_epsilon_is_a_hand_count():
+    # 4 of each; the best threshold puts 3 of 4 unlearned and 1 of 4 retrained above it.
+    unlearned, retrained = torch.tensor([[3.0], [3.1], [3.2], [1.0]]), torch.tensor([[0.0], [0.1], [0.2], [3.05]])
+    best = max(
+        math.log((1 - 1 / 4) / (1 / 4)),  # between 1.0 and 3.0: FPR 1/4, FNR 1/4
+        math.log((1 - 1 / 8) / (1 / 2)),  # above 3.05: FPR 0, counted as 1/8, FNR 2/4
+        math.log((1 - 1 / 2) / (1 / 8)),  # the other term there
+        math.log((1 - 1 / 4) / (1 / 8)),  # between 0.2 and 1.0: FPR 1/4, FNR 0, counted as 1/8
+        math.log((1 - 1 / 8) / (1 / 4)),
+    )
+    assert example_epsilon(unlearned, retrained).item() == pytest.approx(best)
+
+
+def test_points_halve_with_every_half_of_epsilon():
+    far = forget_score(normal(8, 30, shift=50), normal(8, 30))
+    epsilon = math.log((1 - 1 / 16) / (1 / 16))
+    assert far == pytest.approx(2.0 ** -math.floor(epsilon / 0.5))
+
+
+def test_utility_scales_the_score_and_never_raises_it():
+    phi = normal(5, 9)
+    assert forget_score(phi, phi, utility_ratios=(0.9, 0.5)) == pytest.approx(0.45)
+    assert forget_score(phi, phi, utility_ratios=(1.7,)) == 1
+
+
+def test_disjoint_histograms_diverge_by_the_floor():
+    shares = 1 / (1 + 19 * 1e-5)
+    empty = 1e-5 * shares
+    expected = shares * math.log(shares / empty) + empty * math.log(empty / shares)
+    found = klom_by_image(torch.full((6, 1), 5.0), torch.full((6, 1), -5.0))
+    assert found.item() == pytest.approx(expected)
+
+
+def test_klom_clips():
+    assert klom(torch.full((3, 1), 1e6), torch.full((3, 1), 101.0)).mean == 0
+
+
+def test_the_percentile_is_that_of_the_images():
+    unlearned, retrained = normal(50, 100), normal(50, 100, seed=1)
+    values = klom_by_image(unlearned, retrained)
+    assert klom(unlearned, retrained).percentile_95 == pytest.approx(values.quantile(0.95).item())
+
+
+def test_the_likelihood_ratio_attack_sees_a_shift_and_not_its_own_fit():
+    blind = u_lira(normal(6, 3000), normal(6, 3000, seed=1))
+    sharp = u_lira(normal(6, 400, shift=5), normal(6, 400, seed=1))
+    assert abs(blind.auc - 50) < 1.2, "fitted with the attacked model it would find itself; with one more of the others, them"
+    assert sharp.auc > 99
+    assert (sharp.members, sharp.non_members) == (2400, 2400)
+
+
+@pytest.mark.parametrize("measure", [forget_score, klom, u_lira])
+def test_matrices_that_cannot_be_compared_are_refused(measure):
+    with pytest.raises(ValueError, match="same images"):
+        measure(normal(5, 3), normal(5, 4))
+    with pytest.raises(ValueError, match="same images"):
+        measure(normal(5), normal(5))
+
+
+def test_too_few_models_are_refused():
+    with pytest.raises(ValueError, match="at least 3"):
+        u_lira(normal(2, 3), normal(5, 3))
+    with pytest.raises(ValueError, match="at least 2"):
+        forget_score(normal(1, 3), normal(5, 3))
+
+
+# -- statistics and verdict ------------------------------------------------------------------------------------------------
+
+
+def test_an_interval_is_students():
+    values = [1.0, 2.0, 4.0]
+    found = interval(values)
+    low, high = stats.t.interval(0.95, 2, loc=7 / 3, scale=stats.sem(values))
+    assert (found.mean, found.low, found.high, found.count) == (pytest.approx(7 / 3), pytest.approx(low), pytest.approx(high), 3)
+    assert found.half_width == pytest.approx((high - low) / 2)
+
+
+def test_one_seed_has_no_interval_and_none_is_refused():
+    assert math.isnan(interval([3.0]).half_width)
+    with pytest.raises(ValueError, match="no value"):
+        interval([])
+
+
+def test_a_paired_comparison_cancels_what_the_seed_does():
+    first, second = {0: 10.0, 1: 50.0, 2: 90.0, 7: 1.0}, {0: 9.0, 1: 49.0, 2: 89.0, 8: 1.0}
+    found = paired(first, second)
+    assert (found.mean, found.std, found.count) == (1, 0, 3)
+    with pytest.raises(ValueError, match="in common"):
+        paired({0: 1.0}, {1: 1.0})
+
+
+@pytest.mark.parametrize(("shift", "index"), [(1.0, 0), (0.0, 1), (-1.0, 2)])
+def test_the_verdict_has_two_sides(shift, index):
+    retrained, noise = normal(500), normal(500, seed=1)
+    assert verdict(retrained + noise - noise.mean() + shift, retrained).verdict == VERDICTS[index]
+
+
+def test_a_shift_within_that_of_two_retrainings_is_no_difference():
+    retrained = normal(500)
+    unlearned, again = retrained + 0.5 + 0.1 * normal(500, seed=1), retrained - 0.8
+    assert verdict(unlearned, retrained).verdict == VERDICTS[0]
+    found = verdict(unlearned, retrained, again)
+    assert found.verdict == VERDICTS[1]
+    assert found.floor == pytest.approx(0.8, abs=1e-6)
+    assert found.detectable == pytest.approx(0.8, abs=1e-6)
+
+
+def test_the_detectable_shift_is_detected_four_times_in_five():
+    phi = normal(200, 400, seed=5)
+    stated = verdict(phi[:, 0], torch.zeros(200)).detectable
+    differs = [verdict(column + stated, torch.zeros(200)).verdict != VERDICTS[1] for column in phi.T]
+    assert 0.72 < sum(differs) / 400 < 0.88
+
+
+def test_two_images_are_no_evidence():
+    with pytest.raises(ValueError, match="three images"):
+        verdict(normal(2), normal(2))
+
+
+# -- in a run --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", ["class", "data", "noisy"])
+def test_every_run_gets_the_free_measures(make_run, task):
+    run = make_run(task)
+    evaluation = evaluate(run)
+    audit = make_record(run, evaluation)["audit"]
+    assert set(audit) == {"original", "retrained", "laf", "laf_r"}
+    assert audit["retrained"]["verdict"] is None
+    for model in ("original", "laf", "laf_r"):
+        assert audit[model]["verdict"]["verdict"] in VERDICTS
+        assert 0 < audit[model]["cka_retain"] <= 1
+        assert 0 <= audit[model]["u_mia"]["accuracy"] <= 100
+        assert 0 <= audit[model]["rmia"]["auc"] <= 100
+
+
+def test_a_copy_of_the_retrained_model_is_indistinguishable(make_run):
+    run = make_run()
+    evaluation = evaluate(run)
+    outputs = {"retrained": evaluation.outputs["retrained"], "copy": evaluation.outputs["original"].__class__(
+        evaluation.outputs["retrained"].train, evaluation.outputs["retrained"].test)}
+    found = free_measures(outputs, run.task, run.data.test.labels, evaluation.sample, seed=0)["copy"]
+    assert found["verdict"]["verdict"] == VERDICTS[1]
+    assert found["verdict"]["shift"] == 0
+    assert found["ks_log10_p"] == 0
+    assert found["cka_retain"] == pytest.approx(1, abs=1e-5)
+    assert found["distance_forget"] == 0

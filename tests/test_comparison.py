@@ -1,0 +1,384 @@
+"""Cells of the comparison: what a record holds, when it is made anew, and what it is measured against."""
+
+import dataclasses
+import json
+import sys
+
+import pytest
+import torch
+
+from laf_utils import records
+from laf_utils.comparison import __main__ as command
+from laf_utils.comparison import cell as cells
+from laf_utils.comparison import drawn, live, shown
+from laf_utils.comparison.cell import REFERENCES, REQUIRED, Cell, make, read, run_cell, settings_of
+from laf_utils.comparison.cost import expected, listed, table
+from laf_utils.comparison.memory import PeakMemory
+from laf_utils.comparison.problem import Problem
+from laf_utils.comparison.settings import batch_names, changed, scaled
+from laf_utils.comparison.winners import WinnersError, winners_of, winners_path
+from laf_utils.config import ConfigError
+from laf_utils.methods import METHODS, run_method
+from laf_utils.methods.method import fingerprint
+from laf_utils.training import TrainingDiverged
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A results folder of its own."""
+    monkeypatch.setenv("LAF_RESULTS", str(tmp_path / "results"))
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def problem(make_run, folder):
+    return Problem.of(make_run())
+
+
+def tiny(method, task="class", **changes):
+    return Cell("tiny", task, method, **changes)
+
+
+def made(problem, method):
+    cell = tiny(method, problem.config.task)
+    return make(cell, problem, settings_of(cell, problem, None))
+
+
+# -- records ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["original", "retrain", "laf_r", "ts", "scrub_r", "lfssd"])
+def test_a_record_is_complete_strict_json_and_in_percent(method, problem, folder):
+    record = run_cell(tiny(method), problem)
+    path = folder / "comparison" / "tiny" / f"class-{method}-seed0.json"
+    assert read(path) == json.loads(json.dumps(record)) and set(REQUIRED) <= set(record)
+    assert all(0 <= value <= 100 for value in record["metrics"].values())
+    assert record["attack"].keys() >= {"chance", "balanced_accuracy", "auc"}
+    assert record["metrics"]["asr"] == record["attack"]["asr"]
+    assert record["failure"] is None and record["passes"]["equivalent"] >= 0 and record["seconds"] > 0
+    assert set(record["metrics"]) == {"train_r", "train_f", "test", "test_r", "test_f", "asr"}
+
+
+def test_the_gap_is_to_the_retrained_model(problem):
+    goal, own = made(problem, "retrain"), made(problem, "boundary_expand")
+    assert goal["gap"]["mean"] == 0
+    used = ("train_r", "train_f", "test_r")
+    assert own["gap"]["mean"] == pytest.approx(sum(abs(own["metrics"][m] - goal["metrics"][m]) for m in used) / 3)
+    assert own["gap"]["mean"] > 0
+
+
+def test_what_was_spent_is_what_the_method_counts(problem):
+    record, method = made(problem, "ts"), METHODS["ts"]
+    assert record["passes"]["training"] == 30 + round(0.3 * 270) == record["passes"]["frozen"]
+    assert record["label_access"] == {"level": "none", "share_of_retain": None} and record["data_access"] == "D_f, D_r"
+    assert record["method"] == {"title": "T-S", "reference": method.reference}
+    assert not record["from_artefact"] and record["processor_seconds"] > 0
+
+
+def test_laf_from_the_pipeline_is_the_method_of_the_table(problem):
+    record = made(problem, "laf_r")
+    settings = settings_of(tiny("laf_r"), problem, None)
+    result = run_method("laf_r", problem.request, settings)
+    assert fingerprint(result.model) == fingerprint(problem.run.laf_r)
+    assert record["passes"]["training"] == result.passes.training and record["passes"]["frozen"] == result.passes.frozen
+    assert record["label_access"] == {"level": "few", "share_of_retain": 1.0}
+    assert record["from_artefact"] and record["seconds"] == pytest.approx(
+        sum(problem.run.seconds[stage] for stage in ("vae", "unlearning", "repair"))
+    )
+
+
+def test_a_method_that_diverges_leaves_a_record_that_says_so(problem, folder, monkeypatch):
+    def explode(view, settings):
+        raise TrainingDiverged("neggrad: the loss is not finite")
+
+    monkeypatch.setitem(METHODS, "neggrad", dataclasses.replace(METHODS["neggrad"], function=explode))
+    record = run_cell(tiny("neggrad"), problem)
+    assert record["failure"] == "neggrad: the loss is not finite" and record["metrics"] is None and record["gap"] is None
+    assert shown.results([read(tiny("neggrad").path)]).loc["NegGrad", "gap"] == "diverged"
+    assert shown.costs([record]).loc["NegGrad", "seconds"] == "–"
+
+
+def test_a_method_with_an_original_of_its_own_shows_it_before(problem):
+    cell = tiny("unroll")
+    settings = changed(settings_of(cell, problem, None), {"epochs": 2, "strength": 0.0})
+    record = make(cell, problem, settings)
+    assert record["before"] == record["metrics"]  # strength zero: nothing is taken back
+    assert record["preparation"]["seconds"] > 0
+    assert list(shown.own_originals([record]).index) == ["Unroll"]
+    assert record["before"]["train_r"] != made(problem, "original")["metrics"]["train_r"]
+
+
+def test_sisa_trains_as_the_run_does(problem):
+    assert settings_of(tiny("sisa"), problem, None).training == problem.config.training
+
+
+# -- the held-out set and the noise floor -----------------------------------------------------------------------------------
+
+
+def test_held_out_images_are_not_among_those_it_is_measured_on(problem):
+    rows = problem.held_out_rows
+    assert len(rows) == 20 and len(rows.unique()) == 20
+    assert torch.equal(problem.held_out[1], problem.run.data.test.labels[rows])
+    outputs = problem.outputs(problem.run.original)
+    spoilt = outputs.test.logits.clone()
+    spoilt[rows] = torch.nn.functional.one_hot((problem.held_out[1] + 1) % 10, 10).float() * 99
+    wrong = dataclasses.replace(outputs, test=dataclasses.replace(outputs.test, logits=spoilt))
+    whole, rest = (problem.measure(outputs, without_held_out=flag).metrics["test"] for flag in (False, True))
+    assert problem.measure(wrong, without_held_out=True).metrics["test"] == rest
+    assert problem.measure(wrong).metrics["test"] < whole
+    assert made(problem, "scrub_r")["test_without_held_out"] and not made(problem, "ts")["test_without_held_out"]
+
+
+@pytest.mark.parametrize("task, from_disk", [("class", True), ("data", False)])
+def test_the_noise_floor_retrains_on_the_same_images_from_another_seed(task, from_disk, make_run, folder):
+    problem = Problem.of(make_run(task))
+    record = made(problem, "retrain_again")
+    next_seed = make_run(task, seed=1)
+    model, passes, _ = cells._retrained_again(problem, problem.config.training)
+    # Class removal forgets the same images whatever the seed, so the next seed's own retrained model is the one.
+    assert (fingerprint(model) == fingerprint(next_seed.retrained)) is from_disk
+    assert fingerprint(model) != fingerprint(problem.run.retrained)
+    assert record["passes"]["training"] == passes.training == problem.config.training.epochs * len(problem.run.task.retain)
+
+
+# -- when a record is made anew ---------------------------------------------------------------------------------------------
+
+
+def test_a_valid_record_is_taken_and_any_other_is_made_anew(problem, monkeypatch):
+    cell, calls = tiny("boundary_expand"), []
+    monkeypatch.setattr(cells, "make", lambda *given: calls.append(given) or make(*given))
+    first = run_cell(cell, problem)
+    assert run_cell(cell, problem) == first and len(calls) == 1
+    cell.path.write_text(json.dumps(first | {"key": "another"}))
+    assert run_cell(cell, problem)["key"] == first["key"] and len(calls) == 2
+    cell.path.write_text("{half a rec")
+    run_cell(cell, problem)
+    cell.path.write_text(json.dumps(first | {"schema": 0}))
+    run_cell(cell, problem)
+    assert len(calls) == 4 and not list(cell.path.parent.glob(".*"))
+
+
+def test_the_key_knows_settings_request_and_code(problem, make_run, monkeypatch):
+    cell, settings = tiny("scrub"), settings_of(tiny("scrub"), problem, None)
+    keys = [
+        cells.key_of(cell, problem, settings),
+        cells.key_of(cell, problem, changed(settings, {"epochs": 1})),
+        cells.key_of(tiny("scrub_r"), problem, settings),
+        cells.key_of(cell, Problem.of(make_run(forget_classes=(1,))), settings),
+        cells.key_of(cell, Problem.of(make_run(training__epochs=1)), settings),
+    ]
+    monkeypatch.setattr(cells, "source_version", lambda files: "edited")
+    keys.append(cells.key_of(cell, problem, settings))
+    monkeypatch.setattr(cells, "code_version", lambda modules: "edited" if "images" in modules else "")
+    keys.append(cells.key_of(cell, problem, settings))
+    assert len(set(keys)) == len(keys)
+
+
+def test_an_edit_of_laf_leaves_other_methods_records_valid(problem, monkeypatch):
+    def keys():
+        return [cells.key_of(tiny(name), problem, settings_of(tiny(name), problem, None)) for name in ("laf", "jit")]
+
+    before, version = keys(), cells.code_version
+    monkeypatch.setattr(cells, "code_version", lambda modules: version(modules) + ("edited" if "laf" in modules else ""))
+    after = keys()
+    assert before[0] != after[0] and before[1] == after[1]
+
+
+@pytest.mark.parametrize("lost", ["metrics", "key", "versions"])
+def test_an_incomplete_file_is_no_record(lost, problem):
+    cell = tiny("original")
+    run_cell(cell, problem)
+    record = json.loads(cell.path.read_text())
+    del record[lost]
+    cell.path.write_text(json.dumps(record))
+    with pytest.raises(records.RecordError, match=f"it lacks {lost}"):
+        read(cell.path)
+
+
+# -- names ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"method": "scrup"}, "unknown method 'scrup'"), ({"task": "klass"}, "task must be one of"),
+    ({"choice": "best"}, "choice must be one of"), ({"profile": "long"}, "profile must be one of"),
+    ({"method": "sisa", "choice": "tuned"}, "sisa has no settings to tune"),
+    ({"method": "retrain_again", "choice": "tuned"}, "has no settings to tune"),
+])
+def test_what_is_no_cell_is_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        Cell(**{"dataset": "mnist", "task": "class", "method": "jit"} | changes)
+
+
+def test_each_cell_has_a_file_of_its_own(folder):
+    paths = {
+        Cell("mnist", task, method, seed, profile, choice).path
+        for task in ("class", "data") for method in ("scrub", "scrub_r") for seed in (0, 1)
+        for profile in ("paper", "quick") for choice in ("defaults", "tuned")
+    }
+    assert len(paths) == 32
+    assert Cell("mnist", "class", "scrub", 3, choice="tuned").path == folder / "comparison/mnist/class-scrub-seed3-tuned.json"
+
+
+def test_settings_change_by_dotted_name_and_wrong_names_are_refused():
+    laf = METHODS["laf"].settings
+    assert changed(laf, {"unlearning.lr_ue": 1e-3}).unlearning.lr_ue == 1e-3
+    assert changed(laf, {"unlearning.lr_ue": 1e-3}).vae == laf.vae
+    with pytest.raises(ConfigError, match="LAFSettings has no setting 'speed'"):
+        changed(laf, {"speed": 1})
+    with pytest.raises(ConfigError, match="UnlearningConfig has no setting 'speed'"):
+        changed(laf, {"unlearning.speed": 1})
+
+
+def test_batches_grow_with_the_sets():
+    assert scaled(METHODS["scrub"].settings, 25).batch_size == 800
+    assert scaled(METHODS["laf"].settings, 25).unlearning.batch_size == 800
+    assert scaled(METHODS["laf"].settings, 25).vae == METHODS["laf"].settings.vae
+    assert [batch_names(METHODS[name].settings) for name in ("jit", "laf_r")] == [["batch_size"], ["unlearning.batch_size"]]
+
+
+# -- tuned cells ------------------------------------------------------------------------------------------------------------
+
+
+def test_tuned_cells_take_the_winners_and_nothing_else(problem, folder):
+    cell = tiny("boundary_expand", choice="tuned")
+    with pytest.raises(WinnersError, match="no trials to choose"):
+        winners_of(cell)
+    with pytest.raises(ConfigError, match="tuned settings of boundary_expand need winners"):
+        run_cell(cell, problem)
+    with pytest.raises(ConfigError, match="take no winners"):
+        run_cell(tiny("boundary_expand"), problem, winners={"epochs": 1})
+    path = winners_path("tiny", "class")
+    records.write_json(path, {"methods": {"boundary_expand": {"winner": {"settings_at_full_size": {"epochs": 2}}}}})
+    record = run_cell(cell, problem, winners=winners_of(cell))
+    assert record["settings"]["epochs"] == 2 and record["passes"]["training"] == 2 * 30
+    assert cell.path.name == "class-boundary_expand-seed0-tuned.json" and shown.name_of(record) == "Boundary Expand, tuned"
+    with pytest.raises(WinnersError, match="no trials of jit"):
+        winners_of(tiny("jit", choice="tuned"))
+
+
+def test_laf_is_not_the_pipelines_where_it_was_tuned():
+    assert tiny("laf").from_pipeline and not tiny("laf", choice="tuned").from_pipeline
+
+
+# -- cost and command -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["jit", "scrub_r", "neggrad_plus_pseudo", "lfssd"])
+def test_the_cost_beforehand_is_the_cost_afterwards(method, problem):
+    def evaluated(passes):
+        return passes.frozen - 400  # every image once, for the metrics
+
+    plan, record = expected(tiny(method), problem), made(problem, method)
+    assert plan.training == record["passes"]["training"]
+    # SCRUB+R looks at those held-out images only whose classes are forgotten: the plan counts them all.
+    assert 0 <= evaluated(plan) - record["passes"]["frozen"] <= (20 if method == "scrub_r" else 0)
+
+
+def test_the_plan_lists_every_cell_and_adds_up(problem):
+    plan = [(tiny(name), expected(tiny(name), problem)) for name in listed("defaults")]
+    text = table(plan)
+    assert len(text.splitlines()) == len(plan) + 2 == 21
+    assert text.splitlines()[-1].split()[-1] == str(sum(round(passes.equivalent) for _, passes in plan))
+    assert set(listed("tuned")) == set(METHODS) - {"retrain", "sisa"}
+
+
+def run_command(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr(sys, "argv", ["comparison", *arguments])
+    code = command.main()
+    return code, capsys.readouterr()
+
+
+def test_the_command_makes_records_once_and_plans_without_making_any(make_run, folder, monkeypatch, capsys):
+    run = make_run()
+    monkeypatch.setattr(command, "Problem", lambda *place: Problem.of(run))
+    given = ("DATASET=tiny", "METHOD=ts,original")
+    code, said = run_command(monkeypatch, capsys, *given, "PLAN=1")
+    assert code == 0 and "class-ts-seed0" in said.out and not folder.exists()
+    code, said = run_command(monkeypatch, capsys, *given)
+    assert code == 0 and len(list(folder.rglob("*.json"))) == 2 and "there before" not in said.out
+    code, said = run_command(monkeypatch, capsys, *given)
+    assert said.out.count("there before") == 2
+
+
+@pytest.mark.parametrize("argument, message", [
+    ("SPEED=1", "expected NAME=VALUE"), ("TASK", "expected NAME=VALUE"), ("METHOD=scrup", "unknown method"),
+    ("SEED=one", "SEED must be a whole number"),
+])
+def test_the_command_says_what_is_wrong_in_one_line(argument, message, monkeypatch, capsys):
+    code, said = run_command(monkeypatch, capsys, argument)
+    assert code == 2 and message in said.err and len(said.err.splitlines()) == 1
+
+
+def test_memory_is_that_of_the_work_inside():
+    with PeakMemory() as large:
+        block = torch.ones(40_000_000)
+    del block
+    with PeakMemory() as small:
+        torch.ones(1_000)
+    if large.added_mb is None:
+        pytest.skip("this system cannot set its peak back")
+    assert large.added_mb > 140 and small.added_mb < 40 and large.peak_mb > large.added_mb
+
+
+# -- what is shown ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def recorded(problem):
+    """Records of five cells, written."""
+    for name in ("ts", "original", "retrain", "laf_r", "retrain_again"):
+        run_cell(tiny(name), problem)
+    return shown.found("tiny", "class")
+
+
+def test_tables_put_references_first_and_say_which_labels_were_read(recorded):
+    table = shown.results(recorded)
+    assert list(table.index) == ["Original", "Retrain", "Retrain, another seed", "T-S", "LAF+R"]
+    assert list(table["labels read"]) == ["all", "all of D_r", "all of D_r", "none", "100 % of D_r"]
+    assert table.loc["Retrain", "gap"] == "–" and float(table.loc["T-S", "gap"]) > 0
+    costs = shown.costs(recorded)
+    assert costs.loc["Retrain", "% of retraining"] == "100.0" and costs.loc["Retrain", "seconds"].startswith("~")
+    assert shown.found("tiny", "class", seed=1) == [] and shown.found("tiny", "data") == []
+
+
+def test_tuned_rows_follow_their_own_method(recorded):
+    tuned = next(r for r in recorded if r["cell"]["method"] == "ts")
+    tuned = json.loads(json.dumps(tuned | {"cell": tuned["cell"] | {"choice": "tuned"}}))
+    records.write_json(tiny("ts", choice="tuned").path, tuned)
+    assert [shown.name_of(r) for r in shown.found("tiny", "class")][3:5] == ["T-S", "T-S, tuned"]
+
+
+def test_the_sentence_names_the_nearest_and_the_floor(recorded):
+    text, table = shown.nearest(recorded), shown.results(recorded)
+    best = min(("T-S", "LAF+R"), key=lambda name: float(table.loc[name, "gap"]))
+    assert f"Nearest to Retrain is {best} with a mean gap of {table.loc[best, 'gap']} points" in text
+    assert f"another seed is {table.loc['Retrain, another seed', 'gap']} from Retrain" in text
+    assert shown.nearest([]) == "No method is on record for this request."
+
+
+def test_the_picture_holds_every_record_but_retrain(recorded):
+    points = drawn.points(recorded)
+    assert [point[0] for point in points] == ["Original", "Retrain, another seed", "T-S", "LAF+R"]
+    assert points[0][3] == recorded[0]["gap"]["train_f"] and points[0][4] == recorded[0]["gap"]["test_r"]
+    figure = drawn.forgetting_against_utility({"one": recorded, "two": recorded[:2]})
+    assert len(figure.axes) == 3 and len(figure.axes[0].lines) == 4 and len(figure.axes[1].lines) == 1
+    assert [text.get_text() for text in figure.axes[2].texts] == [f"{n}  {p[0]}" for n, p in enumerate(points, 1)]
+    with pytest.raises(ValueError, match="nothing to draw"):
+        drawn.forgetting_against_utility({"none": [recorded[1]]})
+
+
+def test_the_notebooks_comparison_writes_nothing(make_run, folder):
+    found = live.compare(make_run(), ("original", "boundary_expand"))
+    assert [record["cell"]["method"] for record in found] == ["original", "boundary_expand"] and not folder.exists()
+    assert set(live.FEW) <= {*METHODS, *REFERENCES}
+
+
+def test_committed_records_can_be_read_and_are_told_apart():
+    coverage = shown.coverage()
+    assert list(coverage.index) == [shown.title_of(d, t) for d in ("mnist", "fashion") for t in ("class", "data", "noisy")]
+    for dataset in ("mnist", "fashion"):
+        for task in ("class", "data", "noisy"):
+            found = shown.found(dataset, task)
+            assert all(r["cell"]["profile"] == "paper" and r["cell"]["task"] == task for r in found)
+            names = [shown.name_of(r) for r in found]
+            assert len(names) == len(set(names))

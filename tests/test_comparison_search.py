@@ -1,0 +1,214 @@
+"""Equal tuning: what the trials see, that every method gets as many, and what becomes of the winner."""
+
+import json
+import sys
+
+import pytest
+import torch
+
+from laf_utils.comparison import search as searching
+from laf_utils.comparison.cell import EXACT, Cell
+from laf_utils.comparison.problem import Problem
+from laf_utils.comparison.search import Search, carve, search
+from laf_utils.comparison.settings import changed
+from laf_utils.comparison.spaces import SPACES
+from laf_utils.comparison.winners import winners_of, winners_path
+from laf_utils.methods import METHODS, run_method
+from laf_utils.paths import results_folder
+from laf_utils.training import TrainingDiverged
+
+pytest.importorskip("optuna", reason="the search is an extra: pip install -e '.[tuning]'")
+SOME = {name: SPACES[name] for name in ("boundary_expand", "laf", "neggrad")}
+
+
+def leaf(settings, name):
+    for part in name.split("."):
+        settings = getattr(settings, part)
+    return settings
+
+
+@pytest.fixture
+def make_search(make_run, tmp_path, monkeypatch):
+    """``make_search(task, **fields)``: a search over three methods on 200 of the 300 tiny images."""
+    monkeypatch.setenv("LAF_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setattr(searching, "SPACES", SOME)
+
+    def make(task="class", *, trials=3, images=200, **changes):
+        one = Search.__new__(Search)
+        one.full = make_run(task, **changes)
+        one.trials, one.seed, one.say = trials, 0, lambda line: None
+        one.problem = Problem.of(carve(one.full, images, 0.2))
+        one.factor = len(one.full.task.train_labels) / len(one.problem.run.task.train_labels)
+        return one
+
+    return make
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """What ran: (method, settings) of each trial; nothing trains."""
+    ran = []
+
+    def run(name, request, settings):
+        ran.append((name, settings))
+        return run_method(name, request, changed(settings, {"unlearning.epochs": 0} if name == "laf" else {"epochs": 0}))
+
+    monkeypatch.setattr(searching, "run_method", run)
+    return ran
+
+
+# -- the images -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", ["class", "data", "noisy"])
+def test_the_images_set_aside_come_from_both_sets_and_train_nothing(task, make_run):
+    full = make_run(task)
+    small = carve(full, 200, 0.2)
+    pixels = full.train_set.images.flatten(1)
+    of = {bytes(row.numpy()): place for place, row in enumerate(pixels)}
+    train, aside = ([of[bytes(row.numpy())] for row in part.images.flatten(1)] for part in (small.data.train, small.data.test))
+    assert not set(train) & set(aside) and len(train) == 160 and len(aside) == 40
+    forget = set(full.task.forget.tolist())
+    share = len(forget) / 300
+    assert len(small.task.forget) == pytest.approx(160 * share, abs=1)
+    assert len(forget & set(aside)) == pytest.approx(40 * share, abs=1)
+    assert {train[row] for row in small.task.forget.tolist()} == forget & set(train)
+    assert torch.equal(small.task.train_labels, full.task.train_labels[torch.tensor(train)])
+    assert torch.equal(small.data.test.labels, full.train_set.labels[torch.tensor(aside)]), "true labels, also of the noisy task"
+
+
+def test_no_test_image_takes_part(make_run):
+    full = make_run()
+    test = {bytes(row.numpy()) for row in full.data.test.images}
+    small = carve(full, 200, 0.2)
+    parts = torch.cat([small.data.train.images, small.data.test.images])
+    assert not test & {bytes(row.numpy()) for row in parts}
+
+
+def test_the_reduced_run_has_artefacts_of_its_own(make_run):
+    full, said = make_run(), []
+    first, second = carve(full, 200, 0.2), carve(full, 150, 0.2)
+    assert len({full.data.checksum, first.data.checksum, second.data.checksum}) == 3
+    first.say = said.append
+    assert first.original is not None and "taken from disk" not in said[0]
+
+
+# -- the trials -------------------------------------------------------------------------------------------------------------
+
+
+def test_every_method_gets_as_many_trials_and_the_published_settings_first(make_search, counted):
+    found = search(make_search(trials=4), winners_path("tiny", "class"))["methods"]
+    assert {name: len(one["trials"]) for name, one in found.items()} == dict.fromkeys(SOME, 4)
+    assert len(counted) == 12
+    for name, one in found.items():
+        assert one["trials"][0]["changes"] == {}
+        assert all(set(trial["changes"]) == {d.name for d in SOME[name]} for trial in one["trials"][1:])
+        assert one["winner"]["gap"] == min(trial["gap"] for trial in one["trials"])
+        for trial in one["trials"][1:]:
+            assert all(d.low <= trial["changes"][d.name] <= d.high for d in SOME[name] if d.scale != "choice")
+
+
+def test_the_same_search_asks_for_the_same_trials(make_search, counted):
+    one, again = (make_search().of_method("boundary_expand") for _ in range(2))
+    assert [trial["changes"] for trial in one["trials"]] == [trial["changes"] for trial in again["trials"]]
+    assert one["trials"][1]["changes"] != one["trials"][2]["changes"]
+
+
+def test_a_trial_scores_the_mean_gap_to_the_reduced_retrained_model(make_search):
+    one = make_search()
+    trial = one.trial("boundary_expand", one.request, METHODS["boundary_expand"].settings, {"epochs": 0})
+    start, goal = one.about()["original"], one.goal
+    expected = sum(abs(start[m] - goal[m]) for m in ("train_r", "train_f", "test_r")) / 3
+    assert trial["metrics"] == start and trial["gap"] == pytest.approx(expected) and expected > 0
+
+
+def test_a_trial_that_diverges_is_the_worst_and_the_search_goes_on(make_search, monkeypatch):
+    def diverge(name, request, settings):
+        raise TrainingDiverged("no number")
+
+    one = make_search(trials=2)
+    monkeypatch.setattr(searching, "run_method", diverge)
+    found = one.of_method("neggrad")
+    assert [trial["gap"] for trial in found["trials"]] == [100.0, 100.0] and found["trials"][0]["metrics"] is None
+
+
+def test_trials_that_are_there_stay(make_search, counted):
+    path = winners_path("tiny", "class")
+    first = search(make_search(), path)
+    assert len(counted) == 9 and json.loads(path.read_text())["methods"] == first["methods"]
+    kept = json.loads(path.read_text())
+    del kept["methods"]["neggrad"]
+    path.write_text(json.dumps(kept))
+    search(make_search(), path)
+    assert [name for name, _ in counted[9:]] == ["neggrad"] * 3
+    search(make_search(images=150), path)  # other images: every method anew
+    assert len(counted) == 21
+
+
+def test_the_winner_goes_to_the_full_size_with_as_many_steps(make_search, counted):
+    one, path = make_search(), winners_path("tiny", "class")
+    found = search(one, path)["methods"]
+    winner = found["boundary_expand"]["winner"]
+    assert winner["settings_at_full_size"] == winner["changes"] | {"batch_size": round(64 * 300 / 160)}
+    assert found["laf"]["winner"]["settings_at_full_size"]["unlearning.batch_size"] == 60
+    assert winners_of(Cell("tiny", "class", "boundary_expand", choice="tuned")) == winner["settings_at_full_size"]
+    assert one.at_full_size("lfssd", METHODS["lfssd"].settings, {"selection": 2.0}) == {"selection": 2.0}
+
+
+def test_methods_with_a_held_out_set_get_the_images_set_aside(make_search):
+    one = make_search()
+    assert torch.equal(one.request.held_out_labels, one.problem.run.data.test.labels)
+    result = run_method("scrub_r", one.request, changed(METHODS["scrub_r"].settings, {"epochs": 1, "max_steps": 1}))
+    assert result.history["chosen_epoch"] == [1]
+
+
+# -- spaces and command -----------------------------------------------------------------------------------------------------
+
+
+def test_every_method_that_can_be_tuned_has_a_space_of_settings_that_it_has():
+    assert set(SPACES) == set(METHODS) - set(EXACT)
+    for name, space in SPACES.items():
+        assert len({dimension.name for dimension in space}) == len(space)
+        for dimension in space:
+            value = leaf(METHODS[name].settings, dimension.name)
+            if dimension.scale == "choice":
+                assert value in dimension.choices
+            else:
+                assert dimension.low < dimension.high and (dimension.scale != "log" or dimension.low > 0)
+                assert dimension.words() == f"{dimension.low:g} to {dimension.high:g}, {dimension.scale}"
+
+
+def test_published_learning_rates_lie_inside_their_space():
+    for name, space in SPACES.items():
+        for method_settings in (METHODS[name].settings, *METHODS[name].by_task.values()):
+            for dimension in space:
+                if "rate" in dimension.name or "lr" in dimension.name:
+                    assert dimension.low <= leaf(method_settings, dimension.name) <= dimension.high, (name, dimension.name)
+
+
+def test_variants_of_a_method_are_searched_alike():
+    assert SPACES["scrub"] == SPACES["scrub_r"]
+    for name in ("boundary_shrink", "neggrad_plus"):
+        assert SPACES[name] == SPACES[f"{name}_pseudo"]
+    assert set(SPACES["scrub"]) - set(SPACES["scrub_unlabelled"]) == {d for d in SPACES["scrub"] if d.name == "gamma"}
+
+
+def test_the_command_refuses_what_it_does_not_know(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["search", "SPEED=1"])
+    assert searching.main() == 2 and "expected DATASET=" in capsys.readouterr().err
+
+
+def test_without_optuna_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(searching.ConfigError, match=r"laf-book\[tuning\]"):
+        searching._optuna()
+
+
+def test_committed_searches_gave_every_method_as_many_trials():
+    for path in sorted((results_folder() / "tuning").rglob("*.json")):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        count = found["about"]["trials_per_method"]
+        for name, one in found["methods"].items():
+            assert len(one["trials"]) == count, (path, name)
+            assert one["winner"]["gap"] == min(trial["gap"] for trial in one["trials"])
+            changed(METHODS[name].settings, one["winner"]["settings_at_full_size"])
