@@ -77,7 +77,7 @@ def test_settings_derived_from_the_data_forget_too(model):
     unlearned, report = forget(model, X[GONE], X[~GONE])
     assert accuracy(unlearned, X[GONE], Y[GONE]) < 0.05 and report.acceptable
     strengths = [attempt["strength"] for attempt in report.content["attempts"]]
-    assert strengths == [1.0, 3.0, 9.0][: len(strengths)]
+    assert strengths == [1.0, 5.0, 25.0][: len(strengths)] and len(strengths) > 1
 
 
 def test_the_model_is_untouched_and_shares_nothing(model):

@@ -21,10 +21,10 @@ from ..seeds import initialisation
 from ..tasks import make_task
 from ..training import train
 
-IMAGES = 2_000  # training images of profile ``quick``
+IMAGES = 1_200  # training images of profile ``quick``
 RECIPES = {  # of profile ``quick``; ``paper`` trains on all images with the run's own epochs
-    "ResNet-18": TrainingConfig(epochs=4, learning_rate=1e-3),
-    "small ViT": TrainingConfig(epochs=8, learning_rate=1e-3),
+    "ResNet-18": TrainingConfig(epochs=3, learning_rate=1e-3),
+    "small ViT": TrainingConfig(epochs=6, learning_rate=1e-3),
 }
 
 
@@ -70,7 +70,9 @@ def own_data(config: RunConfig, fallback: str | None = None) -> Own:
         rows = balanced_subset(labels, IMAGES, data.num_classes, config.seed)
         images, labels = images[rows], labels[rows]
         test = replace(test, images=test.images[:IMAGES], labels=test.labels[:IMAGES])
-    task = make_task(config.task, labels, data.num_classes, seed=config.seed, forget_classes=config.forget_classes)
+    task = make_task(
+        config.task, labels, classes=data.num_classes, seed=config.seed, forget_classes=config.forget_classes
+    )
     unseen = inputs(test.images).to(resolve(config.device))
     return Own(config, data, images, task.forget, task.retain, task.train_labels, unseen, test.labels)
 
@@ -80,8 +82,8 @@ def classifier(name: str, own: Own) -> nn.Module:
     side, classes = own.pixels.shape[-1], own.data.num_classes
     with initialisation(own.config.seed, name):
         model = resnet18(num_classes=classes) if name == "ResNet-18" else VisionTransformer(
-            image_size=side, patch_size=side // 7 if side % 7 == 0 else side // 8, num_layers=4, num_heads=4, hidden_dim=96,
-            mlp_dim=192, num_classes=classes,
+            image_size=side, patch_size=side // 7 if side % 7 == 0 else side // 8, num_layers=2, num_heads=4, hidden_dim=64,
+            mlp_dim=128, num_classes=classes,
         )
     device = resolve(own.config.device)
     images = Images(own.pixels.expand(-1, 3, -1, -1).to(device), _Centred())
@@ -96,6 +98,32 @@ class _Centred(Transform):
 
     def __call__(self, pixels: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
         return pixels.float() / 127.5 - 1
+
+
+def caveats(own: Own) -> list[str]:
+    """What a reader must know before believing a number of this page."""
+    found = []
+    if own.data.is_fallback:
+        found.append(f"FALLBACK: {own.data.requested} could not be had, these are {own.data.name}.")
+    if own.config.profile == "quick":
+        found.append(f"Profile quick: {len(own.labels):,} training images and a few epochs. A demonstration with weak models.")
+    return found
+
+
+def sizes(own: Own) -> str:
+    """The numbers of images."""
+    return f"forget {len(own.rows_forget):,}, retain {len(own.rows_retain):,}, unseen {len(own.unseen):,}"
+
+
+def mistakes(model: nn.Module, own: Own) -> dict[str, dict[str, object]]:
+    """Requests that are refused, by what is wrong with them."""
+    forget, retain = own.forget, own.retain
+    return {
+        "nothing to forget": {"model": model, "forget": forget[:0], "retain": retain},
+        "an image in both sets": {"model": model, "forget": forget, "retain": torch.cat([retain, forget[:1]])},
+        "no linear head": {"model": nn.Sequential(model, nn.Softmax(1)), "forget": forget, "retain": retain},
+        "pixels without a transform": {"model": model, "forget": own.pixels[own.rows_forget], "retain": retain},
+    }
 
 
 def representations_found(models: dict[str, nn.Module], own: Own) -> str:

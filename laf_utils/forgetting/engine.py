@@ -22,7 +22,7 @@ from .sources import OwnImages
 from .watch import Watch
 
 SHARES = (1.0, 0.75, 0.5, 0.25)  # of the way from the original to the result of a method without steps to watch
-WEAKER, STRONGER = 1 / 3, 3.0  # learning rates of a further attempt
+WEAKER, STRONGER = 1 / 3, 5.0  # learning rates of a further attempt
 ATTEMPTS = 3
 FLAT = 0.05  # of the mean spread of a representation's dimensions: unlike the paper's, these may end in a ReLU, with silent units
 
