@@ -97,14 +97,13 @@ def verdict(
     found = numbers["audit"]
     if named is not None and named > 100 * STILL_NAMED:
         reasons.append(f"{named:.1f} % of the forget images are still answered with a removed class")
-    if prepared.scope.name == "instances":
-        if found is None:
-            reasons.append("single images leave their class in place: without unseen images nobody can tell if they are gone")
-        elif found["after"]["side"] != "none":
-            after = found["after"]
-            reasons.append(f"the audit tells the forget images from unseen ones: {after['side']}, AUC {after['auc']:.1f} %")
-        elif found["after"]["detectable"] > 10:
-            reasons.append(f"the audit is too small: it would have missed an AUC of {50 + found['after']['detectable']:.0f} %")
+    if found is None and prepared.scope.name == "instances":
+        reasons.append("single images leave their class in place: without unseen images nobody can tell if they are gone")
+    if found is not None and found["after"]["side"] != "none":
+        after = found["after"]
+        reasons.append(f"the audit tells the forget images from unseen ones: {after['side']}, AUC {after['auc']:.1f} %")
+    elif found is not None and prepared.scope.name == "instances" and found["after"]["detectable"] > 10:
+        reasons.append(f"the audit is too small: it would have missed an AUC of {50 + found['after']['detectable']:.0f} %")
     if together is not None and together < CUMULATIVE_FLOOR:
         reasons.append(f"all requests of the ledger together left {100 * together:.1f} % of the first model's utility")
     return (RETRAIN if reasons else ACCEPTABLE), reasons
