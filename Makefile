@@ -20,7 +20,7 @@ NAMES = $(PREPARE) .make/names.py $(given)
 ENVIRONMENT = $(PREPARE) .make/environment.py $(call quote,$(VENV))
 
 .DEFAULT_GOAL := help
-.PHONY: help env laf data lab test lint nbval test-slow bench clean distclean
+.PHONY: help env laf data lab test lint nbval test-slow bench experiments clean distclean
 .SUFFIXES:
 
 help:  ## list the targets
@@ -70,6 +70,10 @@ test-slow: env  ## the tests that train for real
 bench: env  ## the measurements in benchmarks/ (long)
 	"$(BIN)/python" -m benchmarks.run
 
+experiments: env  ## the grid of experiments, where it was left: make experiments PLAN=1 says what is to do
+	@test -x "$(BIN)/snakemake" || "$(BIN)/python" -m pip install -q -c constraints.txt -e ".[experiments]"
+	@"$(BIN)/python" -m laf_utils.experiments $(given)
+
 clean:  ## remove what runs and builds made; images and Training/ stay
 	rm -rf runs _build .pytest_cache .ruff_cache .hypothesis build
 	find . \( -path ./.git -o -path ./data -o -path ./Training -o -path ./.venv \) -prune -o \
@@ -79,11 +83,11 @@ distclean: clean  ## clean, and remove the environment
 	@if [ -f $(call quote,$(VENV))/pyvenv.cfg ] || [ -f $(call quote,$(VENV))/.lock ]; then rm -rf $(call quote,$(VENV)); fi
 
 # From nothing each time: what Sphinx keeps hides warnings of the build before. The images first, so that fetching them is not part of
-# a page; where they cannot be had the pages run on scikit-learn's digits and say so.
-book: env  ## build the book into _build/html (minutes)
+# a page; where they cannot be had the pages run on scikit-learn's digits and say so. PASSIVE: as for nbval.
+book: env  ## build the book into _build/html; a warning is an error (minutes)
 	rm -rf _build/html _build/.doctrees _build/.jupyter_cache _build/jupyter_execute _build/book
 	@"$(BIN)/python" -m laf_utils.launch --data
-	PATH="$(BIN):$$PATH" LAF_RUNS="$(CURDIR)/_build/book" LAF_FALLBACK=optdigits LAF_PROGRESS=0 \
+	PATH="$(BIN):$$PATH" LAF_RUNS="$(CURDIR)/_build/book" LAF_FALLBACK=optdigits LAF_PROGRESS=0 OMP_WAIT_POLICY=PASSIVE \
 	  "$(BIN)/jupyter-book" build . -W -n --keep-going
 
 serve:  ## show the built book at http://127.0.0.1:8000
@@ -91,6 +95,6 @@ serve:  ## show the built book at http://127.0.0.1:8000
 	@echo "http://127.0.0.1:8000 (Ctrl-C ends it)"
 	@"$(BIN)/python" -m http.server --bind 127.0.0.1 --directory _build/html 8000
 
-book-test: env  ## look at the built book in Chromium
-	"$(BIN)/python" -m pytest -m browser $(PYTEST_FLAGS) tests/test_book_browser.py
+book-test: env  ## look at the built book in Chromium (skipped, with the reason, where there is none)
+	"$(BIN)/python" -m pytest -m browser -rs $(PYTEST_FLAGS) tests/test_book_browser.py
 .PHONY: book serve book-test

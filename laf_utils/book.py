@@ -13,7 +13,7 @@ import pandas as pd
 from . import records
 from .config import RunConfig
 from .paths import training_folder
-from .presets import DATASET_PRESETS, preset
+from .presets import DATASET_PRESETS, leaves, preset
 from .tables import MISSING
 from .tasks import TASKS
 from .wording import DATASET_NAMES, TASK_NAMES
@@ -42,7 +42,8 @@ DEPARTURES = (
     Departure("m sums over the 256 dimensions", "m is far above 1, where s(m) is flat", "vae.error"),
     Departure("losses are sums over batches of unequal size", "one step per epoch is skewed", "unlearning.reduction"),
     Departure("the last, smaller batch of D_f takes a step of its own", "the same skewed step", "unlearning.drop_ragged"),
-    Departure("L_UE and L_RA take alternating steps", "two passes per batch; reviewers asked", "unlearning.schedule"),
+    Departure("L_UE and L_RA take alternating steps", "two forward and backward passes for each pair of batches",
+              "unlearning.schedule"),
     Departure("L_RA has the step size of the alternating schedule", "too small for a tenth of the steps", "unlearning.lr_ra"),
     Departure("separate steps need no weight between the losses", "one step on the sum needs one", "unlearning.ra_weight"),
     Departure("a fixed number of epochs, the last one kept", "over- and under-forgetting go unnoticed", "unlearning.stop"),
@@ -77,17 +78,8 @@ def authors() -> dict:
 
 def settings(config: Mapping) -> dict[str, object]:
     """Dotted settings of a record's configuration; what an older record lacks had the published value."""
-
-    def flat(values: Mapping, prefix: str = "") -> dict[str, object]:
-        found = {}
-        for name, value in values.items():
-            if isinstance(value, Mapping):
-                found |= flat(value, f"{prefix}{name}.")
-            else:
-                found[prefix + name] = tuple(value) if isinstance(value, list) else value
-        return found
-
-    return flat(RunConfig(config["dataset"], config["task"]).as_dict()) | flat(config)
+    found = leaves(RunConfig(config["dataset"], config["task"]).as_dict()) | leaves(config)
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
 
 def _place(record: dict) -> tuple[int, int]:
@@ -177,6 +169,15 @@ def coverage(found: list[dict]) -> pd.DataFrame:
             TASK_NAMES[t]: ", ".join(f"{m} {n}" for m, n in modes.items() if n) or "no record" for t, modes in counted.items()
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def coverage_sentence(found: list[dict]) -> str:
+    """How many of the twelve settings have a record in mode ``reference``, and the names of those that have none."""
+    here = groups(found)
+    missing = [setting_name(d, t) for d in PAPER_DATASETS for t in TASKS if (d, t, "reference") not in here]
+    total = len(PAPER_DATASETS) * len(TASKS)
+    named = f" None yet: {'; '.join(missing)}." if missing else ""
+    return f"{total - len(missing)} of the {total} settings have a record in mode `reference`.{named}"
 
 
 def published_value(switch: str, mode: str) -> str:

@@ -33,14 +33,19 @@ def table(task: str, found: list[dict]) -> pd.DataFrame:
     for dataset in PAPER_DATASETS:
         name, theirs, same = DATASET_NAMES[dataset], published(dataset, task), here.get((dataset, task, "reference"))
         shown = [MISSING if value is None else str(value) for value in theirs] if theirs else _nothing("not shown")
-        rows[f"{name}, theirs"] = dict(zip(COLUMNS, shown, strict=True))
         own = _own(same) if same else _nothing("no record")
-        rows[f"{name}, here"] = dict(zip(COLUMNS, own, strict=True))
+        for who, values in (("theirs", shown), ("here", own)):
+            rows[f"{name}, {who}"] = dict(zip(COLUMNS, map(_typeset, values), strict=True))
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def _nothing(why: str) -> list[str]:
     return [why] + [MISSING] * (len(COLUMNS) - 1)
+
+
+def _typeset(value: str) -> str:
+    """A true minus, and no line break inside a value."""
+    return value.replace("-", "\u2212").replace(" ", "\u00a0")
 
 
 def _own(same: list[dict]) -> list[str]:
@@ -67,6 +72,7 @@ def figure(task: str, found: list[dict]) -> Figure:
     with mpl.rc_context(STYLE):
         rows = len(datasets)
         result, axes = plt.subplots(rows, 2, figsize=(WIDTH, 0.5 + 2.3 * rows), squeeze=False)
+        result.get_layout_engine().set(h_pad=0.12)  # inches: a title keeps clear of the numbers above it
         for row, dataset in zip(axes, datasets, strict=True):
             for axis, name in zip(row, ("loss_ue", "loss_ra"), strict=True):
                 _panel(axis, dataset, task, name, here[dataset, task, "reference"])

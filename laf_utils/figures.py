@@ -24,11 +24,12 @@ STYLE = {
 WIDTH = 8.0  # inches: a notebook's column
 
 
-def _grid(rows: int, columns: int, height: float, **settings: object) -> tuple[Figure, np.ndarray]:
+def panels(rows: int, columns: int, height: float, **settings: object) -> tuple[Figure, np.ndarray]:
+    """A figure of ``height`` inches, as wide as the text, and its axes [rows, columns]; ``settings`` are ``plt.subplots``'s."""
     return plt.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False, **settings)
 
 
-def _styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     """Draw in the style of this project, whatever the notebook has set."""
 
     @wraps(draw)
@@ -46,7 +47,7 @@ def show(figure: Figure, alt: str) -> None:
     plt.close(figure)
 
 
-@_styled
+@styled
 def image_sets(sets: dict[str, tuple[np.ndarray, list[str]]]) -> Figure:
     """A row of sample images per set.
 
@@ -54,7 +55,7 @@ def image_sets(sets: dict[str, tuple[np.ndarray, list[str]]]) -> Figure:
         sets: title to (uint8 [n, C, H, W], n captions).
     """
     columns = max(len(images) for images, _ in sets.values())
-    figure, axes = _grid(len(sets), columns, 1.15 * len(sets))
+    figure, axes = panels(len(sets), columns, 1.15 * len(sets))
     for row, (title, (images, captions)) in zip(axes, sets.items(), strict=True):
         for axis in row:
             axis.set_axis_off()
@@ -70,18 +71,18 @@ def _curve(axis: Axes, values: list[float], label: str, colour: str) -> None:
     axis.plot(range(1, len(values) + 1), values, marker="o", markersize=3, label=label, color=colour)
 
 
-@_styled
+@styled
 def loss_curves(losses: dict[str, list[float]]) -> Figure:
     """Losses by epoch: training, the VAEs, and the two losses of LAF."""
-    figure, axes = _grid(2, 2, 4.8)
-    panels = [
+    figure, axes = panels(2, 2, 4.8)
+    drawn = [
         ("Training: cross-entropy (nats)", {"original": ("Original", COLOURS["original"]),
                                             "retrained": ("Retrained", COLOURS["retrained"])}),
         ("VAEs: squared error + KL, per image", {"vae_h": ("h (kept)", TEST), "vae_h_f": ("h_f (forgotten)", FORGET)}),
         ("L_UE: extractor unlearning, per step", {"loss_ue": ("L_UE", COLOURS["laf"])}),
         ("L_RA: representation alignment, per step", {"loss_ra": ("L_RA", COLOURS["laf"])}),
     ]
-    for axis, (title, curves) in zip(axes.flat, panels, strict=True):
+    for axis, (title, curves) in zip(axes.flat, drawn, strict=True):
         for key, (label, colour) in curves.items():
             if losses.get(key):
                 _curve(axis, losses[key], label, colour)
@@ -92,7 +93,7 @@ def loss_curves(losses: dict[str, list[float]]) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def per_class_accuracy(accuracy: dict[str, np.ndarray], class_names: tuple[str, ...], highlighted: tuple[int, ...]) -> Figure:
     """Accuracy per class on the test set, one mark per model.
 
@@ -100,7 +101,7 @@ def per_class_accuracy(accuracy: dict[str, np.ndarray], class_names: tuple[str, 
         accuracy: model to percent [classes].
         highlighted: the classes that the forget request touches.
     """
-    figure, axes = _grid(1, 1, 3.0)
+    figure, axes = panels(1, 1, 3.0)
     axis, place = axes[0, 0], np.arange(len(class_names))
     for label in highlighted:
         axis.axvspan(label - 0.5, label + 0.5, color="#f4e3dc", zorder=0)
@@ -114,7 +115,7 @@ def per_class_accuracy(accuracy: dict[str, np.ndarray], class_names: tuple[str, 
     return figure
 
 
-@_styled
+@styled
 def forgotten_confusion(shares: dict[str, np.ndarray], class_names: tuple[str, ...], true_classes: list[int]) -> Figure:
     """What each model calls the forgotten images: percent by predicted class.
 
@@ -123,7 +124,7 @@ def forgotten_confusion(shares: dict[str, np.ndarray], class_names: tuple[str, .
         true_classes: the true class of each row.
     """
     models, rows = list(shares), len(true_classes)
-    figure, axes = _grid(len(models), 1, 0.7 + len(models) * (0.28 * rows + 0.32), sharex=True)
+    figure, axes = panels(len(models), 1, 0.7 + len(models) * (0.28 * rows + 0.32), sharex=True)
     for axis, model in zip(axes[:, 0], models, strict=True):
         axis.imshow(shares[model], cmap="Oranges", vmin=0, vmax=100, aspect="auto")
         for (i, j), value in np.ndenumerate(shares[model]):
@@ -137,7 +138,7 @@ def forgotten_confusion(shares: dict[str, np.ndarray], class_names: tuple[str, .
     return figure
 
 
-@_styled
+@styled
 def representation_maps(maps: dict[str, np.ndarray], classes: np.ndarray, forgotten: np.ndarray) -> Figure:
     """One projection of several models' representations, side by side.
 
@@ -146,7 +147,7 @@ def representation_maps(maps: dict[str, np.ndarray], classes: np.ndarray, forgot
         classes: int [n], what colours the kept images.
         forgotten: bool [n], drawn on top.
     """
-    figure, axes = _grid(1, len(maps), 3.1, sharex=True, sharey=True)
+    figure, axes = panels(1, len(maps), 3.1, sharex=True, sharey=True)
     for axis, (model, points) in zip(axes[0], maps.items(), strict=True):
         kept = ~forgotten
         axis.scatter(*points[kept].T, c=classes[kept], cmap="tab10", vmin=0, vmax=9, s=5, alpha=0.45, linewidths=0)
@@ -157,14 +158,14 @@ def representation_maps(maps: dict[str, np.ndarray], classes: np.ndarray, forgot
     return figure
 
 
-@_styled
+@styled
 def confidence_histograms(confidence: dict[str, dict[str, np.ndarray]]) -> Figure:
     """Largest softmax probability of forgotten and of test images, one panel per model.
 
     Args:
         confidence: model to {"forget": float [n_f], "test": float [n_t]}.
     """
-    figure, axes = _grid(1, len(confidence), 2.6, sharey=True)
+    figure, axes = panels(1, len(confidence), 2.6, sharey=True)
     bins = np.linspace(0, 1, 26)
     for axis, (model, values) in zip(axes[0], confidence.items(), strict=True):
         for name, colour in (("forget", FORGET), ("test", TEST)):

@@ -133,16 +133,16 @@ def preset(
 def adapted(config: RunConfig, dataset: str) -> RunConfig:
     """The configuration for another data set: what was the first one's preset becomes the other's, what was set stays."""
     settled = {"profile": config.profile, "mode": config.mode}
-    before = _leaves(preset(config.dataset, config.task, **settled).as_dict())
-    after = _leaves(preset(dataset, config.task, **settled).as_dict())
-    now = _leaves(config.as_dict())
+    before = leaves(preset(config.dataset, config.task, **settled).as_dict())
+    after = leaves(preset(dataset, config.task, **settled).as_dict())
+    now = leaves(config.as_dict())
     changes = {name: after[name] if now[name] == before[name] else now[name] for name in now}
     return replace_nested(config, changes | {"forget_classes": config.forget_classes, "dataset": dataset})
 
 
-def _leaves(nested: dict, prefix: str = "") -> dict[str, object]:
-    """Nested settings as dotted ones."""
+def leaves(nested: dict, prefix: str = "") -> dict[str, object]:
+    """Nested settings as dotted ones: ``{"vae": {"decoder": "linear"}}`` is ``{"vae.decoder": "linear"}``."""
     flat: dict[str, object] = {}
     for name, value in nested.items():
-        flat |= _leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        flat |= leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat

@@ -82,6 +82,16 @@ def test_headline_is_the_mean_over_seeds_and_leaves_ablations_out() -> None:
     assert book.coverage(found).loc["MNIST", "class removal"] == "reference 2"
 
 
+def test_the_page_names_the_settings_without_a_record() -> None:
+    some = [record(seed=0), record(seed=1), record("svhn", "data"), record("fashion", mode="fixed")]
+    said = book.coverage_sentence(some)
+    assert said.startswith("2 of the 12 settings")
+    assert "Fashion-MNIST, class removal" in said and "SVHN, noisy-label removal" in said
+    assert "; MNIST, class removal" not in said and "SVHN, data removal" not in said
+    full = [record(d, t) for d in book.PAPER_DATASETS for t in ("data", "class", "noisy")]
+    assert book.coverage_sentence(full) == "12 of the 12 settings have a record in mode `reference`."
+
+
 def test_an_older_record_had_the_published_value() -> None:
     old = record()
     del old["config"]["vae"]["error"]
@@ -113,9 +123,9 @@ def test_curves_are_drawn_with_the_authors_points() -> None:
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels == ["here", "authors' code, run", "authors' plot"]
     rows = book_curves.table("class", found)
-    assert rows.loc["MNIST, here", "lowest (epoch)"] == "-3.0 (1)"
-    assert rows.loc["SVHN, here", "epochs"] == "no record"
-    assert book_curves.table("data", []).loc["Fashion-MNIST, theirs", "epochs"] == "not shown"
+    assert rows.loc["MNIST, here", "lowest (epoch)"] == "\u22123.0\u00a0(1)"
+    assert rows.loc["SVHN, here", "epochs"] == "no\u00a0record"
+    assert book_curves.table("data", []).loc["Fashion-MNIST, theirs", "epochs"] == "not\u00a0shown"
 
 
 def test_authors_numbers_have_an_origin() -> None:

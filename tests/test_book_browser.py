@@ -177,7 +177,11 @@ def test_search_opens_from_a_page(browser, address) -> None:
 
 
 def background(browser) -> list[int]:
-    colour = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    return parts(browser.execute_script("return getComputedStyle(document.body).backgroundColor"))
+
+
+def parts(colour: str) -> list[int]:
+    """Red, green and blue of ``rgb(1, 2, 3)``."""
     return [int(float(part)) for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
 
 
@@ -198,6 +202,24 @@ def test_light_and_dark(browser, address) -> None:
         seen.add(max(background(browser)) < 90)
     assert seen == {True, False}
     browser.execute_script("localStorage.clear()")
+
+
+def test_tables_of_notebooks_are_readable_in_the_dark(browser, address) -> None:
+    """No pale card under pale words: what lies behind a table's numbers is as dark as the page."""
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]})
+    show(browser, address, "notebooks/LAF.html")
+    behind = browser.execute_script("""
+        const clear = colour => colour === "transparent" || colour.endsWith(", 0)");
+        return [...document.querySelectorAll("article .cell_output table td")].map(cell => {
+            let box = cell;
+            while (box.parentElement && clear(getComputedStyle(box).backgroundColor)) box = box.parentElement;
+            return getComputedStyle(box).backgroundColor;
+        });
+    """)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "light"}]})
+    assert behind
+    for colour in set(behind):
+        assert max(parts(colour)) < 90, colour
 
 
 def test_first_page_leads_to_the_book(browser, address) -> None:

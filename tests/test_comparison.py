@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import sys
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from laf_utils import records
 from laf_utils.comparison import __main__ as command
 from laf_utils.comparison import cell as cells
-from laf_utils.comparison import drawn, live, shown
+from laf_utils.comparison import drawn, evidence, live, shown
 from laf_utils.comparison.cell import REFERENCES, REQUIRED, Cell, make, read, run_cell, settings_of
 from laf_utils.comparison.cost import expected, listed, table
 from laf_utils.comparison.memory import PeakMemory
@@ -382,3 +383,38 @@ def test_committed_records_can_be_read_and_are_told_apart():
             assert all(r["cell"]["profile"] == "paper" and r["cell"]["task"] == task for r in found)
             names = [shown.name_of(r) for r in found]
             assert len(names) == len(set(names))
+
+
+def test_each_method_has_one_number_that_shows_what_its_paper_says(problem, monkeypatch):
+    assert set(evidence.CLAIMS) == set(METHODS)
+    quick = {"laf": {}, "sisa": {"training.epochs": 1, "shards": 2}, "scrub_r": {"epochs": 2}, "unroll": {"epochs": 1}}
+    found = []
+    for name in ("original", *METHODS):
+        cell = tiny(name)
+        found.append(make(cell, problem, changed(settings_of(cell, problem, None), quick.get(name, {}))))
+    table = evidence.evidence(found)
+    assert len(table) == len(METHODS)
+    assert re.fullmatch(r"at most \d\.\d{3} of 2\.303 nats, ln 10", table.loc["NegGrad+", "here"])
+    assert float(table.loc["NegGrad+", "here"].split()[2]) <= 2.303
+    assert re.fullmatch(r"epoch \d of 2: \d\.\d{3} beside \d\.\d{3}", table.loc["SCRUB+R", "here"])
+    assert table.loc["Retrain", "here"].endswith("to 0.00 %") and table.loc["LFSSD", "here"].endswith("% of the weights")
+    assert evidence.evidence(found[1:]).empty
+
+
+def test_where_published_settings_diverge_the_tuned_record_speaks(recorded):
+    failed = json.loads(json.dumps(recorded[3] | {"failure": "no number", "metrics": None}))
+    tuned = json.loads(json.dumps(recorded[3] | {"cell": recorded[3]["cell"] | {"choice": "tuned"}}))
+    assert list(evidence.evidence([recorded[0], failed, tuned]).index) == ["T-S, tuned"]
+    assert list(evidence.evidence([recorded[0], tuned, recorded[3]]).index) == ["T-S"]
+    few = (recorded[0], recorded[3], recorded[4])
+    quick = [json.loads(json.dumps(r | {"cell": r["cell"] | {"profile": "quick"}})) for r in few]
+    assert list(evidence.evidence([*quick, recorded[0], recorded[3]]).index) == ["T-S", "LAF+R, quick"]
+    assert list(evidence.evidence([quick[2], recorded[0]]).index) == [], "compared with the original of its own profile only"
+
+
+def test_records_of_another_profile_stay_out_of_the_tables(problem, recorded):
+    quick = tiny("original", profile="quick")
+    run_cell(quick, problem)
+    assert quick.path.name == "class-original-seed0-quick.json"
+    assert len(shown.found("tiny", "class")) == len(recorded)
+    assert [shown.name_of(r) for r in shown.found("tiny", "class", profile="quick")] == ["Original, quick"]

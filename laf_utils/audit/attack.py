@@ -51,8 +51,8 @@ class AttackResult:
         return asdict(self)
 
 
-def _whole_batches(rows: int, available: int) -> int:
-    """The rows of the batches needed to reach ``rows``, at most what there is."""
+def whole_batches(rows: int, available: int) -> int:
+    """The attack counts in batches of 32: the rows of the batches needed to reach ``rows``, at most what is ``available``."""
     return min(-(-rows // BATCH) * BATCH, available)
 
 
@@ -75,9 +75,9 @@ def published_attack(
     """
     if len(test) < 2:
         raise ValueError("the attack needs test images to learn from and others to attack")
-    published = _whole_batches(ROWS, len(test)) < len(test)
-    learned_out = _whole_batches(ROWS, len(test)) if published else len(test) // 2
-    learned_in = _whole_batches(ROWS, min(len(forget), len(retain)))
+    published = whole_batches(ROWS, len(test)) < len(test)
+    learned_out = whole_batches(ROWS, len(test)) if published else len(test) // 2
+    learned_in = whole_batches(ROWS, min(len(forget), len(retain)))
     chosen = torch.randperm(len(retain), generator=stream(seed, "attack", "members"))[:learned_in]
     features = np.concatenate([sorted_probabilities(retain[chosen.to(retain.device)]), sorted_probabilities(test[:learned_out])])
     member = np.repeat([1, 0], [learned_in, learned_out])
@@ -86,7 +86,7 @@ def published_attack(
     )
     attacker = XGBClassifier(n_estimators=100, objective="binary:logistic", n_jobs=torch.get_num_threads())
     attacker.fit(split[0], split[2])
-    attacked_out = test[learned_out:][: _whole_batches(len(forget), len(test) - learned_out)]
+    attacked_out = test[learned_out:][: whole_batches(len(forget), len(test) - learned_out)]
     score = attacker.predict_proba(np.concatenate([sorted_probabilities(forget), sorted_probabilities(attacked_out)]))[:, 1]
     truth = np.repeat([1, 0], [len(forget), len(attacked_out)])
     return _scored(truth, score, learned_in, learned_out, published)

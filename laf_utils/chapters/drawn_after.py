@@ -6,9 +6,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..audit.attack import AttackResult
-from ..figures import COLOURS, FORGET, RETAIN, TEST, _grid, _styled
+from ..figures import COLOURS, FORGET, RETAIN, TEST, panels, styled
 from ..wording import MODEL_NAMES
-from .drawn_before import MARKERS, SET_COLOURS, SET_NAMES, _outlined
+from .drawn_before import MARKERS, SET_COLOURS, SET_NAMES, outlined
 from .membership import KINDS
 from .traces import Trace
 
@@ -26,11 +26,11 @@ def _whole_epochs(axis: Axes) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
 
-@_styled
+@styled
 def both_losses(losses: dict[str, list[float]], start: float) -> Figure:
     """L_UE and L_RA by epoch, mean per step; dashed: the value of L_RA before anything has moved."""
     names = [name for name in ("ue", "ra") if losses[name]]
-    figure, axes = _grid(1, len(names), 2.6)
+    figure, axes = panels(1, len(names), 2.6)
     for axis, name in zip(axes[0], names, strict=True):
         axis.plot(range(1, len(losses[name]) + 1), losses[name], marker="o", markersize=4 if len(losses[name]) < 30 else 2,
                   color=COLOURS["laf"])
@@ -43,7 +43,7 @@ def both_losses(losses: dict[str, list[float]], start: float) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def moving(points: dict[str, dict[str, np.ndarray]], classes: np.ndarray) -> Figure:
     """The same images after some epochs, one panel each, all on the same two axes.
 
@@ -53,7 +53,7 @@ def moving(points: dict[str, dict[str, np.ndarray]], classes: np.ndarray) -> Fig
     """
     columns = min(3, len(points))
     rows = -(-len(points) // columns)
-    figure, axes = _grid(rows, columns, 0.3 + 2.5 * rows, sharex=True, sharey=True)
+    figure, axes = panels(rows, columns, 0.3 + 2.5 * rows, sharex=True, sharey=True)
     for axis in axes.flat[len(points):]:
         axis.set_axis_off()
     for axis, (when, now) in zip(axes.flat, points.items(), strict=False):
@@ -84,10 +84,10 @@ def _curves(axis: Axes, trace: Trace, measure: str, goal: dict[str, float] | Non
     _whole_epochs(axis)
 
 
-@_styled
+@styled
 def by_epoch(trace: Trace, goal: dict[str, float]) -> Figure:
     """Drift c(x), agreement with the original, and accuracy by epoch; dotted: the retrained model's accuracy."""
-    figure, axes = _grid(1, 3, 2.9)
+    figure, axes = panels(1, 3, 2.9)
     for part in ("retain", "forget"):
         _band(axes[0, 0], trace, part)
     _whole_epochs(axes[0, 0])
@@ -100,10 +100,10 @@ def by_epoch(trace: Trace, goal: dict[str, float]) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def each_alone(traces: dict[str, Trace], goal: dict[str, float]) -> Figure:
     """Both losses and each alone: drift above, accuracy below; dotted: the retrained model's accuracy."""
-    figure, axes = _grid(2, len(traces), 4.6, sharey="row", sharex=True)
+    figure, axes = panels(2, len(traces), 4.6, sharey="row", sharex=True)
     for column, (name, trace) in zip(axes.T, traces.items(), strict=True):
         for part in ("retain", "forget"):
             _band(column[0], trace, part)
@@ -115,11 +115,11 @@ def each_alone(traces: dict[str, Trace], goal: dict[str, float]) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def modes(traces: dict[str, Trace], goal: dict[str, float]) -> Figure:
     """Accuracy against the images passed forward and backward, both modes in one panel per set; dotted: retrained."""
     parts = ("forget", "retain", "test")
-    figure, axes = _grid(1, len(parts), 2.9, sharey=True)
+    figure, axes = panels(1, len(parts), 2.9, sharey=True)
     for axis, part in zip(axes[0], parts, strict=True):
         for mode, trace in traces.items():
             values, passed = trace.accuracy(part), np.array(trace.passed) / 1000
@@ -134,16 +134,16 @@ def modes(traces: dict[str, Trace], goal: dict[str, float]) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def attack_features(odds: dict[str, dict[str, dict[str, np.ndarray]]]) -> Figure:
     """What the attacker sees: log-odds of the largest probabilities, one row per model, one column per rank."""
     ranks = list(next(iter(odds.values())))
-    figure, axes = _grid(len(odds), len(ranks), 0.9 + 1.35 * len(odds), sharex="col", sharey="row")
+    figure, axes = panels(len(odds), len(ranks), 0.9 + 1.35 * len(odds), sharex="col", sharey="row")
     for row, (model, by_rank) in zip(axes, odds.items(), strict=True):
         for axis, rank in zip(row, ranks, strict=True):
             low, high = (-2, 8) if rank == "largest" else (-8, 1)
             for kind, values in by_rank[rank].items():
-                _outlined(axis, np.clip(values, low, high), np.linspace(low, high, 41), KIND_COLOURS[kind], KINDS[kind])
+                outlined(axis, np.clip(values, low, high), np.linspace(low, high, 41), KIND_COLOURS[kind], KINDS[kind])
             axis.set_xlim(low, high)
         row[0].set_ylabel(f"{MODEL_NAMES[model]}\n% of rows", fontsize=8.5)
     for axis, rank in zip(axes[0], ranks, strict=True):
@@ -154,10 +154,10 @@ def attack_features(odds: dict[str, dict[str, dict[str, np.ndarray]]]) -> Figure
     return figure
 
 
-@_styled
+@styled
 def roc(curves: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """ROC curves of the attack, on plain axes and where few test images are called members."""
-    figure, axes = _grid(1, 2, 3.5)
+    figure, axes = panels(1, 2, 3.5)
     for axis in axes[0]:
         line = np.geomspace(0.01, 100, 100)
         axis.plot(line, line, color="#bbbbbb", linestyle="--", linewidth=1, label="blind")
@@ -172,10 +172,10 @@ def roc(curves: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def attack_noise(found: dict[str, list[AttackResult]], published: dict[str, AttackResult]) -> Figure:
     """ASR and AUC of the attack re-run with other seeds (dots) and the reported one (mark); lines: blind attackers."""
-    figure, axes = _grid(1, 2, 2.9)
+    figure, axes = panels(1, 2, 2.9)
     chance = published["retrained"].chance
     blind = {"asr": {"always “member”": chance, "always “non-member”": 100 - chance}, "auc": {"blind": 50.0}}
     for axis, (key, levels) in zip(axes[0], blind.items(), strict=True):

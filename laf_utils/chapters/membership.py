@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 from xgboost import XGBClassifier
 
 from ..audit import ModelOutputs, published_attack
-from ..audit.attack import ROWS, UNUSED_SHARE, AttackResult, _whole_batches, sorted_probabilities
+from ..audit.attack import ROWS, UNUSED_SHARE, AttackResult, sorted_probabilities, whole_batches
 from ..evaluation import Evaluation
 from ..pipeline import Run
 from ..seeds import derive, stream
@@ -45,10 +45,10 @@ def open_attack(output: ModelOutputs, run: Run) -> AttackView:
     task, seed = run.task, run.config.seed
     train, test = output.train.probabilities.cpu(), output.test.probabilities.cpu()
     retain, forget = train[task.retain], train[task.forget]
-    learned_out = _whole_batches(ROWS, len(test)) if _whole_batches(ROWS, len(test)) < len(test) else len(test) // 2
-    learned_in = _whole_batches(ROWS, min(len(forget), len(retain)))
+    learned_out = whole_batches(ROWS, len(test)) if whole_batches(ROWS, len(test)) < len(test) else len(test) // 2
+    learned_in = whole_batches(ROWS, min(len(forget), len(retain)))
     chosen = torch.randperm(len(retain), generator=stream(seed, "attack", "members"))[:learned_in]
-    attacked_out = test[learned_out:][: _whole_batches(len(forget), len(test) - learned_out)]
+    attacked_out = test[learned_out:][: whole_batches(len(forget), len(test) - learned_out)]
     kinds = {"members": retain[chosen], "non_members": test[:learned_out], "forget": forget, "attacked_out": attacked_out}
     features = {kind: sorted_probabilities(rows) for kind, rows in kinds.items()}
     split = train_test_split(

@@ -10,7 +10,7 @@ from ..config import RunConfig, replace_nested
 from ..evaluation import Evaluation, sample_rows
 from ..models import Network
 from ..pipeline import Run
-from ..presets import DATASET_PRESETS, _leaves, preset
+from ..presets import DATASET_PRESETS, leaves, preset
 from ..representations import outputs
 from ..seeds import stream
 
@@ -43,9 +43,9 @@ def in_mode(config: RunConfig, mode: str) -> RunConfig:
         return config
     own = DATASET_PRESETS["mnist" if config.backbone == "cnn" else "cifar10"]  # read for one's own data sets only
     settled = {"profile": config.profile, "own": own}
-    before, after = (_leaves(preset(config.dataset, config.task, mode=m, **settled).as_dict()) for m in (config.mode, mode))
+    before, after = (leaves(preset(config.dataset, config.task, mode=m, **settled).as_dict()) for m in (config.mode, mode))
     kept = ("mode", "forget_classes", "all_wrong_labels")
-    now = _leaves(config.as_dict())
+    now = leaves(config.as_dict())
     changes = {name: after[name] for name in now if now[name] == before[name] and name not in kept}
     return replace(replace_nested(config, changes), mode=mode)
 

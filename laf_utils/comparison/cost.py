@@ -4,16 +4,16 @@ import pandas as pd
 
 from ..cost import Passes
 from ..methods import METHODS
-from ..methods.method import sizes_of
+from ..methods.method import Sizes
 from .cell import AGAIN, EXACT, ORIGINAL, REFERENCES, Cell, settings_of
 from .problem import HELD_OUT_SHARE, Problem
 
-EVALUATION = 1 / 3  # of a training pass, for each training and test image once
+COMPARED = tuple(METHODS)  # those of this project: a method that a session adds to the table is on no record
 
 
 def listed(choice: str) -> list[str]:
     """The methods of a table: references first where the settings are the defaults."""
-    methods = [name for name in METHODS if name not in EXACT]
+    methods = [name for name in COMPARED if name not in EXACT]
     return methods if choice == "tuned" else [*REFERENCES, *methods, "sisa"]
 
 
@@ -32,7 +32,9 @@ def expected(cell: Cell, problem: Problem) -> Passes:
     if cell.method in ("sisa", ORIGINAL):  # before and after the deletion, each about as much as a training
         return Passes(epochs * (everything + retain), 2 * test)
     method, settings = METHODS[cell.method], settings_of(cell, problem, None)
-    implied = method.implied(settings, sizes_of(problem.request, round(HELD_OUT_SHARE * len(run.data.test.labels))))
+    few = max(1, round(run.config.repair.labelled_share * retain))  # asking the request would train its original
+    sizes = Sizes(len(run.task.forget), retain, few, round(HELD_OUT_SHARE * len(run.data.test.labels)))
+    implied = method.implied(settings, sizes)
     own = settings.epochs * everything if method.prepare else 0
     return Passes(implied.training + own, implied.frozen + (2 if method.prepare else 1) * test)
 

@@ -2,6 +2,7 @@
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, ScalarFormatter
 
 from .. import figures
 from .cell import AGAIN, ORIGINAL, RETRAIN
@@ -12,6 +13,7 @@ ACCESS_NAMES = {"none": "no label", "few": "labels of D_r", "all": "all labels"}
 WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
 LINEAR = 1.0  # points: below that the axes are linear, so that zero is on them
 KEY_COLUMNS = 2
+NEAR = 12  # pixels: marks closer than that share one text
 
 
 def points(records: list[dict]) -> list[tuple[str, str, bool, float, float]]:
@@ -29,19 +31,38 @@ def points(records: list[dict]) -> list[tuple[str, str, bool, float, float]]:
     return found
 
 
+def _write_numbers(axis: Axes, marks: dict[str, tuple[float, float]], numbers: dict[str, int]) -> None:
+    """The number of each mark beside it; marks that lie on each other share one text."""
+    groups: list[tuple[tuple[float, float], list[int]]] = []
+    for name, place in marks.items():
+        where = axis.transData.transform(place)
+        near = [group for group in groups if abs(axis.transData.transform(group[0]) - where).max() < NEAR]
+        if near:
+            near[0][1].append(numbers[name])
+        else:
+            groups.append((place, [numbers[name]]))
+    for place, found in groups:
+        axis.annotate(", ".join(map(str, found)), place, (6, 4), textcoords="offset points", fontsize=9)
+
+
 def _panel(axis: Axes, records: list[dict], numbers: dict[str, int]) -> None:
+    marks = {}
     references = {name_of(r) for r in records if r["cell"]["method"] in (ORIGINAL, AGAIN)}
     for name, access, tuned, forgetting, utility in points(records):
         colour = "black" if name in references else ACCESS_COLOURS[access]
         axis.plot(forgetting, utility, "D" if name in references else "o", color=colour, markersize=7,
                   markerfacecolor="white" if tuned else colour, alpha=0.85)
-        axis.annotate(str(numbers[name]), (forgetting, utility), (5, 4), textcoords="offset points", fontsize=9, color=colour)
+        marks[name] = forgetting, utility
     axis.set_xscale("symlog", linthresh=LINEAR)
     axis.set_yscale("symlog", linthresh=LINEAR)
-    axis.set(xlim=(-0.15, 130), ylim=(-0.15, 130), ylabel="kept test data: gap")
+    axis.set(xlim=(-0.15, 200), ylim=(-0.15, 200), ylabel="kept test data: gap")
+    for scale in (axis.xaxis, axis.yaxis):
+        scale.set_major_locator(FixedLocator([0, 1, 10, 100]))
+        scale.set_major_formatter(ScalarFormatter())
+    _write_numbers(axis, marks, numbers)
 
 
-@figures._styled
+@figures.styled
 def forgetting_against_utility(by_task: dict[str, list[dict]]) -> Figure:
     """One panel per request, one numbered mark per record; the corner at zero is Retrain.
 

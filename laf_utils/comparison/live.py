@@ -7,7 +7,7 @@ from .cell import Cell, make, settings_of
 from .problem import Problem
 
 # References, LAF, and one of each kind that takes seconds; the others stand in the committed records.
-FEW = ("original", "retrain", "jit", "boundary_expand", "laf", "ts", "neggrad_plus_pseudo", "laf_r", "boundary_shrink", "scrub")
+FEW = ("original", "retrain", "jit", "boundary_expand", "laf", "lfssd", "ts", "laf_r", "neggrad", "boundary_shrink")
 
 
 def compare(run: Run, methods: Sequence[str] = FEW) -> list[dict]:

@@ -37,8 +37,8 @@ from .settings import batch_names, changed, scaled
 from .spaces import SPACES, Dimension
 from .winners import winners_path
 
-IMAGES, VALIDATION = 3_000, 0.2  # drawn of the task's training images, and the share of them that is set aside
-TRIALS = 10  # per method, the published settings among them
+IMAGES, VALIDATION = 2_000, 0.2  # drawn of the task's training images, and the share of them that is set aside
+TRIALS = 8  # per method, the published settings among them
 WORST = 100.0  # points: what a trial that diverges scores
 # A few thousand images need more steps per image than sixty thousand: the ``quick`` rate, and epochs until it fits.
 TRAINING = {"training__epochs": 10, "training__learning_rate": 5e-4}

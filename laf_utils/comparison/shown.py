@@ -21,14 +21,15 @@ def _place(record: dict) -> tuple[int, bool]:
     return names.index(name) if name in names else len(names), record["cell"]["choice"] == "tuned"
 
 
-def found(dataset: str, task: str, *, seed: int = 0, folder: Path | None = None) -> list[dict]:
-    """The committed records of a data set and task in profile ``paper``, in the order of tables.
+def found(dataset: str, task: str, *, seed: int = 0, profile: str = "paper", folder: Path | None = None) -> list[dict]:
+    """The committed records of a data set and task in one profile, in the order of tables.
 
     Raises:
         RecordError: a file among them that is no record.
     """
     place = (folder or results_folder() / "comparison") / dataset
-    paths = [path for ending in ("", "-tuned") for path in sorted(place.glob(f"{task}-*-seed{seed}{ending}.json"))]
+    last = "" if profile == "paper" else f"-{profile}"
+    paths = [path for choice in ("", "-tuned") for path in sorted(place.glob(f"{task}-*-seed{seed}{choice}{last}.json"))]
     return sorted(map(read, paths), key=_place)
 
 
@@ -36,7 +37,7 @@ def name_of(record: dict) -> str:
     """The row of a record in tables."""
     cell = record["cell"]
     title = TITLES.get(cell["method"]) or record["method"]["title"] or cell["method"]
-    return title + (", tuned" if cell["choice"] == "tuned" else "")
+    return title + (", tuned" if cell["choice"] == "tuned" else "") + (", quick" if cell["profile"] == "quick" else "")
 
 
 def labels_read(record: dict) -> str:

@@ -1,0 +1,92 @@
+"""``python -m laf_utils.experiments [NAME=VALUE ...]``: make every record of the grid that is missing or stale.
+
+``PLAN=1`` says what there is to do and how long it may take, and does nothing. ``DATASET``, ``TASK``, ``METHOD``, ``SEED`` pick
+cells of the grid, each a list (``SEED=0,1``). ``EXECUTOR`` is a folder of ``workflow/profiles``, ``WORKERS`` how many cells run
+at a time, ``GRID`` another grid file.
+"""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+from ..cli import SETTINGS, Stop, one_line_errors
+from ..comparison.winners import WinnersError
+from ..config import ConfigError
+from ..datasets import DataError
+from .estimate import hours, seconds_per_pass
+from .grid import GRID, STATES, Planned, planned, read_grid
+from .launch import GridError, run
+
+NAMES = ("PLAN", "EXECUTOR", "WORKERS", "GRID", "DATASET", "TASK", "METHOD", "SEED")
+FAILED = 1
+
+
+def _options(arguments: list[str]) -> dict[str, str]:
+    found = {}
+    for argument in arguments:
+        name, equals, text = argument.partition("=")
+        if name not in NAMES or not equals or not text:
+            raise Stop(f"expected NAME=VALUE with one of {', '.join(NAMES)}, got {argument!r}", SETTINGS)
+        found[name] = text
+    if not found.get("WORKERS", "1").isdigit() or found.get("WORKERS") == "0":
+        raise Stop(f"WORKERS must be a whole number, at least 1, got {found['WORKERS']!r}", SETTINGS)
+    return found
+
+
+def chosen(grid: list, options: dict[str, str]) -> list:
+    """The cells of the grid that the lists in ``options`` pick.
+
+    Raises:
+        ConfigError: they pick none.
+    """
+    wanted = {name: options[name].split(",") for name in ("DATASET", "TASK", "METHOD", "SEED") if name in options}
+    picked = [cell for cell in grid if all(str(getattr(cell, name.lower())) in values for name, values in wanted.items())]
+    if not picked:
+        raise ConfigError(f"no cell of the grid has {', '.join(f'{k}={options[k]}' for k in wanted)}")
+    return picked
+
+
+def report(grid: list[Planned], workers: int) -> list[Planned]:
+    """Say what is there and what is not; returns what has to be made."""
+    counts, todo = Counter(item.state for item in grid), [item for item in grid if item.state != "valid"]
+    print(f"{len(grid)} cells: " + ", ".join(f"{counts[state]} {state}" for state in STATES), flush=True)
+    for item in grid:
+        if item.state == "stale":
+            print(f"stale, made with other settings, data or code: {item.name}")
+    rate = seconds_per_pass(grid)
+    if todo and rate:
+        time = hours(todo, rate, workers)
+        print(f"about {time:.1f} hours with {workers} at a time, at {1 / rate:.0f} training passes a second each", flush=True)
+    return todo
+
+
+def _run(options: dict[str, str]) -> int:
+    grid = planned(chosen(read_grid(Path(options.get("GRID", GRID))), options))
+    todo = report(grid, int(options.get("WORKERS", 2)))
+    if options.get("PLAN", "0") != "0" or not todo:
+        return 0
+    workers = int(options["WORKERS"]) if "WORKERS" in options else None
+    failed = run(todo, options.get("EXECUTOR", "local"), workers, lambda line: print(line, flush=True))
+    for item, line in failed:
+        print(f"FAILED {item.name}: {line}", flush=True)
+    print(f"{len(todo) - len(failed)} of {len(todo)} made", flush=True)
+    return FAILED if failed else 0
+
+
+def main() -> int:
+    """The command; its exit code."""
+    code = [0]
+
+    def command() -> None:
+        try:
+            code[0] = _run(_options(sys.argv[1:]))
+        except (ConfigError, WinnersError) as error:
+            raise Stop(str(error), SETTINGS) from error
+        except (DataError, GridError) as error:
+            raise Stop(str(error)) from error
+
+    return one_line_errors(command, "interrupted; records that are there stay, and the same command goes on") or code[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

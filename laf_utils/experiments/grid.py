@@ -1,0 +1,142 @@
+"""Which cells a grid has, which of them need to be made, and in which order."""
+
+import tomllib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from .. import records
+from ..comparison.cell import AGAIN, ORIGINAL, REFERENCES, RETRAIN, Cell, key_of, read, settings_of
+from ..comparison.cost import expected, listed
+from ..comparison.problem import Problem
+from ..comparison.winners import winners_of
+from ..config import ConfigError
+from ..paths import ROOT
+from ..presets import DATASET_PRESETS
+
+GRID = ROOT / "workflow" / "grid.toml"
+STATES = ("valid", "stale", "missing")
+MEMORY_MB = 2_000  # of a cell on images of 28 x 28: measured peak 1.3 GB, and what evaluation adds
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell, the state of its record, and what it costs in training passes if it has to be made."""
+
+    cell: Cell
+    state: str
+    equivalent: float
+
+    @property
+    def name(self) -> str:
+        return name_of(self.cell)
+
+
+def name_of(cell: Cell) -> str:
+    """``mnist/class-laf-seed0``: the record's path below ``results/comparison``, without its ending."""
+    return f"{cell.path.parent.name}/{cell.path.stem}"
+
+
+def arguments_of(cell: Cell) -> str:
+    """What ``python -m laf_utils.comparison`` is called with."""
+    return (
+        f"DATASET={cell.dataset} TASK={cell.task} METHOD={cell.method} SEED={cell.seed} PROFILE={cell.profile} "
+        f"SETTINGS={cell.choice}"
+    )
+
+
+def read_grid(path: Path = GRID) -> list[Cell]:
+    """The cells of a grid file, each once, in its order.
+
+    Raises:
+        ConfigError: the file cannot be read, or names what does not exist.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("cells", [])
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read as a grid ({error})") from error
+    cells: dict[Cell, None] = {}
+    for table in tables:
+        unknown = table.keys() - {"datasets", "tasks", "methods", "seeds", "profile", "settings"}
+        if unknown or not {"datasets", "tasks", "methods", "seeds"} <= table.keys():
+            needs = "datasets, tasks, methods, seeds, and may have profile and settings"
+            raise ConfigError(f"{path}: a table needs {needs}; got {', '.join(table)}")
+        choice = table.get("settings", "defaults")
+        methods = listed(choice) if table["methods"] == ["all"] else table["methods"]
+        for dataset, seed, task, method in product(table["datasets"], table["seeds"], table["tasks"], methods):
+            cells[Cell(dataset, task, method, seed, table.get("profile", "paper"), choice)] = None
+    return list(cells)
+
+
+def planned(cells: Iterable[Cell], say: Callable[[str], None] = lambda line: None) -> list[Planned]:
+    """Every cell with the state of its record: ``valid`` if it holds exactly what making it now would depend on, ``stale`` if
+    settings, data or code have changed since, ``missing`` if there is none.
+    """
+    problems: dict[tuple, Problem] = {}
+    found = []
+    for cell in cells:
+        place = cell.dataset, cell.task, cell.seed, cell.profile
+        if place not in problems:
+            problems[place] = Problem(*place, say=say)
+        problem = problems[place]
+        settings = settings_of(cell, problem, winners_of(cell) if cell.choice == "tuned" else None)
+        try:
+            state = "valid" if read(cell.path)["key"] == key_of(cell, problem, settings) else "stale"
+        except records.RecordError:
+            state = "missing"
+        found.append(Planned(cell, state, _cost(cell, problem)))
+    return found
+
+
+def _cost(cell: Cell, problem: Problem) -> float:
+    """Training passes of a cell; ``expected`` counts a run's own stages as there already, here their first cell pays."""
+    config, task = problem.config, problem.run.task
+    own = {
+        ORIGINAL: config.training.epochs * len(task.train_labels),
+        RETRAIN: config.training.epochs * len(task.retain),
+        "laf": 2 * config.unlearning.epochs * 2 * min(len(task.forget), len(task.retain)),
+    }
+    extra = own.get(cell.method, 0) if cell.from_pipeline else 0
+    return expected(cell, problem).equivalent + extra
+
+
+def waits_for(cell: Cell, others: set[Cell]) -> list[Cell]:
+    """The cells among ``others`` that make what this one would else make a second time at the same time."""
+    place = (cell.seed, cell.profile)
+    wanted = []
+    if cell.method == ORIGINAL and cell.task == "data":  # class removal learns from the same images and labels
+        wanted.append(Cell(cell.dataset, "class", ORIGINAL, *place))
+    if cell.method != ORIGINAL:
+        wanted.append(Cell(cell.dataset, cell.task, ORIGINAL, *place))
+    if cell.method not in (ORIGINAL, RETRAIN):
+        wanted.append(Cell(cell.dataset, cell.task, RETRAIN, *place))
+    if cell.method == AGAIN:
+        wanted.append(Cell(cell.dataset, cell.task, RETRAIN, cell.seed + 1, cell.profile))
+    if cell.method not in (*REFERENCES, "laf") and cell.from_pipeline:  # laf_r
+        wanted.append(Cell(cell.dataset, cell.task, "laf", *place))
+    return [other for other in wanted if other in others]
+
+
+def plan(todo: list[Planned], folder: Path, python: str) -> dict:
+    """What the workflow reads: plain values."""
+    cells = {item.cell for item in todo}
+    return {
+        "folder": str(folder),
+        "python": python,
+        "cells": {
+            item.name: {
+                "arguments": arguments_of(item.cell),
+                "after": [name_of(other) for other in waits_for(item.cell, cells)],
+                "equivalent": item.equivalent,
+                "mem_mb": MEMORY_MB,
+                "gpu": int(_wants_gpu(item.cell)),
+            }
+            for item in todo
+        },
+    }
+
+
+def _wants_gpu(cell: Cell) -> bool:
+    preset = DATASET_PRESETS.get(cell.dataset)
+    return preset is not None and preset.backbone == "resnet18" and cell.profile == "paper"
