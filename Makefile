@@ -20,7 +20,7 @@ NAMES = $(PREPARE) .make/names.py $(given)
 ENVIRONMENT = $(PREPARE) .make/environment.py $(call quote,$(VENV))
 
 .DEFAULT_GOAL := help
-.PHONY: help env laf data lab test lint nbval test-slow bench clean distclean
+.PHONY: help env laf data lab test lint nbval test-slow bench experiments clean distclean
 .SUFFIXES:
 
 help:  ## list the targets
@@ -69,6 +69,10 @@ test-slow: env  ## the tests that train for real
 
 bench: env  ## the measurements in benchmarks/ (long)
 	"$(BIN)/python" -m benchmarks.run
+
+experiments: env  ## the grid of experiments, where it was left: make experiments PLAN=1 says what is to do
+	@test -x "$(BIN)/snakemake" || "$(BIN)/python" -m pip install -q -c constraints.txt -e ".[experiments]"
+	@"$(BIN)/python" -m laf_utils.experiments $(given)
 
 clean:  ## remove what runs and builds made; images and Training/ stay
 	rm -rf runs _build .pytest_cache .ruff_cache .hypothesis build

@@ -21,6 +21,16 @@ The rooms of the package, in the order in which data flows through them (a room 
 ``pipeline``         the stages of a run, each computed once and kept
 ``comparison``       one record per method and request, equal tuning, the tables of both
 ``tables, figures``  everything that people see
+``forgetting``       your own classifier: ``forget(model, forget=..., retain=...)``, guards, ledger, report, command line
 """
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """``laf_utils.forget``, imported when it is asked for: importing the package stays light."""
+    if name == "forget":
+        from .forgetting import forget
+
+        return forget
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

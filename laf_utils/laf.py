@@ -23,7 +23,7 @@ from .models import Network
 from .progress import track
 from .representations import FrozenRepresentations, apply_frozen
 from .seeds import stream
-from .stopping import EVERY, AgreementRule
+from .stopping import EVERY, AgreementRule, Rule
 from .training import TrainingDiverged, adam
 from .vae import RepresentationVAE
 
@@ -139,7 +139,7 @@ class _Adaptation:
 
     def __init__(
         self, original: Network, forget: Images, retain: Images, densities: Densities, config: UnlearningConfig, seed: int,
-        teacher: Teacher | None, watched: Images | None = None,
+        teacher: Teacher | None, watched: Images | None = None, rule: Rule | None = None,
     ) -> None:
         self.config, self.densities, self.forget, self.retain = config, densities, forget, retain
         self.student = copy.deepcopy(original).eval()  # BatchNorm stays in evaluation mode, as published
@@ -152,7 +152,9 @@ class _Adaptation:
         )
         self.teacher.forget.prepare()
         self.teacher.retain.prepare()
-        self.rule = AgreementRule(original, forget, watched or retain, seed) if config.stop == "agreement" else None
+        agreement = config.stop == "agreement" and rule is None
+        self.rule = AgreementRule(original, forget, watched or retain, seed) if agreement else rule
+        self.every = rule.every if rule else EVERY
         self.steps = self.images_passed = self.teacher_passed = 0
         self.stopped = False
         self.order = stream(seed, "unlearning", "order")
@@ -200,7 +202,7 @@ class _Adaptation:
                 self.images_passed += len(inputs)
             taken, self.steps = taken + 1, self.steps + 1
             bar.update()
-            if self.rule and self.steps % EVERY == 0 and self.rule.should_stop(self.student, self.steps):
+            if self.rule and self.steps % self.every == 0 and self.rule.should_stop(self.student, self.steps):
                 self.stopped = True
                 break
         means = {name: value.item() / taken for name, value in total.items()}
@@ -233,7 +235,7 @@ def _schedule(config: UnlearningConfig) -> list[list[str]]:
 
 def unlearn(
     original: Network, forget: Images, retain: Images, densities: Densities, config: UnlearningConfig, *, seed: int,
-    teacher: Teacher | None = None, watched: Images | None = None,
+    teacher: Teacher | None = None, watched: Images | None = None, rule: Rule | None = None,
 ) -> Unlearned:
     """LAF: a copy of ``original`` whose extractor no longer represents ``forget`` as it did. No label is read.
 
@@ -244,11 +246,12 @@ def unlearn(
         seed: draws order, crops and latent noise.
         teacher: the original's representations of the same rows, where they are known already.
         watched: retained images that the stopping rule looks at. Those that unlearning trains on, the default, flatter it.
+        rule: watches the run in place of the configuration's rule.
 
     Raises:
         TrainingDiverged: a loss is not finite.
     """
-    run = _Adaptation(original, forget, retain, densities, config, seed, teacher, watched)
+    run = _Adaptation(original, forget, retain, densities, config, seed, teacher, watched, rule)
     history: dict[str, list[float]] = {"ue": [], "ra": []}
     schedule = _schedule(config)
     with track(len(schedule) * len(run.pairs()) if schedule else 0, "unlearning") as bar:
@@ -288,7 +291,7 @@ def repair(
         raise ValueError(f"{len(retain)} retained images and {len(labels)} labels")
     known = torch.randperm(len(retain), generator=order)[: max(1, round(config.labelled_share * len(retain)))]
     images, targets = retain.subset(known).for_evaluation(), labels[known.to(labels.device)].to(retain.device)
-    e = apply_frozen(model.extractor, images, "representations")
+    e = apply_frozen(model.extractor, images, "representations").to(next(model.classifier.parameters()).dtype)
     optimiser, losses = adam(model.classifier.parameters(), config.learning_rate), []
     with track(config.epochs * -(-len(e) // config.batch_size), "repair") as bar:
         for _ in range(config.epochs):

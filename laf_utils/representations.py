@@ -4,7 +4,7 @@ The published code recomputes the frozen original's representations in every epo
 frozen is computed twice here, unless random crops make the same image a new input each time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,8 @@ from .progress import track
 
 PASS_BATCH = 500  # images; larger batches gain nothing on a CPU and cost memory
 
+Place = Callable[[tuple[int, ...]], torch.Tensor]  # an empty float32 tensor of a shape, in memory or mapped to a file
+
 
 def _batches(images: Images, label: str, generator: torch.Generator | None) -> Iterator[torch.Tensor]:
     with track(len(images), label, unit="image") as bar:
@@ -26,16 +28,22 @@ def _batches(images: Images, label: str, generator: torch.Generator | None) -> I
 
 @torch.no_grad()
 def apply_frozen(
-    module: nn.Module, images: Images, label: str = "frozen pass", generator: torch.Generator | None = None
+    module: nn.Module, images: Images, label: str = "frozen pass", generator: torch.Generator | None = None,
+    place: Place | None = None,
 ) -> torch.Tensor:
-    """``module`` in evaluation mode over all images: float32 [N, width]. The module's mode is put back afterwards."""
+    """``module`` in evaluation mode over all images: float32 [N, width]. The module's mode is put back afterwards.
+
+    Args:
+        place: where the result goes; beside the images by default.
+    """
     training, result, start = module.training, torch.empty(0, device=images.device), 0
     module.eval()
     try:
         for x in _batches(images, label, generator):
             batch = module(x).float()
             if not start:  # one allocation: a list that is joined at the end would need twice the memory
-                result = batch.new_empty(len(images), *batch.shape[1:])
+                shape = (len(images), *batch.shape[1:])
+                result = batch.new_empty(shape) if place is None else place(shape)
             result[start : start + len(batch)] = batch
             start += len(batch)
     finally:
@@ -83,10 +91,13 @@ class FrozenRepresentations:
     With random crops the same image is a new input in every epoch, so those are recomputed, as published.
     """
 
-    def __init__(self, extractor: nn.Module, images: Images, known: torch.Tensor | None = None) -> None:
+    def __init__(
+        self, extractor: nn.Module, images: Images, known: torch.Tensor | None = None, place: Place | None = None
+    ) -> None:
         self._extractor = extractor
         self._images = images
         self._cache = known
+        self._place = place  # of the cache: what does not fit in memory is mapped to a file
 
     def __len__(self) -> int:
         return len(self._images)
@@ -111,12 +122,13 @@ class FrozenRepresentations:
         if not self.cached:
             return apply_frozen(self._extractor, self._images, "representations", generator)
         if self._cache is None:
-            self._cache = apply_frozen(self._extractor, self._images, "representations")
+            self._cache = apply_frozen(self._extractor, self._images, "representations", place=self._place)
         return self._cache
 
     @torch.no_grad()
     def of_batch(self, rows: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
         """Representations [B, 256] of the images ``rows``, whose network inputs (this epoch's crops) are ``inputs``."""
         if self.cached:
-            return self.epoch(torch.default_generator)[rows.to(self._images.device)]
+            known = self.epoch(torch.default_generator)
+            return known[rows.to(known.device)].to(self._images.device)
         return self._extractor(inputs)

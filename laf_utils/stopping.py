@@ -7,8 +7,10 @@ whose agreement on the retain set lies below a floor has gone too far. The best 
 
 import copy
 import math
+from typing import Protocol
 
 import torch
+from torch import nn
 
 from .images import Images
 from .models import Network
@@ -20,6 +22,20 @@ EVERY = 50  # steps between looks: two passes over the samples cost a tenth of t
 FLOOR = 0.9  # agreement on retained images below which utility counts as lost and a point is not kept
 GAIN = 0.01  # fall of forget agreement that still counts as progress: half of what the sample's noise could feign
 PATIENCE = 2  # looks without progress
+
+
+class Rule(Protocol):
+    """What may watch an unlearning run instead: ``should_stop`` after every ``every`` steps, ``restore_best`` at the end."""
+
+    every: int
+    seen: list[dict[str, float]]
+
+    @property
+    def images_passed(self) -> int: ...
+
+    def should_stop(self, model: nn.Module, step: int) -> bool: ...
+
+    def restore_best(self, model: nn.Module) -> int | None: ...
 
 
 class AgreementRule:

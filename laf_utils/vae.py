@@ -36,10 +36,17 @@ class RepresentationVAE(nn.Module):
         self.register_buffer("centre", torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
 
-    def standardise_to(self, representations: torch.Tensor) -> None:
-        """Work on (e - mean) / std, with mean and std of each dimension of these representations [N, 256]."""
+    def standardise_to(self, representations: torch.Tensor, flat: float = 0.0) -> None:
+        """Work on (e - mean) / std, with mean and std of each dimension of these representations [N, 256].
+
+        Args:
+            flat: share of the mean std that counts as each dimension's least. A unit that is silent on this set (ReLU) and wakes
+                up later would otherwise count a million times over.
+        """
         self.centre.copy_(representations.mean(0))
-        self.scale.copy_(representations.std(0).clamp_min(1e-6))
+        if len(representations) > 1:  # one image has no spread
+            spread = representations.std(0)
+            self.scale.copy_(spread.clamp_min((flat * spread.mean()).clamp_min(1e-6)))
 
     def standardised(self, representations: torch.Tensor) -> torch.Tensor:
         """[B, 256], what the encoder reads and the decoder should give back."""
@@ -74,7 +81,7 @@ def vae_loss(
 
 
 def fit_vae(
-    representations: FrozenRepresentations, config: VAEConfig, *, seed: int, stage: str, device: torch.device
+    representations: FrozenRepresentations, config: VAEConfig, *, seed: int, stage: str, device: torch.device, flat: float = 0.0
 ) -> tuple[RepresentationVAE, list[float]]:
     """A VAE fitted on frozen representations.
 
@@ -82,6 +89,7 @@ def fit_vae(
         representations: what to model, N rows of width 256.
         seed: with ``stage``, draws initialisation, order and latent noise.
         stage: ``vae_h`` or ``vae_h_f``.
+        flat: of ``standardise_to``.
 
     Returns:
         The frozen VAE in evaluation mode, and the mean loss of each epoch.
@@ -94,14 +102,15 @@ def fit_vae(
     with initialisation(seed, stage, "initialisation"):
         vae = RepresentationVAE(config, e.shape[1]).to(device)
     if config.standardise:
-        vae.standardise_to(e)
+        vae.standardise_to(e, flat)
     optimiser, losses = adam(vae.parameters(), config.learning_rate), []
     with track(config.epochs * -(-len(e) // config.batch_size), stage) as bar:
         for epoch in range(config.epochs):
             e = representations.epoch(order) if epoch else e
-            target, total = vae.standardised(e), torch.zeros((), device=device)
+            total = torch.zeros((), device=device)
             for rows in shuffled(len(e), config.batch_size, order):
-                batch = target[rows.to(device)]
+                # Batch by batch: representations that are mapped to a file never lie in memory as a whole.
+                batch = vae.standardised(e[rows.to(e.device)].to(device))
                 loss = vae_loss(*_interleave(vae(batch, noise), batch), config.kl_weight)
                 optimiser.zero_grad()
                 loss.backward()

@@ -15,7 +15,6 @@ KEPT = {"nbval-check-output", "keep_output"}  # compared by nbval, so committed
 TAGS = {"parameters", "hide-input", "remove-cell"} | KEPT
 COMMON = ("DATASET", "TASK", "FORGET_CLASS", "SEED", "PROFILE", "MODE", "DEVICE", "FALLBACK")
 
-
 def each(paths):
     return pytest.mark.parametrize("path", paths, ids=lambda path: path.stem)
 
@@ -50,7 +49,7 @@ def test_all_are_here():
     names = [path.name for path in NOTEBOOKS]
     assert names == [
         "01_pretraining.ipynb", "02_vae_fitting.ipynb", "03_representation_adaptation.ipynb", "04_evaluation_and_mia.ipynb",
-        "05_comparison.ipynb", "LAF.ipynb",
+        "05_comparison.ipynb", "08_your_own_model.ipynb", "LAF.ipynb",
     ]
 
 

@@ -20,7 +20,7 @@ from laf_utils.presets import DATASET_PRESETS, reference_settings
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 # What is imported under another name, or comes with a package that is listed and belongs to it.
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "jinja2": "nbconvert", "nbclient": "papermill"}
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "jinja2": "nbconvert", "nbclient": "papermill", "PIL": "pillow"}
 OPTIONAL = {"search": {"optuna"}}  # module -> what it imports when it is called, and asks for by the name of an extra
 
 

@@ -4,6 +4,7 @@ import os
 import re
 
 import pytest
+import torch
 
 from laf_utils import records, tables
 from laf_utils.paths import ROOT, training_folder
@@ -49,3 +50,18 @@ def test_readme_python_example_runs(tmp_path, monkeypatch) -> None:
     names: dict[str, object] = {}
     exec(compile(example, "README.md", "exec"), names)
     assert len(names["run"].losses["loss_ue"]) == names["run"].config.unlearning.epochs
+
+
+def test_readme_example_of_ones_own_classifier_runs(capsys) -> None:
+    """Ten lines as a reader would paste them: the class is gone, the model that was handed in still knows it."""
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    (example,) = [block for block in blocks if "forget(" in block]
+    assert len([line for line in example.splitlines() if line.strip()]) <= 12
+    torch.manual_seed(0)
+    names: dict = {}
+    exec(compile(example, "README.md", "exec"), names)
+    three = names["images"][names["labels"] == 3]
+    with torch.no_grad():
+        before, after = ((names[model](three).argmax(1) == 3).float().mean() for model in ("model", "unlearned"))
+    assert before > 0.95 and after < 0.05
+    assert capsys.readouterr().out.startswith("acceptable")

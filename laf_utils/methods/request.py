@@ -67,11 +67,15 @@ def request_of(original: nn.Module, images: Images, task: ForgetTask, **others: 
 
 def row_ids(images: Images) -> torch.Tensor:
     """int64 [N], the rows of the pixel tensor: what identifies an image of a set, whatever view of it is at hand."""
+    if not isinstance(images, Images):
+        return images.rows
     return torch.arange(len(images), device=images.device) if images.index is None else images.index
 
 
 def same_pixels(first: Images, second: Images) -> bool:
-    """Whether two views lie on one pixel tensor."""
+    """Whether two views lie on one pixel tensor (or, of images of one's own, in one store)."""
+    if not isinstance(first, Images):
+        return first.same_set(second)
     return first.pixels.data_ptr() == second.pixels.data_ptr() and first.pixels.shape == second.pixels.shape
 
 
@@ -81,6 +85,8 @@ def joined(first: Images, second: Images) -> Images:
     Raises:
         ValueError: the transforms differ.
     """
+    if not isinstance(first, Images):
+        return first.joined(second)
     if first.transform != second.transform:
         raise ValueError(f"cannot join images with different transforms: {first.transform} and {second.transform}")
     if same_pixels(first, second):

@@ -1,0 +1,23 @@
+"""Forget in your own classifier: ``forget(model, forget=..., retain=...)`` gives an unlearned copy and a report.
+
+``refusal``    what is not done, and why
+``head``       any classifier as extractor -> representation -> head
+``sources``    tensors, data sets, loaders, folders: rows in, network inputs out, no label
+``keeping``    in memory up to a bound, beyond it in files
+``audit``      forget images against unseen ones, two-sided, with its power
+``choice``     scope, method and settings, derived from the data
+``watch``      the label-free watch: when to stop, what to keep
+``ledger``     requests one after another
+``preparing``  from what was handed in to what can be worked with
+``engine``     attempts, rollback, the best point
+``report, page``  numbers and verdict; JSON and HTML
+``call``       ``forget`` itself
+``files``      weights, architectures and lists of images from the command line
+``command``    ``laf forget``, ``laf audit``, ``laf data``
+"""
+
+from .call import Forgotten, forget
+from .page import Report
+from .refusal import Refused
+
+__all__ = ["Forgotten", "Refused", "Report", "forget"]

@@ -1,0 +1,183 @@
+"""``forget``: one call from a trained classifier to its unlearned copy and a report."""
+
+import platform
+import sys
+import time
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy
+import torch
+import torchvision
+from torch import nn
+
+from .. import __version__
+from ..devices import describe
+from ..methods.method import fingerprint
+from .engine import Outcome, Work, carry_out
+from .head import device_of, dtype_of, whole, working_copy
+from .keeping import DEFAULT_BOUND, Keeper
+from .ledger import Ledger
+from .page import Report
+from .preparing import Given, Options, Prepared, prepare
+from .refusal import Refused
+from .report import audits, forgetting, measured_utility, verdict
+from .watch import EVERY, SAMPLE, Watch
+
+
+class Forgotten(NamedTuple):
+    """The unlearned copy, in evaluation mode, and the report."""
+
+    model: nn.Module
+    report: Report
+
+
+def forget(
+    model: nn.Module, forget: Any, retain: Any = None, *, unseen: Any = None, retain_labels: Any = None,
+    unseen_labels: Any = None,
+    method: str = "auto", settings: Any = None, head: str | None = None, transform: Any = None, seed: int = 0,
+    device: str | torch.device | None = None, floor: float = 0.95, memory: int = DEFAULT_BOUND, folder: str | Path | None = None,
+    ledger: str | Path | None = None, accept: tuple[str, ...] = (), overlap: str = "refuse",
+    scope: str = "auto",
+) -> Forgotten:
+    """An unlearned copy of ``model`` and a report; ``model`` itself is left as it is.
+
+    Images come as tensors or arrays of network inputs, data sets, ``DataLoader`` objects, folders or lists of files. Of data sets
+    that give labels beside images only the images are used.
+
+    Args:
+        model: any classifier that gives logits [B, classes] from a linear layer; on any device, in any floating format.
+        forget: images of D_f.
+        retain: images of D_r, all or some; without them only methods that need none are left.
+        unseen: images that the model was not trained on: for the audit, and to know when single images are forgotten.
+        retain_labels: int64 [len(retain)]: allows the repair of LAF+R. LAF reads none.
+        unseen_labels: int64 [len(unseen)], for accuracies in the report only.
+        method: ``auto`` (along the ladder of label access) or a name of ``laf_utils.methods.METHODS``.
+        settings: of the method; ``None``: derived from the data.
+        head: name of the layer that gives the logits, where it is not found by itself.
+        transform: to network inputs, where the images are not: of a batch for tensors and arrays, else of one image.
+        seed: draws everything random.
+        device: where to work; ``None``: where the model is.
+        floor: utility between 0 and 1 below which no point is kept.
+        memory: bytes that representations and images may take in memory; what is more goes to files.
+        folder: of those files; the system's temporary folder by default. They are removed at the end.
+        ledger: file that records the request and is checked against earlier ones.
+        accept: risks taken knowingly, of ``refusal.RISKS``.
+        scope: ``class`` where D_f is all of some classes, ``instances`` where its classes stay; ``auto``: by the original's
+        answers. overlap: of images in both sets: ``refuse``, or ``drop`` them from D_r.
+
+    Raises:
+        Refused: a request that is not carried out; ``reason`` is for programs, the message for people.
+        ValueError, TypeError: an option that cannot be meant.
+    """
+    options = Options(
+        method, settings, head, transform, seed, device, floor, memory, None if folder is None else Path(folder),
+        tuple(accept), overlap, scope,
+    )
+    given = Given(forget, retain, unseen, retain_labels, unseen_labels)
+    before, clock = fingerprint(model), _Clock()
+    book = _opened(ledger, before)
+    with Keeper(memory, options.folder) as keeper:
+        prepared = prepare(model, given, options, keeper, book)
+        clock.mark("prepare")
+        work = Work(prepared.network, prepared.forget, prepared.used, prepared.labels, settings, seed)
+        sets, watches = prepared.sets(seed), []
+
+        def watch() -> Watch:
+            watches.append(Watch(prepared.network, sets, prepared.scope, floor))
+            return watches[-1]
+
+        outcome = carry_out(prepared.choice.method, work, watch, keeper)
+        clock.mark("unlearn")
+        network = outcome.network or prepared.network
+        content = _measured(prepared, network, outcome, watches[0], book)
+        clock.mark("report")
+        content["memory"] = {"bound": memory, "in_memory": keeper.in_memory, "on_disk": keeper.on_disk}
+    unlearned = _as_given(network, model)
+    content |= _circumstances(prepared, options, outcome, before, fingerprint(unlearned), clock)
+    if book is not None:
+        content["ledger"] = _entered(book, content, prepared)
+    return Forgotten(unlearned, Report(content))
+
+
+class _Clock:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def mark(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage], self._last = round(now - self._last, 3), now
+
+
+def _opened(ledger: str | Path | None, model: str) -> Ledger | None:
+    if ledger is None:
+        return None
+    book = Ledger(Path(ledger))
+    if not book.follows(model):
+        raise Refused("changed_ledger", f"{ledger}: this is not the model that the ledger's last request left")
+    return book
+
+
+def _as_given(network: nn.Module, model: nn.Module) -> nn.Module:
+    """The unlearned copy where and as the model was: device and number format."""
+    copied = working_copy(whole(network)).requires_grad_(True).to(device_of(model))
+    for given, own in zip(model.parameters(), copied.parameters(), strict=True):
+        own.requires_grad_(given.requires_grad)
+    return copied.to(dtype_of(model)) if dtype_of(model) in (torch.float16, torch.bfloat16) else copied
+
+
+def _measured(prepared: Prepared, network: nn.Module, outcome: Outcome, watch: Watch, book: Ledger | None) -> dict[str, Any]:
+    after = prepared.answers(network)
+    numbers: dict[str, Any] = {
+        "utility": measured_utility(prepared, after), "forgetting": forgetting(prepared, after), "audit": audits(prepared, after),
+    }
+    least = min((entry["utility"] / 100 for entry in numbers["utility"].values()), default=None)
+    together = None if book is None or least is None else book.utility() * least
+    said, reasons = verdict(prepared, watch, outcome.look, numbers, together)
+    return {"verdict": said, "reasons": reasons, "kept": outcome.look is not None, "utility_together": together, **numbers}
+
+
+def _circumstances(
+    prepared: Prepared, options: Options, outcome: Outcome, before: str, after: str, clock: _Clock
+) -> dict[str, Any]:
+    sizes = {"forget": prepared.forget, "retain": prepared.retain, "retain_used": prepared.used, "unseen": prepared.unseen}
+    settings = asdict(outcome.settings) if is_dataclass(outcome.settings) else None
+    return {
+        "scope": {"name": prepared.scope.name, "classes": list(prepared.scope.classes), "reason": prepared.scope.reason},
+        "method": {"name": prepared.choice.method, "reason": prepared.choice.reason, "settings": settings},
+        "images": {name: 0 if images is None else len(images) for name, images in sizes.items()} | {
+            "dropped": prepared.dropped, "unseen_alike": 0 if prepared.alike is None else len(prepared.alike),
+        },
+        "attempts": outcome.attempts,
+        "options": {
+            "seed": options.seed, "floor": options.floor, "head": prepared.head, "accept": list(options.accept),
+            "overlap": options.overlap, "look_every": EVERY, "look_images": SAMPLE,
+        },
+        "model": {
+            "kind": type(whole(prepared.network)).__name__, "parameters": sum(p.numel() for p in prepared.network.parameters()),
+            "before": before, "after": after,
+        },
+        "seconds": clock.seconds,
+        "versions": {
+            "laf-book": __version__, "python": platform.python_version(), "torch": torch.__version__,
+            "torchvision": torchvision.__version__, "numpy": numpy.__version__,
+        },
+        "machine": describe(prepared.forget.device),
+        "command": {"program": Path(sys.argv[0]).name, "arguments": []},
+    }
+
+
+def _entered(book: Ledger, content: dict[str, Any], prepared: Prepared) -> dict[str, Any]:
+    least = min((entry["utility"] / 100 for entry in content["utility"].values()), default=None)
+    entry = book.add(
+        {
+            "before": content["model"]["before"], "after": content["model"]["after"], "kept": content["kept"],
+            "utility": least, "method": content["method"]["name"], "verdict": content["verdict"], "images": content["images"],
+        },
+        prepared.digests,
+    )
+    return {"number": entry["number"], "utility_together": content["utility_together"]}

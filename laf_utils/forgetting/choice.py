@@ -1,0 +1,147 @@
+"""What is derived from the data: the kind of request, the method, and the settings. Every choice comes with its reason."""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+
+from ..config import RepairConfig, UnlearningConfig, VAEConfig
+from ..methods import METHODS, DataAccess, LabelAccess, available
+from ..methods.laf import LAFRSettings, LAFSettings
+from .refusal import Refused
+
+# From these shares on, both by the original's own (imperfect) answers, a request removes a class: of what is answered with the
+# class, the share that lies in D_f, and of D_f, the share that is answered with such classes.
+WHOLE = 0.7
+SCOPES = ("auto", "class", "instances")
+LEAST_RETAINED = 1_000  # images of D_r that unlearning uses at least, where there are as many: the side to be kept
+LEAST_STEPS = 400  # that unlearning may take at most before the watch ends it, however few images are to be forgotten
+LEAST_FOR_STATISTICS = 500  # retained images from which BatchNorm statistics are estimated anew
+VAE_STEPS = 300  # of each VAE at least
+MOST_VAE_EPOCHS = 200
+NEEDS_MORE = DataAccess.STATE | DataAccess.HELD_OUT
+OF_PIXELS = ("boundary_expand", "boundary_shrink_pseudo")  # they move pixels, and cannot see through a transform of one's own
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What kind of request it is, from the original's predictions alone.
+
+    Args:
+        name: ``class`` where D_f is nearly all that the original assigns to some classes, else ``instances``.
+        classes: those classes.
+        reason: with the shares it rests on.
+    """
+
+    name: str
+    classes: tuple[int, ...]
+    reason: str
+
+
+def scope_of(forget: torch.Tensor, retain: torch.Tensor | None, retain_total: int, asked: str = "auto") -> Scope:
+    """The scope of a request.
+
+    Args:
+        forget, retain: int64, the original's predictions on D_f and on a random part of D_r (``None``: no D_r).
+        retain_total: images of D_r, of which ``retain`` is a part.
+        asked: ``class`` or ``instances`` where the user knows; the classes removed are then the commonest answers on D_f.
+    """
+    if asked == "instances":
+        return Scope("instances", (), "asked for")
+    if asked == "class":
+        counts = forget.bincount()
+        return Scope("class", tuple((counts >= 0.5 * counts.max()).nonzero().flatten().tolist()), "asked for")
+    main = [c for c, count in enumerate(forget.bincount().tolist()) if count >= 0.05 * len(forget) and count]
+    if retain is None:
+        few = len(main) <= 2
+        names = ", ".join(map(str, main))
+        reason = f"no retained images; the original puts D_f into {len(main)} classes ({names})"
+        return Scope("class" if few else "instances", tuple(main) if few else (), reason)
+    factor = retain_total / max(1, len(retain))
+    shares = {c: (n := (forget == c).sum().item()) / (n + factor * (retain == c).sum().item()) for c in main}
+    whole = tuple(c for c in main if shares[c] >= WHOLE)
+    covered = sum((forget == c).sum().item() for c in whole) / max(1, len(forget))
+    told = ", ".join(f"{100 * share:.0f} % of class {c}" for c, share in list(shares.items())[:10])
+    if covered >= WHOLE:
+        return Scope("class", whole, f"D_f holds {told}, as the original assigns them")
+    return Scope("instances", (), f"D_f holds {told}, as the original assigns them: its classes stay")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The method and why it was taken."""
+
+    method: str
+    reason: str
+
+
+def choose(asked: str, *, retain: bool, labels: bool) -> Choice:
+    """The method for what is at hand, along the ladder of label access.
+
+    Args:
+        asked: ``auto`` or a name of ``laf_utils.methods.METHODS``.
+        retain: whether images of D_r are at hand.
+        labels: whether labels of D_r are, too.
+
+    Raises:
+        Refused: ``method``: unknown, or it needs what is not there.
+    """
+    if asked == "auto":
+        if not retain:
+            return Choice("jit", "only the forget images are at hand: JiT is the method of the ladder that needs nothing else")
+        if labels:
+            return Choice("laf_r", "images of both sets and labels of retained ones: LAF, then its supervised repair of the head")
+        return Choice("laf", "images of both sets and no label: LAF")
+    found = available()
+    if asked not in found:
+        raise Refused("method", f"unknown method {asked!r}: auto, {', '.join(name for name in METHODS if usable(name))}")
+    method = found[asked]
+    if not usable(asked):
+        raise Refused("method", f"{asked} needs more than network inputs and labels of D_r; use the methods of laf_utils.methods")
+    if DataAccess.RETAIN in method.data_access and not retain:
+        raise Refused("method", f"{asked} needs images of D_r: give retain=...")
+    if method.label_access == LabelAccess.FEW and not labels:
+        raise Refused("method", f"{asked} needs labels of D_r: give retain_labels=...")
+    return Choice(asked, "asked for")
+
+
+def usable(name: str) -> bool:
+    """Whether a method needs no more than network inputs and a few labels."""
+    method = available()[name]
+    return not (NEEDS_MORE & method.data_access) and method.label_access < LabelAccess.ALL and name not in OF_PIXELS
+
+
+def retained_used(forget: int, retain: int) -> int:
+    """Images of D_r that unlearning uses: as many as are forgotten, and a thousand at least."""
+    return min(retain, max(forget, LEAST_RETAINED))
+
+
+def derived_settings(forget: int, used: int, *, labels: bool = False, batch_statistics: bool = False) -> LAFSettings:
+    """LAF's settings for a request of this size: mode ``fixed`` of this project, with lengths that follow the sets.
+
+    Args:
+        forget, used: images of D_f and used images of D_r.
+        labels: with the repair of LAF+R.
+        batch_statistics: the model has some; they are estimated anew where there are retained images enough.
+    """
+    batch = UnlearningConfig.batch_size
+
+    def vae_epochs(count: int) -> int:
+        return min(MOST_VAE_EPOCHS, max(10, math.ceil(VAE_STEPS * batch / count)))
+
+    steps = max(1, min(forget, used) // batch)
+    unlearning = UnlearningConfig(
+        epochs=max(1, math.ceil(LEAST_STEPS / steps)), schedule="joint", lr_ra=2e-4, ra_weight=5.0, reduction="mean",
+        drop_ragged=True, batchnorm="retain" if batch_statistics and used >= LEAST_FOR_STATISTICS else "original",
+    )
+    vae = VAEConfig(
+        latent_dims=16, epochs=vae_epochs(min(forget, used)), decoder="linear", standardise=True, error="mean",
+        fit_h_on="retain",
+    )
+    return LAFRSettings(vae, unlearning, RepairConfig()) if labels else LAFSettings(vae, unlearning)
+
+
+def slower(settings: LAFSettings, factor: float) -> LAFSettings:
+    """The same with both learning rates times ``factor``."""
+    config = settings.unlearning
+    return replace(settings, unlearning=replace(config, lr_ue=config.lr_ue * factor, lr_ra=config.lr_ra * factor))

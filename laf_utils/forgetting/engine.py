@@ -1,0 +1,186 @@
+"""Carrying out a chosen method under the watch: attempts at several strengths, rollback, and the best point of all."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..laf import Densities, Teacher, repair, unlearn
+from ..methods import METHODS, UnlearningRequest, available, run_method
+from ..methods.laf import LAFSettings
+from ..models import Network
+from ..representations import FrozenRepresentations
+from ..training import TrainingDiverged
+from ..vae import fit_vae
+from .choice import derived_settings, slower
+from .head import has_batch_statistics
+from .keeping import Keeper
+from .sources import OwnImages
+from .watch import Watch
+
+SHARES = (1.0, 0.75, 0.5, 0.25)  # of the way from the original to the result of a method without steps to watch
+WEAKER, STRONGER = 1 / 3, 5.0  # learning rates of a further attempt
+ATTEMPTS = 3
+FLAT = 0.05  # of the mean spread of a representation's dimensions: unlike the paper's, these may end in a ReLU, with silent units
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run works with.
+
+    Args:
+        network: the original, split.
+        forget: D_f.
+        retain: used images of D_r (none that the watch looks at), or ``None``.
+        labels: int64, of ``retain``, or ``None``.
+        settings: of the method; ``None``: derived from the data.
+        seed: draws everything random.
+    """
+
+    network: Network
+    forget: OwnImages
+    retain: OwnImages | None
+    labels: torch.Tensor | None
+    settings: Any
+    seed: int
+
+
+@dataclass
+class Outcome:
+    """What came of it: the unlearned network (``None`` where nothing could be kept), its look, and the story."""
+
+    network: Network | None
+    look: dict[str, float] | None
+    settings: Any = None
+    attempts: list[dict[str, object]] = field(default_factory=list)
+
+
+def _looks(watch: Watch) -> list[dict[str, float]]:
+    return [{key: round(value, 4) for key, value in look.items()} for look in watch.seen]
+
+
+class _LAF:
+    """LAF with its VAEs fitted once for all attempts."""
+
+    def __init__(self, work: Work, settings: LAFSettings, keeper: Keeper) -> None:
+        self.work, network, device = work, work.network, work.forget.device
+        frozen = [
+            FrozenRepresentations(network.extractor, images, place=keeper.place).prepare() for images in (work.forget,
+            work.retain)
+        ]
+        self.teacher = Teacher(*frozen)
+        fit = {"config": settings.vae, "seed": work.seed, "device": device, "flat": FLAT}
+        self.densities = Densities(
+            fit_vae(self.teacher.retain, stage="vae_h", **fit)[0], fit_vae(self.teacher.forget, stage="vae_h_f", **fit)[0]
+        )
+
+    def attempt(self, settings: LAFSettings, watch: Watch) -> Network | None:
+        """The network at the best look, ``None`` where no look was good enough."""
+        work, student = self.work, None
+        try:
+            student = unlearn(
+                work.network, work.forget, work.retain, self.densities, settings.unlearning, seed=work.seed,
+                teacher=self.teacher, rule=watch,
+            ).model
+        except TrainingDiverged:
+            watch.ended = "not finite"
+        if watch.best is None:
+            return None
+        student = copy.deepcopy(work.network) if student is None else student
+        watch.restore_best(student)
+        return student
+
+
+def run_laf(work: Work, settings: LAFSettings, make_watch: Callable[[], Watch], keeper: Keeper) -> Outcome:
+    """LAF at the derived strength, and weaker or stronger where the watch says so; the best point of all attempts.
+
+    Weaker after an attempt that broke the model or left no point above the floor, stronger after one that did not forget.
+    """
+    outcome, best, factor, tried = Outcome(None, None, settings), None, 1.0, set()
+    try:
+        laf = _LAF(work, settings, keeper)
+    except TrainingDiverged as error:
+        outcome.attempts.append({"strength": 0.0, "ended": str(error), "kept": None, "looks": []})
+        return outcome
+    while factor not in tried and len(tried) < ATTEMPTS:
+        tried.add(factor)
+        watch, own = make_watch(), slower(settings, factor)
+        model = laf.attempt(own, watch)
+        kept = watch.best[1] if watch.best else None
+        outcome.attempts.append({"strength": factor, "ended": watch.ended, "kept": kept, "looks": _looks(watch)})
+        if model is not None and (best is None or watch.best[0] < best):
+            best = watch.best[0]
+            outcome = replace(outcome, network=model, look=kept, settings=own)
+        if model is None:
+            factor *= WEAKER
+        elif watch.forgotten(kept) > 0 and watch.has_goal:
+            unsafe = any(watch.trouble(look) for look in watch.seen)
+            factor *= WEAKER if unsafe else STRONGER
+        else:
+            break
+    return outcome
+
+
+def interpolated(original: nn.Module, unlearned: nn.Module, share: float) -> nn.Module:
+    """theta_0 + share (theta_u - theta_0), of parameters and floating buffers."""
+    mixed, end = copy.deepcopy(unlearned), unlearned.state_dict()
+    state = {
+        name: value.lerp(end[name].to(value), share) if value.is_floating_point() else end[name]
+        for name, value in original.state_dict().items()
+    }
+    mixed.load_state_dict(state)
+    return mixed
+
+
+def run_other(work: Work, method: str, watch: Watch) -> Outcome:
+    """Any other label-free method of the table, then the best point on the straight way back to the original."""
+    # Without D_r an empty view stands for it; methods that need it were refused before.
+    retain = work.forget.subset(torch.arange(0)) if work.retain is None else work.retain
+    request = UnlearningRequest(work.network, work.forget, retain, retain_labels=work.labels, seed=work.seed, label_share=1.0)
+    outcome = Outcome(None, None, settings=work.settings or available()[method].settings)
+    try:
+        found = run_method(method, request, work.settings)
+    except TrainingDiverged as error:
+        outcome.attempts.append({"strength": 0.0, "ended": str(error), "kept": None, "looks": []})
+        return outcome
+    for share in SHARES:
+        model = interpolated(work.network, found.model, share)
+        look = {"share": share, **watch.measure(model)}
+        watch.seen.append(look)
+        if watch.consider(model, look):
+            outcome.network, outcome.look = model, look
+        if watch.trouble(look) is None and watch.forgotten(look) == 0:
+            break
+    ended = "kept" if outcome.network is not None else str(watch.trouble(watch.seen[-1]))
+    outcome.attempts.append({"strength": 1.0, "ended": ended, "kept": outcome.look, "looks": _looks(watch)})
+    return outcome
+
+
+def carry_out(method: str, work: Work, make_watch: Callable[[], Watch], keeper: Keeper) -> Outcome:
+    """Run the method; see ``run_laf`` and ``run_other``.
+
+    Args:
+        make_watch: a fresh ``Watch`` for each attempt.
+        keeper: places for representations.
+    """
+    if method not in ("laf", "laf_r"):
+        return run_other(work, method, make_watch())
+    settings = work.settings or derived_settings(
+        len(work.forget), len(work.retain), labels=method == "laf_r", batch_statistics=has_batch_statistics(work.network)
+    )
+    if not isinstance(settings, type(METHODS[method].settings)):
+        raise TypeError(f"{method} takes {type(METHODS[method].settings).__name__}, got {type(settings).__name__}")
+    outcome = run_laf(work, settings, make_watch, keeper)
+    if method == "laf_r" and outcome.network is not None:
+        repaired, _ = repair(outcome.network, work.retain, work.labels, settings.repair, seed=work.seed)
+        watch = make_watch()
+        look = {"step": -1, **watch.measure(repaired)}
+        better = watch.trouble(look) is None and watch.forgotten(look) <= watch.forgotten(outcome.look)
+        ended = "repair kept" if better else "repair dropped"
+        outcome.attempts.append({"strength": 0.0, "ended": ended, "kept": look, "looks": []})
+        if better:
+            outcome.network, outcome.look = repaired, look
+    return outcome

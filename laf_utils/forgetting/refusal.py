@@ -1,0 +1,21 @@
+"""Refusals: what is not done, why, and what would change that."""
+
+# What a caller may accept knowingly, by name.
+RISKS = {
+    "batch_statistics": "the forget images helped to make the model's batch statistics, and stay in them",
+}
+
+
+class Refused(ValueError):
+    """A request that is not carried out.
+
+    Args:
+        reason: one word for machines: ``nothing_to_forget``, ``overlap``, ``no_linear_head``, ``batch_statistics``,
+            ``unstable_model``, ``unstable_images``, ``bad_images``, ``too_few_images``, ``forgotten_before``, ``method``,
+            ``changed_ledger``.
+        message: what is wrong and what would help, in one line.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason

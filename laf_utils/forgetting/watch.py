@@ -1,0 +1,160 @@
+"""The label-free watch over a run: when to stop, which point to keep, and when a point is not good enough to keep.
+
+At every look it reads the unlearned model's predictions on small fixed samples: of D_f, of D_r (images that unlearning does not
+train on) and, where there are any, of unseen images. Utility is the original's probability of the new answer over its
+probability of its own answer: an answer that the original found nearly as likely costs little, one that it excluded costs all.
+"""
+
+import copy
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ..representations import apply_frozen
+from .audit import auc_error, separation
+from .choice import Scope
+from .sources import OwnImages
+
+SAMPLE = 300  # images of each set: an agreement near 95 % then has a standard error of 1.3 points
+EVERY = 25  # steps between looks
+PATIENCE = 4  # looks without progress
+FORGOTTEN = 0.03  # share of D_f still answered with a removed class below which that class counts as gone
+GAIN = 0.01
+COLLAPSE = 0.5  # of the original's number of classes in use (exp of the entropy of its answers)
+
+
+@dataclass(frozen=True)
+class Sets:
+    """What is watched; ``unseen`` are images like those of D_f that nothing was trained on."""
+
+    forget: OwnImages
+    retain: OwnImages | None
+    unseen: OwnImages | None
+
+    def named(self) -> dict[str, OwnImages]:
+        """Those that are at hand."""
+        found = {"forget": self.forget, "retain": self.retain, "unseen": self.unseen}
+        return {name: images for name, images in found.items() if images is not None and len(images)}
+
+
+def classes_in_use(predictions: torch.Tensor) -> float:
+    """exp of the entropy of the answers: the number of classes, each used alike, that would be as diverse."""
+    shares = predictions.bincount().float()
+    shares = shares[shares > 0] / shares.sum()
+    return math.exp(-(shares * shares.log()).sum().item())
+
+
+def utility(original: torch.Tensor, answers: torch.Tensor) -> float:
+    """Mean probability that the original gives to the new answers, over that of its own: 1 where nothing has changed.
+
+    Args:
+        original: its probabilities [n, classes].
+        answers: int64 [n], the new ones.
+    """
+    return (original.gather(1, answers[:, None]).mean() / original.max(1).values.mean()).item()
+
+
+class Watch:
+    """Watches one model: ``look`` at any time, or as the rule of ``laf.unlearn``."""
+
+    every = EVERY
+
+    def __init__(self, original: nn.Module, sets: Sets, scope: Scope, floor: float) -> None:
+        self.sets, self.scope, self.floor = sets.named(), scope, floor
+        self.before = {name: apply_frozen(original, images, "watch").softmax(1) for name, images in self.sets.items()}
+        self.seen: list[dict[str, float]] = []
+        self.best: tuple[tuple[float, ...], dict[str, float], dict[str, torch.Tensor]] | None = None
+        self.ended = "its last step"
+        self._lowest, self._waited = math.inf, 0
+        rest = self.before.get("retain")
+        self._in_use = classes_in_use(rest.argmax(1)) if rest is not None else None
+
+    @property
+    def images_passed(self) -> int:
+        """Images passed forward so far, the original's pass included."""
+        return (1 + len(self.seen)) * sum(len(images) for images in self.sets.values())
+
+    def measure(self, model: nn.Module) -> dict[str, float]:
+        """One look: agreement with the original by set, utility, diversity of answers, and how D_f stands out."""
+        now = {name: apply_frozen(model, images, "watch") for name, images in self.sets.items()}
+        if not all(logits.isfinite().all() for logits in now.values()):
+            return {"finite": 0.0}
+        answers = {name: logits.argmax(1) for name, logits in now.items()}
+        found = {name: (answers[name] == self.before[name].argmax(1)).float().mean().item() for name in now}
+        if self.scope.classes:
+            removed = torch.tensor(self.scope.classes, device=answers["forget"].device)
+            found["named"] = torch.isin(answers["forget"], removed).float().mean().item()
+        if "retain" in now:
+            found["utility"] = utility(self.before["retain"], answers["retain"])
+            found["classes"] = classes_in_use(answers["retain"]) / self._in_use
+        if "unseen" in now:
+            found["auc"] = separation(now["forget"], now["unseen"])
+        return {"finite": 1.0, **found}
+
+    def trouble(self, look: dict[str, float]) -> str | None:
+        """Why a look must not be kept: not finite, collapsed, or below the utility floor; ``None`` where it may."""
+        if not look["finite"]:
+            return "not finite"
+        if look.get("classes", 1.0) < COLLAPSE:
+            return "collapsed"
+        return "below the utility floor" if look.get("utility", 1.0) < self.floor else None
+
+    @property
+    def has_goal(self) -> bool:
+        """Whether there is anything by which to know that more forgetting is better: not of instances without unseen images."""
+        return self.scope.name == "class" or "unseen" in self.sets
+
+    def forgotten(self, look: dict[str, float]) -> float:
+        """How far from forgotten, 0 where it is: the goal depends on the scope.
+
+        A removed class: D_f is answered with it no more. Instances: D_f looks like the unseen images, neither more nor less sure;
+        without unseen images: D_f has visibly left the original's answers, more than D_r has.
+        """
+        if self.scope.name == "class":
+            return max(0.0, look["named"] - FORGOTTEN)
+        if "auc" in look:
+            error = auc_error(len(self.sets["forget"]), len(self.sets["unseen"]))
+            return max(0.0, abs(look["auc"] - 0.5) - error)
+        gap = look.get("retain", 1.0) - look["forget"]
+        return max(0.0, 2 / math.sqrt(len(self.sets["forget"])) - gap)
+
+    def rank(self, look: dict[str, float]) -> tuple[float, float]:
+        """Smaller is better: how far from forgotten, then how much utility is gone."""
+        return self.forgotten(look), -look.get("utility", 1.0)
+
+    def consider(self, model: nn.Module, look: dict[str, float]) -> bool:
+        """Keep the model where this look is the best so far; whether it is."""
+        better = self.trouble(look) is None and (self.best is None or self.rank(look) < self.best[0])
+        if better:
+            self.best = (self.rank(look), look, copy.deepcopy(model.state_dict()))
+        return better
+
+    def should_stop(self, model: nn.Module, step: int) -> bool:
+        """Record a look at ``model``; whether this step should be the last."""
+        look = {"step": step, **self.measure(model)}
+        self.seen.append(look)
+        trouble = self.trouble(look)
+        if trouble in ("not finite", "collapsed"):
+            self.ended = trouble
+            return True
+        self.consider(model, look)
+        distance = self.forgotten(look)
+        if distance == 0 and trouble is None:
+            self.ended = "forgotten"
+            return True
+        if distance < min(self._lowest, 1.0) - GAIN:
+            self._lowest, self._waited = distance, 0
+        elif self._lowest <= 1.0:
+            self._waited += 1
+        if self._waited >= PATIENCE:
+            self.ended = "no further progress"
+        return self._waited >= PATIENCE
+
+    def restore_best(self, model: nn.Module) -> int | None:
+        """Put the best look's weights back; its step, ``None`` where no look was good enough to keep."""
+        if self.best is None:
+            return None
+        model.load_state_dict(self.best[2])
+        return self.best[1].get("step")

@@ -1,0 +1,194 @@
+"""``laf forget``, ``laf audit``, ``laf data``: files, exit codes, JSON, dry run; nothing is ever unpickled."""
+
+import json
+import pickle
+import sys
+
+import pytest
+import torch
+from forgetting_fakes import own_model, patterns, trained
+from safetensors.torch import load_file, save_file
+from torchvision.models import resnet18
+from torchvision.transforms import functional as TF
+
+from laf_utils.cli import DATA, SETTINGS
+from laf_utils.forgetting import Refused, command, files
+
+ARCH = "forgetting_fakes:own_model"
+SCALE = ["--mean", "0.5,0.5,0.5", "--std", "0.1666667,0.1666667,0.1666667"]  # (x - 1/2) * 6
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder of images by class, a list of those of class 0, unseen images, and weights."""
+    folder = tmp_path_factory.mktemp("own")
+    for name, seed, count in (("images", 1, 480), ("unseen", 2, 240)):
+        inputs, labels = patterns(count, seed)
+        pixels = ((inputs.clamp(-3, 3) + 3) / 6 * 255).round().to(torch.uint8)
+        for number, (image, label) in enumerate(zip(pixels, labels.tolist(), strict=True)):
+            target = folder / name / f"c{label}" / f"{number:03}.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            TF.to_pil_image(image).save(target)
+    (folder / "delete.csv").write_text("file,why\n" + "".join(f"c0/{n:03}.png,asked\n" for n in range(0, 480, 4)))
+    model = trained(own_model(), *patterns(480, 1))
+    save_file(model.state_dict(), folder / "model.safetensors")
+    return folder
+
+
+def run(place, name, *more, capsys=None):
+    words = [name, "--data", str(place / "images"), "--ids", str(place / "delete.csv"), *more]
+    if name != "data":
+        words += ["--model", str(place / "model.safetensors"), "--arch", ARCH, "--device", "cpu"]
+    return command.main(words)
+
+
+def test_forget_writes_weights_and_report(place, tmp_path, capsys):
+    code = run(place, "forget", "--unseen", str(place / "unseen"), "--out", str(tmp_path), "--json", *SCALE)
+    content = json.loads(capsys.readouterr().out)
+    assert code == 0 and content["verdict"] == "acceptable"
+    model = own_model()
+    model.load_state_dict(load_file(tmp_path / "unlearned.safetensors"))
+    inputs, labels = patterns(400, 3)
+    with torch.no_grad():
+        answers = model.eval()(inputs).argmax(1)
+    assert (answers[labels == 0] == 0).float().mean() < 0.1 and (answers == labels)[labels != 0].float().mean() > 0.9
+    assert content["forgetting"]["worst"][0]["file"].startswith("c0/")
+    assert content["command"]["arguments"][0] == "forget" and "--ids" in content["command"]["arguments"]
+    assert "laf forget" in (tmp_path / "report.html").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json", "unlearned.safetensors"]
+
+
+def test_the_command_in_the_report_repeats_it(place, tmp_path, capsys):
+    for name in ("one", "two"):
+        words = json.loads((tmp_path / "one/report.json").read_text())["command"]["arguments"] if name == "two" else None
+        if words:
+            words[words.index("--out") + 1] = str(tmp_path / name)
+            command.main(words)
+        else:
+            run(place, "forget", "--out", str(tmp_path / name), "--method", "ts", *SCALE)
+    first, second = (load_file(tmp_path / name / "unlearned.safetensors") for name in ("one", "two"))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_result_that_is_not_acceptable_has_its_own_code(place, tmp_path, capsys):
+    assert run(place, "forget", "--out", str(tmp_path), "--method", "jit", *SCALE) == command.ADVISED
+    assert capsys.readouterr().out.startswith("retraining advised\n- ")
+
+
+def test_a_dry_run_estimates_and_writes_nothing(place, tmp_path, capsys):
+    assert run(place, "forget", "--out", str(tmp_path / "out"), "--dry-run", "--json", *SCALE) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["forget"] == 120 and found["retain"] == 360 and 0 < found["seconds"] < found["most_seconds"]
+    assert found["weights"] == 5 * 4 * sum(p.numel() for p in own_model().parameters())
+    assert found["activations"] > 64 * 12 * 64 * 4 and not (tmp_path / "out").exists()
+
+
+def test_audit_of_a_model(place, capsys):
+    assert run(place, "audit", "--unseen", str(place / "unseen"), "--json", *SCALE) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["forget"] == 120 and found["low"] <= found["auc"] <= found["high"]
+    assert run(place, "audit", *SCALE) == SETTINGS
+    assert "--unseen" in capsys.readouterr().err
+
+
+def test_data_says_what_would_be_read(place, tmp_path, capsys):
+    assert run(place, "data", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "forget": 120, "retain": 360, "unseen": 0, "sizes": {"8x8": 480}, "unreadable": [], "in_both_sets": 0,
+    }
+    folder = tmp_path / "images"
+    folder.mkdir()
+    source = (place / "images/c0/000.png").read_bytes()
+    for name in ("a.png", "b.png"):
+        (folder / name).write_bytes(source)
+    (tmp_path / "ids.txt").write_text("a.png\n")
+    assert command.main(["data", "--data", str(folder), "--ids", str(tmp_path / "ids.txt")]) == command.REFUSED
+    (folder / "c.png").write_bytes(b"broken")
+    assert command.main(["data", "--data", str(folder), "--ids", str(tmp_path / "ids.txt")]) == DATA
+    assert "unreadable: c.png" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "told"),
+    [
+        ({"--ids": "nowhere.csv"}, DATA, "cannot be read"), ({"--data": "nowhere"}, DATA, "no folder"),
+        ({"--model": "nowhere.safetensors"}, DATA, "there is no file"),
+        ({"--arch": "resnet18"}, DATA, "expected torchvision:NAME"),
+        ({"--arch": "torchvision:resnet18"}, DATA, "do not fit"), ({"--arch": "torchvision:nothing"}, DATA, "nothing"),
+        ({"--floor": "3"}, SETTINGS, "floor"), ({"--device": "abacus"}, SETTINGS, "not available"),
+        ({"--method": "sisa"}, command.REFUSED, "[method]"), ({"--accept": "all"}, SETTINGS, "accept"),
+    ],
+)
+def test_errors_are_one_line_with_a_code(place, tmp_path, capsys, change, code, told):
+    given = {
+        "--data": str(place / "images"), "--ids": str(place / "delete.csv"), "--model": str(place / "model.safetensors"),
+        "--arch": ARCH, "--device": "cpu", "--out": str(tmp_path / "out"),
+    } | change
+    assert command.main(["forget", *(word for pair in given.items() for word in pair), *SCALE]) == code
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("laf: error: ") and told in lines[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_arguments_that_cannot_be_meant(capsys):
+    assert command.main([]) == 2 and command.main(["forget"]) == 2 and command.main(["--help"]) == 0
+    assert command.main(["forget", "--memory", "much"]) == 2
+    assert command.size("2GB") == 2 << 30 and command.size("0.5mb") == 1 << 19
+
+
+class Trap:
+    """Unpickling it would set a mark."""
+
+    def __reduce__(self):
+        return (exec, ("import sys; sys.laf_trap = True",))
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".pkl", ".safetensors"])
+def test_files_from_strangers_run_nothing(tmp_path, suffix):
+    for write in (lambda path: torch.save({"weights": Trap()}, path), lambda path: path.write_bytes(pickle.dumps(Trap()))):
+        path = tmp_path / f"model{suffix}"
+        write(path)
+        with pytest.raises(Refused) as caught:
+            files.read_weights(path)
+        assert caught.value.reason == "bad_weights" and not hasattr(sys, "laf_trap")
+
+
+def test_weights_in_the_usual_wrappings(tmp_path):
+    state = {"layer.weight": torch.ones(2)}
+    for number, content in enumerate((state, {"state_dict": {f"module.{k}": v for k, v in state.items()}, "epoch": 3})):
+        torch.save(content, tmp_path / f"{number}.pt")
+        assert torch.equal(files.read_weights(tmp_path / f"{number}.pt")["layer.weight"], torch.ones(2))
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(Refused, match="no state_dict"):
+        files.read_weights(tmp_path / "list.pt")
+
+
+def test_the_number_of_classes_is_read_from_the_weights():
+    model = files.build("torchvision:resnet18", resnet18(num_classes=7).state_dict())
+    assert model.fc.out_features == 7 and not model.training
+
+
+def test_names_of_images(place, tmp_path):
+    folder = place / "images"
+    own, others = files.divided(folder, ["c0/000.png", "001", "002.png"])
+    assert [path.name for path in own] == ["000.png", "001.png", "002.png"] and len(others) == 477
+    with pytest.raises(Refused, match="1 of 2 names are of no image"):
+        files.divided(folder, ["000.png", "nobody"])
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / name / "same.png").write_bytes((folder / "c0/000.png").read_bytes())
+    with pytest.raises(Refused, match="several images"):
+        files.divided(tmp_path, ["same"])
+
+
+def test_lists_of_images(tmp_path):
+    path = tmp_path / "ids.csv"
+    path.write_text("why,file\nasked,a.png\nasked,b.png\n")
+    assert files.read_ids(path) == ["a.png", "b.png"]
+    path.write_text("a.png\n\nb.png\n")
+    assert files.read_ids(path) == ["a.png", "b.png"]
+    path.write_text("file\n")
+    with pytest.raises(Refused) as caught:
+        files.read_ids(path)
+    assert caught.value.reason == "nothing_to_forget"
