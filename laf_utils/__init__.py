@@ -15,7 +15,6 @@ The rooms of the package, in the order in which data flows through them (a room 
 ``vae``              densities over representations
 ``laf``              the method: L_UE, L_RA, adaptation, repair
 ``audit``            was it forgotten: accuracy, gaps, the published attack
-``methods``          the comparison methods under one contract, each held to its label access
 ``records``          one JSON per run
 ``methods``          the methods that LAF is compared with, LAF among them, behind one signature
 ``pipeline``         the stages of a run, each computed once and kept

@@ -11,7 +11,7 @@ from torchvision.models.vision_transformer import VisionTransformer
 from .. import datasets
 from ..config import RunConfig, TrainingConfig
 from ..devices import resolve
-from ..figures import COLOURS, FORGET, RETAIN, _grid, _styled
+from ..figures import COLOURS, FORGET, RETAIN, panels, styled
 from ..forgetting import Report
 from ..forgetting.head import find_head
 from ..images import Images, Transform
@@ -148,10 +148,10 @@ def accuracies(models: dict[str, nn.Module], own: Own) -> dict[str, dict[str, fl
     return found
 
 
-@_styled
+@styled
 def watched(reports: dict[str, Report]) -> Figure:
     """What the watch saw in the last attempt, one panel for each model: utility, and what is left of the forget set."""
-    figure, axes = _grid(1, len(reports), 2.8, sharey=True)
+    figure, axes = panels(1, len(reports), 2.8, sharey=True)
     for axis, (name, report) in zip(axes[0], reports.items(), strict=True):
         looks = report.content["attempts"][-1]["looks"]
         key = "named" if looks and "named" in looks[0] else "forget"
