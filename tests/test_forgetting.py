@@ -463,6 +463,12 @@ def test_the_report_is_plain_json_and_a_page_of_its_own(done, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+def test_in_a_notebook_the_reports_headings_stand_below_the_pages(done):
+    shown = done.report._repr_html_()
+    assert "<h3>Forgetting report</h3>" in shown and "<h4>" in shown
+    assert "<h1" not in shown and "<h2" not in shown and "<style" not in shown
+
+
 def test_what_the_report_says_is_what_is_so(model, done):
     content = done.report.content
     unseen = content["utility"]["unseen"]

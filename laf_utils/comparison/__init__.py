@@ -6,7 +6,7 @@
 ``cell``       a cell, what its record depends on, and its record
 ``cost``       what a grid of cells will cost, before any of it runs
 ``spaces``     the search spaces; ``search`` the equal tuning (needs the extra ``tuning``)
-``shown``, ``drawn``, ``evidence``  tables and the picture, from records; ``live`` makes some for a notebook
+``shown``      tables from records; ``drawn`` the picture, ``evidence`` one number for each method, ``live`` makes some on a page
 
 ``python -m laf_utils.comparison TASK=class METHOD=scrub,jit`` makes records; those that are there and still valid stay.
 """

@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,8 +136,9 @@ class Report:
         return folder / "report.html"
 
     def _repr_html_(self) -> str:
-        """A notebook shows the page's body, without its style."""
-        return self.html().split("<body>")[1].split("</body>")[0]
+        """A notebook shows the page's body, without its style, its headings below those of the page it becomes part of."""
+        body = self.html().split("<body>")[1].split("</body>")[0]
+        return re.sub(r"<(/?)h([12])>", lambda found: f"<{found[1]}h{int(found[2]) + 2}>", body)
 
     def __str__(self) -> str:
         found, lines = self.content["forgetting"], [self.verdict, *(f"- {reason}" for reason in self.content["reasons"])]
