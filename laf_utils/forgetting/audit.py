@@ -13,6 +13,8 @@ import torch
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
+from ..audit.confidence import log_odds
+
 LEVEL = 0.05  # two-sided
 POWER = 0.8
 LEAST = 20  # images on each side
@@ -49,9 +51,7 @@ class Audit:
 
 def sureness(logits: torch.Tensor) -> torch.Tensor:
     """phi [n]: the largest logit minus the log-sum-exp of the others, the log-odds of the model's own answer."""
-    best, place = logits.float().max(1)
-    rest = logits.float().scatter(1, place[:, None], -torch.inf).logsumexp(1)
-    return (best - rest).clamp(-100, 100)
+    return log_odds(logits.float(), logits.argmax(1)).clamp(-100, 100)
 
 
 def separation(forget: torch.Tensor, unseen: torch.Tensor) -> float:

@@ -9,7 +9,7 @@ from torch import nn
 from ..config import UnlearningConfig
 from ..cost import paired_rows
 from ..devices import synchronise
-from .choice import LEAST_STEPS, derived_settings, retained_used
+from .choice import derived_settings, retained_used
 from .engine import ATTEMPTS
 from .head import find_head, split, working_copy
 from .sources import OwnImages
@@ -87,7 +87,7 @@ def estimate(model: nn.Module, forget: OwnImages, retain: int, unseen: int = 0, 
     fixed = passes / frozen + vae
     width = next(p for p in network.classifier.parameters()).shape[-1]
     return Estimate(
-        fixed + attempt, fixed + ATTEMPTS * attempt, max(steps, min(LEAST_STEPS, steps)), frozen, training,
+        fixed + attempt, fixed + ATTEMPTS * attempt, steps, frozen, training,
         COPIES * sum(p.numel() * p.element_size() for p in copied.parameters()), kept * 2 * batch // max(1, len(inputs)),
         4 * width * (len(forget) + used), used,
     )
