@@ -258,10 +258,11 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path, victim):
 
     running = start()
     deadline = time.monotonic() + 300
-    while len(kept()) < 2 and time.monotonic() < deadline:
+    while len(kept()) < 2 and running.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
+    assert running.poll() is None, running.communicate()[0]
     if victim == "worker":
-        subprocess.run(["pkill", "-9", "-f", "laf_utils.comparison DATASET=optdigits"], check=False)
+        subprocess.run(["pkill", "-9", "-g", str(running.pid), "-f", "laf_utils.comparison DATASET=optdigits"], check=False)
     else:
         os.killpg(running.pid, signal.SIGKILL if victim == "whole" else signal.SIGINT)
     said = running.communicate(timeout=300)[0]

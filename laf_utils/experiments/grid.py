@@ -124,6 +124,7 @@ def plan(todo: list[Planned], folder: Path, python: str) -> dict:
     return {
         "folder": str(folder),
         "python": python,
+        "root": str(ROOT),  # the package is found from here even where it is not installed
         "cells": {
             item.name: {
                 "arguments": arguments_of(item.cell),
