@@ -6,7 +6,8 @@ of one process will do, and both share the images in memory.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -25,6 +26,17 @@ class Abandoned(Exception):  # noqa: N818 (not an error: the other side ended fi
 def pays(device: torch.device) -> bool:
     """Whether there are two threads to share out; a GPU works best on one thing at a time."""
     return device.type == "cpu" and torch.get_num_threads() >= 2
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread meanwhile, for steps so small that threads wait for each other longer than they compute."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def side_by_side(here: Callable[[], Here], there: Callable[[], There], model: nn.Module) -> tuple[Here, There]:

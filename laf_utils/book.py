@@ -62,12 +62,13 @@ DEPARTURES = (
 
 
 def runs() -> list[dict]:
-    """The records of the paper's settings in ``Training/``, by data set, task, mode and seed; fallbacks are left out."""
+    """The records of profiles ``paper`` and ``small`` in ``Training/``, by data set, task, mode and seed; no fallbacks."""
     found = []
     for name in DATASET_PRESETS:
         folder = training_folder() / name
         found += records.read_all(folder) if folder.is_dir() else []
-    kept = [r for r in found if r["config"]["profile"] == "paper" and r["dataset"]["name"] == r["dataset"]["requested"]]
+    own = [r for r in found if r["dataset"]["name"] == r["dataset"]["requested"]]
+    kept = [r for r in own if r["config"]["profile"] in ("paper", "small")]
     return sorted(kept, key=lambda r: (*_place(r), r["config"]["mode"] != "reference", r["config"]["seed"]))
 
 
@@ -90,20 +91,28 @@ def _place(record: dict) -> tuple[int, int]:
 def _is_preset(record: dict) -> bool:
     """Whether a record is of its mode's own settings and not of an ablation."""
     config = record["config"]
-    own, meant = settings(config), settings(preset(
-        config["dataset"], config["task"], profile="paper", mode=config["mode"], seed=config["seed"], device=config["device"]
-    ).as_dict())
+    same = {name: config[name] for name in ("profile", "mode", "seed", "device")}
+    own, meant = settings(config), settings(preset(config["dataset"], config["task"], **same).as_dict())
     computed_alike = ("forget_classes", "training.precision", "unlearning.precision", "training.compile")
     return all(own[name] == value for name, value in meant.items() if name not in computed_alike)
 
 
 def groups(found: Iterable[dict]) -> dict[tuple[str, str, str], list[dict]]:
-    """Records by (data set, task, mode), one entry per seed; ablations are left out."""
+    """Records by (data set, task, mode), one entry per seed; ablations are left out, and ``small`` where there is ``paper``."""
     result: dict[tuple[str, str, str], list[dict]] = {}
     for record in filter(_is_preset, found):
         config = record["config"]
         result.setdefault((config["dataset"], config["task"], config["mode"]), []).append(record)
+    for same in result.values():
+        if any(r["config"]["profile"] == "paper" for r in same):
+            same[:] = [r for r in same if r["config"]["profile"] == "paper"]
     return result
+
+
+def images_text(same: list[dict]) -> str:
+    """``10,000 images at 32 x 32`` of runs on fewer images than the paper's, else nothing."""
+    config = same[0]["config"]
+    return f"{config['images']:,} images at 32 × 32" if config["profile"] == "small" else ""
 
 
 def mean_text(values: Iterable[float | None], digits: int = 2) -> str:
@@ -131,7 +140,8 @@ def headline_table(found: list[dict], model: str = "laf") -> pd.DataFrame:
                              f"({mean_text(r['metrics']['retrained'][key] for r in same)})"])
 
         count = f"{len(same)}\u00a0run{'s' if len(same) > 1 else ''}"
-        rows[f"{setting_name(dataset, task)}, `{mode}`, {count}"] = {
+        which = ", ".join(filter(None, (setting_name(dataset, task), images_text(same), f"`{mode}`", count)))
+        rows[which] = {
             "Train_r": pair("train_r"), "Train_f": pair("train_f"), "Test": pair(test), "ASR": pair("asr"),
             "gap": mean_text(r["gaps"][model]["mean"] for r in same), "cost": cost_text(same),
         }
@@ -155,7 +165,8 @@ def authors_table(found: list[dict]) -> pd.DataFrame:
             rows[f"{label}, theirs"] = {c: mean_text([theirs.get(k)]) for k, c in columns.items()}
             same = here.get((dataset, task, "reference"), [])
             if same:
-                rows[f"{label}, here"] = {c: mean_text(r["metrics"][model].get(k) for r in same) for k, c in columns.items()}
+                which = ", ".join(filter(None, (label, "here", images_text(same))))
+                rows[which] = {c: mean_text(r["metrics"][model].get(k) for r in same) for k, c in columns.items()}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -168,6 +179,9 @@ def coverage(found: list[dict]) -> pd.DataFrame:
         rows[DATASET_NAMES[dataset]] = {
             TASK_NAMES[t]: ", ".join(f"{m} {n}" for m, n in modes.items() if n) or "no record" for t, modes in counted.items()
         }
+        small = {images_text(here[key]) for key in here if key[0] == dataset} - {""}
+        if small:
+            rows[f"{DATASET_NAMES[dataset]}, {' and '.join(sorted(small))}"] = rows.pop(DATASET_NAMES[dataset])
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -228,7 +242,7 @@ def modes_table(found: list[dict]) -> pd.DataFrame:
         if not {(dataset, task, "reference"), (dataset, task, "fixed")} <= here.keys():
             continue
         same = here[dataset, task, mode]
-        rows[f"{setting_name(dataset, task)}, `{mode}`"] = {
+        rows[", ".join(filter(None, (setting_name(dataset, task), images_text(same), f"`{mode}`")))] = {
             "gap to retrained": mean_text(r["gaps"]["laf"]["mean"] for r in same),
             "ToW": mean_text((r["gaps"]["laf"]["tow"] for r in same), 3),
             "ASR distance": mean_text(r["gaps"]["laf"]["asr"] for r in same),

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .book import PAPER_DATASETS, authors, groups, setting_name
+from .book import PAPER_DATASETS, authors, groups, images_text, setting_name
 from .figures import COLOURS, STYLE, WIDTH
 from .tables import MISSING
 from .wording import DATASET_NAMES
@@ -34,7 +34,8 @@ def table(task: str, found: list[dict]) -> pd.DataFrame:
         name, theirs, same = DATASET_NAMES[dataset], published(dataset, task), here.get((dataset, task, "reference"))
         shown = [MISSING if value is None else str(value) for value in theirs] if theirs else _nothing("not shown")
         own = _own(same) if same else _nothing("no record")
-        for who, values in (("theirs", shown), ("here", own)):
+        which = ", ".join(filter(None, ("here", images_text(same) if same else "")))
+        for who, values in (("theirs", shown), (which, own)):
             rows[f"{name}, {who}"] = dict(zip(COLUMNS, map(_typeset, values), strict=True))
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -82,8 +83,9 @@ def figure(task: str, found: list[dict]) -> Figure:
 
 
 def _panel(axis: Axes, dataset: str, task: str, name: str, same: list[dict]) -> None:
+    here = ", ".join(filter(None, ("here", images_text(same))))
     for number, record in enumerate(same):
-        axis.plot(record["losses"][name], color=COLOURS["laf"], linewidth=1.4, label=None if number else "here")
+        axis.plot(record["losses"][name], color=COLOURS["laf"], linewidth=1.4, label=None if number else here)
     _their_series(axis, dataset, task, name)
     _their_points(axis, published(dataset, task), name)
     symbol = {"loss_ue": "$L_{UE}$", "loss_ra": "$L_{RA}$"}[name]

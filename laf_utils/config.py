@@ -10,7 +10,7 @@ from .devices import DEVICES, PRECISIONS
 from .models import BACKBONES
 from .tasks import TASKS
 
-PROFILES = ("quick", "paper")
+PROFILES = ("quick", "small", "paper")
 MODES = ("reference", "fixed")
 
 

@@ -22,14 +22,15 @@ class DatasetPreset:
     quick_images: int | None  # training images of profile ``quick``
     quick_unlearning_epochs: int  # few images make short epochs
     quick_vae_epochs: int = 10
+    small_images: int | None = None  # training images of profile ``small``, where there is one
 
 
 DATASET_PRESETS: Mapping[str, DatasetPreset] = {
     "mnist": DatasetPreset("cnn", None, False, False, 12_000, 10),
     "fashion": DatasetPreset("cnn", None, False, False, 12_000, 10),
     "optdigits": DatasetPreset("cnn", None, False, False, None, 60, quick_vae_epochs=50),
-    "cifar10": DatasetPreset("resnet18", 224, True, True, 2_000, 6),
-    "svhn": DatasetPreset("resnet18", 224, True, False, 2_000, 6),  # a mirrored digit is another sign: no flips
+    "cifar10": DatasetPreset("resnet18", 224, True, True, 2_000, 6, small_images=10_000),
+    "svhn": DatasetPreset("resnet18", 224, True, False, 2_000, 6, small_images=7_000),  # no flips
 }
 
 # tau of L_RA by backbone and task; learning rates of ResNet-18's L_RA by task.
@@ -96,7 +97,8 @@ def preset(
     Args:
         dataset: a name of ``DATASET_PRESETS``, or any name when ``own`` describes it.
         task: ``data``, ``class`` or ``noisy``.
-        profile: ``paper`` is the specification, ``quick`` a demonstration.
+        profile: ``paper`` is the specification, ``quick`` a demonstration, ``small`` the specification on fewer images at native
+            resolution, for the data sets whose networks want a GPU otherwise.
         mode: ``reference`` is the published behaviour, ``fixed`` the recommended one.
         own: what one's own data set asks for.
         changes: dotted settings with ``__`` for the dot, e.g. ``unlearning__lr_ue=1e-5``.
@@ -111,6 +113,8 @@ def preset(
     _one_of("task", task, TASKS)
     _one_of("profile", profile, PROFILES)
     _one_of("mode", mode, MODES)
+    if profile == "small" and known.small_images is None:
+        raise ConfigError(f"profile small is for the data sets of ResNet-18; {dataset} needs none, take quick or paper")
     settings: dict[str, object] = {
         **reference_settings(known.backbone, task),
         "transforms.normalise": known.normalise,
@@ -122,6 +126,8 @@ def preset(
         settings |= {"images": known.quick_images, "transforms.resize": None, "vae.epochs": known.quick_vae_epochs}
         settings["unlearning.epochs"] = known.quick_unlearning_epochs
         settings |= QUICK_SETTINGS if known.backbone == "cnn" else QUICK_RESNET_SETTINGS
+    if profile == "small":
+        settings |= {"images": known.small_images, "transforms.resize": None}
     if mode == "fixed":
         quick_epochs = {"unlearning.epochs": known.quick_unlearning_epochs} if profile == "quick" else {}
         settings |= {**FIXED_SETTINGS, **quick_epochs}
@@ -132,9 +138,9 @@ def preset(
 
 def adapted(config: RunConfig, dataset: str) -> RunConfig:
     """The configuration for another data set: what was the first one's preset becomes the other's, what was set stays."""
-    settled = {"profile": config.profile, "mode": config.mode}
-    before = leaves(preset(config.dataset, config.task, **settled).as_dict())
-    after = leaves(preset(dataset, config.task, **settled).as_dict())
+    small = config.profile == "small" and DATASET_PRESETS[dataset].small_images is None  # then the other one's is the paper's
+    before = leaves(preset(config.dataset, config.task, profile=config.profile, mode=config.mode).as_dict())
+    after = leaves(preset(dataset, config.task, profile="paper" if small else config.profile, mode=config.mode).as_dict())
     now = leaves(config.as_dict())
     changes = {name: after[name] if now[name] == before[name] else now[name] for name in now}
     return replace_nested(config, changes | {"forget_classes": config.forget_classes, "dataset": dataset})

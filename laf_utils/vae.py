@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .beside import one_thread
 from .config import VAEConfig
 from .images import shuffled
 from .models import REPRESENTATION_WIDTH
@@ -33,6 +34,7 @@ class RepresentationVAE(nn.Module):
         layers = [nn.Linear(latent, 32), nn.ReLU(), nn.Linear(32, 128), nn.ReLU(), nn.Linear(128, width)]
         self.decoder = nn.Sequential(*layers, *([nn.Sigmoid()] if config.decoder == "sigmoid" else []))
         self.mean_error = config.error == "mean"
+        self.standardises = config.standardise
         self.register_buffer("centre", torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
 
@@ -50,6 +52,8 @@ class RepresentationVAE(nn.Module):
 
     def standardised(self, representations: torch.Tensor) -> torch.Tensor:
         """[B, 256], what the encoder reads and the decoder should give back."""
+        if not self.standardises:
+            return representations
         return (representations - self.centre) / self.scale
 
     def forward(
@@ -107,16 +111,17 @@ def fit_vae(
     with track(config.epochs * -(-len(e) // config.batch_size), stage) as bar:
         for epoch in range(config.epochs):
             e = representations.epoch(order) if epoch else e
-            total = torch.zeros((), device=device)
-            for rows in shuffled(len(e), config.batch_size, order):
-                # Batch by batch: representations that are mapped to a file never lie in memory as a whole.
-                batch = vae.standardised(e[rows.to(e.device)].to(device))
-                loss = vae_loss(*_interleave(vae(batch, noise), batch), config.kl_weight)
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                total += loss.detach() * len(rows)
-                bar.update()
+            with one_thread():  # a step is some hundred operations of microseconds each: a second thread makes them slower
+                total = torch.zeros((), device=device)
+                for rows in shuffled(len(e), config.batch_size, order):
+                    # Batch by batch: representations that are mapped to a file never lie in memory as a whole.
+                    batch = vae.standardised(e[rows.to(e.device)].to(device))
+                    loss = vae_loss(*_interleave(vae(batch, noise), batch), config.kl_weight)
+                    optimiser.zero_grad()
+                    loss.backward()
+                    optimiser.step()
+                    total += loss.detach() * len(rows)
+                    bar.update()
             losses.append(total.item() / len(e))
             check_finite(stage, losses)
     return vae.eval().requires_grad_(False), losses

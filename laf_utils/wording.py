@@ -43,4 +43,9 @@ def caveats(config: RunConfig, dataset: Dataset) -> list[str]:
             f"Profile quick: {images}{config.training.epochs} epochs of training, {config.unlearning.epochs} of unlearning. "
             "A demonstration in under two minutes, not the paper's setting."
         )
+    if config.profile == "small":
+        found.append(
+            f"Profile small: {config.images:,} training images at their native size; all else is the paper's setting, which has "
+            "every image enlarged to 224 x 224."
+        )
     return found

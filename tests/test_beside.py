@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from laf_utils import pipeline, progress
-from laf_utils.beside import pays, side_by_side
+from laf_utils.beside import one_thread, pays, side_by_side
 
 CPU = torch.device("cpu")
 
@@ -32,6 +32,14 @@ def test_both_results_come_back_and_threads_are_shared_out_and_put_back(threads,
     assert torch.get_num_threads() == 4
     threads(3)
     assert side_by_side(torch.get_num_threads, torch.get_num_threads, model) == (2, 1)
+
+
+def test_one_thread_meanwhile_and_as_many_as_before_afterwards_error_or_not(threads):
+    threads(3)
+    with pytest.raises(KeyError), one_thread():
+        assert torch.get_num_threads() == 1
+        raise KeyError
+    assert torch.get_num_threads() == 3
 
 
 def test_it_pays_only_with_threads_to_share_on_a_processor(threads):

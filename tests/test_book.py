@@ -48,6 +48,18 @@ def write(folder: Path, name: str, value: dict) -> None:
     path.write_text(json.dumps(base | value))
 
 
+def test_runs_on_fewer_images_stand_in_only_where_the_paper_has_none_and_say_so():
+    small = record("cifar10")
+    small["config"] |= {"profile": "small", "images": 10_000}
+    small["config"]["transforms"]["resize"] = None
+    alone, paper = book.groups([small]), record("cifar10", gap=2.0)
+    assert alone == {("cifar10", "class", "reference"): [small]}
+    assert "10,000 images at 32 × 32" in book.headline_table([small]).index[0]
+    assert "10,000 images at 32 × 32" in book.coverage([small]).index[2]
+    assert book.groups([small, paper]) == {("cifar10", "class", "reference"): [paper]}
+    assert "32 × 32" not in book.headline_table([small, paper]).index[0]
+
+
 def test_runs_are_the_papers_settings_in_order(training) -> None:
     (training / "authors.json").write_text("{}")
     fallback = {"dataset": {"name": "optdigits", "requested": "mnist"}}

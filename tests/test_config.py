@@ -104,6 +104,24 @@ def test_quick_differs_from_paper_in_size_only(dataset):
     assert same == paper
 
 
+@pytest.mark.parametrize("dataset", ["cifar10", "svhn"])
+def test_small_differs_from_paper_in_images_and_their_size_only(dataset):
+    small, paper = (preset(dataset, "data", profile=profile) for profile in ("small", "paper"))
+    assert small.images == {"cifar10": 10_000, "svhn": 7_000}[dataset]
+    assert dataclasses.replace(small, profile="paper", images=None, transforms=paper.transforms) == paper
+    assert dataclasses.replace(small.transforms, resize=224) == paper.transforms
+
+
+def test_there_is_no_small_where_the_paper_is_small_already():
+    with pytest.raises(ConfigError, match="take quick or paper"):
+        preset("mnist", "class", profile="small")
+
+
+def test_a_fallback_that_has_no_small_takes_the_papers_setting():
+    fallback = adapted(preset("cifar10", "class", profile="small"), "mnist")
+    assert fallback == preset("mnist", "class", profile="paper")
+
+
 def test_changes_win_over_everything():
     config = preset("mnist", "class", mode="fixed", unlearning__epochs=3, vae__decoder="sigmoid", images=500, seed=9)
     assert (config.unlearning.epochs, config.vae.decoder, config.images, config.seed) == (3, "sigmoid", 500, 9)
@@ -242,7 +260,7 @@ def test_an_unknown_parameter_without_a_near_one_lists_all():
 @pytest.mark.parametrize(("values", "named"), [
     ({"DATASET": "mnits"}, "DATASET: .*'mnits'"),
     ({"TASK": "classes"}, "TASK: .*data, class, noisy.*'classes'"),
-    ({"PROFILE": "fast"}, "PROFILE: .*quick, paper"),
+    ({"PROFILE": "fast"}, "PROFILE: .*quick, small, paper"),
     ({"MODE": "best"}, "MODE: .*reference, fixed"),
     ({"DEVICE": "tpu"}, "DEVICE: .*auto, cpu, cuda, mps.*'tpu'"),
     ({"SEED": -1}, "SEED: .*-1"),

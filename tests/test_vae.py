@@ -56,6 +56,24 @@ def test_the_kl_term_is_torchs():
     assert torch.allclose(vae_loss(zero, zero, mean, log_variance, 1.0), kl)
 
 
+def test_steps_take_one_thread_and_frozen_passes_all(e):
+    before, seen = torch.get_num_threads(), []
+
+    class Watched(Given):
+        def epoch(self, generator):
+            seen.append(torch.get_num_threads())
+            return self.e
+
+    torch.set_num_threads(3)
+    try:
+        hook = torch.nn.modules.module.register_module_forward_pre_hook(lambda *_: seen.append(-torch.get_num_threads()))
+        fit_vae(Watched(e), VAEConfig(epochs=2), seed=0, stage="vae_h", device=CPU)
+    finally:
+        hook.remove()
+        torch.set_num_threads(before)
+    assert set(seen) == {3, -1}
+
+
 def test_layers_as_published():
     vae = RepresentationVAE(VAEConfig(latent_dims=8))
     kinds = [type(layer).__name__ for layer in (*vae.encoder, vae.mean, vae.log_variance, *vae.decoder)]

@@ -121,7 +121,7 @@ def goals_in_records(dataset: str) -> pd.DataFrame:
     for task in TASKS:
         same = {
             r["config"]["seed"]: r["metrics"] for r in found
-            if r["config"]["task"] == task and r["config"]["profile"] == "paper" and r["config"]["mode"] == "reference"
+            if r["config"]["task"] == task and r["config"]["profile"] in ("paper", "small") and r["config"]["mode"] == "reference"
         }
         if not same:
             continue
