@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -37,22 +38,31 @@ def write_json(path: Path, value: dict) -> Path:
 
 
 def read(path: Path) -> dict:
-    """A record.
+    """A record of a run.
 
     Raises:
         RecordError: the file is missing, is no JSON, lacks a part, or was written by a newer schema.
+    """
+    return read_parts(path, REQUIRED, SCHEMA)
+
+
+def read_parts(path: Path, required: Sequence[str], schema: int) -> dict:
+    """A record of any kind: JSON with these parts, of this schema or an older one.
+
+    Raises:
+        RecordError: as ``read``.
     """
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RecordError(f"{path}: cannot be read as a record ({error})") from error
-    missing = [part for part in REQUIRED if not isinstance(record, dict) or part not in record]
+    missing = [part for part in required if not isinstance(record, dict) or part not in record]
     if missing:
         raise RecordError(f"{path}: not a complete record, it lacks {', '.join(missing)}")
     if not isinstance(record["schema"], int):
         raise RecordError(f"{path}: its schema {record['schema']!r} is no number")
-    if record["schema"] > SCHEMA:
-        raise RecordError(f"{path}: written by a newer version (schema {record['schema']}, this is {SCHEMA})")
+    if record["schema"] > schema:
+        raise RecordError(f"{path}: written by a newer version (schema {record['schema']}, this is {schema})")
     return record
 
 

@@ -135,7 +135,7 @@ def test_the_noise_floor_retrains_on_the_same_images_from_another_seed(task, fro
     problem = Problem.of(make_run(task))
     record = made(problem, "retrain_again")
     next_seed = make_run(task, seed=1)
-    model, passes, _ = cells._retrained_again(problem, problem.config.training)
+    model, passes, _ = cells.retrained_again(problem, problem.config.training)
     # Class removal forgets the same images whatever the seed, so the next seed's own retrained model is the one.
     assert (fingerprint(model) == fingerprint(next_seed.retrained)) is from_disk
     assert fingerprint(model) != fingerprint(problem.run.retrained)

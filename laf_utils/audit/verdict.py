@@ -1,11 +1,14 @@
 """Two-sided: forgotten too little, too much, or as by retraining, and how small a difference could have been seen."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from scipy import stats
+
+from .statistics import interval
 
 VERDICTS = ("under-forgotten", "indistinguishable from retrained", "over-forgotten")
 LEVEL = 0.05  # of the two-sided test
@@ -56,3 +59,27 @@ def verdict(unlearned: torch.Tensor, retrained: torch.Tensor, again: torch.Tenso
     differs = abs(shift) > half and abs(shift) > (floor or 0.0)
     index = (2 if shift < 0 else 0) if differs else 1
     return Verdict(VERDICTS[index], shift, shift - half, shift + half, floor, detectable)
+
+
+def verdict_over_seeds(shifts: Sequence[float], null: Sequence[float]) -> Verdict:
+    """The verdict over training seeds, which are the unit of the test: images of one model share its training.
+
+    A difference counts where Student's 95 % interval of the mean shift excludes zero and the mean lies outside that of the shifts
+    between two retrained models.
+
+    Args:
+        shifts: mean of phi(unlearned) - phi(retrained) over D_f, in nats, one per seed.
+        null: the same of a second retrained model in the place of the unlearned one.
+
+    Raises:
+        ValueError: fewer than two seeds of either.
+    """
+    if min(len(shifts), len(null)) < 2:
+        raise ValueError(f"at least two seeds, got {len(shifts)} and {len(null)}")
+    found, noise = interval(list(shifts)), interval(list(null))
+    free = found.count - 1
+    detectable = float(stats.t.ppf(1 - LEVEL / 2, free) + stats.t.ppf(POWER, free)) * found.std / math.sqrt(found.count)
+    differs = not found.low <= 0 <= found.high and not noise.low <= found.mean <= noise.high
+    index = (2 if found.mean < 0 else 0) if differs else 1
+    floor = max(abs(noise.low), abs(noise.high))
+    return Verdict(VERDICTS[index], found.mean, found.low, found.high, floor, max(detectable, floor))

@@ -4,7 +4,6 @@ A record carries a key of everything its numbers depend on: run settings, forget
 code of the modules that compute them. A record with the present key is taken as it is; any other is made anew.
 """
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -97,16 +96,7 @@ def read(path: Path) -> dict:
     Raises:
         RecordError: the file is missing, is no JSON, lacks a part, or was written by a newer schema.
     """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise records.RecordError(f"{path}: cannot be read as a record ({error})") from error
-    missing = [part for part in REQUIRED if not isinstance(record, dict) or part not in record]
-    if missing:
-        raise records.RecordError(f"{path}: not a complete record, it lacks {', '.join(missing)}")
-    if record["schema"] != SCHEMA:
-        raise records.RecordError(f"{path}: of schema {record['schema']!r}, this is {SCHEMA}")
-    return record
+    return records.read_parts(path, REQUIRED, SCHEMA)
 
 
 def _table_entry(cell: Cell) -> Method:
@@ -171,8 +161,15 @@ def _from_pipeline(cell: Cell, problem: Problem) -> _Made:
     return _Made(model, passes, sum(run.seconds[stage] for stage in stages), None, PeakMemory(), history, reused=True)
 
 
-def _retrained_again(problem: Problem, settings: Any) -> tuple[Network, Passes, float]:
-    """The recipe of the retrained model from another seed, on the same D_r: the next seed's own where it forgets the same."""
+def retrained_again(problem: Problem, settings: Any) -> tuple[Network, Passes, float]:
+    """The recipe of the retrained model from another seed, on the same D_r: the next seed's own where it forgets the same.
+
+    Args:
+        settings: of ``methods.retrain``: how to train.
+
+    Returns:
+        The model, the passes its training took, and the seconds.
+    """
     config = replace(problem.config, seed=problem.config.seed + 1)
     other = Run(config, folder=problem.run.folder, say=problem.run.say)
     if other.task.checksum() == problem.run.task.checksum():
@@ -208,7 +205,7 @@ def make(cell: Cell, problem: Problem, settings: Any) -> dict:
         if cell.from_pipeline:
             made = _from_pipeline(cell, problem)
         elif cell.method == AGAIN:
-            made = _Made(*_retrained_again(problem, settings), None, PeakMemory(), {}, reused=True)
+            made = _Made(*retrained_again(problem, settings), None, PeakMemory(), {}, reused=True)
         else:
             made = _computed(cell, problem, settings)
         measured = problem.measure(problem.outputs(made.model), without_held_out=without)

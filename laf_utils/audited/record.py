@@ -1,0 +1,173 @@
+"""The audit of one request and one training seed: seven models, every measure that costs no further model, relearn time."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from .. import records
+from ..artefacts import code_version, content_key
+from ..audit import ModelOutputs, accuracies, free_measures, gaps_to_retrained, log_odds, published_attack, verdict
+from ..audit.distance import relearn_time
+from ..comparison.cell import AGAIN, Cell, retrained_again, settings_of
+from ..comparison.problem import Problem
+from ..devices import describe
+from ..evaluation import sample_rows
+from ..images import Images
+from ..methods import run_method
+from ..models import Network
+from ..paths import results_folder
+from ..representations import outputs
+from ..seeds import stream
+from ..training import TrainingDiverged
+from ..wording import caveats, headline
+
+SCHEMA = 1
+COMPARED = ("scrub", "neggrad_plus")  # beside LAF and LAF+R, at their published settings
+NULL = "retrained_again"  # another seed in the place of an unlearned model: what a measure says where nothing is to be found
+MODELS = ("original", "retrained", NULL, "laf", "laf_r", *COMPARED)
+CODE = (
+    "devices", "images", "models", "seeds", "training", "representations", "tasks", "vae", "laf", "stopping", "audit/accuracy",
+    "audit/attack", "audit/confidence", "audit/distance", "audit/free", "audit/membership", "audit/verdict", "methods/scrub",
+    "methods/neggrad", "methods/loops", "methods/parts", "methods/view", "methods/method", "comparison/problem",
+    "audited/record",
+)
+REQUIRED = ("schema", "key", "place", "headline", "caveats", "metrics", "attack", "gaps", "audit", "relearn", "failures", "cost")
+
+
+@dataclass(frozen=True)
+class Place:
+    """What one record is about."""
+
+    dataset: str
+    task: str
+    seed: int
+    profile: str = "quick"
+
+    @property
+    def path(self) -> Path:
+        return results_folder() / "audit" / self.dataset / f"{self.task}-{self.profile}-seed{self.seed}.json"
+
+
+def read(path: Path) -> dict:
+    """A record of an audit.
+
+    Raises:
+        RecordError: the file is missing, is no JSON or lacks a part.
+    """
+    return records.read_parts(path, REQUIRED, SCHEMA)
+
+
+def key_of(problem: Problem) -> str:
+    """16 hex digits that name everything the numbers depend on."""
+    run = problem.run
+    return content_key({
+        "config": run.config.as_dict(), "data": run.data.checksum, "task": run.task.checksum(), "code": code_version(CODE),
+    })
+
+
+@dataclass
+class Models:
+    """The models of one request, what each cost, and why one is missing."""
+
+    found: dict[str, Network]
+    cost: dict[str, dict]
+    failures: dict[str, str]
+
+
+def models_of(problem: Problem) -> Models:
+    """Train or read all models of ``MODELS``; a method that diverges is left out and named."""
+    run = problem.run
+    run.train_both()
+    place = (problem.config.dataset, problem.config.task)
+    again, passes, seconds = retrained_again(problem, settings_of(Cell(*place, AGAIN), problem, None))
+    found = {"original": run.original, "retrained": run.retrained, NULL: again, "laf": run.laf, "laf_r": run.laf_r}
+    stages = {"original": ("original",), "retrained": ("retrained",), "laf": ("vae", "unlearning"), "laf_r": ("repair",)}
+    cost = {name: {stage: run.seconds[stage] for stage in stages[name]} for name in found if name in stages}
+    cost[NULL] = {"seconds": seconds, "passes": passes.equivalent}
+    failures = {}
+    for name in COMPARED:
+        try:
+            result = run_method(name, problem.request, settings_of(Cell(*place, name), problem, None))
+        except TrainingDiverged as error:
+            failures[name] = str(error)
+            continue
+        found[name], cost[name] = result.model, {"seconds": result.seconds, "passes": result.passes.equivalent}
+    return Models(found, cost, failures)
+
+
+def measured(problem: Problem, models: dict[str, Network]) -> dict[str, dict]:
+    """Accuracies, published attack, gaps, free measures and relearn time, by model."""
+    run = problem.run
+    task, labels, sample = run.task, run.data.test.labels, sample_rows(run)
+    passed = {
+        name: ModelOutputs(
+            outputs(model, run.frozen_images, f"{name} on training images", stream(run.config.seed, "evaluation"), keep=sample),
+            outputs(model, run.test_images, f"{name} on test images", keep=sample[:0]),
+        )
+        for name, model in models.items()
+    }
+    metrics, attack = {}, {}
+    for name, output in passed.items():
+        train = output.train.probabilities
+        found = published_attack(train[task.retain], train[task.forget], output.test.probabilities, seed=run.config.seed)
+        metrics[name], attack[name] = accuracies(output, task, labels) | {"asr": found.asr}, found.as_dict()
+    audit = free_measures(passed, task, labels, sample, seed=run.config.seed)
+    _put_floors(audit, passed, problem)
+    return {
+        "metrics": metrics, "attack": attack, "gaps": gaps_to_retrained(metrics), "audit": audit,
+        "relearn": _relearn(problem, models, metrics["original"]["train_f"]),
+    }
+
+
+def _put_floors(audit: dict[str, dict], passed: dict[str, ModelOutputs], problem: Problem) -> None:
+    """Verdicts that know how much two retrained models differ; the second of them is judged without."""
+    task = problem.run.task
+    phi = {
+        name: log_odds(output.train.logits[task.forget.to(output.train.logits.device)], task.train_labels[task.forget])
+        for name, output in passed.items()
+    }
+    for name in audit.keys() - {"retrained", NULL}:
+        audit[name]["verdict"] = asdict(verdict(phi[name], phi["retrained"], phi[NULL]))
+
+
+def _relearn(problem: Problem, models: dict[str, Network], before: float) -> dict[str, int | None]:
+    """Epochs on D_f until its accuracy is within five points of the original's."""
+    run = problem.run
+    forget: Images = run.train_images.subset(run.task.forget)
+    labels = run.task.train_labels[run.task.forget]
+
+    def accuracy(model: torch.nn.Module) -> float:
+        hit = outputs(model, forget.for_evaluation(), "relearn").predictions.cpu() == labels
+        return 100 * hit.float().mean().item()
+
+    return {
+        name: relearn_time(model, forget, labels, accuracy, before, run.config.training, seed=run.config.seed)
+        for name, model in models.items() if name != "original"
+    }
+
+
+def audit_request(place: Place, say: Callable[[str], None] = print) -> dict:
+    """The record of a place, read where a valid one is there, else made and written."""
+    problem = Problem(place.dataset, place.task, place.seed, place.profile, say=say)
+    key = key_of(problem)
+    try:
+        known = read(place.path)
+        if known["key"] == key:
+            return known
+    except records.RecordError:
+        pass
+    start, run = time.perf_counter(), problem.run
+    models = models_of(problem)
+    record = {
+        "schema": SCHEMA, "key": key, "created": records.now(), "commit": records.commit(), "place": asdict(place),
+        "headline": headline(run.config, run.data), "caveats": caveats(run.config, run.data), "config": run.config.as_dict(),
+        "task": {"forget": len(run.task.forget), "retain": len(run.task.retain), "checksum": run.task.checksum()},
+        **measured(problem, models.found),
+        "cost": models.cost, "failures": models.failures, "seconds": time.perf_counter() - start,
+        "versions": records.versions(), "machine": describe(run.device),
+    }
+    records.write_json(place.path, record)
+    return record
