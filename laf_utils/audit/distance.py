@@ -23,6 +23,17 @@ def ks_log10_p(unlearned: torch.Tensor, retrained: torch.Tensor) -> float:
     return max(math.log10(p), -300.0) if p > 0 else -300.0
 
 
+def jensen_shannon(a: torch.Tensor, b: torch.Tensor) -> float:
+    """Mean Jensen-Shannon divergence of two models' probabilities [n, classes] of the same images: nats, 0 if equal, at most ln 2.
+
+    Source: Lin, "Divergence Measures Based on the Shannon Entropy", IEEE Transactions on Information Theory 1991, section IV.
+    """
+    a, b = a.double(), b.double()
+    mixed = (a + b) / 2
+    parts = [torch.special.xlogy(p, p / mixed.where(mixed > 0, 1.0)).sum(1) for p in (a, b)]
+    return (sum(parts) / 2).mean().item()
+
+
 def linear_cka(a: torch.Tensor, b: torch.Tensor) -> float:
     """Linear CKA of two representations [n, d_a], [n, d_b] of the same images: 1 up to rotation and scale, 0 if unrelated.
 

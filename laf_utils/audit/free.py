@@ -7,7 +7,7 @@ import torch
 from ..tasks import ForgetTask
 from .accuracy import ModelOutputs
 from .confidence import label_loss, label_probability, log_odds
-from .distance import ks_log10_p, linear_cka, mean_distance
+from .distance import jensen_shannon, ks_log10_p, linear_cka, mean_distance
 from .membership import rmia, u_mia
 from .verdict import verdict
 
@@ -17,7 +17,7 @@ LEAST = 4  # images of each kind that the attacks need
 def free_measures(
     outputs: dict[str, ModelOutputs], task: ForgetTask, test_labels: torch.Tensor, sample: torch.Tensor, *, seed: int
 ) -> dict[str, dict]:
-    """By model: U-MIA, RMIA, KS, CKA and distance to the retrained representation on D_r and D_f, and the two-sided verdict.
+    """By model: U-MIA, RMIA, KS, Jensen-Shannon divergence on D_f, CKA and distance to the retrained representation on D_r and D_f, and the two-sided verdict.
 
     A measure that compares with the retrained model is ``None`` for that model itself. Labels are those the original was
     trained on, for noisy labels the wrong ones.
@@ -47,7 +47,7 @@ def _attacks(
     labels, rows = task.train_labels[task.forget], task.forget
     alike = torch.isin(test_labels, task.true_labels[rows].unique()).nonzero().squeeze(1)
     enough = min(len(rows), len(alike)) >= LEAST
-    found: dict[str, object] = dict.fromkeys(("u_mia", "rmia", "ks_log10_p", "verdict"))
+    found: dict[str, object] = dict.fromkeys(("u_mia", "rmia", "ks_log10_p", "js_forget", "verdict"))
     logits = {
         kind: (_of(outputs.train.logits, rows), _of(outputs.test.logits, alike))
         for kind, outputs in (("own", own), ("goal", goal))
@@ -66,6 +66,7 @@ def _attacks(
         found["rmia"] = rmia(p["own"][0], p["goal"][0][None], p["own"][1], p["goal"][1][None]).as_dict()
     phi = {kind: log_odds(pair[0], labels) for kind, pair in logits.items()}
     found["ks_log10_p"] = ks_log10_p(phi["own"], phi["goal"])
+    found["js_forget"] = jensen_shannon(logits["own"][0].softmax(1), logits["goal"][0].softmax(1))
     if len(rows) >= LEAST:
         found["verdict"] = asdict(verdict(phi["own"], phi["goal"]))
     return found
