@@ -154,7 +154,7 @@ def test_a_valid_record_is_taken_and_any_other_is_made_anew(problem, monkeypatch
     assert run_cell(cell, problem)["key"] == first["key"] and len(calls) == 2
     cell.path.write_text("{half a rec")
     run_cell(cell, problem)
-    cell.path.write_text(json.dumps(first | {"schema": 0}))
+    cell.path.write_text(json.dumps(first | {"schema": 99}))
     run_cell(cell, problem)
     assert len(calls) == 4 and not list(cell.path.parent.glob(".*"))
 

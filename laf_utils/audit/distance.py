@@ -24,7 +24,9 @@ def ks_log10_p(unlearned: torch.Tensor, retrained: torch.Tensor) -> float:
 
 
 def jensen_shannon(a: torch.Tensor, b: torch.Tensor) -> float:
-    """Mean Jensen-Shannon divergence of two models' probabilities [n, classes] of the same images: nats, 0 if equal, at most ln 2.
+    """Mean Jensen-Shannon divergence of two models' probabilities [n, classes] of the same images, in nats.
+
+    0 if equal, ln 2 where they share no class.
 
     Source: Lin, "Divergence Measures Based on the Shannon Entropy", IEEE Transactions on Information Theory 1991, section IV.
     """

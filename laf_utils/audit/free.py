@@ -17,7 +17,8 @@ LEAST = 4  # images of each kind that the attacks need
 def free_measures(
     outputs: dict[str, ModelOutputs], task: ForgetTask, test_labels: torch.Tensor, sample: torch.Tensor, *, seed: int
 ) -> dict[str, dict]:
-    """By model: U-MIA, RMIA, KS, Jensen-Shannon divergence on D_f, CKA and distance to the retrained representation on D_r and D_f, and the two-sided verdict.
+    """By model: U-MIA, RMIA, KS, Jensen-Shannon divergence on D_f, CKA and distance to the retrained representation on D_r and
+    D_f, and the two-sided verdict.
 
     A measure that compares with the retrained model is ``None`` for that model itself. Labels are those the original was
     trained on, for noisy labels the wrong ones.

@@ -144,7 +144,8 @@ def verdicts(records: list[dict]) -> pd.DataFrame:
         own = judged(records, model) if model not in ("retrained", NULL) else None
         if own:
             rows[title_of(model)] = {
-                "verdict": own.verdict, "shift of φ (nats)": f"{own.shift:.2f}", "95 % interval": f"{own.low:.2f} to {own.high:.2f}",
+                "verdict": own.verdict, "shift of φ (nats)": f"{own.shift:.2f}",
+                "95 % interval": f"{own.low:.2f} to {own.high:.2f}",
                 "noise between two retrained": f"up to {own.floor:.2f}", "would have seen": f"{own.detectable:.2f}",
             }
     return pd.DataFrame.from_dict(rows, orient="index")

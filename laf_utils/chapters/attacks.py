@@ -24,7 +24,7 @@ from ..comparison.cell import AGAIN, Cell, retrained_again, settings_of
 from ..comparison.problem import Problem
 from ..evaluation import Evaluation
 from ..pipeline import Run
-from ..representations import outputs
+from ..representations import Outputs, outputs
 from ..seeds import stream
 from ..tables import MISSING
 
@@ -77,10 +77,8 @@ def signals(run: Run, evaluation: Evaluation, again: ModelOutputs) -> dict[str, 
 
 def free(run: Run, evaluation: Evaluation, again: ModelOutputs) -> pd.DataFrame:
     """Every free measure of this run, the second retrained model among them as the null of each."""
-    sampled = ModelOutputs(
-        type(again.train)(again.train.representations[evaluation.sample.to(again.train.representations.device)], again.train.logits),
-        again.test,
-    )
+    every = again.train.representations
+    sampled = ModelOutputs(Outputs(every[evaluation.sample.to(every.device)], again.train.logits), again.test)
     found = free_measures(
         {**evaluation.outputs, NULL: sampled}, run.task, run.data.test.labels, evaluation.sample, seed=run.config.seed
     )
@@ -92,7 +90,8 @@ def free(run: Run, evaluation: Evaluation, again: ModelOutputs) -> pd.DataFrame:
         title_of(name): {
             "U-MIA (%)": text(own["u_mia"] and own["u_mia"]["accuracy"], 1),
             "RMIA AUC (%)": text(own["rmia"] and own["rmia"]["auc"], 1),
-            "KS, log10 p": text(own["ks_log10_p"], 1), "JS on D_f (nats)": text(own["js_forget"], 3), "CKA on D_f": text(own["cka_forget"], 3),
+            "KS, log10 p": text(own["ks_log10_p"], 1), "JS on D_f (nats)": text(own["js_forget"], 3),
+            "CKA on D_f": text(own["cka_forget"], 3),
             "distance on D_f": text(own["distance_forget"], 2),
             "shift of φ (nats)": text(own["verdict"] and own["verdict"]["shift"], 2),
         } for name, own in found.items()
@@ -104,7 +103,8 @@ def _loss_panel(axis: Axes, own: Signals, name: str) -> None:
     groups = {"forgotten": (own.forget_loss, figures.FORGET), "test, same classes": (own.test_loss, figures.TEST)}
     for label, (loss, colour) in groups.items():
         weights = np.full(len(loss), 100 / len(loss))
-        axis.hist(loss.clamp(LEAST_LOSS, CLIP).numpy(), bins, weights=weights, histtype="step", color=colour, linewidth=1.5, label=label)
+        shown = loss.clamp(LEAST_LOSS, CLIP).numpy()
+        axis.hist(shown, bins, weights=weights, histtype="step", color=colour, linewidth=1.5, label=label)
     count = min(len(own.forget_loss), len(own.test_loss))
     losses = torch.cat([own.forget_loss[:count], own.test_loss[:count]]).clamp(-CLIP, CLIP).numpy()[:, None]
     attack = LogisticRegression().fit(losses, np.repeat([1, 0], count))
@@ -149,10 +149,10 @@ def rmia_picture(found: Mapping[str, Signals], models: tuple[str, ...] = ("origi
 
 
 @figures.styled
-def phi_picture(found: Mapping[str, Signals], models: tuple[str, ...] = ("original", "retrained", NULL, "laf", "laf_r")) -> Figure:
-    """Share of forgotten images below each phi, by model: the KS test reads the largest vertical distance to the retrained curve."""
+def phi_picture(found: Mapping[str, Signals]) -> Figure:
+    """Share of forgotten images below each phi, by model. KS reads the largest vertical distance to the retrained curve."""
     figure, axes = figures.plt.subplots(1, 1, figsize=(WIDTH, 3.4))
-    for name in models:
+    for name in ("original", "retrained", NULL, "laf", "laf_r"):
         phi = found[name].phi.sort().values.numpy()
         style = "--" if name == NULL else "-"
         axes.plot(phi, np.linspace(0, 100, len(phi)), style, color=COLOURS[name], label=title_of(name), linewidth=1.6)
