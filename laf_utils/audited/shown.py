@@ -97,7 +97,7 @@ def judged(records: list[dict], model: str) -> Verdict | None:
 def _table(records: list[dict], columns: dict[str, tuple[Value, int]], skipped: tuple[str, ...] = ()) -> pd.DataFrame:
     rows = {}
     for model in MODELS:
-        if model in skipped:
+        if model in skipped or not records:
             continue
         row = {name: _text(values(records, model, value), digits) for name, (value, digits) in columns.items()}
         count = sum(model in record["metrics"] for record in records)

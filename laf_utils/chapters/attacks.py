@@ -99,7 +99,8 @@ def free(run: Run, evaluation: Evaluation, again: ModelOutputs) -> pd.DataFrame:
 
 
 def _loss_panel(axis: Axes, own: Signals, name: str) -> None:
-    bins = np.logspace(np.log10(LEAST_LOSS), np.log10(CLIP), 40)
+    every = torch.cat([own.forget_loss, own.test_loss]).clamp(LEAST_LOSS, CLIP)
+    bins = np.geomspace(every.min().item(), max(every.max().item(), 1.01 * every.min().item()), 40)
     groups = {"forgotten": (own.forget_loss, figures.FORGET), "test, same classes": (own.test_loss, figures.TEST)}
     for label, (loss, colour) in groups.items():
         weights = np.full(len(loss), 100 / len(loss))
@@ -111,17 +112,18 @@ def _loss_panel(axis: Axes, own: Signals, name: str) -> None:
     line = -float(attack.intercept_[0]) / float(attack.coef_[0, 0]) if attack.coef_[0, 0] else np.nan
     if LEAST_LOSS < line < CLIP:
         axis.axvline(line, color="#444444", linestyle="--", linewidth=1.2)
-    axis.set(xscale="log", title=f"{title_of(name)}: {100 * attack.score(losses, np.repeat([1, 0], count)):.1f} % right")
+    right = 100 * attack.score(losses, np.repeat([1, 0], count))
+    axis.set(xscale="log", xlim=(bins[0], bins[-1]), title=f"{title_of(name)}: {right:.1f} % right")
 
 
 @figures.styled
 def u_mia_picture(found: Mapping[str, Signals], models: tuple[str, ...] = ("original", "retrained", "laf")) -> Figure:
     """Losses of forgotten and of test images with the line that tells them apart best, one panel per model."""
-    figure, axes = figures.plt.subplots(len(models), 1, figsize=(WIDTH, 1.75 * len(models)), sharex=True, squeeze=False)
+    figure, axes = figures.plt.subplots(len(models), 1, figsize=(WIDTH, 1.9 * len(models)), squeeze=False)
     for axis, name in zip(axes[:, 0], models, strict=True):
         _loss_panel(axis, found[name], name)
         axis.set_ylabel("% of images")
-    axes[0, 0].legend(loc="upper left", fontsize=8.5)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=2, fontsize=8.5)
     axes[-1, 0].set_xlabel("loss of the label (nats, log); dashed: the attacker's line")
     return figure
 
@@ -132,7 +134,7 @@ def rmia_picture(found: Mapping[str, Signals], models: tuple[str, ...] = ("origi
 
     The attacker's score of an image is the height of the population's curve at that image's r.
     """
-    figure, axes = figures.plt.subplots(len(models), 1, figsize=(WIDTH, 2.1 * len(models)), sharex=True, squeeze=False)
+    figure, axes = figures.plt.subplots(len(models), 1, figsize=(WIDTH, 2.2 * len(models)), squeeze=False)
     goal = found["retrained"]
     for axis, name in zip(axes[:, 0], models, strict=True):
         own = found[name]
@@ -142,9 +144,9 @@ def rmia_picture(found: Mapping[str, Signals], models: tuple[str, ...] = ("origi
         }
         for label, (ratio, colour) in ratios.items():
             axis.plot(ratio.sort().values.numpy(), np.linspace(0, 100, len(ratio)), color=colour, label=label, linewidth=1.6)
-        axis.set(title=title_of(name), ylabel="% below")
-    axes[0, 0].legend(loc="upper left", fontsize=8.5)
-    axes[-1, 0].set_xlabel("r(x): confidence relative to models that never saw x")
+        axis.set(title=title_of(name), ylabel="% below", xscale="log")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=2, fontsize=8.5)
+    axes[-1, 0].set_xlabel("r(x): confidence relative to models that never saw x (log)")
     return figure
 
 
@@ -157,7 +159,7 @@ def phi_picture(found: Mapping[str, Signals]) -> Figure:
         style = "--" if name == NULL else "-"
         axes.plot(phi, np.linspace(0, 100, len(phi)), style, color=COLOURS[name], label=title_of(name), linewidth=1.6)
     axes.set(xlabel="φ: log-odds of the label on D_f (nats)", ylabel="% of images below")
-    axes.legend(fontsize=8.5, loc="upper left")
+    figure.legend(loc="outside upper left", ncols=3, fontsize=8.5)
     return figure
 
 
