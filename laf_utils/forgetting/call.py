@@ -23,7 +23,7 @@ from .page import Report
 from .preparing import Given, Options, Prepared, prepare
 from .refusal import Refused
 from .report import audits, forgetting, measured_utility, verdict
-from .watch import EVERY, SAMPLE, Watch
+from .watch import EVERY, GAIN, SAMPLE, Watch
 
 
 class Forgotten(NamedTuple):
@@ -81,11 +81,13 @@ def forget(
     with Keeper(memory, options.folder) as keeper:
         prepared = prepare(model, given, options, keeper, book)
         clock.mark("prepare")
-        work = Work(prepared.network, prepared.forget, prepared.used, prepared.labels, settings, seed)
+        # Where requests follow each other their losses add up: then each wins back what it can.
+        aim = floor if book is None else 1 - GAIN
+        work = Work(prepared.network, prepared.forget, prepared.used, prepared.labels, settings, seed, aim)
         sets, watches = prepared.sets(seed), []
 
-        def watch() -> Watch:
-            watches.append(Watch(prepared.network, sets, prepared.scope, floor))
+        def watch(content: float = 0.0) -> Watch:
+            watches.append(Watch(prepared.network, sets, prepared.scope, floor, content))
             return watches[-1]
 
         outcome = carry_out(prepared.choice.method, work, watch, keeper)

@@ -8,7 +8,6 @@ from .watch import Watch, utility
 
 WORST = 10  # remaining images that are listed
 STILL_NAMED = 0.05  # share of D_f that may still be answered with a removed class
-CUMULATIVE_FLOOR = 0.9  # utility that all requests of a ledger together may leave
 
 ACCEPTABLE, RETRAIN = "acceptable", "retraining advised"
 
@@ -104,6 +103,9 @@ def verdict(
         reasons.append(f"the audit tells the forget images from unseen ones: {after['side']}, AUC {after['auc']:.1f} %")
     elif found is not None and prepared.scope.name == "instances" and found["after"]["detectable"] > 10:
         reasons.append(f"the audit is too small: it would have missed an AUC of {50 + found['after']['detectable']:.0f} %")
-    if together is not None and together < CUMULATIVE_FLOOR:
-        reasons.append(f"all requests of the ledger together left {100 * together:.1f} % of the first model's utility")
+    if together is not None and together < watch.floor:
+        reasons.append(
+            f"all requests of the ledger together left {100 * together:.1f} % of the first model's utility, the floor is "
+            f"{100 * watch.floor:.0f} %"
+        )
     return (RETRAIN if reasons else ACCEPTABLE), reasons

@@ -56,18 +56,41 @@ def utility(original: torch.Tensor, answers: torch.Tensor) -> float:
     return (original.gather(1, answers[:, None]).mean() / original.max(1).values.mean()).item()
 
 
+def margin(logits: torch.Tensor, removed: torch.Tensor) -> float:
+    """Mean log-odds [nats] of the removed classes together against all others, from logits [n, classes].
+
+    It moves long before the answers do: a class that was learned with a margin of 14 is answered without fail until that is gone.
+    """
+    gone = torch.zeros(logits.shape[1], dtype=torch.bool, device=logits.device)
+    gone[removed] = True
+    if gone.all():
+        return math.inf
+    odds = logits[:, gone].logsumexp(1) - logits[:, ~gone].logsumexp(1)
+    return odds.float().mean().item()
+
+
 class Watch:
-    """Watches one model: ``look`` at any time, or as the rule of ``laf.unlearn``."""
+    """Watches one model: ``look`` at any time, or as the rule of ``laf.unlearn``.
+
+    Args:
+        original: what utility and agreement are measured against.
+        floor: utility below which no point is kept.
+        content: utility from which on a point that has forgotten ends the run; below it the run goes on as long as that gains.
+    """
 
     every = EVERY
 
-    def __init__(self, original: nn.Module, sets: Sets, scope: Scope, floor: float) -> None:
-        self.sets, self.scope, self.floor = sets.named(), scope, floor
+    def __init__(self, original: nn.Module, sets: Sets, scope: Scope, floor: float, content: float = 0.0) -> None:
+        self.sets, self.scope, self.floor, self.content = sets.named(), scope, floor, content
         self.before = {name: apply_frozen(original, images, "watch").softmax(1) for name, images in self.sets.items()}
+        removed = torch.tensor(scope.classes, device=self.before["forget"].device)
+        self.margin_before = margin(self.before["forget"].log(), removed) if scope.classes else 0.0
         self.seen: list[dict[str, float]] = []
         self.best: tuple[tuple[float, ...], dict[str, float], dict[str, torch.Tensor]] | None = None
         self.ended = "its last step"
-        self._lowest, self._waited = math.inf, 0
+        self._nearest: dict[str, float] = {}
+        self._waited = 0
+        self.cheapest: tuple[float, dict[str, torch.Tensor]] | None = None  # utility and weights: forgotten, whatever it cost
         rest = self.before.get("retain")
         self._in_use = classes_in_use(rest.argmax(1)) if rest is not None else None
 
@@ -86,6 +109,7 @@ class Watch:
         if self.scope.classes:
             removed = torch.tensor(self.scope.classes, device=answers["forget"].device)
             found["named"] = torch.isin(answers["forget"], removed).float().mean().item()
+            found["margin"] = margin(now["forget"], removed)
         if "retain" in now:
             found["utility"] = utility(self.before["retain"], answers["retain"])
             found["classes"] = classes_in_use(answers["retain"]) / self._in_use
@@ -140,17 +164,34 @@ class Watch:
             self.ended = trouble
             return True
         self.consider(model, look)
-        distance = self.forgotten(look)
-        if distance == 0 and trouble is None:
-            self.ended = "forgotten"
-            return True
-        if distance < min(self._lowest, 1.0) - GAIN:
-            self._lowest, self._waited = distance, 0
-        elif self._lowest <= 1.0:
-            self._waited += 1
+        if self.forgotten(look) == 0:
+            useful = look.get("utility", 1.0)
+            if self.cheapest is None or useful > self.cheapest[0]:
+                self.cheapest = useful, copy.deepcopy(model.state_dict())
+            if trouble is None and useful >= self.content:
+                self.ended = "forgotten"
+                return True
+        self._waited = 0 if self._progressed(look) else self._waited + 1
         if self._waited >= PATIENCE:
             self.ended = "no further progress"
         return self._waited >= PATIENCE
+
+    def _progressed(self, look: dict[str, float]) -> bool:
+        """Whether a look is nearer to the goal than every one before, by any of what is still missing.
+
+        The share of D_f alone says too little at both ends: answers stay while their margin shrinks, and once all have changed,
+        what is missing is utility, which the retained half of the losses wins back.
+        """
+        missing = {"forgotten": self.forgotten(look)}
+        if missing["forgotten"] == 0:
+            missing["utility"] = self.floor - look.get("utility", 1.0)
+        elif math.isfinite(look.get("margin", math.inf)):
+            missing["margin"] = look["margin"] / max(1.0, abs(self.margin_before))
+        found = False
+        for name, value in missing.items():
+            if value < self._nearest.get(name, math.inf) - GAIN:
+                self._nearest[name], found = value, True
+        return found
 
     def restore_best(self, model: nn.Module) -> int | None:
         """Put the best look's weights back; its step, ``None`` where no look was good enough to keep."""
