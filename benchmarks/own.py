@@ -18,6 +18,7 @@ from benchmarks.own_models import TRANSFORM, Recipe, data, trained
 from laf_utils import forget
 from laf_utils.datasets import Dataset
 from laf_utils.forgetting.audit import audit
+from laf_utils.forgetting.preparing import alike
 from laf_utils.forgetting.watch import utility
 from laf_utils.paths import runs_folder
 from laf_utils.seeds import stream
@@ -44,30 +45,30 @@ def accuracies(model: nn.Module, inputs: dict[str, torch.Tensor], whole: Dataset
 
 
 def one_class(models: dict, inputs: dict, whole: Dataset, recipe: Recipe, seeds: int) -> dict:
-    """Class removal, beside original and retrained; the last seed once more with unseen images, for the audit."""
+    """Class removal, beside original and retrained, and the audit of each on the same unseen images."""
     chosen = whole.train.labels == recipe.removed
     found: dict = {name: accuracies(model, inputs, whole, recipe.removed) for name, model in models.items()}
     found["unlearned"] = []
+    unseen, own = inputs["test"][:UNSEEN], inputs["train"][chosen]
+    before = {part: logits(models["original"], images) for part, images in (("forget", own), ("unseen", unseen))}
+    like = alike(before["forget"].argmax(1), before["unseen"].argmax(1))
+
+    def audited(model: nn.Module) -> dict:
+        return audit(logits(model, own), logits(model, unseen)[like]).as_dict()
+
     for seed in range(seeds):
         start, cpu = time.perf_counter(), time.process_time()
-        model, report = forget(models["original"], inputs["train"][chosen], inputs["train"][~chosen], seed=seed)
+        model, report = forget(models["original"], own, inputs["train"][~chosen], seed=seed)
         seconds = {"wall": time.perf_counter() - start, "cpu": time.process_time() - cpu}
-        own = accuracies(model, inputs, whole, recipe.removed)
-        content = report.content
+        measured, content = accuracies(model, inputs, whole, recipe.removed), report.content
         found["unlearned"].append({
-            "seed": seed, **own, "seconds": seconds, "stages": content["seconds"], "verdict": report.verdict,
-            "reasons": content["reasons"], "utility_retain": content["utility"]["retain"]["utility"],
+            "seed": seed, **measured, "seconds": seconds, "stages": content["seconds"], "verdict": report.verdict,
+            "reasons": content["reasons"], "utility_retain": content["utility"]["retain"]["utility"], "audit": audited(model),
             "attempts": [{key: a[key] for key in ("strength", "ended", "kept")} for a in content["attempts"]],
         })
-        say(f"class removal, seed {seed}: {own} in {seconds}, {report.verdict}")
-    _, report = forget(
-        models["original"], inputs["train"][chosen], inputs["train"][~chosen], unseen=inputs["test"][:UNSEEN],
-        unseen_labels=whole.test.labels[:UNSEEN],
-    )
-    found["with_unseen_images"] = {key: report.content[key] for key in ("verdict", "reasons", "utility", "audit")}
-    retrained = [logits(models["retrained"], part) for part in (inputs["train"][chosen], inputs["test"][:UNSEEN])]
-    like = logits(models["original"], inputs["test"][:UNSEEN]).argmax(1) == recipe.removed
-    found["audit_of_retrained"] = audit(retrained[0], retrained[1][like]).as_dict()
+        say(f"class removal, seed {seed}: {found['unlearned'][-1]}")
+    found["audit_images_of_the_class"] = int((whole.test.labels[:UNSEEN][like] == recipe.removed).sum())
+    found |= {f"audit_of_{name}": audited(model) for name, model in models.items()}
     return found
 
 
@@ -134,12 +135,12 @@ def main() -> None:
     models, training = {name: pair[0] for name, pair in pairs.items()}, {name: pair[1] for name, pair in pairs.items()}
     whole, file = data(recipe), RESULTS / "own.json"
     inputs = {"train": TRANSFORM(whole.train.images), "test": TRANSFORM(whole.test.images)}
-    result: dict = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    result |= {"recipe": vars(recipe), "training_seconds": training}
 
     def keep(part: str, found: dict) -> None:
-        result[part] = {"conditions": before | {"load_average_after": conditions()["load_average"]}} | found
-        write("own", {key: value for key, value in result.items() if key != "conditions"}, before)
+        kept: dict = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        kept |= {"recipe": vars(recipe), "training_seconds": training}
+        kept[part] = {"conditions": before | {"load_average_after": conditions()["load_average"]}} | found
+        write("own", {key: value for key, value in kept.items() if key != "conditions"}, before)
 
     if "class_removal" in options.parts:
         found = one_class(models, inputs, whole, recipe, options.seeds)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from forgetting_fakes import Own, own_model, patterns, trained
+from sklearn.datasets import load_digits
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 from torchvision.transforms import functional as TF
@@ -431,6 +432,84 @@ def test_the_floor_keeps_a_point_out(model):
     assert not own.consider(model, good | {"named": 0.0, "utility": 0.85})
     assert own.consider(model, good) and not own.consider(model, good | {"named": 0.4})
     assert own.consider(model, good | {"utility": 0.99}), "of equals the most useful"
+
+
+def watching(model, floor=0.9, content=0.0):
+    """A watch over the removal of class 0."""
+    sets = watch.Sets(*(preparing.OwnImages(ArrayStore(x), torch.device("cpu"), torch.float32, torch.arange(len(x)))
+                        for x in (X[GONE], X[~GONE])), None)
+    return watch.Watch(model, sets, preparing.Scope("class", (0,), ""), floor, content)
+
+
+def told(monkeypatch, own, model, looks):
+    """The step at which a watch that sees these looks ends the run, ``None`` where it never does."""
+    given = iter({"finite": 1.0, "classes": 1.0, "utility": 1.0, "margin": 0.0} | look for look in looks)
+    monkeypatch.setattr(own, "measure", lambda model: next(given))
+    return next((step for step in range(len(looks)) if own.should_stop(model, step)), None)
+
+
+def test_a_margin_that_shrinks_is_progress_and_one_that_stays_is_none(model, monkeypatch):
+    """Answers change last: a watch that looked at answers alone would end every run of a sure model."""
+    before = watching(model).margin_before
+    with torch.no_grad():
+        logits = model(X[GONE])
+        assert before == pytest.approx((logits[:, 0] - logits[:, 1:].logsumexp(1)).mean().item(), abs=1e-3)
+    assert before > 3
+    shrinking = [{"named": 1.0, "margin": before * (1 - 0.1 * step)} for step in range(10)]
+    assert told(monkeypatch, watching(model), model, shrinking) is None
+    assert told(monkeypatch, watching(model), model, [{"named": 1.0, "margin": before}] * 10) == watch.PATIENCE
+
+
+def test_utility_that_comes_back_is_progress_once_the_class_is_gone(model, monkeypatch):
+    rising = [{"named": 0.0, "utility": 0.5 + 0.03 * step} for step in range(10)]
+    own = watching(model)
+    assert told(monkeypatch, own, model, rising) is None and own.best is None
+    assert own.cheapest[0] == pytest.approx(0.77), "where a recovery would start"
+    assert told(monkeypatch, watching(model), model, [{"named": 0.0, "utility": 0.5}] * 10) == watch.PATIENCE
+    assert told(monkeypatch, watching(model), model, [{"named": 0.0, "utility": 0.95}] * 10) == 0
+    assert told(monkeypatch, watching(model, content=0.99), model, [{"named": 0.0, "utility": 0.95}] * 10) == watch.PATIENCE
+
+
+def digits_network():
+    """A small network whose last hidden layer ends in a ReLU, and scikit-learn's digits: hard to forget in at no cost."""
+    images, labels = (torch.tensor(part) for part in load_digits(return_X_y=True))
+    torch.manual_seed(0)
+    own = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 32), nn.ReLU(), nn.Linear(32, 10))
+    optimiser = torch.optim.Adam(own.parameters(), 1e-2)
+    for _ in range(100):
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(own(images.float() / 16), labels).backward()
+        optimiser.step()
+    return own.eval(), images.float() / 16, labels
+
+
+@pytest.mark.parametrize("removed", [0, 3])
+def test_a_head_on_a_relu_forgets_too_by_a_recovery(removed):
+    own, images, labels = digits_network()
+    gone = labels == removed
+    unlearned, report = forget(own, images[gone], images[~gone])
+    assert accuracy(own, images[gone], labels[gone]) > 0.95
+    assert accuracy(unlearned, images[gone], labels[gone]) < 0.05 and accuracy(unlearned, images[~gone], labels[~gone]) > 0.95
+    assert report.acceptable
+    recoveries = [attempt for attempt in report.content["attempts"] if attempt["ended"].startswith("recovery")]
+    assert recoveries and any(attempt["kept"] for attempt in recoveries)
+
+
+def test_what_stood_in_the_way_is_said(monkeypatch):
+    """Without a recovery that network cannot be made to forget above the floor; the report says what it would have cost."""
+    own, images, labels = digits_network()
+    gone = labels == 3
+    monkeypatch.setattr(engine, "_recovered", lambda laf, settings, watch, make_watch, outcome: (None, watch))
+    _, report = forget(own, images[gone], images[~gone])
+    assert not report.acceptable
+    assert re.search(r"still answered with a removed class; where they were not, utility was \d+\.\d % at best", str(report))
+
+
+def test_stronger_attempts_repel_more_and_weaker_ones_step_less():
+    stronger, weaker = (choice.strengthened(LIGHT, factor).unlearning for factor in (5.0, 0.5))
+    assert stronger.lr_ra == pytest.approx(5 * LIGHT.unlearning.lr_ra)
+    assert stronger.temperature == pytest.approx(LIGHT.unlearning.temperature / 5)
+    assert weaker.lr_ue == pytest.approx(0.5 * LIGHT.unlearning.lr_ue) and weaker.temperature == LIGHT.unlearning.temperature
 
 
 def test_interpolation_ends_at_both_models(model, done):

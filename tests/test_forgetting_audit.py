@@ -15,6 +15,7 @@ from laf_utils.forgetting.preparing import alike
 from laf_utils.forgetting.watch import classes_in_use, utility
 
 X, Y = patterns(800, 1)
+U, _ = patterns(400, 2)
 
 
 def logits_of(sure: torch.Tensor) -> torch.Tensor:
@@ -123,6 +124,32 @@ def test_requests_in_a_row(model, tmp_path):
     own = second.report.content["ledger"]
     shares = [json.loads(line)["utility"] for line in path.read_text().splitlines()]
     assert own["utility_together"] == pytest.approx(shares[0] * shares[1])
+
+
+def test_losses_that_add_up_are_held_against_the_first_model(model, tmp_path):
+    """Each request keeps the floor, both together do not: the second says so."""
+    path = tmp_path / "ledger.jsonl"
+    first, report = forget(model, X[:20], X[40:], ledger=path, method="ts", unseen=U)
+    assert not any("together" in reason for reason in report.content["reasons"])
+    entry = json.loads(path.read_text())
+    path.write_text(json.dumps(entry | {"utility": 0.94}, sort_keys=True) + "\n")
+    _, report = forget(first, X[20:40], X[40:], ledger=path, method="ts", unseen=U)
+    least = min(part["utility"] for part in report.content["utility"].values()) / 100
+    assert least >= 0.95 and report.content["utility_together"] == pytest.approx(0.94 * least)
+    assert report.verdict == "retraining advised"
+    assert any("all requests of the ledger together left" in reason for reason in report.content["reasons"])
+
+
+def test_requests_in_a_row_win_utility_back(model, tmp_path):
+    """With a ledger a point that costs more than a hundredth is followed by a recovery; without one only the floor counts."""
+    alone, row = (
+        forget(model, X[Y == 0], X[Y != 0], seed=1, ledger=ledger).report.content for ledger in (None, tmp_path / "ledger.jsonl")
+    )
+    ended = [attempt["ended"] for attempt in alone["attempts"]]
+    assert not any(text.startswith("recovery") for text in ended) and ended[-1] == "forgotten"
+    looks = [a["kept"]["utility"] for a in row["attempts"] if a["kept"] and a["kept"]["named"] <= 0.04]
+    assert looks[0] >= 0.99 or row["attempts"][-1]["ended"].startswith("recovery")
+    assert row["utility"]["retain"]["utility"] >= alone["utility"]["retain"]["utility"]
 
 
 def test_a_model_that_is_not_the_last_one_is_refused(model, tmp_path):

@@ -23,7 +23,7 @@ from .page import Report
 from .preparing import Given, Options, Prepared, prepare
 from .refusal import Refused
 from .report import audits, forgetting, measured_utility, verdict
-from .watch import EVERY, GAIN, SAMPLE, Watch
+from .watch import EVERY, GAIN, SAMPLE, SAMPLE_FORGET, Watch
 
 
 class Forgotten(NamedTuple):
@@ -139,7 +139,7 @@ def _measured(prepared: Prepared, network: nn.Module, outcome: Outcome, watch: W
     }
     least = min((entry["utility"] / 100 for entry in numbers["utility"].values()), default=None)
     together = None if book is None or least is None else book.utility() * least
-    said, reasons = verdict(prepared, watch, outcome.look, numbers, together)
+    said, reasons = verdict(prepared, watch, outcome, numbers, together)
     return {"verdict": said, "reasons": reasons, "kept": outcome.look is not None, "utility_together": together, **numbers}
 
 
@@ -158,6 +158,7 @@ def _circumstances(
         "options": {
             "seed": options.seed, "floor": options.floor, "head": prepared.head, "accept": list(options.accept),
             "overlap": options.overlap, "look_every": EVERY, "look_images": SAMPLE,
+            "look_forget_images": SAMPLE_FORGET,
         },
         "model": {
             "kind": type(whole(prepared.network)).__name__, "parameters": sum(p.numel() for p in prepared.network.parameters()),

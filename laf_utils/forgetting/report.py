@@ -3,10 +3,12 @@
 import torch
 
 from .audit import audit
+from .engine import Outcome
 from .preparing import Answers, Prepared
-from .watch import Watch, utility
+from .watch import FORGOTTEN, Watch, agreement_gap, utility
 
 WORST = 10  # remaining images that are listed
+TWO_SIDED = 3  # standard errors: the unseen images are not all of D_f's classes, so that some difference is no finding
 STILL_NAMED = 0.05  # share of D_f that may still be answered with a removed class
 
 ACCEPTABLE, RETRAIN = "acceptable", "retraining advised"
@@ -73,17 +75,40 @@ def audits(prepared: Prepared, after: Answers) -> dict[str, dict] | None:
     return {when: found.as_dict() for when, found in pair.items()} if pair["before"] else None
 
 
+def too_costly(attempts: list[dict], floor: float) -> str:
+    """What stood in the way of a removed class, from the looks of all attempts: the price, or that nothing moved."""
+    gone = [look["utility"] for attempt in attempts for look in attempt["looks"] if look.get("named", 1.0) <= FORGOTTEN
+            and "utility" in look]
+    if not gone:
+        return "; no attempt came further"
+    return f"; where they were not, utility was {100 * max(gone):.1f} % at best, and the floor is {100 * floor:.0f} %"
+
+
+def driven_out(prepared: Prepared, numbers: dict) -> list[str]:
+    """A reason where single images have lost far more answers than unseen ones, however sure the model is of the new ones."""
+    if prepared.scope.name != "instances" or "unseen" not in numbers["utility"]:
+        return []
+    own, other = numbers["forgetting"], numbers["utility"]["unseen"]
+    gap, error = agreement_gap(own["agreement"] / 100, own["images"], other["agreement"] / 100, other["images"])
+    if gap <= TWO_SIDED * error:
+        return []
+    return [
+        f"over-forgotten: {own['agreement']:.1f} % of the forget images have kept their answer, of unseen images "
+        f"{other['agreement']:.1f} %"
+    ]
+
+
 def verdict(
-    prepared: Prepared, watch: Watch, look: dict[str, float] | None, numbers: dict, together: float | None
+    prepared: Prepared, watch: Watch, outcome: Outcome, numbers: dict, together: float | None
 ) -> tuple[str, list[str]]:
     """``acceptable`` or ``retraining advised``, and every reason for the latter.
 
     Args:
-        look: of the point that was kept, ``None`` where there was none.
+        outcome: what was kept, if anything, and the attempts.
         numbers: ``utility``, ``forgetting`` and ``audit`` of the report.
         together: utility left by all requests of the ledger, this one included.
     """
-    if look is None:
+    if outcome.look is None:
         return RETRAIN, ["no point of any attempt could be kept: every one was not finite, collapsed or below the utility floor; "
                          "the copy given back is the original"]
     reasons = []
@@ -95,7 +120,9 @@ def verdict(
     named = numbers["forgetting"].get("named")
     found = numbers["audit"]
     if named is not None and named > 100 * STILL_NAMED:
-        reasons.append(f"{named:.1f} % of the forget images are still answered with a removed class")
+        cost = too_costly(outcome.attempts, watch.floor)
+        reasons.append(f"{named:.1f} % of the forget images are still answered with a removed class{cost}")
+    reasons += driven_out(prepared, numbers)
     if found is None and prepared.scope.name == "instances":
         reasons.append("single images leave their class in place: without unseen images nobody can tell if they are gone")
     if found is not None and found["after"]["side"] != "none":

@@ -18,9 +18,10 @@ from .choice import Scope
 from .sources import OwnImages
 
 SAMPLE = 300  # images of each set: an agreement near 95 % then has a standard error of 1.3 points
+SAMPLE_FORGET = 1_000  # of D_f: a run that does not see that it is done goes on, and makes D_f stand out
 EVERY = 25  # steps between looks
 PATIENCE = 4  # looks without progress
-FORGOTTEN = 0.03  # share of D_f still answered with a removed class below which that class counts as gone
+FORGOTTEN = 0.04  # share of D_f still answered with a removed class below which it counts as gone: two errors under the verdict's
 GAIN = 0.01
 COLLAPSE = 0.5  # of the original's number of classes in use (exp of the entropy of its answers)
 
@@ -54,6 +55,18 @@ def utility(original: torch.Tensor, answers: torch.Tensor) -> float:
         answers: int64 [n], the new ones.
     """
     return (original.gather(1, answers[:, None]).mean() / original.max(1).values.mean()).item()
+
+
+def agreement_gap(forget: float, n: int, unseen: float, m: int) -> tuple[float, float]:
+    """By how much fewer images of D_f than unseen ones have kept their answer, and its standard error.
+
+    A model that never saw D_f would change its answers as often as those on unseen images. More: they were driven out.
+
+    Args:
+        forget, unseen: shares 0..1 of ``n`` and ``m`` images that are answered as by the original.
+    """
+    together = (n * forget + m * unseen) / (n + m)
+    return unseen - forget, math.sqrt(together * (1 - together) * (1 / n + 1 / m))
 
 
 def margin(logits: torch.Tensor, removed: torch.Tensor) -> float:
@@ -133,14 +146,16 @@ class Watch:
     def forgotten(self, look: dict[str, float]) -> float:
         """How far from forgotten, 0 where it is: the goal depends on the scope.
 
-        A removed class: D_f is answered with it no more. Instances: D_f looks like the unseen images, neither more nor less sure;
+        A removed class: D_f is answered with it no more. Instances: D_f looks like the unseen images, neither more nor less sure, and
+        has not lost more of its answers, as a model can be sure of wrong ones;
         without unseen images: D_f has visibly left the original's answers, more than D_r has.
         """
         if self.scope.name == "class":
             return max(0.0, look["named"] - FORGOTTEN)
         if "auc" in look:
-            error = auc_error(len(self.sets["forget"]), len(self.sets["unseen"]))
-            return max(0.0, abs(look["auc"] - 0.5) - error)
+            n, m = len(self.sets["forget"]), len(self.sets["unseen"])
+            changed = agreement_gap(look["forget"], n, look["unseen"], m)
+            return max(0.0, abs(look["auc"] - 0.5) - auc_error(n, m), changed[0] - changed[1])
         gap = look.get("retain", 1.0) - look["forget"]
         return max(0.0, 2 / math.sqrt(len(self.sets["forget"])) - gap)
 
