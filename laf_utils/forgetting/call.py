@@ -23,7 +23,7 @@ from .page import Report
 from .preparing import Given, Options, Prepared, prepare
 from .refusal import Refused
 from .report import audits, forgetting, measured_utility, verdict
-from .watch import EVERY, GAIN, SAMPLE, SAMPLE_FORGET, Watch
+from .watch import EVERY, GAIN, SAMPLE, SAMPLE_GOAL, Watch
 
 
 class Forgotten(NamedTuple):
@@ -157,8 +157,7 @@ def _circumstances(
         "attempts": outcome.attempts,
         "options": {
             "seed": options.seed, "floor": options.floor, "head": prepared.head, "accept": list(options.accept),
-            "overlap": options.overlap, "look_every": EVERY, "look_images": SAMPLE,
-            "look_forget_images": SAMPLE_FORGET,
+            "overlap": options.overlap, "look_every": EVERY, "look_images": {"retain": SAMPLE, "goal": SAMPLE_GOAL},
         },
         "model": {
             "kind": type(whole(prepared.network)).__name__, "parameters": sum(p.numel() for p in prepared.network.parameters()),

@@ -18,7 +18,7 @@ from .keeping import Keeper
 from .ledger import Ledger
 from .refusal import RISKS, Refused
 from .sources import OwnImages, store_of
-from .watch import SAMPLE, SAMPLE_FORGET, Sets
+from .watch import SAMPLE, SAMPLE_GOAL, Sets
 
 EXAMPLE = 4  # images on which the model is tried first
 LOOKED = 1_000  # retained and unseen images whose class under the original is asked for
@@ -106,8 +106,8 @@ class Prepared:
         """What a watch looks at: random samples."""
         alike = None if self.alike is None else self.unseen.subset(self.alike)
         named = {"forget": self.forget, "retain": self.watched, "unseen": alike}
-        most = {"forget": SAMPLE_FORGET}
-        return Sets(*(_sample(images, most.get(name, SAMPLE), seed, name) for name, images in named.items()))
+        most = {"forget": SAMPLE_GOAL, "retain": SAMPLE, "unseen": SAMPLE_GOAL}
+        return Sets(*(_sample(images, most[name], seed, name) for name, images in named.items()))
 
     def answers(self, network: nn.Module) -> Answers:
         """Another model's answers on the same images."""

@@ -5,10 +5,9 @@ import torch
 from .audit import audit
 from .engine import Outcome
 from .preparing import Answers, Prepared
-from .watch import FORGOTTEN, Watch, agreement_gap, utility
+from .watch import ERRORS, FORGOTTEN, Watch, agreement_gap, utility
 
 WORST = 10  # remaining images that are listed
-TWO_SIDED = 3  # standard errors: the unseen images are not all of D_f's classes, so that some difference is no finding
 STILL_NAMED = 0.05  # share of D_f that may still be answered with a removed class
 
 ACCEPTABLE, RETRAIN = "acceptable", "retraining advised"
@@ -58,6 +57,9 @@ def forgetting(prepared: Prepared, after: Answers) -> dict[str, object]:
             {"row": row, "original_answer": int(said[row]), "probability_left": _percent(left[row])} for row in order.tolist()
         ],
     }
+    if prepared.alike is not None:
+        pair = (model.unseen[prepared.alike].argmax(1) for model in (prepared.before, after))
+        found["agreement_unseen"] = _percent(torch.eq(*pair).float().mean())
     if prepared.scope.classes:
         removed = torch.tensor(prepared.scope.classes)
         found["named_before"] = _percent(torch.isin(said, removed).float().mean())
@@ -86,16 +88,14 @@ def too_costly(attempts: list[dict], floor: float) -> str:
 
 def driven_out(prepared: Prepared, numbers: dict) -> list[str]:
     """A reason where single images have lost far more answers than unseen ones, however sure the model is of the new ones."""
-    if prepared.scope.name != "instances" or "unseen" not in numbers["utility"]:
+    found = numbers["forgetting"]
+    if prepared.scope.name != "instances" or "agreement_unseen" not in found:
         return []
-    own, other = numbers["forgetting"], numbers["utility"]["unseen"]
-    gap, error = agreement_gap(own["agreement"] / 100, own["images"], other["agreement"] / 100, other["images"])
-    if gap <= TWO_SIDED * error:
+    own, other = found["agreement"], found["agreement_unseen"]
+    gap, error = agreement_gap(own / 100, found["images"], other / 100, len(prepared.alike))
+    if gap <= ERRORS * error:
         return []
-    return [
-        f"over-forgotten: {own['agreement']:.1f} % of the forget images have kept their answer, of unseen images "
-        f"{other['agreement']:.1f} %"
-    ]
+    return [f"over-forgotten: {own:.1f} % of the forget images have kept their answer, of unseen images like them {other:.1f} %"]
 
 
 def verdict(

@@ -10,17 +10,19 @@ import math
 from dataclasses import dataclass
 
 import torch
+from scipy.stats import norm
 from torch import nn
 
 from ..representations import apply_frozen
-from .audit import auc_error, separation
+from .audit import LEVEL, auc_error, separation
 from .choice import Scope
 from .sources import OwnImages
 
 SAMPLE = 300  # images of each set: an agreement near 95 % then has a standard error of 1.3 points
-SAMPLE_FORGET = 1_000  # of D_f: a run that does not see that it is done goes on, and makes D_f stand out
+SAMPLE_GOAL = 1_000  # of D_f and of unseen images: a run that does not see that it is done goes on, and makes D_f stand out
 EVERY = 25  # steps between looks
 PATIENCE = 4  # looks without progress
+ERRORS = float(norm.ppf(1 - LEVEL / 2))  # standard errors from which on the report's audit would tell D_f from unseen images
 FORGOTTEN = 0.04  # share of D_f still answered with a removed class below which it counts as gone: two errors under the verdict's
 GAIN = 0.01
 COLLAPSE = 0.5  # of the original's number of classes in use (exp of the entropy of its answers)
@@ -146,16 +148,16 @@ class Watch:
     def forgotten(self, look: dict[str, float]) -> float:
         """How far from forgotten, 0 where it is: the goal depends on the scope.
 
-        A removed class: D_f is answered with it no more. Instances: D_f looks like the unseen images, neither more nor less sure, and
-        has not lost more of its answers, as a model can be sure of wrong ones;
-        without unseen images: D_f has visibly left the original's answers, more than D_r has.
+        A removed class: D_f is answered with it no more. Instances: the report's audit could not tell D_f from the unseen images,
+        neither as more nor as less sure, and D_f has not lost more of its answers than they have, as a model can be sure of wrong
+        ones. Without unseen images: D_f has visibly left the original's answers, more than D_r has.
         """
         if self.scope.name == "class":
             return max(0.0, look["named"] - FORGOTTEN)
         if "auc" in look:
             n, m = len(self.sets["forget"]), len(self.sets["unseen"])
             changed = agreement_gap(look["forget"], n, look["unseen"], m)
-            return max(0.0, abs(look["auc"] - 0.5) - auc_error(n, m), changed[0] - changed[1])
+            return max(0.0, abs(look["auc"] - 0.5) - ERRORS * auc_error(n, m), changed[0] - changed[1])
         gap = look.get("retain", 1.0) - look["forget"]
         return max(0.0, 2 / math.sqrt(len(self.sets["forget"])) - gap)
 
