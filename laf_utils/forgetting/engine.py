@@ -24,7 +24,6 @@ from .watch import GAIN, Watch
 SHARES = (1.0, 0.75, 0.5, 0.25)  # of the way from the original to the result of a method without steps to watch
 WEAKER, STRONGER = 1 / 3, 5.0  # of a further attempt, see choice.strengthened
 ATTEMPTS = 3
-RECOVERING = 5  # steps between the looks of a recovery, which is over in a few
 FLAT = 0.05  # of the mean spread of a representation's dimensions: unlike the paper's, these may end in a ReLU, with silent units
 
 
@@ -112,7 +111,6 @@ def _recovered(
     if point is None or point[0] >= laf.work.aim:
         return None, watch
     again = make_watch(1 - GAIN)
-    again.every = RECOVERING
     model = laf.recovery(settings, point[1], again)
     kept = again.best[1] if again.best else None
     outcome.attempts.append({"strength": 0.0, "ended": f"recovery: {again.ended}", "kept": kept, "looks": _looks(again)})

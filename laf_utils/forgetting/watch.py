@@ -21,6 +21,7 @@ from .sources import OwnImages
 SAMPLE = 300  # images of each set: an agreement near 95 % then has a standard error of 1.3 points
 SAMPLE_GOAL = 1_000  # of D_f and of unseen images: a run that does not see that it is done goes on, and makes D_f stand out
 EVERY = 25  # steps between looks
+EARLY = 5  # steps between the first looks, and between those of a recovery: single images may be forgotten after a pass over them
 PATIENCE = 4  # looks without progress
 ERRORS = float(norm.ppf(1 - LEVEL / 2))  # standard errors from which on the report's audit would tell D_f from unseen images
 FORGOTTEN = 0.04  # share of D_f still answered with a removed class below which it counts as gone: two errors under the verdict's
@@ -93,13 +94,12 @@ class Watch:
         content: utility from which on a point that has forgotten ends the run; below it the run goes on as long as that gains.
     """
 
-    every = EVERY
-
     def __init__(self, original: nn.Module, sets: Sets, scope: Scope, floor: float, content: float = 0.0) -> None:
         self.sets, self.scope, self.floor, self.content = sets.named(), scope, floor, content
         self.before = {name: apply_frozen(original, images, "watch").softmax(1) for name, images in self.sets.items()}
         removed = torch.tensor(scope.classes, device=self.before["forget"].device)
         self.margin_before = margin(self.before["forget"].log(), removed) if scope.classes else 0.0
+        self.every = EARLY if content or scope.name == "instances" else EVERY
         self.seen: list[dict[str, float]] = []
         self.best: tuple[tuple[float, ...], dict[str, float], dict[str, torch.Tensor]] | None = None
         self.ended = "its last step"
@@ -174,6 +174,9 @@ class Watch:
 
     def should_stop(self, model: nn.Module, step: int) -> bool:
         """Record a look at ``model``; whether this step should be the last."""
+        early = step < EVERY and not self.content
+        if not self.content and step > EVERY and step % EVERY:
+            return False
         look = {"step": step, **self.measure(model)}
         self.seen.append(look)
         trouble = self.trouble(look)
@@ -188,7 +191,7 @@ class Watch:
             if trouble is None and useful >= self.content:
                 self.ended = "forgotten"
                 return True
-        self._waited = 0 if self._progressed(look) else self._waited + 1
+        self._waited = 0 if self._progressed(look) or early else self._waited + 1
         if self._waited >= PATIENCE:
             self.ended = "no further progress"
         return self._waited >= PATIENCE
