@@ -442,10 +442,10 @@ def watching(model, floor=0.9, content=0.0):
 
 
 def told(monkeypatch, own, model, looks):
-    """The step at which a watch that sees these looks ends the run, ``None`` where it never does."""
+    """The number of the look at which a watch that sees these ends the run, ``None`` where it never does."""
     given = iter({"finite": 1.0, "classes": 1.0, "utility": 1.0, "margin": 0.0} | look for look in looks)
     monkeypatch.setattr(own, "measure", lambda model: next(given))
-    return next((step for step in range(len(looks)) if own.should_stop(model, step)), None)
+    return next((number for number in range(len(looks)) if own.should_stop(model, watch.EVERY * (number + 1))), None)
 
 
 def test_a_margin_that_shrinks_is_progress_and_one_that_stays_is_none(model, monkeypatch):
@@ -468,6 +468,20 @@ def test_utility_that_comes_back_is_progress_once_the_class_is_gone(model, monke
     assert told(monkeypatch, watching(model), model, [{"named": 0.0, "utility": 0.5}] * 10) == watch.PATIENCE
     assert told(monkeypatch, watching(model), model, [{"named": 0.0, "utility": 0.95}] * 10) == 0
     assert told(monkeypatch, watching(model, content=0.99), model, [{"named": 0.0, "utility": 0.95}] * 10) == watch.PATIENCE
+
+
+def test_single_images_are_looked_at_after_a_few_steps(model, monkeypatch):
+    """They may be gone after one pass over them; a watch that first looks after many has spent utility for nothing."""
+    own = watching(model)
+    assert own.every == watch.EVERY and watching(model, content=0.99).every == watch.EARLY
+    sets = watch.Sets(own.sets["forget"], own.sets["retain"], own.sets["retain"])
+    few = watch.Watch(model, sets, choice.Scope("instances", (), ""), 0.9)
+    assert few.every == watch.EARLY
+    seen = {"finite": 1.0, "classes": 1.0, "utility": 1.0, "forget": 1.0, "unseen": 1.0, "auc": 0.9}
+    monkeypatch.setattr(few, "measure", lambda model: dict(seen))
+    steps = range(watch.EARLY, 6 * watch.EVERY, watch.EARLY)
+    assert next(step for step in steps if few.should_stop(model, step)) == (watch.PATIENCE + 1) * watch.EVERY
+    assert [look["step"] for look in few.seen][:6] == [5, 10, 15, 20, 25, 50]
 
 
 def digits_network():
@@ -565,5 +579,10 @@ def test_what_the_report_says_is_what_is_so(model, done):
 
 
 def test_a_page_escapes_what_it_is_given(done):
-    report = call_room.Report(done.report.content | {"reasons": ["<script>alert(1)</script>"]})
-    assert "<script>" not in report.html()
+    evil = "<script>alert(1)</script>"
+    content = copy.deepcopy(done.report.content)
+    content["forgetting"]["worst"][0]["file"] = content["method"]["reason"] = content["scope"]["reason"] = evil
+    content["attempts"][0]["ended"] = content["versions"]["torch"] = evil
+    content |= {"reasons": [evil], "command": {"program": evil, "arguments": [evil]}}
+    text = call_room.Report(content).html()
+    assert "<script>" not in text and text.count("&lt;script&gt;") >= 7
