@@ -480,8 +480,17 @@ def test_single_images_are_looked_at_after_a_few_steps(model, monkeypatch):
     seen = {"finite": 1.0, "classes": 1.0, "utility": 1.0, "forget": 1.0, "unseen": 1.0, "auc": 0.9}
     monkeypatch.setattr(few, "measure", lambda model: dict(seen))
     steps = range(watch.EARLY, 6 * watch.EVERY, watch.EARLY)
-    assert next(step for step in steps if few.should_stop(model, step)) == (watch.PATIENCE + 1) * watch.EVERY
-    assert [look["step"] for look in few.seen][:6] == [5, 10, 15, 20, 25, 50]
+    assert next(step for step in steps if few.should_stop(model, step)) == watch.PATIENCE * watch.EVERY
+    assert [look["step"] for look in few.seen] == [5, 10, 15, 20, 25, 50, 75, 100]
+
+
+def test_every_single_image_is_passed_once_before_it_counts_as_forgotten(model, monkeypatch):
+    own = watching(model)
+    sets = watch.Sets(own.sets["forget"], own.sets["retain"], own.sets["retain"], once=13)
+    few = watch.Watch(model, sets, choice.Scope("instances", (), ""), 0.9)
+    monkeypatch.setattr(few, "measure", lambda model: {"finite": 1.0, "utility": 1.0, "forget": 1.0, "unseen": 1.0, "auc": 0.5})
+    assert [few.should_stop(model, step) for step in (5, 10, 15)] == [False, False, True]
+    assert few.best[1]["step"] == 15
 
 
 def digits_network():

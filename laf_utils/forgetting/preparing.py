@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..config import UnlearningConfig
 from ..models import Network
 from ..progress import track
 from ..representations import apply_frozen
@@ -107,7 +108,8 @@ class Prepared:
         alike = None if self.alike is None else self.unseen.subset(self.alike)
         named = {"forget": self.forget, "retain": self.watched, "unseen": alike}
         most = {"forget": SAMPLE_GOAL, "retain": SAMPLE, "unseen": SAMPLE_GOAL}
-        return Sets(*(_sample(images, most[name], seed, name) for name, images in named.items()))
+        once = -(-len(self.forget) // UnlearningConfig.batch_size)
+        return Sets(*(_sample(images, most[name], seed, name) for name, images in named.items()), once)
 
     def answers(self, network: nn.Module) -> Answers:
         """Another model's answers on the same images."""

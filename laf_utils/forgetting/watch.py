@@ -31,11 +31,17 @@ COLLAPSE = 0.5  # of the original's number of classes in use (exp of the entropy
 
 @dataclass(frozen=True)
 class Sets:
-    """What is watched; ``unseen`` are images like those of D_f that nothing was trained on."""
+    """What is watched.
+
+    Args:
+        unseen: images like those of D_f that nothing was trained on.
+        once: steps of one pass over D_f.
+    """
 
     forget: OwnImages
     retain: OwnImages | None
     unseen: OwnImages | None
+    once: int = 0
 
     def named(self) -> dict[str, OwnImages]:
         """Those that are at hand."""
@@ -100,6 +106,7 @@ class Watch:
         removed = torch.tensor(scope.classes, device=self.before["forget"].device)
         self.margin_before = margin(self.before["forget"].log(), removed) if scope.classes else 0.0
         self.every = EARLY if content or scope.name == "instances" else EVERY
+        self._once = 0 if content or scope.name == "class" else sets.once  # single images: each is to be forgotten
         self.seen: list[dict[str, float]] = []
         self.best: tuple[tuple[float, ...], dict[str, float], dict[str, torch.Tensor]] | None = None
         self.ended = "its last step"
@@ -183,6 +190,8 @@ class Watch:
         if trouble in ("not finite", "collapsed"):
             self.ended = trouble
             return True
+        if step < self._once:
+            return False
         self.consider(model, look)
         if self.forgotten(look) == 0:
             useful = look.get("utility", 1.0)
