@@ -85,9 +85,11 @@ def test_the_model_is_untouched_and_shares_nothing(model):
     model = copy.deepcopy(model).train()
     for number, parameter in enumerate(model.parameters()):
         parameter.requires_grad_(number > 0)
-    before = fingerprint(model)
+    model.stem[1].eval()  # as somebody who freezes BatchNorm has it
+    before, modes = fingerprint(model), [module.training for module in model.modules()]
     unlearned, _ = forget(model, X[GONE], X[~GONE])
-    assert fingerprint(model) == before and model.training and not shares_storage(model, unlearned)
+    assert fingerprint(model) == before and not shares_storage(model, unlearned)
+    assert [module.training for module in model.modules()] == modes
     assert type(unlearned) is Own and not unlearned.training
     assert [p.requires_grad for p in unlearned.parameters()] == [p.requires_grad for p in model.parameters()]
     assert not any(module._forward_pre_hooks or module._forward_hooks for module in (*model.modules(), *unlearned.modules()))
@@ -329,6 +331,16 @@ def test_batch_statistics_are_those_of_retained_images(model, done):
     assert (own - retained).norm() < 0.5 * (own - everything).norm()
 
 
+def test_derived_settings_estimate_batch_statistics_anew_where_there_are_any(model):
+    _, report = forget(model, X[GONE], X[~GONE], scope="instances")
+    few = report.content["method"]["settings"]["unlearning"]["batchnorm"]
+    assert few == "original", "300 retained images are too few"
+    many, _ = patterns(2_000, 1)
+    for own, expected in ((model, "retain"), (nn.Sequential(nn.Flatten(), nn.Linear(192, 24), nn.Linear(24, 4)), "original")):
+        _, report = forget(own, many[:40], many[40:], scope="instances")
+        assert report.content["method"]["settings"]["unlearning"]["batchnorm"] == expected
+
+
 def test_a_model_that_rolls_dice(model):
     class Dropping(Own):
         def forward(self, x):
@@ -403,6 +415,17 @@ def test_divergence_rolls_back_to_a_point_that_was_good(model, monkeypatch):
     assert all(value.isfinite().all() for value in unlearned.parameters())
 
 
+def test_rollback_puts_back_the_weights_of_the_best_look(model):
+    own, network = watching(model), copy.deepcopy(model)
+    network.mix.weight.data += 0.5
+    best = fingerprint(network)
+    good = {"step": 25, "finite": 1.0, "forget": 0.3, "named": 0.3, "utility": 0.95, "classes": 1.0}
+    assert own.consider(network, good)
+    network.mix.weight.data += 0.5
+    assert not own.consider(network, good | {"step": 50, "named": 0.9})
+    assert own.restore_best(network) == 25 and fingerprint(network) == best
+
+
 def test_nothing_good_gives_the_original_back_and_says_so(model, monkeypatch):
     """Weaker attempts are made, and where none leaves a point above the floor there is nothing to give."""
     monkeypatch.setattr(watch.Watch, "trouble", lambda self, look: "below the utility floor")
@@ -411,6 +434,15 @@ def test_nothing_good_gives_the_original_back_and_says_so(model, monkeypatch):
     assert "the copy given back is the original" in report.content["reasons"][0]
     assert fingerprint(unlearned) == fingerprint(model)
     assert [a["strength"] for a in report.content["attempts"]] == pytest.approx([1, 1 / 3, 1 / 9])
+
+
+def test_outputs_that_are_not_finite_are_seen(model):
+    """In a look itself, where no loss has said so: the run ends and nothing of it is kept."""
+    own, broken = watching(model), copy.deepcopy(model)
+    broken.mix.weight.data[0, 0] = math.nan
+    assert own.measure(broken) == {"finite": 0.0}
+    assert own.should_stop(broken, 25) and own.ended == "not finite" and own.best is None
+    assert own.rank(own.measure(model)) is not None and own.trouble(own.measure(model)) is None
 
 
 def test_collapse_is_seen(model):

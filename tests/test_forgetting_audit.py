@@ -2,12 +2,13 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 from forgetting_fakes import own_model, patterns, trained
 
-from laf_utils.forgetting import Refused, forget
+from laf_utils.forgetting import Refused, engine, forget
 from laf_utils.forgetting import call as call_room
 from laf_utils.forgetting import report as report_room
 from laf_utils.forgetting.audit import LEAST, auc_error, audit, detectable_difference, separation, sureness
@@ -176,16 +177,22 @@ def test_losses_that_add_up_are_held_against_the_first_model(model, tmp_path):
     assert any("all requests of the ledger together left" in reason for reason in report.content["reasons"])
 
 
-def test_requests_in_a_row_win_utility_back(model, tmp_path):
+def test_requests_in_a_row_win_utility_back(model, tmp_path, monkeypatch):
     """With a ledger a point that costs more than a hundredth is followed by a recovery; without one only the floor counts."""
-    alone, row = (
-        forget(model, X[Y == 0], X[Y != 0], seed=1, ledger=ledger).report.content for ledger in (None, tmp_path / "ledger.jsonl")
-    )
-    ended = [attempt["ended"] for attempt in alone["attempts"]]
-    assert not any(text.startswith("recovery") for text in ended) and ended[-1] == "forgotten"
-    looks = [a["kept"]["utility"] for a in row["attempts"] if a["kept"] and a["kept"]["named"] <= 0.04]
-    assert looks[0] >= 0.99 or row["attempts"][-1]["ended"].startswith("recovery")
-    assert row["utility"]["retain"]["utility"] >= alone["utility"]["retain"]["utility"]
+    aims, carry_out = [], engine.carry_out
+    monkeypatch.setattr(call_room, "carry_out", lambda name, work, *rest: aims.append(work.aim) or carry_out(name, work, *rest))
+    for ledger in (None, tmp_path / "ledger.jsonl"):
+        forget(model, X[:20], X[40:], ledger=ledger, method="ts", floor=0.9)
+    assert aims == [0.9, 0.99]
+
+
+@pytest.mark.parametrize(("cost", "tried"), [(0.95, False), (0.85, True)])
+def test_a_recovery_is_tried_below_the_aim_only(cost, tried):
+    calls = []
+    laf = SimpleNamespace(work=SimpleNamespace(aim=0.9), recovery=lambda *given: calls.append(given))
+    watch = SimpleNamespace(cheapest=(cost, {}), best=None, ended="", seen=[])
+    assert engine._recovered(laf, None, watch, lambda content: watch, engine.Outcome(None, None)) == (None, watch)
+    assert bool(calls) == tried
 
 
 def test_a_model_that_is_not_the_last_one_is_refused(model, tmp_path):
