@@ -5,17 +5,21 @@ kept) and writes ``results/own.json``. Seconds of forgetting are those of the wh
 """
 
 import argparse
+import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from benchmarks.common import conditions, say, write
+from benchmarks.common import RESULTS, conditions, say, write
 from benchmarks.own_models import TRANSFORM, Recipe, data, trained
 from laf_utils import forget
 from laf_utils.datasets import Dataset
 from laf_utils.forgetting.audit import audit
+from laf_utils.forgetting.preparing import alike
+from laf_utils.forgetting.watch import utility
 from laf_utils.paths import runs_folder
 from laf_utils.seeds import stream
 
@@ -41,77 +45,111 @@ def accuracies(model: nn.Module, inputs: dict[str, torch.Tensor], whole: Dataset
 
 
 def one_class(models: dict, inputs: dict, whole: Dataset, recipe: Recipe, seeds: int) -> dict:
-    """Class removal, beside original and retrained; the last seed once more with unseen images, for the audit."""
+    """Class removal, beside original and retrained, and the audit of each on the same unseen images."""
     chosen = whole.train.labels == recipe.removed
     found: dict = {name: accuracies(model, inputs, whole, recipe.removed) for name, model in models.items()}
     found["unlearned"] = []
+    unseen, own = inputs["test"][:UNSEEN], inputs["train"][chosen]
+    before = {part: logits(models["original"], images) for part, images in (("forget", own), ("unseen", unseen))}
+    like = alike(before["forget"].argmax(1), before["unseen"].argmax(1))
+
+    def audited(model: nn.Module) -> dict:
+        return audit(logits(model, own), logits(model, unseen)[like]).as_dict()
+
     for seed in range(seeds):
         start, cpu = time.perf_counter(), time.process_time()
-        model, report = forget(models["original"], inputs["train"][chosen], inputs["train"][~chosen], seed=seed)
+        model, report = forget(models["original"], own, inputs["train"][~chosen], seed=seed)
         seconds = {"wall": time.perf_counter() - start, "cpu": time.process_time() - cpu}
-        own = accuracies(model, inputs, whole, recipe.removed)
-        content = report.content
+        measured, content = accuracies(model, inputs, whole, recipe.removed), report.content
         found["unlearned"].append({
-            "seed": seed, **own, "seconds": seconds, "stages": content["seconds"], "verdict": report.verdict,
-            "reasons": content["reasons"], "utility_retain": content["utility"]["retain"]["utility"],
+            "seed": seed, **measured, "seconds": seconds, "stages": content["seconds"], "verdict": report.verdict,
+            "reasons": content["reasons"], "utility_retain": content["utility"]["retain"]["utility"], "audit": audited(model),
             "attempts": [{key: a[key] for key in ("strength", "ended", "kept")} for a in content["attempts"]],
         })
-        say(f"class removal, seed {seed}: {own} in {seconds}, {report.verdict}")
-    _, report = forget(
-        models["original"], inputs["train"][chosen], inputs["train"][~chosen], unseen=inputs["test"][:UNSEEN],
-        unseen_labels=whole.test.labels[:UNSEEN],
-    )
-    found["with_unseen_images"] = {key: report.content[key] for key in ("verdict", "reasons", "utility", "audit")}
-    retrained = [logits(models["retrained"], part) for part in (inputs["train"][chosen], inputs["test"][:UNSEEN])]
-    like = logits(models["original"], inputs["test"][:UNSEEN]).argmax(1) == recipe.removed
-    found["audit_of_retrained"] = audit(retrained[0], retrained[1][like]).as_dict()
+        say(f"class removal, seed {seed}: {found['unlearned'][-1]}")
+    found["audit_images_of_the_class"] = int((whole.test.labels[:UNSEEN][like] == recipe.removed).sum())
+    found |= {f"audit_of_{name}": audited(model) for name, model in models.items()}
     return found
 
 
-def in_a_row(model: nn.Module, inputs: dict, whole: Dataset, folder: Path) -> list[dict]:
-    """Ten requests of random images, one after another, each on what the one before left."""
-    rows = torch.randperm(len(whole.train), generator=stream(0, "own", "requests"))
-    ledger, left, found = folder / "ledger.jsonl", torch.ones(len(rows), dtype=torch.bool), []
+def judged(model: nn.Module, first: torch.Tensor, inputs: dict, whole: Dataset, forgotten: torch.Tensor) -> dict[str, float]:
+    """Percent: test accuracy, utility of the test answers by the first model itself, accuracy on all that was forgotten.
+
+    Args:
+        first: probabilities [n, classes] of the first model on the test images.
+        forgotten: rows of the training images.
+    """
+    answers = logits(model, inputs["test"]).argmax(1)
+    gone = logits(model, inputs["train"][forgotten]).argmax(1) == whole.train.labels[forgotten]
+    return {
+        "test": 100 * (answers == whole.test.labels).float().mean().item(), "utility_by_first": 100 * utility(first, answers),
+        "train_f_all": 100 * gone.float().mean().item(),
+    }
+
+
+def one_request(model: nn.Module, inputs: dict, chosen: torch.Tensor, left: torch.Tensor, **options: object) -> tuple:
+    """The unlearned model, and what its report and the processor's clock say."""
+    cpu = time.process_time()
+    model, report = forget(model, inputs["train"][chosen], inputs["train"][left], unseen=inputs["test"][:UNSEEN], **options)
+    seconds, content = time.process_time() - cpu, report.content
+    return model, {
+        "verdict": report.verdict, "reasons": content["reasons"], "kept": content["kept"], "scope": content["scope"]["name"],
+        "utility": {name: entry["utility"] for name, entry in content["utility"].items()},
+        "utility_together": content["utility_together"], "audit": content["audit"], "cpu_seconds": seconds,
+        "attempts": [{key: a[key] for key in ("strength", "ended", "kept")} for a in content["attempts"]],
+    }
+
+
+def in_a_row(model: nn.Module, inputs: dict, whole: Dataset, folder: Path, keep: Callable[[dict], None]) -> None:
+    """Ten requests of random images, each on what the one before left; then all of their images in a single request.
+
+    Args:
+        keep: is given the result after every request, so that a run that is cut off leaves what it has.
+    """
+    rows, original = torch.randperm(len(whole.train), generator=stream(0, "own", "requests")), model
+    ledger, left = folder / "ledger.jsonl", torch.ones(len(rows), dtype=torch.bool)
     ledger.unlink(missing_ok=True)
+    first = logits(model, inputs["test"]).softmax(1)
+    found: dict = {"images_of_each": OF_EACH, "before": judged(model, first, inputs, whole, rows[: REQUESTS * OF_EACH])}
+    found["requests"] = []
     for number in range(1, REQUESTS + 1):
         chosen = rows[(number - 1) * OF_EACH : number * OF_EACH]
         left[chosen] = False
-        start = time.perf_counter()
-        model, report = forget(
-            model, inputs["train"][chosen], inputs["train"][left], unseen=inputs["test"][:UNSEEN], ledger=ledger, seed=number
-        )
-        test = 100 * (logits(model, inputs["test"]).argmax(1) == whole.test.labels).float().mean().item()
-        forgotten = (~left).nonzero().flatten()
-        said = logits(model, inputs["train"][forgotten]).argmax(1)
-        train_f = 100 * (said == whole.train.labels[forgotten]).float().mean().item()
-        content = report.content
-        found.append({
-            "request": number, "test": test, "train_f_all": train_f, "verdict": report.verdict, "reasons": content["reasons"],
-            "utility_together": content["utility_together"], "audit": content["audit"], "seconds": time.perf_counter() - start,
-            "strengths": [attempt["strength"] for attempt in content["attempts"]], "kept": content["kept"],
-        })
-        say(f"request {number}: test {test:.2f} %, all forgotten so far {train_f:.2f} %, {report.verdict} {content['reasons']}")
-    return found
+        model, request = one_request(model, inputs, chosen, left, ledger=ledger, seed=number)
+        own = judged(model, first, inputs, whole, rows[: number * OF_EACH])
+        found["requests"].append({"request": number, **own, **request})
+        say(f"request {number}: {own}, {request['verdict']} {request['reasons']}")
+        keep(found)
+    model, request = one_request(original, inputs, rows[: REQUESTS * OF_EACH], left, seed=1)
+    found["at_once"] = judged(model, first, inputs, whole, rows[: REQUESTS * OF_EACH]) | request
+    say(f"at once: {found['at_once']}")
+    keep(found)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
-    seeds, recipe, before = parser.parse_args().seeds, Recipe(), conditions()
+    parser.add_argument("--parts", nargs="+", choices=("class_removal", "in_a_row"), default=["class_removal", "in_a_row"])
+    options, recipe, before = parser.parse_args(), Recipe(), conditions()
     pairs = {stage: trained(recipe, stage) for stage in ("original", "retrained")}
     models, training = {name: pair[0] for name, pair in pairs.items()}, {name: pair[1] for name, pair in pairs.items()}
-    whole = data(recipe)
+    whole, file = data(recipe), RESULTS / "own.json"
     inputs = {"train": TRANSFORM(whole.train.images), "test": TRANSFORM(whole.test.images)}
-    result: dict = {"recipe": vars(recipe), "training_seconds": training}
-    result["class_removal"] = one_class(models, inputs, whole, recipe, seeds)
-    for own in result["class_removal"]["unlearned"]:
-        own["share_of_retraining"] = {clock: own["seconds"][clock] / training["retrained"][clock] for clock in ("wall", "cpu")}
-    write("own", result, before)
-    test = 100 * (logits(models["original"], inputs["test"]).argmax(1) == whole.test.labels).float().mean().item()
-    result["in_a_row"] = {"test_before": test, "images_of_each": OF_EACH, "requests": in_a_row(
-        models["original"], inputs, whole, runs_folder() / "own"
-    )}
-    write("own", result, before)
+
+    def keep(part: str, found: dict) -> None:
+        kept: dict = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        kept |= {"recipe": vars(recipe), "training_seconds": training}
+        kept[part] = {"conditions": before | {"load_average_after": conditions()["load_average"]}} | found
+        write("own", {key: value for key, value in kept.items() if key != "conditions"}, before)
+
+    if "class_removal" in options.parts:
+        found = one_class(models, inputs, whole, recipe, options.seeds)
+        for own in found["unlearned"]:
+            share = {clock: own["seconds"][clock] / training["retrained"][clock] for clock in ("wall", "cpu")}
+            own["share_of_retraining"] = share
+        keep("class_removal", found)
+    if "in_a_row" in options.parts:
+        in_a_row(models["original"], inputs, whole, runs_folder() / "own", lambda found: keep("in_a_row", found))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from forgetting_fakes import Own, own_model, patterns, trained
+from sklearn.datasets import load_digits
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 from torchvision.transforms import functional as TF
@@ -84,9 +85,11 @@ def test_the_model_is_untouched_and_shares_nothing(model):
     model = copy.deepcopy(model).train()
     for number, parameter in enumerate(model.parameters()):
         parameter.requires_grad_(number > 0)
-    before = fingerprint(model)
+    model.stem[1].eval()  # as somebody who freezes BatchNorm has it
+    before, modes = fingerprint(model), [module.training for module in model.modules()]
     unlearned, _ = forget(model, X[GONE], X[~GONE])
-    assert fingerprint(model) == before and model.training and not shares_storage(model, unlearned)
+    assert fingerprint(model) == before and not shares_storage(model, unlearned)
+    assert [module.training for module in model.modules()] == modes
     assert type(unlearned) is Own and not unlearned.training
     assert [p.requires_grad for p in unlearned.parameters()] == [p.requires_grad for p in model.parameters()]
     assert not any(module._forward_pre_hooks or module._forward_hooks for module in (*model.modules(), *unlearned.modules()))
@@ -328,6 +331,16 @@ def test_batch_statistics_are_those_of_retained_images(model, done):
     assert (own - retained).norm() < 0.5 * (own - everything).norm()
 
 
+def test_derived_settings_estimate_batch_statistics_anew_where_there_are_any(model):
+    _, report = forget(model, X[GONE], X[~GONE], scope="instances")
+    few = report.content["method"]["settings"]["unlearning"]["batchnorm"]
+    assert few == "original", "300 retained images are too few"
+    many, _ = patterns(2_000, 1)
+    for own, expected in ((model, "retain"), (nn.Sequential(nn.Flatten(), nn.Linear(192, 24), nn.Linear(24, 4)), "original")):
+        _, report = forget(own, many[:40], many[40:], scope="instances")
+        assert report.content["method"]["settings"]["unlearning"]["batchnorm"] == expected
+
+
 def test_a_model_that_rolls_dice(model):
     class Dropping(Own):
         def forward(self, x):
@@ -402,6 +415,17 @@ def test_divergence_rolls_back_to_a_point_that_was_good(model, monkeypatch):
     assert all(value.isfinite().all() for value in unlearned.parameters())
 
 
+def test_rollback_puts_back_the_weights_of_the_best_look(model):
+    own, network = watching(model), copy.deepcopy(model)
+    network.mix.weight.data += 0.5
+    best = fingerprint(network)
+    good = {"step": 25, "finite": 1.0, "forget": 0.3, "named": 0.3, "utility": 0.95, "classes": 1.0}
+    assert own.consider(network, good)
+    network.mix.weight.data += 0.5
+    assert not own.consider(network, good | {"step": 50, "named": 0.9})
+    assert own.restore_best(network) == 25 and fingerprint(network) == best
+
+
 def test_nothing_good_gives_the_original_back_and_says_so(model, monkeypatch):
     """Weaker attempts are made, and where none leaves a point above the floor there is nothing to give."""
     monkeypatch.setattr(watch.Watch, "trouble", lambda self, look: "below the utility floor")
@@ -410,6 +434,15 @@ def test_nothing_good_gives_the_original_back_and_says_so(model, monkeypatch):
     assert "the copy given back is the original" in report.content["reasons"][0]
     assert fingerprint(unlearned) == fingerprint(model)
     assert [a["strength"] for a in report.content["attempts"]] == pytest.approx([1, 1 / 3, 1 / 9])
+
+
+def test_outputs_that_are_not_finite_are_seen(model):
+    """In a look itself, where no loss has said so: the run ends and nothing of it is kept."""
+    own, broken = watching(model), copy.deepcopy(model)
+    broken.mix.weight.data[0, 0] = math.nan
+    assert own.measure(broken) == {"finite": 0.0}
+    assert own.should_stop(broken, 25) and own.ended == "not finite" and own.best is None
+    assert own.rank(own.measure(model)) is not None and own.trouble(own.measure(model)) is None
 
 
 def test_collapse_is_seen(model):
@@ -431,6 +464,107 @@ def test_the_floor_keeps_a_point_out(model):
     assert not own.consider(model, good | {"named": 0.0, "utility": 0.85})
     assert own.consider(model, good) and not own.consider(model, good | {"named": 0.4})
     assert own.consider(model, good | {"utility": 0.99}), "of equals the most useful"
+
+
+def watching(model, floor=0.9, content=0.0):
+    """A watch over the removal of class 0."""
+    sets = watch.Sets(*(preparing.OwnImages(ArrayStore(x), torch.device("cpu"), torch.float32, torch.arange(len(x)))
+                        for x in (X[GONE], X[~GONE])), None)
+    return watch.Watch(model, sets, preparing.Scope("class", (0,), ""), floor, content)
+
+
+def told(monkeypatch, own, model, looks):
+    """The number of the look at which a watch that sees these ends the run, ``None`` where it never does."""
+    given = iter({"finite": 1.0, "classes": 1.0, "utility": 1.0, "margin": 0.0} | look for look in looks)
+    monkeypatch.setattr(own, "measure", lambda model: next(given))
+    return next((number for number in range(len(looks)) if own.should_stop(model, watch.EVERY * (number + 1))), None)
+
+
+def test_a_margin_that_shrinks_is_progress_and_one_that_stays_is_none(model, monkeypatch):
+    """Answers change last: a watch that looked at answers alone would end every run of a sure model."""
+    before = watching(model).margin_before
+    with torch.no_grad():
+        logits = model(X[GONE])
+        assert before == pytest.approx((logits[:, 0] - logits[:, 1:].logsumexp(1)).mean().item(), abs=1e-3)
+    assert before > 3
+    shrinking = [{"named": 1.0, "margin": before * (1 - 0.1 * step)} for step in range(10)]
+    assert told(monkeypatch, watching(model), model, shrinking) is None
+    assert told(monkeypatch, watching(model), model, [{"named": 1.0, "margin": before}] * 10) == watch.PATIENCE
+
+
+def test_utility_that_comes_back_is_progress_once_the_class_is_gone(model, monkeypatch):
+    rising = [{"named": 0.0, "utility": 0.5 + 0.03 * step} for step in range(10)]
+    own = watching(model)
+    assert told(monkeypatch, own, model, rising) is None and own.best is None
+    assert own.cheapest[0] == pytest.approx(0.77), "where a recovery would start"
+    assert told(monkeypatch, watching(model), model, [{"named": 0.0, "utility": 0.5}] * 10) == watch.PATIENCE
+    assert told(monkeypatch, watching(model), model, [{"named": 0.0, "utility": 0.95}] * 10) == 0
+    assert told(monkeypatch, watching(model, content=0.99), model, [{"named": 0.0, "utility": 0.95}] * 10) == watch.PATIENCE
+
+
+def test_single_images_are_looked_at_after_a_few_steps(model, monkeypatch):
+    """They may be gone after one pass over them; a watch that first looks after many has spent utility for nothing."""
+    own = watching(model)
+    assert own.every == watch.EVERY and watching(model, content=0.99).every == watch.EARLY
+    sets = watch.Sets(own.sets["forget"], own.sets["retain"], own.sets["retain"])
+    few = watch.Watch(model, sets, choice.Scope("instances", (), ""), 0.9)
+    assert few.every == watch.EARLY
+    seen = {"finite": 1.0, "classes": 1.0, "utility": 1.0, "forget": 1.0, "unseen": 1.0, "auc": 0.9}
+    monkeypatch.setattr(few, "measure", lambda model: dict(seen))
+    steps = range(watch.EARLY, 6 * watch.EVERY, watch.EARLY)
+    assert next(step for step in steps if few.should_stop(model, step)) == watch.PATIENCE * watch.EVERY
+    assert [look["step"] for look in few.seen] == [5, 10, 15, 20, 25, 50, 75, 100]
+
+
+def test_every_single_image_is_passed_once_before_it_counts_as_forgotten(model, monkeypatch):
+    own = watching(model)
+    sets = watch.Sets(own.sets["forget"], own.sets["retain"], own.sets["retain"], once=13)
+    few = watch.Watch(model, sets, choice.Scope("instances", (), ""), 0.9)
+    monkeypatch.setattr(few, "measure", lambda model: {"finite": 1.0, "utility": 1.0, "forget": 1.0, "unseen": 1.0, "auc": 0.5})
+    assert [few.should_stop(model, step) for step in (5, 10, 15)] == [False, False, True]
+    assert few.best[1]["step"] == 15
+
+
+def digits_network():
+    """A small network whose last hidden layer ends in a ReLU, and scikit-learn's digits: hard to forget in at no cost."""
+    images, labels = (torch.tensor(part) for part in load_digits(return_X_y=True))
+    torch.manual_seed(0)
+    own = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 32), nn.ReLU(), nn.Linear(32, 10))
+    optimiser = torch.optim.Adam(own.parameters(), 1e-2)
+    for _ in range(100):
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(own(images.float() / 16), labels).backward()
+        optimiser.step()
+    return own.eval(), images.float() / 16, labels
+
+
+@pytest.mark.parametrize("removed", [0, 3])
+def test_a_head_on_a_relu_forgets_too_by_a_recovery(removed):
+    own, images, labels = digits_network()
+    gone = labels == removed
+    unlearned, report = forget(own, images[gone], images[~gone])
+    assert accuracy(own, images[gone], labels[gone]) > 0.95
+    assert accuracy(unlearned, images[gone], labels[gone]) < 0.05 and accuracy(unlearned, images[~gone], labels[~gone]) > 0.95
+    assert report.acceptable
+    recoveries = [attempt for attempt in report.content["attempts"] if attempt["ended"].startswith("recovery")]
+    assert recoveries and any(attempt["kept"] for attempt in recoveries)
+
+
+def test_what_stood_in_the_way_is_said(monkeypatch):
+    """Without a recovery that network cannot be made to forget above the floor; the report says what it would have cost."""
+    own, images, labels = digits_network()
+    gone = labels == 3
+    monkeypatch.setattr(engine, "_recovered", lambda laf, settings, watch, make_watch, outcome: (None, watch))
+    _, report = forget(own, images[gone], images[~gone])
+    assert not report.acceptable
+    assert re.search(r"still answered with a removed class; where they were not, utility was \d+\.\d % at best", str(report))
+
+
+def test_stronger_attempts_repel_more_and_weaker_ones_step_less():
+    stronger, weaker = (choice.strengthened(LIGHT, factor).unlearning for factor in (5.0, 0.5))
+    assert stronger.lr_ra == pytest.approx(5 * LIGHT.unlearning.lr_ra)
+    assert stronger.temperature == pytest.approx(LIGHT.unlearning.temperature / 5)
+    assert weaker.lr_ue == pytest.approx(0.5 * LIGHT.unlearning.lr_ue) and weaker.temperature == LIGHT.unlearning.temperature
 
 
 def test_interpolation_ends_at_both_models(model, done):
@@ -486,5 +620,10 @@ def test_what_the_report_says_is_what_is_so(model, done):
 
 
 def test_a_page_escapes_what_it_is_given(done):
-    report = call_room.Report(done.report.content | {"reasons": ["<script>alert(1)</script>"]})
-    assert "<script>" not in report.html()
+    evil = "<script>alert(1)</script>"
+    content = copy.deepcopy(done.report.content)
+    content["forgetting"]["worst"][0]["file"] = content["method"]["reason"] = content["scope"]["reason"] = evil
+    content["attempts"][0]["ended"] = content["versions"]["torch"] = evil
+    content |= {"reasons": [evil], "command": {"program": evil, "arguments": [evil]}}
+    text = call_room.Report(content).html()
+    assert "<script>" not in text and text.count("&lt;script&gt;") >= 7

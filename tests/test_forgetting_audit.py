@@ -2,19 +2,25 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 from forgetting_fakes import own_model, patterns, trained
 
-from laf_utils.forgetting import Refused, forget
+from laf_utils.forgetting import Refused, engine, forget
+from laf_utils.forgetting import call as call_room
+from laf_utils.forgetting import report as report_room
 from laf_utils.forgetting.audit import LEAST, auc_error, audit, detectable_difference, separation, sureness
-from laf_utils.forgetting.choice import derived_settings, retained_used, scope_of
+from laf_utils.forgetting.choice import Scope, derived_settings, retained_used, scope_of
 from laf_utils.forgetting.ledger import Ledger
 from laf_utils.forgetting.preparing import alike
-from laf_utils.forgetting.watch import classes_in_use, utility
+from laf_utils.forgetting.report import forgetting
+from laf_utils.forgetting.sources import ArrayStore, OwnImages
+from laf_utils.forgetting.watch import Sets, Watch, agreement_gap, classes_in_use, utility
 
 X, Y = patterns(800, 1)
+U, _ = patterns(400, 2)
 
 
 def logits_of(sure: torch.Tensor) -> torch.Tensor:
@@ -107,6 +113,38 @@ def test_classes_in_use():
     assert classes_in_use(torch.arange(40) % 4) == pytest.approx(4) and classes_in_use(torch.zeros(9, dtype=torch.long)) == 1
 
 
+def test_images_that_lost_more_answers_than_unseen_ones_were_driven_out():
+    gap, error = agreement_gap(0.10, 100, 0.89, 2_000)
+    assert gap == pytest.approx(0.79) and gap > 10 * error
+    gap, error = agreement_gap(0.88, 100, 0.90, 300)
+    assert 0 < gap < error == pytest.approx(math.sqrt(0.895 * 0.105 * (1 / 100 + 1 / 300)))
+
+
+def test_driving_out_is_no_forgetting_however_sure_the_model_is(model):
+    """Single images whose new answers are wrong and sure: blind by sureness, and yet not what a model without them would say."""
+    def images(x):
+        return OwnImages(ArrayStore(x), torch.device("cpu"), torch.float32, torch.arange(len(x)))
+
+    own = Watch(model, Sets(images(X[:100]), images(X[100:]), images(U)), Scope("instances", (), ""), 0.9)
+    look = {"finite": 1.0, "utility": 1.0, "classes": 1.0, "auc": 0.5, "unseen": 0.9}
+    assert own.forgotten(look | {"forget": 0.88}) == 0.0
+    assert own.forgotten(look | {"forget": 0.2}) > 0.5
+    assert own.forgotten(look | {"forget": 0.88, "auc": 0.7}) > 0.1 and own.forgotten(look | {"forget": 0.88, "auc": 0.3}) > 0.1
+
+
+def test_the_report_says_that_images_were_driven_out(model, monkeypatch):
+    unlearned, report = forget(model, X[:40], X[40:], unseen=U, scope="instances")
+    found = report.content["forgetting"]
+    with torch.no_grad():
+        same = (model(X[:40]).argmax(1) == unlearned(X[:40]).argmax(1)).float().mean().item()
+    assert found["agreement"] == pytest.approx(100 * same, abs=0.01) and found["agreement_unseen"] > 90
+    monkeypatch.setattr(report_room, "forgetting", lambda *given: forgetting(*given) | {"agreement": 10.0})
+    monkeypatch.setattr(call_room, "forgetting", report_room.forgetting)
+    _, report = forget(model, X[:40], X[40:], unseen=U, scope="instances")
+    assert report.verdict == "retraining advised"
+    assert any(reason.startswith("over-forgotten: 10.0 % of the forget images") for reason in report.content["reasons"])
+
+
 # -- the ledger -------------------------------------------------------------------------------------------------------
 
 
@@ -123,6 +161,38 @@ def test_requests_in_a_row(model, tmp_path):
     own = second.report.content["ledger"]
     shares = [json.loads(line)["utility"] for line in path.read_text().splitlines()]
     assert own["utility_together"] == pytest.approx(shares[0] * shares[1])
+
+
+def test_losses_that_add_up_are_held_against_the_first_model(model, tmp_path):
+    """Each request keeps the floor, both together do not: the second says so."""
+    path = tmp_path / "ledger.jsonl"
+    first, report = forget(model, X[:20], X[40:], ledger=path, method="ts", unseen=U)
+    assert not any("together" in reason for reason in report.content["reasons"])
+    entry = json.loads(path.read_text())
+    path.write_text(json.dumps(entry | {"utility": 0.94}, sort_keys=True) + "\n")
+    _, report = forget(first, X[20:40], X[40:], ledger=path, method="ts", unseen=U)
+    least = min(part["utility"] for part in report.content["utility"].values()) / 100
+    assert least >= 0.95 and report.content["utility_together"] == pytest.approx(0.94 * least)
+    assert report.verdict == "retraining advised"
+    assert any("all requests of the ledger together left" in reason for reason in report.content["reasons"])
+
+
+def test_requests_in_a_row_win_utility_back(model, tmp_path, monkeypatch):
+    """With a ledger a point that costs more than a hundredth is followed by a recovery; without one only the floor counts."""
+    aims, carry_out = [], engine.carry_out
+    monkeypatch.setattr(call_room, "carry_out", lambda name, work, *rest: aims.append(work.aim) or carry_out(name, work, *rest))
+    for ledger in (None, tmp_path / "ledger.jsonl"):
+        forget(model, X[:20], X[40:], ledger=ledger, method="ts", floor=0.9)
+    assert aims == [0.9, 0.99]
+
+
+@pytest.mark.parametrize(("cost", "tried"), [(0.95, False), (0.85, True)])
+def test_a_recovery_is_tried_below_the_aim_only(cost, tried):
+    calls = []
+    laf = SimpleNamespace(work=SimpleNamespace(aim=0.9), recovery=lambda *given: calls.append(given))
+    watch = SimpleNamespace(cheapest=(cost, {}), best=None, ended="", seen=[])
+    assert engine._recovered(laf, None, watch, lambda content: watch, engine.Outcome(None, None)) == (None, watch)
+    assert bool(calls) == tried
 
 
 def test_a_model_that_is_not_the_last_one_is_refused(model, tmp_path):

@@ -23,7 +23,7 @@ from .page import Report
 from .preparing import Given, Options, Prepared, prepare
 from .refusal import Refused
 from .report import audits, forgetting, measured_utility, verdict
-from .watch import EVERY, SAMPLE, Watch
+from .watch import EVERY, GAIN, SAMPLE, SAMPLE_GOAL, Watch
 
 
 class Forgotten(NamedTuple):
@@ -81,11 +81,13 @@ def forget(
     with Keeper(memory, options.folder) as keeper:
         prepared = prepare(model, given, options, keeper, book)
         clock.mark("prepare")
-        work = Work(prepared.network, prepared.forget, prepared.used, prepared.labels, settings, seed)
+        # Where requests follow each other their losses add up: then each wins back what it can.
+        aim = floor if book is None else 1 - GAIN
+        work = Work(prepared.network, prepared.forget, prepared.used, prepared.labels, settings, seed, aim)
         sets, watches = prepared.sets(seed), []
 
-        def watch() -> Watch:
-            watches.append(Watch(prepared.network, sets, prepared.scope, floor))
+        def watch(content: float = 0.0) -> Watch:
+            watches.append(Watch(prepared.network, sets, prepared.scope, floor, content))
             return watches[-1]
 
         outcome = carry_out(prepared.choice.method, work, watch, keeper)
@@ -137,7 +139,7 @@ def _measured(prepared: Prepared, network: nn.Module, outcome: Outcome, watch: W
     }
     least = min((entry["utility"] / 100 for entry in numbers["utility"].values()), default=None)
     together = None if book is None or least is None else book.utility() * least
-    said, reasons = verdict(prepared, watch, outcome.look, numbers, together)
+    said, reasons = verdict(prepared, watch, outcome, numbers, together)
     return {"verdict": said, "reasons": reasons, "kept": outcome.look is not None, "utility_together": together, **numbers}
 
 
@@ -155,7 +157,7 @@ def _circumstances(
         "attempts": outcome.attempts,
         "options": {
             "seed": options.seed, "floor": options.floor, "head": prepared.head, "accept": list(options.accept),
-            "overlap": options.overlap, "look_every": EVERY, "look_images": SAMPLE,
+            "overlap": options.overlap, "look_every": EVERY, "look_images": {"retain": SAMPLE, "goal": SAMPLE_GOAL},
         },
         "model": {
             "kind": type(whole(prepared.network)).__name__, "parameters": sum(p.numel() for p in prepared.network.parameters()),

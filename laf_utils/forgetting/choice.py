@@ -141,7 +141,13 @@ def derived_settings(forget: int, used: int, *, labels: bool = False, batch_stat
     return LAFRSettings(vae, unlearning, RepairConfig()) if labels else LAFSettings(vae, unlearning)
 
 
-def slower(settings: LAFSettings, factor: float) -> LAFSettings:
-    """The same with both learning rates times ``factor``."""
+def strengthened(settings: LAFSettings, factor: float) -> LAFSettings:
+    """The same with both learning rates times ``factor``; beyond 1 the forget images are also repelled that much more.
+
+    L_RA's repelling half weighs 1 / temperature of its attracting one. Larger steps alone leave that balance as it is: in small
+    networks the forget images then only move into directions that the head does not read.
+    """
     config = settings.unlearning
-    return replace(settings, unlearning=replace(config, lr_ue=config.lr_ue * factor, lr_ra=config.lr_ra * factor))
+    return replace(settings, unlearning=replace(
+        config, lr_ue=config.lr_ue * factor, lr_ra=config.lr_ra * factor, temperature=config.temperature / max(1.0, factor)
+    ))

@@ -15,14 +15,14 @@ from ..models import Network
 from ..representations import FrozenRepresentations
 from ..training import TrainingDiverged
 from ..vae import fit_vae
-from .choice import derived_settings, slower
+from .choice import derived_settings, strengthened
 from .head import has_batch_statistics
 from .keeping import Keeper
 from .sources import OwnImages
-from .watch import Watch
+from .watch import GAIN, Watch
 
 SHARES = (1.0, 0.75, 0.5, 0.25)  # of the way from the original to the result of a method without steps to watch
-WEAKER, STRONGER = 1 / 3, 5.0  # learning rates of a further attempt
+WEAKER, STRONGER = 1 / 3, 5.0  # of a further attempt, see choice.strengthened
 ATTEMPTS = 3
 FLAT = 0.05  # of the mean spread of a representation's dimensions: unlike the paper's, these may end in a ReLU, with silent units
 
@@ -38,6 +38,7 @@ class Work:
         labels: int64, of ``retain``, or ``None``.
         settings: of the method; ``None``: derived from the data.
         seed: draws everything random.
+        aim: utility below which a point that has forgotten is followed by a recovery.
     """
 
     network: Network
@@ -46,6 +47,7 @@ class Work:
     labels: torch.Tensor | None
     settings: Any
     seed: int
+    aim: float = 0.0
 
 
 @dataclass
@@ -77,12 +79,12 @@ class _LAF:
             fit_vae(self.teacher.retain, stage="vae_h", **fit)[0], fit_vae(self.teacher.forget, stage="vae_h_f", **fit)[0]
         )
 
-    def attempt(self, settings: LAFSettings, watch: Watch) -> Network | None:
-        """The network at the best look, ``None`` where no look was good enough."""
+    def attempt(self, settings: LAFSettings, watch: Watch, start: Network | None = None) -> Network | None:
+        """The network at the best look, ``None`` where no look was good enough; ``start`` in place of the original."""
         work, student = self.work, None
         try:
             student = unlearn(
-                work.network, work.forget, work.retain, self.densities, settings.unlearning, seed=work.seed,
+                start or work.network, work.forget, work.retain, self.densities, settings.unlearning, seed=work.seed,
                 teacher=self.teacher, rule=watch,
             ).model
         except TrainingDiverged:
@@ -93,11 +95,34 @@ class _LAF:
         watch.restore_best(student)
         return student
 
+    def recovery(self, settings: LAFSettings, state: dict[str, torch.Tensor], watch: Watch) -> Network | None:
+        """From a point that has forgotten: the retained half of L_RA alone wins utility back, without labels."""
+        start = copy.deepcopy(self.work.network)
+        start.load_state_dict(state)
+        own = replace(settings.unlearning, use_ue=False, use_ra="retain", schedule="two_stage", batchnorm="original")
+        return self.attempt(replace(settings, unlearning=own), watch, start)
 
-def run_laf(work: Work, settings: LAFSettings, make_watch: Callable[[], Watch], keeper: Keeper) -> Outcome:
+
+def _recovered(
+    laf: _LAF, settings: LAFSettings, watch: Watch, make_watch: Callable[..., Watch], outcome: Outcome
+) -> tuple[Network | None, Watch]:
+    """A recovery from the best point of an attempt that has forgotten, where it cost more than ``Work.aim`` allows."""
+    point = watch.cheapest
+    if point is None or point[0] >= laf.work.aim:
+        return None, watch
+    again = make_watch(1 - GAIN)
+    model = laf.recovery(settings, point[1], again)
+    kept = again.best[1] if again.best else None
+    outcome.attempts.append({"strength": 0.0, "ended": f"recovery: {again.ended}", "kept": kept, "looks": _looks(again)})
+    better = model is not None and (watch.best is None or again.best[0] < watch.best[0])
+    return (model, again) if better else (None, watch)
+
+
+def run_laf(work: Work, settings: LAFSettings, make_watch: Callable[..., Watch], keeper: Keeper) -> Outcome:
     """LAF at the derived strength, and weaker or stronger where the watch says so; the best point of all attempts.
 
-    Weaker after an attempt that broke the model or left no point above the floor, stronger after one that did not forget.
+    Weaker after an attempt that broke the model or left no point above the floor, stronger after one that did not forget; before
+    either, a recovery where it has forgotten at too high a cost.
     """
     outcome, best, factor, tried = Outcome(None, None, settings), None, 1.0, set()
     try:
@@ -107,18 +132,19 @@ def run_laf(work: Work, settings: LAFSettings, make_watch: Callable[[], Watch], 
         return outcome
     while factor not in tried and len(tried) < ATTEMPTS:
         tried.add(factor)
-        watch, own = make_watch(), slower(settings, factor)
+        watch, own = make_watch(), strengthened(settings, factor)
         model = laf.attempt(own, watch)
         kept = watch.best[1] if watch.best else None
         outcome.attempts.append({"strength": factor, "ended": watch.ended, "kept": kept, "looks": _looks(watch)})
+        recovered, watch = _recovered(laf, own, watch, make_watch, outcome)
+        model, kept = recovered or model, watch.best[1] if watch.best else None
         if model is not None and (best is None or watch.best[0] < best):
             best = watch.best[0]
             outcome = replace(outcome, network=model, look=kept, settings=own)
         if model is None:
             factor *= WEAKER
         elif watch.forgotten(kept) > 0 and watch.has_goal:
-            unsafe = any(watch.trouble(look) for look in watch.seen)
-            factor *= WEAKER if unsafe else STRONGER
+            factor *= WEAKER if watch.trouble(watch.seen[-1]) else STRONGER  # a dip that was won back is no reason for less
         else:
             break
     return outcome
@@ -159,11 +185,11 @@ def run_other(work: Work, method: str, watch: Watch) -> Outcome:
     return outcome
 
 
-def carry_out(method: str, work: Work, make_watch: Callable[[], Watch], keeper: Keeper) -> Outcome:
+def carry_out(method: str, work: Work, make_watch: Callable[..., Watch], keeper: Keeper) -> Outcome:
     """Run the method; see ``run_laf`` and ``run_other``.
 
     Args:
-        make_watch: a fresh ``Watch`` for each attempt.
+        make_watch: a fresh ``Watch`` for each attempt, given its ``content`` where that is not 0.
         keeper: places for representations.
     """
     if method not in ("laf", "laf_r"):

@@ -13,7 +13,7 @@ from .choice import derived_settings, retained_used
 from .engine import ATTEMPTS
 from .head import find_head, split, working_copy
 from .sources import OwnImages
-from .watch import EVERY, SAMPLE
+from .watch import EVERY, SAMPLE, SAMPLE_GOAL
 
 COPIES = 5  # of the weights: original, student, gradients, two of Adam; the best look is a sixth
 VAE_STEP = 1e-3  # seconds of a step of a representation VAE, a small fraction of any classifier's
@@ -80,7 +80,7 @@ def estimate(model: nn.Module, forget: OwnImages, retain: int, unseen: int = 0, 
     settings = derived_settings(len(forget), max(1, used))
     pairs, images = paired_rows(len(forget), max(1, used), batch, True)
     steps = settings.unlearning.epochs * pairs
-    looks = min(3, 1 + (retain > 0) + (unseen > 0)) * SAMPLE * (steps // EVERY)
+    looks = (min(SAMPLE_GOAL, len(forget)) + min(SAMPLE, retain) + min(SAMPLE_GOAL, unseen)) * (steps // EVERY)
     passes = 2 * (2 * len(forget) + used + min(1_000, retain // 2) + unseen)  # answers before and after, representations
     vae = settings.vae.epochs * (len(forget) + used) / settings.vae.batch_size * VAE_STEP
     attempt = settings.unlearning.epochs * images / training + looks / frozen

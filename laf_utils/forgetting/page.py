@@ -67,6 +67,8 @@ def _forgetting(content: dict[str, Any]) -> str:
     named = ""
     if "named" in found:
         named = f", answered with a removed class: {found['named']:.2f} % (before: {found['named_before']:.2f} %)"
+    if "agreement_unseen" in found:
+        named = f" (of unseen images like them: {found['agreement_unseen']:.2f} %)" + named
     rows = [(w["row"], w.get("file"), w["original_answer"], w["probability_left"]) for w in found["worst"]]
     return (
         f"<p>{found['images']:,} images; same answer as the original: {found['agreement']:.2f} %{named}.</p>"

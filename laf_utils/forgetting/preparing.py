@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..config import UnlearningConfig
 from ..models import Network
 from ..progress import track
 from ..representations import apply_frozen
@@ -18,7 +19,7 @@ from .keeping import Keeper
 from .ledger import Ledger
 from .refusal import RISKS, Refused
 from .sources import OwnImages, store_of
-from .watch import SAMPLE, Sets
+from .watch import SAMPLE, SAMPLE_GOAL, Sets
 
 EXAMPLE = 4  # images on which the model is tried first
 LOOKED = 1_000  # retained and unseen images whose class under the original is asked for
@@ -106,7 +107,9 @@ class Prepared:
         """What a watch looks at: random samples."""
         alike = None if self.alike is None else self.unseen.subset(self.alike)
         named = {"forget": self.forget, "retain": self.watched, "unseen": alike}
-        return Sets(*(_sample(images, SAMPLE, seed, name) for name, images in named.items()))
+        most = {"forget": SAMPLE_GOAL, "retain": SAMPLE, "unseen": SAMPLE_GOAL}
+        once = -(-len(self.forget) // UnlearningConfig.batch_size)
+        return Sets(*(_sample(images, most[name], seed, name) for name, images in named.items()), once)
 
     def answers(self, network: nn.Module) -> Answers:
         """Another model's answers on the same images."""

@@ -3,12 +3,12 @@
 import torch
 
 from .audit import audit
+from .engine import Outcome
 from .preparing import Answers, Prepared
-from .watch import Watch, utility
+from .watch import ERRORS, FORGOTTEN, Watch, agreement_gap, utility
 
 WORST = 10  # remaining images that are listed
 STILL_NAMED = 0.05  # share of D_f that may still be answered with a removed class
-CUMULATIVE_FLOOR = 0.9  # utility that all requests of a ledger together may leave
 
 ACCEPTABLE, RETRAIN = "acceptable", "retraining advised"
 
@@ -57,6 +57,9 @@ def forgetting(prepared: Prepared, after: Answers) -> dict[str, object]:
             {"row": row, "original_answer": int(said[row]), "probability_left": _percent(left[row])} for row in order.tolist()
         ],
     }
+    if prepared.alike is not None:
+        pair = (model.unseen[prepared.alike].argmax(1) for model in (prepared.before, after))
+        found["agreement_unseen"] = _percent(torch.eq(*pair).float().mean())
     if prepared.scope.classes:
         removed = torch.tensor(prepared.scope.classes)
         found["named_before"] = _percent(torch.isin(said, removed).float().mean())
@@ -74,17 +77,38 @@ def audits(prepared: Prepared, after: Answers) -> dict[str, dict] | None:
     return {when: found.as_dict() for when, found in pair.items()} if pair["before"] else None
 
 
+def too_costly(attempts: list[dict], floor: float) -> str:
+    """What stood in the way of a removed class, from the looks of all attempts: the price, or that nothing moved."""
+    gone = [look["utility"] for attempt in attempts for look in attempt["looks"] if look.get("named", 1.0) <= FORGOTTEN
+            and "utility" in look]
+    if not gone:
+        return "; no attempt came further"
+    return f"; where they were not, utility was {100 * max(gone):.1f} % at best, and the floor is {100 * floor:.0f} %"
+
+
+def driven_out(prepared: Prepared, numbers: dict) -> list[str]:
+    """A reason where single images have lost far more answers than unseen ones, however sure the model is of the new ones."""
+    found = numbers["forgetting"]
+    if prepared.scope.name != "instances" or "agreement_unseen" not in found:
+        return []
+    own, other = found["agreement"], found["agreement_unseen"]
+    gap, error = agreement_gap(own / 100, found["images"], other / 100, len(prepared.alike))
+    if gap <= ERRORS * error:
+        return []
+    return [f"over-forgotten: {own:.1f} % of the forget images have kept their answer, of unseen images like them {other:.1f} %"]
+
+
 def verdict(
-    prepared: Prepared, watch: Watch, look: dict[str, float] | None, numbers: dict, together: float | None
+    prepared: Prepared, watch: Watch, outcome: Outcome, numbers: dict, together: float | None
 ) -> tuple[str, list[str]]:
     """``acceptable`` or ``retraining advised``, and every reason for the latter.
 
     Args:
-        look: of the point that was kept, ``None`` where there was none.
+        outcome: what was kept, if anything, and the attempts.
         numbers: ``utility``, ``forgetting`` and ``audit`` of the report.
         together: utility left by all requests of the ledger, this one included.
     """
-    if look is None:
+    if outcome.look is None:
         return RETRAIN, ["no point of any attempt could be kept: every one was not finite, collapsed or below the utility floor; "
                          "the copy given back is the original"]
     reasons = []
@@ -96,7 +120,9 @@ def verdict(
     named = numbers["forgetting"].get("named")
     found = numbers["audit"]
     if named is not None and named > 100 * STILL_NAMED:
-        reasons.append(f"{named:.1f} % of the forget images are still answered with a removed class")
+        cost = too_costly(outcome.attempts, watch.floor)
+        reasons.append(f"{named:.1f} % of the forget images are still answered with a removed class{cost}")
+    reasons += driven_out(prepared, numbers)
     if found is None and prepared.scope.name == "instances":
         reasons.append("single images leave their class in place: without unseen images nobody can tell if they are gone")
     if found is not None and found["after"]["side"] != "none":
@@ -104,6 +130,9 @@ def verdict(
         reasons.append(f"the audit tells the forget images from unseen ones: {after['side']}, AUC {after['auc']:.1f} %")
     elif found is not None and prepared.scope.name == "instances" and found["after"]["detectable"] > 10:
         reasons.append(f"the audit is too small: it would have missed an AUC of {50 + found['after']['detectable']:.0f} %")
-    if together is not None and together < CUMULATIVE_FLOOR:
-        reasons.append(f"all requests of the ledger together left {100 * together:.1f} % of the first model's utility")
+    if together is not None and together < watch.floor:
+        reasons.append(
+            f"all requests of the ledger together left {100 * together:.1f} % of the first model's utility, the floor is "
+            f"{100 * watch.floor:.0f} %"
+        )
     return (RETRAIN if reasons else ACCEPTABLE), reasons

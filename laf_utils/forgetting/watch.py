@@ -10,28 +10,38 @@ import math
 from dataclasses import dataclass
 
 import torch
+from scipy.stats import norm
 from torch import nn
 
 from ..representations import apply_frozen
-from .audit import auc_error, separation
+from .audit import LEVEL, auc_error, separation
 from .choice import Scope
 from .sources import OwnImages
 
 SAMPLE = 300  # images of each set: an agreement near 95 % then has a standard error of 1.3 points
+SAMPLE_GOAL = 1_000  # of D_f and of unseen images: a run that does not see that it is done goes on, and makes D_f stand out
 EVERY = 25  # steps between looks
+EARLY = 5  # steps between the first looks, and between those of a recovery: single images may be forgotten after a pass over them
 PATIENCE = 4  # looks without progress
-FORGOTTEN = 0.03  # share of D_f still answered with a removed class below which that class counts as gone
+ERRORS = float(norm.ppf(1 - LEVEL / 2))  # standard errors from which on the report's audit would tell D_f from unseen images
+FORGOTTEN = 0.04  # share of D_f still answered with a removed class below which it counts as gone: two errors under the verdict's
 GAIN = 0.01
 COLLAPSE = 0.5  # of the original's number of classes in use (exp of the entropy of its answers)
 
 
 @dataclass(frozen=True)
 class Sets:
-    """What is watched; ``unseen`` are images like those of D_f that nothing was trained on."""
+    """What is watched.
+
+    Args:
+        unseen: images like those of D_f that nothing was trained on.
+        once: steps of one pass over D_f.
+    """
 
     forget: OwnImages
     retain: OwnImages | None
     unseen: OwnImages | None
+    once: int = 0
 
     def named(self) -> dict[str, OwnImages]:
         """Those that are at hand."""
@@ -56,18 +66,53 @@ def utility(original: torch.Tensor, answers: torch.Tensor) -> float:
     return (original.gather(1, answers[:, None]).mean() / original.max(1).values.mean()).item()
 
 
+def agreement_gap(forget: float, n: int, unseen: float, m: int) -> tuple[float, float]:
+    """By how much fewer images of D_f than unseen ones have kept their answer, and its standard error.
+
+    A model that never saw D_f would change its answers as often as those on unseen images. More: they were driven out.
+
+    Args:
+        forget, unseen: shares 0..1 of ``n`` and ``m`` images that are answered as by the original.
+    """
+    together = (n * forget + m * unseen) / (n + m)
+    return unseen - forget, math.sqrt(together * (1 - together) * (1 / n + 1 / m))
+
+
+def margin(logits: torch.Tensor, removed: torch.Tensor) -> float:
+    """Mean log-odds [nats] of the removed classes together against all others, from logits [n, classes].
+
+    It moves long before the answers do: a class that was learned with a margin of 14 is answered without fail until that is gone.
+    """
+    gone = torch.zeros(logits.shape[1], dtype=torch.bool, device=logits.device)
+    gone[removed] = True
+    if gone.all():
+        return math.inf
+    odds = logits[:, gone].logsumexp(1) - logits[:, ~gone].logsumexp(1)
+    return odds.float().mean().item()
+
+
 class Watch:
-    """Watches one model: ``look`` at any time, or as the rule of ``laf.unlearn``."""
+    """Watches one model: ``look`` at any time, or as the rule of ``laf.unlearn``.
 
-    every = EVERY
+    Args:
+        original: what utility and agreement are measured against.
+        floor: utility below which no point is kept.
+        content: utility from which on a point that has forgotten ends the run; below it the run goes on as long as that gains.
+    """
 
-    def __init__(self, original: nn.Module, sets: Sets, scope: Scope, floor: float) -> None:
-        self.sets, self.scope, self.floor = sets.named(), scope, floor
+    def __init__(self, original: nn.Module, sets: Sets, scope: Scope, floor: float, content: float = 0.0) -> None:
+        self.sets, self.scope, self.floor, self.content = sets.named(), scope, floor, content
         self.before = {name: apply_frozen(original, images, "watch").softmax(1) for name, images in self.sets.items()}
+        removed = torch.tensor(scope.classes, device=self.before["forget"].device)
+        self.margin_before = margin(self.before["forget"].log(), removed) if scope.classes else 0.0
+        self.every = EARLY if content or scope.name == "instances" else EVERY
+        self._once = 0 if content or scope.name == "class" else sets.once  # single images: each is to be forgotten
         self.seen: list[dict[str, float]] = []
         self.best: tuple[tuple[float, ...], dict[str, float], dict[str, torch.Tensor]] | None = None
         self.ended = "its last step"
-        self._lowest, self._waited = math.inf, 0
+        self._nearest: dict[str, float] = {}
+        self._waited = 0
+        self.cheapest: tuple[float, dict[str, torch.Tensor]] | None = None  # utility and weights: forgotten, whatever it cost
         rest = self.before.get("retain")
         self._in_use = classes_in_use(rest.argmax(1)) if rest is not None else None
 
@@ -86,6 +131,7 @@ class Watch:
         if self.scope.classes:
             removed = torch.tensor(self.scope.classes, device=answers["forget"].device)
             found["named"] = torch.isin(answers["forget"], removed).float().mean().item()
+            found["margin"] = margin(now["forget"], removed)
         if "retain" in now:
             found["utility"] = utility(self.before["retain"], answers["retain"])
             found["classes"] = classes_in_use(answers["retain"]) / self._in_use
@@ -109,14 +155,16 @@ class Watch:
     def forgotten(self, look: dict[str, float]) -> float:
         """How far from forgotten, 0 where it is: the goal depends on the scope.
 
-        A removed class: D_f is answered with it no more. Instances: D_f looks like the unseen images, neither more nor less sure;
-        without unseen images: D_f has visibly left the original's answers, more than D_r has.
+        A removed class: D_f is answered with it no more. Instances: the report's audit could not tell D_f from the unseen images,
+        neither as more nor as less sure, and D_f has not lost more of its answers than they have, as a model can be sure of wrong
+        ones. Without unseen images: D_f has visibly left the original's answers, more than D_r has.
         """
         if self.scope.name == "class":
             return max(0.0, look["named"] - FORGOTTEN)
         if "auc" in look:
-            error = auc_error(len(self.sets["forget"]), len(self.sets["unseen"]))
-            return max(0.0, abs(look["auc"] - 0.5) - error)
+            n, m = len(self.sets["forget"]), len(self.sets["unseen"])
+            changed = agreement_gap(look["forget"], n, look["unseen"], m)
+            return max(0.0, abs(look["auc"] - 0.5) - ERRORS * auc_error(n, m), changed[0] - changed[1])
         gap = look.get("retain", 1.0) - look["forget"]
         return max(0.0, 2 / math.sqrt(len(self.sets["forget"])) - gap)
 
@@ -133,24 +181,46 @@ class Watch:
 
     def should_stop(self, model: nn.Module, step: int) -> bool:
         """Record a look at ``model``; whether this step should be the last."""
+        early = step < EVERY and not self.content
+        if not self.content and step > EVERY and step % EVERY:
+            return False
         look = {"step": step, **self.measure(model)}
         self.seen.append(look)
         trouble = self.trouble(look)
         if trouble in ("not finite", "collapsed"):
             self.ended = trouble
             return True
+        if step < self._once:
+            return False
         self.consider(model, look)
-        distance = self.forgotten(look)
-        if distance == 0 and trouble is None:
-            self.ended = "forgotten"
-            return True
-        if distance < min(self._lowest, 1.0) - GAIN:
-            self._lowest, self._waited = distance, 0
-        elif self._lowest <= 1.0:
-            self._waited += 1
+        if self.forgotten(look) == 0:
+            useful = look.get("utility", 1.0)
+            if self.cheapest is None or useful > self.cheapest[0]:
+                self.cheapest = useful, copy.deepcopy(model.state_dict())
+            if trouble is None and useful >= self.content:
+                self.ended = "forgotten"
+                return True
+        self._waited = 0 if self._progressed(look) or early else self._waited + 1
         if self._waited >= PATIENCE:
             self.ended = "no further progress"
         return self._waited >= PATIENCE
+
+    def _progressed(self, look: dict[str, float]) -> bool:
+        """Whether a look is nearer to the goal than every one before, by any of what is still missing.
+
+        The share of D_f alone says too little at both ends: answers stay while their margin shrinks, and once all have changed,
+        what is missing is utility, which the retained half of the losses wins back.
+        """
+        missing = {"forgotten": self.forgotten(look)}
+        if missing["forgotten"] == 0:
+            missing["utility"] = self.floor - look.get("utility", 1.0)
+        elif math.isfinite(look.get("margin", math.inf)):
+            missing["margin"] = look["margin"] / max(1.0, abs(self.margin_before))
+        found = False
+        for name, value in missing.items():
+            if value < self._nearest.get(name, math.inf) - GAIN:
+                self._nearest[name], found = value, True
+        return found
 
     def restore_best(self, model: nn.Module) -> int | None:
         """Put the best look's weights back; its step, ``None`` where no look was good enough to keep."""
