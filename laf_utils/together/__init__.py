@@ -1,5 +1,6 @@
 """Many small models as one: K networks trained, K VAEs fitted and K models unlearned at once.
 
+``members``     what K models must have in common, and how many walk at once
 ``stacked``     layers that hold the weights of all K
 ``training``    K originals or retrained models
 ``vaes``        K representation VAEs
@@ -11,6 +12,7 @@ result agrees with that one up to rounding. For the measures over many models of
 
 from .stacked import Stack, StackedNetwork
 from .training import train_together
+from .unlearning import unlearn_together
 from .vaes import StackedVAE, fit_vaes_together
 
-__all__ = ["Stack", "StackedNetwork", "StackedVAE", "fit_vaes_together", "train_together"]
+__all__ = ["Stack", "StackedNetwork", "StackedVAE", "fit_vaes_together", "train_together", "unlearn_together"]

@@ -139,23 +139,3 @@ def side_by_side(batches: Sequence[torch.Tensor]) -> torch.Tensor:
     """K batches [B, C, H, W] as [B, K*C, H, W], channels last in memory."""
     return torch.cat(list(batches), dim=1).contiguous(memory_format=torch.channels_last)
 
-
-def same_length(what: str, parts: Sequence) -> int:
-    """The one length of all parts.
-
-    Raises:
-        ValueError: lengths differ. Models of sets of different sizes take different numbers of steps and cannot walk together.
-    """
-    lengths = {len(part) for part in parts}
-    if len(lengths) != 1:
-        raise ValueError(f"{what} must be of one length for all models, got {', '.join(map(str, sorted(lengths)))}")
-    return lengths.pop()
-
-
-def one_each(seeds: Sequence[int], **others: Sequence) -> None:
-    """Raises ``ValueError`` unless there is at least one seed and one of everything for each seed."""
-    if not seeds:
-        raise ValueError("at least one seed")
-    for name, values in others.items():
-        if len(values) != len(seeds):
-            raise ValueError(f"{len(seeds)} seeds and {len(values)} {name}")

@@ -1,6 +1,5 @@
 """Supervised training of K networks at once, each on its own rows and from its own seed."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -11,8 +10,9 @@ from ..images import Images, shuffled
 from ..models import Architecture, Network
 from ..progress import track
 from ..seeds import stream
-from ..training import TrainingDiverged, adam
-from .stacked import StackedNetwork, one_each, same_length, side_by_side
+from ..training import adam
+from .members import check_each, groups, one_each, same_length
+from .stacked import StackedNetwork, side_by_side
 
 
 def train_together(
@@ -42,16 +42,28 @@ def train_together(
     one_each(seeds, rows=rows)
     if config.precision != "float32" or config.compile:
         raise ValueError("networks are trained together in float32 and without compile only")
-    count, targets = same_length("rows", rows), _targets(labels, rows, len(images)).to(images.device)
+    same_length("rows", rows)
+    targets = _targets(labels, rows, len(images)).to(images.device)
     networks = [architecture.build(seed, stage, images.device).train() for seed in seeds]
-    stacked, views = StackedNetwork(networks), [images.subset(own) for own in rows]
+    views, orders = [images.subset(own) for own in rows], [stream(seed, stage, "order") for seed in seeds]
+    losses = []
+    for group in groups(len(seeds)):
+        losses += _train(networks[group], views[group], targets[group], orders[group], config, stage)
+    return [network.eval() for network in networks], losses
+
+
+def _train(
+    networks: list[Network], views: list[Images], targets: torch.Tensor, orders: list[torch.Generator], config: TrainingConfig,
+    stage: str,
+) -> list[list[float]]:
+    """Train one group in place; the losses of each member."""
+    count, stacked, losses = targets.shape[1], StackedNetwork(networks), []
     optimiser = adam(stacked.parameters(), config.learning_rate, config.weight_decay)
-    orders, losses = [stream(seed, stage, "order") for seed in seeds], []
     with track(config.epochs * -(-count // config.batch_size), stage) as bar:
         for _ in range(config.epochs):
-            total = torch.zeros(len(seeds), device=images.device)
+            total = torch.zeros(len(networks), device=targets.device)
             for picked in zip(*(shuffled(count, config.batch_size, order) for order in orders), strict=True):
-                x = side_by_side([view.batch(*drawn) for *drawn, view in zip(picked, orders, views, strict=True)])
+                x = side_by_side([view.batch(own, order) for view, own, order in zip(views, picked, orders, strict=True)])
                 loss = _cross_entropy(stacked(x), targets.gather(1, torch.stack(picked).to(targets.device)))
                 optimiser.zero_grad()
                 loss.sum().backward()
@@ -59,9 +71,9 @@ def train_together(
                 total += loss.detach() * len(picked[0])
                 bar.update()
             losses.append((total / count).tolist())
-            _check_finite(stage, losses, seeds)
+            check_each(stage, losses)
     stacked.put_back(networks)
-    return [network.eval() for network in networks], [list(own) for own in zip(*losses, strict=True)]
+    return [list(own) for own in zip(*losses, strict=True)]
 
 
 def _targets(labels: torch.Tensor, rows: Sequence[torch.Tensor], images: int) -> torch.Tensor:
@@ -76,10 +88,3 @@ def _cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """[K], the mean over the batch of logits [K, B, classes] and targets [K, B]."""
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").unflatten(0, targets.shape).mean(1)
 
-
-def _check_finite(stage: str, losses: list[list[float]], seeds: Sequence[int]) -> None:
-    for loss, seed in zip(losses[-1], seeds, strict=True):
-        if not math.isfinite(loss):
-            raise TrainingDiverged(
-                f"{stage}, seed {seed}: the loss of epoch {len(losses)} is not a number; lower the learning rate"
-            )

@@ -1,6 +1,5 @@
 """K representation VAEs at once. A step of one is some hundred operations of microseconds: here K share each of them."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -12,9 +11,10 @@ from ..images import shuffled
 from ..progress import track
 from ..representations import FrozenRepresentations
 from ..seeds import initialisation, stream
-from ..training import TrainingDiverged, adam
+from ..training import adam
 from ..vae import RepresentationVAE
-from .stacked import Stack, one_each, same_length
+from .members import check_each, one_each, same_length
+from .stacked import Stack
 
 
 class StackedVAE(nn.Module):
@@ -113,7 +113,7 @@ def fit_vaes_together(
                     total += loss.detach() * len(picked[0])
                     bar.update()
             losses.append((total / count).tolist())
-            _check_finite(stage, losses, seeds)
+            check_each(stage, losses)
     stacked.put_back(vaes)
     return [vae.eval().requires_grad_(False) for vae in vaes], [list(own) for own in zip(*losses, strict=True)]
 
@@ -132,8 +132,3 @@ def _fresh(
         vae.standardise_to(e, flat)
     return vae
 
-
-def _check_finite(stage: str, losses: list[list[float]], seeds: Sequence[int]) -> None:
-    for loss, seed in zip(losses[-1], seeds, strict=True):
-        if not math.isfinite(loss):
-            raise TrainingDiverged(f"{stage}, seed {seed}: the loss of epoch {len(losses)} is not a number")
