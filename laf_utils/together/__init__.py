@@ -5,6 +5,7 @@
 ``training``    K originals or retrained models
 ``vaes``        K representation VAEs
 ``unlearning``  LAF's extractor unlearning and representation alignment for K models
+``shadows``     K models of one forget request and what the measures over many models say of them
 
 Every function takes the random numbers from the streams that its counterpart for one model takes them from, so that the k-th
 result agrees with that one up to rounding. For the measures over many models of ``audit.many_models``.
