@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from ..training import check_finite
 
-# Networks in one group. The passes between two layers of 16 networks no longer fit a processor's cache: of 2, 4, 8 and 16, four
-# took the least time per network (benchmarks/README.md).
+# Networks in one group: of 4, 8 and 16, four took the least time per network (benchmarks/README.md). What lies between two layers
+# of more networks probably no longer fits the processor's cache.
 AT_ONCE = 4
 
 
