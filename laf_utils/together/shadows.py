@@ -80,6 +80,8 @@ class Shadows:
 
         ``null`` is the same of the other retrained models: where a kind cannot be told from it, these models show no leak.
         ``original`` is the other end: nothing forgotten. ``forgetting_alone`` is the forget score without utility ratios.
+        Read forget score and KLoM beside their null only: with few models both are far from 1 and 0 where there is nothing to
+        find (null of five: 0.25, and 8 nats).
         """
         half = len(self.phi["retrained"]["forget"]) // 2
         found = {

@@ -213,16 +213,9 @@ def unlearn_together(
     same_length("retain sets", retain)
     if config.precision != "float32":
         raise ValueError("models are unlearned together in float32 only")
-    results = []
+    parts, results = (originals, forget, retain, densities, seeds, teachers or [None] * len(seeds), watched or retain), []
     for group in groups(len(seeds)):
-        members = [
-            _member(*parts, config)
-            for parts in zip(
-                originals[group], forget[group], retain[group], densities[group], seeds[group],
-                teachers[group] if teachers else [None] * len(seeds[group]),
-                watched[group] if watched else retain[group], strict=True,
-            )
-        ]
+        members = [_member(*own, config) for own in zip(*(part[group] for part in parts), strict=True)]
         _walk(members, config)
         results += [member.result() for member in members]
     return results

@@ -1,6 +1,6 @@
 """K representation VAEs at once. A step of one is some hundred operations of microseconds: here K share each of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
@@ -94,28 +94,38 @@ def fit_vaes_together(
     one_each(seeds, representations=representations)
     count = same_length("representations", representations)
     orders = [stream(seed, stage, "order") for seed in seeds]
-    noises = [stream(seed, stage, "noise", device=device) for seed in seeds]
     e = _epoch(representations, orders)
     vaes = [_fresh(config, own, seed, stage, device, flat) for own, seed in zip(e, seeds, strict=True)]
+    noises = [stream(seed, stage, "noise", device=device) for seed in seeds]
     stacked, losses = StackedVAE(vaes), []
-    optimiser, every = adam(stacked.parameters(), config.learning_rate), torch.arange(len(seeds))[:, None]
-    with track(config.epochs * -(-count // config.batch_size), stage) as bar:
+    optimiser = adam(stacked.parameters(), config.learning_rate)
+    with track(config.epochs, stage, unit="epoch") as bar:
         for epoch in range(config.epochs):
             e = _epoch(representations, orders) if epoch and not representations[0].cached else e
-            with one_thread():
-                total = torch.zeros(len(seeds), device=device)
-                for picked in zip(*(shuffled(count, config.batch_size, order) for order in orders), strict=True):
-                    batch = stacked.standardised(e[every, torch.stack(picked)].to(device))
-                    loss = _loss(stacked(batch, noises), batch, config.kl_weight)
-                    optimiser.zero_grad()
-                    loss.sum().backward()
-                    optimiser.step()
-                    total += loss.detach() * len(picked[0])
-                    bar.update()
-            losses.append((total / count).tolist())
+            batches = zip(*(shuffled(count, config.batch_size, order) for order in orders), strict=True)
+            losses.append((_one_epoch(stacked, optimiser, e, batches, noises, config.kl_weight) / count).tolist())
+            bar.update()
             check_each(stage, losses)
     stacked.put_back(vaes)
     return [vae.eval().requires_grad_(False) for vae in vaes], [list(own) for own in zip(*losses, strict=True)]
+
+
+def _one_epoch(
+    stacked: StackedVAE, optimiser: torch.optim.Optimizer, e: torch.Tensor, batches: Iterable[tuple[torch.Tensor, ...]],
+    noises: list[torch.Generator], kl_weight: float,
+) -> torch.Tensor:
+    """The summed loss [K] of an epoch over representations [K, N, 256]."""
+    device, every = stacked.centre.device, torch.arange(len(e))[:, None]
+    total = torch.zeros(len(e), device=device)
+    with one_thread():  # see ``vae.fit_vae``
+        for picked in batches:
+            batch = stacked.standardised(e[every, torch.stack(picked)].to(device))
+            loss = _loss(stacked(batch, noises), batch, kl_weight)
+            optimiser.zero_grad()
+            loss.sum().backward()
+            optimiser.step()
+            total += loss.detach() * len(picked[0])
+    return total
 
 
 def _epoch(representations: Sequence[FrozenRepresentations], orders: Sequence[torch.Generator]) -> torch.Tensor:
