@@ -9,7 +9,7 @@ import sys
 from benchmarks.common import say
 from laf_utils.paths import ROOT
 
-NAMES = ("machine", "compile", "speed", "linear", "memory", "bfloat16")
+NAMES = ("machine", "compile", "speed", "linear", "memory", "bfloat16", "together")
 
 
 def main() -> int:

@@ -18,6 +18,7 @@ The rooms of the package, in the order in which data flows through them (a room 
 ``records``          one JSON per run
 ``methods``          the methods that LAF is compared with, LAF among them, behind one signature
 ``pipeline``         the stages of a run, each computed once and kept
+``together``         many small models as one, for the measures over many models
 ``comparison``       one record per method and request, equal tuning, the tables of both
 ``tables, figures``  everything that people see
 ``forgetting``       your own classifier: ``forget(model, forget=..., retain=...)``, guards, ledger, report, command line

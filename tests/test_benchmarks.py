@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Subset
 
-from benchmarks import common, plain
+from benchmarks import common, plain, together_ways
 from laf_utils.config import TrainingConfig, UnlearningConfig, VAEConfig
 from laf_utils.images import Images, Transform
 from laf_utils.laf import Densities, extractor_unlearning_loss, unlearn
@@ -201,3 +201,26 @@ def test_a_slice_is_balanced():
     small = common.cut(common.datasets.load("optdigits", download=False), 500, 100)
     assert small.train.labels.bincount().tolist() == [50] * 10
     assert small.test.labels.bincount().tolist() == [10] * 10
+
+
+def test_all_ways_of_stepping_many_networks_take_the_same_step(monkeypatch):
+    stepped = []
+
+    def remembering(parameters, *settings):
+        weights = list(parameters)
+        stepped.append(weights)
+        return torch.optim.SGD(weights, lr=0.1)  # proportional to the gradient: Adam's first step hides its size
+
+    monkeypatch.setattr(together_ways, "adam", remembering)
+    found = {}
+    for name, step in together_ways.steps(2).items():
+        stepped_by_this = stepped[:2] if name == "separate" else stepped[len(found) + 1 : len(found) + 2]
+        weights = [weight for group in stepped_by_this for weight in group]
+        before = sum(weight.detach().double().square().sum().item() for weight in weights)
+        step()
+        found[name] = before, sum(weight.detach().double().square().sum().item() for weight in weights)
+    before, after = found["separate"]
+    assert abs(after - before) > 1e-3 and set(found) == set(together_ways.WAYS)
+    for values in found.values():
+        assert values == pytest.approx((before, after), rel=1e-7)
+        assert values[1] - values[0] == pytest.approx(after - before, rel=1e-3)
