@@ -144,7 +144,8 @@ def test_a_docstring_further_down_is_code(version):
     assert version("def f():\n    pass\n    'a'\n") != version("def f():\n    pass\n    'b'\n")
 
 
-NO_NUMBERS = {"config", "progress", "paths", "tasks"}  # their effect is in the content itself: settings, index sets
+# Their effect is in the content itself (settings, index sets), or they share out threads.
+NO_NUMBERS = {"config", "progress", "paths", "tasks", "beside"}
 
 
 def imports(module):
