@@ -44,7 +44,7 @@ def check_each(stage: str, losses: list[list[float]]) -> None:
     """``training.check_finite`` of every member; losses are [epochs][K].
 
     Raises:
-        laf_utils.training.TrainingDiverged: naming the member, the stage and the epoch.
+        TrainingDiverged: naming the member, the stage and the epoch.
     """
     for member, own in enumerate(zip(*losses, strict=True)):
         check_finite(f"{stage}, model {member + 1} of {len(losses[-1])}", list(own))

@@ -103,7 +103,7 @@ def shadow_config(dataset: str, task: str, *, mode: str = "reference", **changes
         changes: as of ``presets.preset``.
 
     Raises:
-        laf_utils.config.ConfigError: as ``presets.preset``.
+        ConfigError: as ``presets.preset``.
     """
     return preset(dataset, task, profile="quick", mode=mode, **{"images": IMAGES} | changes)
 
@@ -121,7 +121,7 @@ def shadows(run: Run, seeds: Sequence[int], *, sample: int = SAMPLE) -> Shadows:
 
     Raises:
         ValueError: fewer than three seeds, a seed twice, or what the functions of this package cannot compute together.
-        laf_utils.training.TrainingDiverged: a loss is not finite.
+        TrainingDiverged: a loss is not finite.
     """
     seeds = list(seeds)
     if len(seeds) < LEAST or len(set(seeds)) < len(seeds):

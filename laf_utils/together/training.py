@@ -37,7 +37,7 @@ def train_together(
     Raises:
         ValueError: index sets of different lengths, not one for each seed, labels of another shape, ResNet-18, a precision
             other than float32, or ``compile``.
-        laf_utils.training.TrainingDiverged: a loss is not finite.
+        TrainingDiverged: a loss is not finite.
     """
     one_each(seeds, rows=rows)
     if config.precision != "float32" or config.compile:

@@ -205,7 +205,7 @@ def unlearn_together(
 
     Raises:
         ValueError: not one of everything for each seed, sets of different lengths, ResNet-18, or a precision other than float32.
-        laf_utils.training.TrainingDiverged: a loss is not finite.
+        TrainingDiverged: a loss is not finite.
     """
     one_each(seeds, originals=originals, forget=forget, retain=retain, densities=densities)
     one_each(seeds, teachers=teachers or seeds, watched=watched or seeds)

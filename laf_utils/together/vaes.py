@@ -89,7 +89,7 @@ def fit_vaes_together(
 
     Raises:
         ValueError: sets of different sizes, or not one for each seed.
-        laf_utils.training.TrainingDiverged: a loss is not finite.
+        TrainingDiverged: a loss is not finite.
     """
     one_each(seeds, representations=representations)
     count = same_length("representations", representations)
