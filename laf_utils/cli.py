@@ -4,8 +4,11 @@ import contextlib
 import errno
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TextIO
+
+from .config import ConfigError
+from .datasets import DataError
 
 FAILED, SETTINGS, DATA, INTERRUPTED = 1, 2, 3, 130  # exit codes
 WORDS = {"none": None, "null": None, "true": True, "false": False}
@@ -84,6 +87,32 @@ def signals_as_interrupt() -> Iterator[None]:
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
+
+
+def known_values(arguments: Sequence[str], names: Collection[str]) -> dict[str, str]:
+    """``["SEED=1,2"]`` as ``{"SEED": "1,2"}``: text, of these names only.
+
+    Raises:
+        Stop: something that is not ``NAME=VALUE`` with one of the names.
+    """
+    found = {}
+    for argument in arguments:
+        name, _, text = argument.partition("=")
+        if name not in names or not text:
+            raise Stop(f"expected NAME=VALUE with one of {', '.join(names)}, got {argument!r}", SETTINGS)
+        found[name] = text
+    return found
+
+
+@contextlib.contextmanager
+def stopping(*wrong_settings: type[Exception]) -> Iterator[None]:
+    """What a user can mend ends the command: settings that cannot be meant (these errors too), data that cannot be had."""
+    try:
+        yield
+    except (ConfigError, *wrong_settings) as error:
+        raise Stop(str(error), SETTINGS) from error
+    except DataError as error:
+        raise Stop(str(error)) from error
 
 
 def one_line_errors(command: Callable[[], None], interrupted: str) -> int:

@@ -1,6 +1,7 @@
 """Evaluation of a run: one pass per model over training and test images, then everything from the outputs."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from .audit import AttackResult, ModelOutputs, accuracies, free_measures, gaps_t
 from .config import RunConfig
 from .cost import Passes, count_passes
 from .devices import describe, peak_memory_bytes
+from .models import Network
 from .pipeline import Run
 from .representations import outputs
 from .seeds import stream
@@ -47,25 +49,38 @@ def sample_rows(run: Run) -> torch.Tensor:
     return torch.cat([task.retain[torch.randperm(len(task.retain), generator=draw)[: SAMPLE - len(forget)]], forget])
 
 
-def evaluate(run: Run) -> Evaluation:
-    """Measure original, retrained, LAF and LAF+R of a run; trains what is not there yet."""
-    models, sample, start = run.models(), sample_rows(run), time.perf_counter()
-    # Where training transforms are used for measuring, every model is shown the same crops.
-    passed = {
+def outputs_of(run: Run, models: Mapping[str, Network], sample: torch.Tensor) -> dict[str, ModelOutputs]:
+    """One pass of each model over training and test images, with the representations of the training rows ``sample``.
+
+    Where training transforms are used for measuring, every model is shown the same crops.
+    """
+    return {
         name: ModelOutputs(
             outputs(model, run.frozen_images, f"{name} on training images", stream(run.config.seed, "evaluation"), keep=sample),
             outputs(model, run.test_images, f"{name} on test images", keep=sample[:0]),
         )
         for name, model in models.items()
     }
-    metrics, attacks = {}, {}
+
+
+def scored(run: Run, passed: Mapping[str, ModelOutputs]) -> tuple[dict[str, dict[str, float | None]], dict[str, AttackResult]]:
+    """Accuracies with the published ASR in percent, and that attack in full, by model."""
+    task, metrics, attacks = run.task, {}, {}
     for name, output in passed.items():
-        train, task = output.train.probabilities, run.task
+        train = output.train.probabilities
         attacks[name] = published_attack(
             train[task.retain.to(train.device)], train[task.forget.to(train.device)], output.test.probabilities,
             seed=run.config.seed,
         )
         metrics[name] = accuracies(output, task, run.data.test.labels) | {"asr": attacks[name].asr}
+    return metrics, attacks
+
+
+def evaluate(run: Run) -> Evaluation:
+    """Measure original, retrained, LAF and LAF+R of a run; trains what is not there yet."""
+    models, sample, start = run.models(), sample_rows(run), time.perf_counter()
+    passed = outputs_of(run, models, sample)
+    metrics, attacks = scored(run, passed)
     audit = free_measures(passed, run.task, run.data.test.labels, sample, seed=run.config.seed)
     run.seconds["evaluation"], run.reused["evaluation"] = time.perf_counter() - start, False
     return Evaluation(passed, sample, metrics, attacks, gaps_to_retrained(metrics), audit)

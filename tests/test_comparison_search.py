@@ -195,7 +195,7 @@ def test_variants_of_a_method_are_searched_alike():
 
 def test_the_command_refuses_what_it_does_not_know(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["search", "SPEED=1"])
-    assert searching.main() == 2 and "expected DATASET=" in capsys.readouterr().err
+    assert searching.main() == 2 and "expected NAME=VALUE with one of DATASET, TASK" in capsys.readouterr().err
 
 
 def test_without_optuna_the_error_names_the_extra(monkeypatch):

@@ -7,9 +7,7 @@ import sys
 import time
 from itertools import product
 
-from ..cli import SETTINGS, Stop, one_line_errors
-from ..config import ConfigError
-from ..datasets import DataError
+from ..cli import SETTINGS, Stop, known_values, one_line_errors, stopping
 from .record import Place, audit_request
 
 NAMES = {"DATASET": "mnist,fashion", "TASK": "class,data", "SEED": "0,1,2,3,4", "PROFILE": "quick"}
@@ -21,12 +19,7 @@ def places_of(arguments: list[str]) -> list[Place]:
     Raises:
         Stop: an argument that is not ``NAME=VALUE`` with a known name, or a seed that is no number.
     """
-    found = dict(NAMES)
-    for argument in arguments:
-        name, equals, text = argument.partition("=")
-        if name not in NAMES or not equals or not text:
-            raise Stop(f"expected NAME=VALUE with one of {', '.join(NAMES)}, got {argument!r}", SETTINGS)
-        found[name] = text
+    found = NAMES | known_values(arguments, NAMES)
     if not all(seed.isdigit() for seed in found["SEED"].split(",")):
         raise Stop(f"SEED must be whole numbers, got {found['SEED']!r}", SETTINGS)
     spans = (found["SEED"].split(","), found["DATASET"].split(","), found["TASK"].split(","))
@@ -37,17 +30,13 @@ def main() -> int:
     """The command; its exit code."""
 
     def command() -> None:
-        try:
+        with stopping():
             for place in places_of(sys.argv[1:]):
                 start = time.perf_counter()
                 record = audit_request(place)
                 verdicts = {name: own["verdict"] for name, own in record["audit"].items()}
                 said = ", ".join(f"{name}: {found['verdict']}" for name, found in verdicts.items() if found)
                 print(f"{place.path.name} ({place.dataset}): {said} ({time.perf_counter() - start:.0f} s)", flush=True)
-        except ConfigError as error:
-            raise Stop(str(error), SETTINGS) from error
-        except DataError as error:
-            raise Stop(str(error)) from error
 
     return one_line_errors(command, "interrupted; records that are there stay, and the same command goes on")
 

@@ -9,18 +9,17 @@ import torch
 
 from .. import records
 from ..artefacts import code_version, content_key
-from ..audit import ModelOutputs, accuracies, free_measures, gaps_to_retrained, log_odds, published_attack, verdict
+from ..audit import ModelOutputs, free_measures, gaps_to_retrained, log_odds, verdict
 from ..audit.distance import relearn_time
 from ..comparison.cell import AGAIN, Cell, retrained_again, settings_of
 from ..comparison.problem import Problem
 from ..devices import describe
-from ..evaluation import sample_rows
+from ..evaluation import outputs_of, sample_rows, scored
 from ..images import Images
 from ..methods import run_method
 from ..models import Network
 from ..paths import results_folder
 from ..representations import outputs
-from ..seeds import stream
 from ..training import TrainingDiverged
 from ..wording import caveats, headline
 
@@ -32,7 +31,7 @@ CODE = (
     "devices", "images", "models", "seeds", "training", "representations", "tasks", "vae", "laf", "stopping", "audit/accuracy",
     "audit/attack", "audit/confidence", "audit/distance", "audit/free", "audit/membership", "audit/verdict", "methods/scrub",
     "methods/neggrad", "methods/loops", "methods/parts", "methods/view", "methods/method", "comparison/problem",
-    "audited/record",
+    "evaluation", "audited/record",
 )
 REQUIRED = ("schema", "key", "place", "headline", "caveats", "metrics", "attack", "gaps", "audit", "relearn", "failures", "cost")
 
@@ -100,24 +99,14 @@ def models_of(problem: Problem) -> Models:
 
 def measured(problem: Problem, models: dict[str, Network]) -> dict[str, dict]:
     """Accuracies, published attack, gaps, free measures and relearn time, by model."""
-    run = problem.run
-    task, labels, sample = run.task, run.data.test.labels, sample_rows(run)
-    passed = {
-        name: ModelOutputs(
-            outputs(model, run.frozen_images, f"{name} on training images", stream(run.config.seed, "evaluation"), keep=sample),
-            outputs(model, run.test_images, f"{name} on test images", keep=sample[:0]),
-        )
-        for name, model in models.items()
-    }
-    metrics, attack = {}, {}
-    for name, output in passed.items():
-        train = output.train.probabilities
-        found = published_attack(train[task.retain], train[task.forget], output.test.probabilities, seed=run.config.seed)
-        metrics[name], attack[name] = accuracies(output, task, labels) | {"asr": found.asr}, found.as_dict()
-    audit = free_measures(passed, task, labels, sample, seed=run.config.seed)
+    run, sample = problem.run, sample_rows(problem.run)
+    passed = outputs_of(run, models, sample)
+    metrics, attacks = scored(run, passed)
+    audit = free_measures(passed, run.task, run.data.test.labels, sample, seed=run.config.seed)
     _put_floors(audit, passed, problem)
     return {
-        "metrics": metrics, "attack": attack, "gaps": gaps_to_retrained(metrics), "audit": audit,
+        "metrics": metrics, "attack": {name: found.as_dict() for name, found in attacks.items()},
+        "gaps": gaps_to_retrained(metrics), "audit": audit,
         "relearn": _relearn(problem, models, metrics["original"]["train_f"]),
     }
 

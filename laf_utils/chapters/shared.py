@@ -5,13 +5,12 @@ from dataclasses import replace
 
 import torch
 
-from ..audit import ModelOutputs, accuracies
+from ..audit import accuracies
 from ..config import RunConfig, replace_nested
-from ..evaluation import Evaluation, sample_rows
+from ..evaluation import Evaluation, outputs_of, sample_rows
 from ..models import Network
 from ..pipeline import Run
 from ..presets import DATASET_PRESETS, leaves, preset
-from ..representations import outputs
 from ..seeds import stream
 
 
@@ -56,14 +55,8 @@ def measure(run: Run, models: Mapping[str, Network]) -> Evaluation:
     Args:
         models: by their names in records.
     """
-    sample, seed = sample_rows(run), run.config.seed
-    passed = {
-        name: ModelOutputs(
-            outputs(model, run.frozen_images, f"{name} on training images", stream(seed, "evaluation"), keep=sample),
-            outputs(model, run.test_images, f"{name} on test images", keep=sample[:0]),
-        )
-        for name, model in models.items()
-    }
+    sample = sample_rows(run)
+    passed = outputs_of(run, models, sample)
     metrics = {name: accuracies(output, run.task, run.data.test.labels) for name, output in passed.items()}
     return Evaluation(passed, sample, metrics, {}, {}, {})
 

@@ -7,9 +7,8 @@ import sys
 import time
 from itertools import product
 
-from ..cli import SETTINGS, Stop, one_line_errors
+from ..cli import known_values, one_line_errors, stopping
 from ..config import ConfigError
-from ..datasets import DataError
 from .cell import Cell, run_cell
 from .cost import expected, listed, table
 from .problem import Problem
@@ -21,13 +20,7 @@ NAMES = {
 
 
 def _options(arguments: list[str]) -> dict[str, list[str]]:
-    found = dict(NAMES)
-    for argument in arguments:
-        name, equals, text = argument.partition("=")
-        if name not in NAMES or not equals or not text:
-            raise Stop(f"expected NAME=VALUE with one of {', '.join(NAMES)}, got {argument!r}", SETTINGS)
-        found[name] = text
-    return {name: text.split(",") for name, text in found.items()}
+    return {name: text.split(",") for name, text in (NAMES | known_values(arguments, NAMES)).items()}
 
 
 def cells_of(options: dict[str, list[str]]) -> list[Cell]:
@@ -62,12 +55,8 @@ def main() -> int:
     """The command; its exit code."""
 
     def command() -> None:
-        try:
+        with stopping(WinnersError):
             _run(_options(sys.argv[1:]))
-        except (ConfigError, WinnersError) as error:
-            raise Stop(str(error), SETTINGS) from error
-        except DataError as error:
-            raise Stop(str(error)) from error
 
     return one_line_errors(command, "interrupted; records that are there stay, and the same command goes on")
 

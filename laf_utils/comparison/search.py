@@ -22,9 +22,9 @@ import torch
 from .. import records
 from ..artefacts import content_key
 from ..audit import accuracies, gaps_to_retrained
-from ..cli import SETTINGS, Stop, one_line_errors
+from ..cli import known_values, one_line_errors, stopping
 from ..config import ConfigError
-from ..datasets import DataError, ImageSet
+from ..datasets import ImageSet
 from ..methods import UnlearningRequest, prepare, run_method
 from ..pipeline import Run
 from ..presets import preset
@@ -213,19 +213,11 @@ def main() -> int:
     """The command; its exit code."""
 
     def command() -> None:
-        given = {"DATASET": "mnist", "TASK": "data,class,noisy"}
-        for argument in sys.argv[1:]:
-            name, _, text = argument.partition("=")
-            if name not in given or not text:
-                raise Stop(f"expected DATASET=... or TASK=..., got {argument!r}", SETTINGS)
-            given[name] = text
-        try:
+        defaults = {"DATASET": "mnist", "TASK": "data,class,noisy"}
+        given = defaults | known_values(sys.argv[1:], defaults)
+        with stopping():
             for task in given["TASK"].split(","):
                 search(Search(given["DATASET"], task), winners_path(given["DATASET"], task))
-        except ConfigError as error:
-            raise Stop(str(error), SETTINGS) from error
-        except DataError as error:
-            raise Stop(str(error)) from error
 
     return one_line_errors(command, "interrupted; trials of whole methods stay, and the same command goes on")
 

@@ -9,10 +9,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from ..cli import SETTINGS, Stop, one_line_errors
+from ..cli import SETTINGS, Stop, known_values, one_line_errors, stopping
 from ..comparison.winners import WinnersError
 from ..config import ConfigError
-from ..datasets import DataError
 from .estimate import hours, seconds_per_pass
 from .grid import GRID, STATES, Planned, planned, read_grid
 from .launch import GridError, run
@@ -22,12 +21,7 @@ FAILED = 1
 
 
 def _options(arguments: list[str]) -> dict[str, str]:
-    found = {}
-    for argument in arguments:
-        name, equals, text = argument.partition("=")
-        if name not in NAMES or not equals or not text:
-            raise Stop(f"expected NAME=VALUE with one of {', '.join(NAMES)}, got {argument!r}", SETTINGS)
-        found[name] = text
+    found = known_values(arguments, NAMES)
     if not found.get("WORKERS", "1").isdigit() or found.get("WORKERS") == "0":
         raise Stop(f"WORKERS must be a whole number, at least 1, got {found['WORKERS']!r}", SETTINGS)
     return found
@@ -79,10 +73,9 @@ def main() -> int:
 
     def command() -> None:
         try:
-            code[0] = _run(_options(sys.argv[1:]))
-        except (ConfigError, WinnersError) as error:
-            raise Stop(str(error), SETTINGS) from error
-        except (DataError, GridError) as error:
+            with stopping(WinnersError):
+                code[0] = _run(_options(sys.argv[1:]))
+        except GridError as error:
             raise Stop(str(error)) from error
 
     return one_line_errors(command, "interrupted; records that are there stay, and the same command goes on") or code[0]
