@@ -9,6 +9,7 @@ import ast
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -27,6 +28,12 @@ class Artefact:
     facts: dict
 
 
+def _dumped(tree: ast.AST) -> str:
+    """``ast.dump`` as Python 3.11 writes it: 3.12 added a field and 3.13 leaves out empty ones, and a key must not tell them apart."""
+    text = ast.dump(tree, show_empty=True) if sys.version_info >= (3, 13) else ast.dump(tree)
+    return text.replace(", type_params=[]", "")
+
+
 def source_version(files: tuple[Path, ...]) -> str:
     """A hash over Python files that ignores comments, docstrings and formatting."""
     digest = hashlib.sha256()
@@ -36,7 +43,7 @@ def source_version(files: tuple[Path, ...]) -> str:
             body = getattr(node, "body", None)
             if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
                 body.pop(0)
-        digest.update(ast.dump(tree).encode())
+        digest.update(_dumped(tree).encode())
     return digest.hexdigest()[:16]
 
 

@@ -37,7 +37,7 @@ def name_of(record: dict) -> str:
     """The row of a record in tables."""
     cell = record["cell"]
     title = TITLES.get(cell["method"]) or record["method"]["title"] or cell["method"]
-    return title + (", tuned" if cell["choice"] == "tuned" else "") + (", quick" if cell["profile"] == "quick" else "")
+    return title + (", tuned" if cell["choice"] == "tuned" else "") + ("" if cell["profile"] == "paper" else f", {cell['profile']}")
 
 
 def labels_read(record: dict) -> str:
