@@ -37,7 +37,8 @@ def name_of(record: dict) -> str:
     """The row of a record in tables."""
     cell = record["cell"]
     title = TITLES.get(cell["method"]) or record["method"]["title"] or cell["method"]
-    return title + (", tuned" if cell["choice"] == "tuned" else "") + ("" if cell["profile"] == "paper" else f", {cell['profile']}")
+    profile = "" if cell["profile"] == "paper" else f", {cell['profile']}"
+    return title + (", tuned" if cell["choice"] == "tuned" else "") + profile
 
 
 def labels_read(record: dict) -> str:

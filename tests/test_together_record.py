@@ -1,0 +1,108 @@
+"""Records of many models: their error bars, what is kept, what tables and sentences say of them."""
+
+import json
+import math
+import sys
+
+import pytest
+import torch
+
+from laf_utils.audited import many
+from laf_utils.paths import results_folder
+from laf_utils.records import write_json
+from laf_utils.together import __main__ as command
+from laf_utils.together.record import REQUIRED, example, make, read
+from laf_utils.together.shadows import KINDS, PARTS, Shadows
+from laf_utils.together.spread import errors, jackknife, without
+
+COMMITTED = sorted((results_folder() / "shadows").rglob("*.json"))
+
+
+def normal(models=6, images=12, **shift):
+    """Shadows of normal phi, some kinds moved on every part."""
+    draw = torch.Generator().manual_seed(0)
+    count = {kind: 2 * models if kind == "retrained" else models for kind in KINDS}
+    phi = {kind: {part: torch.randn(count[kind], images, generator=draw) + shift.get(kind, 0) for part in PARTS} for kind in KINDS}
+    settings = {"train_images": 600, "forget": images, "retain": 500}
+    return Shadows(phi, {kind: {part: [50.0] * count[kind] for part in PARTS} for kind in KINDS}, settings, {})
+
+
+def test_the_jackknife_of_a_mean_is_its_standard_error():
+    values = [1.0, 4.0, 2.0, 8.0]
+    left_out = [(sum(values) - value) / 3 for value in values]
+    std = math.sqrt(sum((value - 3.75) ** 2 for value in values) / 3)
+    assert jackknife(left_out) == pytest.approx(std / 2)
+    with pytest.raises(ValueError, match="two values"):
+        jackknife([1.0])
+
+
+def test_leaving_out_a_seed_takes_its_models_and_the_other_halfs():
+    found = normal()
+    less = without(found, 2)
+    assert torch.equal(less.phi["laf"]["test"], found.phi["laf"]["test"][[0, 1, 3, 4, 5]])
+    assert torch.equal(less.phi["retrained"]["forget"], found.phi["retrained"]["forget"][[0, 1, 3, 4, 5, 6, 7, 9, 10, 11]])
+    assert len(less.accuracy["retrained"]["test"]) == 10 and len(less.accuracy["laf"]["test"]) == 5
+
+
+def test_every_measure_has_an_error_and_certainty_has_none():
+    found = normal(original=60.0)
+    measures, error = found.measures(), errors(found)
+    assert set(error) == set(measures) and error["laf"]["klom"]["forget"]["mean"] > 0
+    assert error["original"]["u_lira"]["auc"] == 0, "told apart whichever seed is left out"
+    with pytest.raises(ValueError, match="more than 3"):
+        errors(normal(models=3))
+
+
+def record_of(found):
+    place = {"dataset": "mnist", "task": "class", "models": len(found.phi["laf"]["forget"])}
+    parts = {"schema": 1, "headline": "h", "caveats": ["few"], "place": place, "error": errors(found), "example": example(found)}
+    return json.loads(json.dumps(parts | found.record()))
+
+
+def test_what_is_far_is_told_apart_and_what_is_not_is_not():
+    record = record_of(normal(models=12, images=60, original=60.0))
+    assert many.told_apart(record, "original") and not many.told_apart(record, "laf")
+    assert "**told from retrained models**" in many.sentence(record, "original") and "100.0 ± 0.0" in many.sentence(record, "original")
+    assert "is not told" in many.sentence(record, "laf") and "MNIST" in many.sentence(record, "laf")
+    rows = many.table(record)
+    assert list(rows.index) == ["Original", "Retrained, other seeds", "LAF", "LAF+R"] and rows.loc["Original", "U-LiRA AUC"].startswith("100.0")
+    assert many.rests_on(record).startswith("12 models") and many.rests_on(record).endswith("few")
+
+
+def test_the_picture_shows_every_model_of_every_kind():
+    record = record_of(normal())
+    axis = many.one_image(record).axes[0]
+    assert [len(line.get_xdata()) for line in axis.lines] == [6] * 5
+    assert [label.get_text() for label in axis.get_yticklabels()][-1] == "Retrained"
+
+
+def test_the_record_with_the_most_models_is_shown(tmp_path):
+    for models in (6, 12):
+        write_json(tmp_path / "mnist" / f"class-models{models}.json", record_of(normal(models=models)))
+    assert many.found("mnist", "class", tmp_path)["place"]["models"] == 12
+    assert many.found("mnist", "data", tmp_path) is None
+
+
+def test_a_record_is_made_and_read_again(make_run, tmp_path):
+    path = write_json(tmp_path / "x.json", make(make_run(), [0, 1, 2, 3]))
+    record = read(path)
+    assert set(REQUIRED) <= set(record) and record["place"]["models"] == 4
+    assert len(record["example"]["phi"]["null"]) == 4 and record["error"]["null"]["u_lira"]["auc"] >= 0
+
+
+@pytest.mark.parametrize(("argument", "said"), [("MODELS=3", "above 3"), ("MODEL=8", "MODEL"), ("DATASET=mnits", "mnits")])
+def test_a_wrong_argument_gets_one_line(argument, said, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["together", argument])
+    assert command.main() != 0
+    error = capsys.readouterr().err.strip()
+    assert said in error and len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_the_null_of_committed_records_is_blind(path):
+    null, error = (read(path)[part]["null"]["u_lira"]["auc"] for part in ("measures", "error"))
+    assert abs(null - 50) < 3 * error + 3, "two groups of retrained models differ in their seeds alone"
+
+
+def test_there_are_committed_records():
+    assert len(COMMITTED) >= 4
