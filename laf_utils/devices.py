@@ -1,7 +1,7 @@
 """The machine a run uses: device, number format, memory, and what it is called in records.
 
 CPU is what this project is measured on. CUDA was run on one H100 (the records of CIFAR-10 and SVHN in profile ``small``), with
-PyTorch's defaults: convolutions there may round to TF32, in ``float32`` too. MPS follows PyTorch's documentation, never run by us.
+PyTorch's defaults: convolutions there may round to TF32, in ``float32`` too. MPS follows PyTorch's documentation, not run by us.
 """
 
 import platform

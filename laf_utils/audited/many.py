@@ -64,7 +64,7 @@ def table(record: dict) -> pd.DataFrame:
 
 
 def told_apart(record: dict, kind: str) -> bool:
-    """Whether the likelihood-ratio attack tells a kind from retrained models: its AUC less the null's, against twice the error."""
+    """Whether the likelihood-ratio attack tells a kind from retrained models: AUC less the null's, against twice the error."""
     own, null = record["measures"][kind]["u_lira"]["auc"], record["measures"]["null"]["u_lira"]["auc"]
     spread = np.hypot(record["error"][kind]["u_lira"]["auc"], record["error"]["null"]["u_lira"]["auc"])
     return bool(own - null > 2 * spread)
@@ -94,7 +94,7 @@ def _bell(axis: Axes, phi: list[float], place: int, colour: str) -> None:
 def one_image(record: dict) -> Figure:
     """phi of one forgotten image in every model of a record, kind by kind, with the Gaussian fitted to each kind."""
     phi = record["example"]["phi"]
-    titles = {"original": ROWS["original"], "laf": ROWS["laf"], "laf_r": ROWS["laf_r"], "null": ROWS["null"], "retrained": "Retrained"}
+    titles = {kind: ROWS[kind] for kind in ("original", "laf", "laf_r", "null")} | {"retrained": "Retrained"}
     figure, axis = figures.plt.subplots(1, 1, figsize=(WIDTH, 0.8 + 0.6 * len(titles)))
     for place, kind in enumerate(titles):
         _bell(axis, phi[kind], place, COLOURS[kind])

@@ -30,12 +30,13 @@ def read(path: Path) -> dict:
 
 
 def example(found: Shadows) -> dict:
-    """phi of one forgotten image in every model: the image on which LAF is as far from the retrained models as on the median one."""
+    """phi of one forgotten image in every model: the one where LAF is as far from the retrained models as on the median."""
     own, (retrained, null) = found.phi["laf"]["forget"], found.halves("forget")
     distance = (own.mean(0) - retrained.mean(0)).abs()
     image = int(distance.argsort()[len(distance) // 2])
     rows = {"retrained": retrained, "null": null} | {kind: found.phi[kind]["forget"] for kind in ("original", "laf", "laf_r")}
-    return {"place_in_forget": image, "phi": {kind: [round(value, 3) for value in phi[:, image].tolist()] for kind, phi in rows.items()}}
+    shown = {kind: [round(value, 3) for value in phi[:, image].tolist()] for kind, phi in rows.items()}
+    return {"place_in_forget": image, "phi": shown}
 
 
 def make(run: Run, seeds: Sequence[int]) -> dict:
