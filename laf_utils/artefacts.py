@@ -29,7 +29,7 @@ class Artefact:
 
 
 def _dumped(tree: ast.AST) -> str:
-    """``ast.dump`` as Python 3.11 writes it: 3.12 added a field, 3.13 leaves out empty ones, and keys must not tell them apart."""
+    """``ast.dump`` as Python 3.11 writes it: 3.12 added a field, 3.13 leaves out empty ones; keys must not tell them apart."""
     text = ast.dump(tree, show_empty=True) if sys.version_info >= (3, 13) else ast.dump(tree)
     return text.replace(", type_params=[]", "")
 
