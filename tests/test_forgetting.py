@@ -75,7 +75,7 @@ def test_a_class_is_forgotten_and_the_rest_is_kept(model, done):
 
 def test_settings_derived_from_the_data_forget_too(model):
     """As a practitioner calls it: the watch makes as many attempts, each stronger, as the model needs."""
-    unlearned, report = forget(model, X[GONE], X[~GONE])
+    unlearned, report = forget(model, X[GONE], X[~GONE], device="cpu")  # rounding elsewhere may need one attempt less
     assert accuracy(unlearned, X[GONE], Y[GONE]) < 0.05 and report.acceptable
     strengths = [attempt["strength"] for attempt in report.content["attempts"]]
     assert strengths == [1.0, 5.0, 25.0][: len(strengths)] and len(strengths) > 1
