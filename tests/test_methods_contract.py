@@ -202,7 +202,7 @@ def test_works_on_other_channels_and_classes(name, results):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here: CPU and GPU cannot be compared")
 @pytest.mark.parametrize("name", EVERY)
 def test_cpu_and_gpu_agree(name, request_for):
-    # T-S follows a random network: at the other tests' step one part in a million of the original's weights becomes 0.1 in a logit
+    # T-S follows a random network: at the other tests' step, a millionth of the original's weights becomes 0.1 in a logit.
     settings = settings_of(name, **{"ts": {"epochs": 1, "learning_rate": 1e-4}}.get(name, {}))
     here, there = request_for(name), prepare(name, tiny_request("cuda"), settings)
     if not METHODS[name].prepare:  # training an original on each would be compared too
