@@ -1,0 +1,49 @@
+"""All exhibits in their order, from what is on record."""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from .. import book, book_curves
+from ..tasks import TASKS
+from ..wording import DATASET_NAMES, TASK_NAMES
+from . import ablation, coverage, gather, mapped, shares, tables
+from .exhibit import Exhibit
+
+DATASETS = book.PAPER_DATASETS
+CURVES_ABOUT = (
+    "Mean of L_UE and L_RA per step by epoch, of the records in `Training/`; the authors' values are those of "
+    "`Training/authors.json`: {origin}."
+)
+
+
+def _curves(task: str, runs: list[dict]) -> Exhibit:
+    """The loss curves of a task, as the page of training records draws them."""
+    there = book_curves.drawn(task, runs)
+    draw: Callable | None = (lambda: book_curves.figure(task, runs)) if there else None
+    names = ", ".join(DATASET_NAMES[dataset] for dataset in there)
+    alt = f"L_UE and L_RA by epoch in {TASK_NAMES[task]} on {names}, ours and the authors'; the values are in the table."
+    origin = book.authors()["published_curves"]["origin"]
+    table = book_curves.table(task, runs)
+    return Exhibit(f"curves-{task}", f"Loss curves: {TASK_NAMES[task]}", CURVES_ABOUT.format(origin=origin), table, (), draw, alt)
+
+
+def maps(dataset: str | None = None, task: str | None = None) -> list[Exhibit]:
+    """The representation maps on record, of one data set or task where it is named."""
+    places = [(dataset, "dataset"), (task, "task")]
+    kept = [r for r in mapped.found().values() if all(want in (None, r["place"][name]) for want, name in places)]
+    return [mapped.exhibit(record) for record in kept]
+
+
+def every(found: gather.Found | None = None) -> list[Exhibit]:
+    """Tables of the three tasks, few labels, ablation, maps, loss curves and coverage; what has no record says so."""
+    found = gather.everything() if found is None else found
+    places = [(dataset, task) for task in TASKS for dataset in DATASETS]
+    result = [tables.exhibit(found, *place) for place in places]
+    for room in (shares, ablation):
+        own = [room.exhibit(found, *place) for place in places]
+        result += [e for e in own if len(e.table)] or own[:1]  # what was never planned for a data set needs no note for each
+    drawn = maps()
+    result += drawn or [Exhibit("map", "Representations", "No record of a map yet.", pd.DataFrame())]
+    runs = book.runs()
+    return [*result, *(_curves(task, runs) for task in TASKS), *coverage.exhibits(found)]

@@ -1,0 +1,161 @@
+"""``python -m laf_utils.exhibits.maps [DATASET=mnist] [TASK=class,data,noisy] [SEED=0] [PROFILE=quick]``.
+
+Makes the record of a representation map for every place that the lists span: the same 600 images in four models, in the plane.
+
+A PCA or t-SNE of each model alone would give pictures that cannot be compared: the axes of a retrained network are its own, and
+t-SNE turns and folds as it likes. So every model's representations are first turned onto the original's by the rotation that fits
+best on the *kept* images (orthogonal Procrustes), and then all models share one t-SNE: a place of one panel means what it means
+in the next. What was forgotten takes no part in the rotation, so that its moving away is seen and not undone.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .. import records
+from ..artefacts import code_version, content_key
+from ..audit import ModelOutputs
+from ..cli import SETTINGS, Stop, known_values, one_line_errors, stopping
+from ..devices import describe
+from ..evaluation import Evaluation
+from ..paths import results_folder
+from ..pipeline import METHOD_CODE, Run
+from ..presets import preset
+from ..representations import outputs
+from ..seeds import stream
+from ..views import representation_maps
+from ..wording import caveats, headline
+
+SCHEMA = 1
+EACH = 300  # images of D_r, and as many of D_f, where there are as many
+DIGITS = 3  # significant ones of a coordinate
+CODE = (*METHOD_CODE, "tasks", "views", "exhibits/maps")
+REQUIRED = ("schema", "key", "place", "headline", "caveats", "maps", "classes", "forgotten", "task")
+NAMES = {"DATASET": "mnist", "TASK": "class,data,noisy", "SEED": "0", "PROFILE": "quick"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """What one record is about."""
+
+    dataset: str
+    task: str
+    seed: int = 0
+    profile: str = "quick"
+
+    @property
+    def path(self) -> Path:
+        return results_folder() / "maps" / self.dataset / f"{self.task}-{self.profile}-seed{self.seed}.json"
+
+
+def read(path: Path) -> dict:
+    """A record of a map.
+
+    Raises:
+        RecordError: the file is missing, is no JSON or lacks a part.
+    """
+    return records.read_parts(path, REQUIRED, SCHEMA)
+
+
+def key_of(run: Run) -> str:
+    """16 hex digits that name everything the coordinates depend on."""
+    return content_key({
+        "config": run.config.as_dict(), "data": run.data.checksum, "task": run.task.checksum(), "code": code_version(CODE),
+        "each": EACH,
+    })
+
+
+def sample_of(run: Run) -> torch.Tensor:
+    """int64 [n], training rows that are drawn: retained ones, then forgotten ones, ``EACH`` of both where there are as many."""
+    draw, parts = stream(run.config.seed, "exhibits", "maps"), []
+    for rows in (run.task.retain, run.task.forget):
+        parts.append(rows[torch.randperm(len(rows), generator=draw)[:EACH]].sort().values)
+    return torch.cat(parts)
+
+
+def rounded(points: np.ndarray) -> list[float]:
+    """Float [n, 2] as ``x, y, x, y, ...`` with three significant digits: short enough to be kept as text."""
+    return [float(f"{value:.{DIGITS}g}") for value in points.ravel().tolist()]
+
+
+def mapped(run: Run) -> dict[str, object]:
+    """Coordinates by model, true classes, and which images were forgotten (1); trains what is not there yet."""
+    rows = sample_of(run)
+    images = run.frozen_images.subset(rows)
+    found = {  # the same crops for every model, where training transforms are used for measuring
+        name: outputs(model, images, f"{name}: map", stream(run.config.seed, "exhibits", "maps", "crops"))
+        for name, model in run.models().items()
+    }
+    sampled = Evaluation({name: ModelOutputs(own, own) for name, own in found.items()}, rows, {}, {}, {}, {})
+    maps, classes, forgotten = representation_maps(run, sampled, tuple(found))
+    return {
+        "maps": {name: rounded(points) for name, points in maps.items()},
+        "classes": classes.tolist(), "forgotten": forgotten.astype(int).tolist(),
+    }
+
+
+def record_of(run: Run, place: Place) -> dict:
+    """The record of a run's map."""
+    start = time.perf_counter()
+    found = mapped(run)
+    return {
+        "schema": SCHEMA, "key": key_of(run), "created": records.now(), "commit": records.commit(), "place": asdict(place),
+        "headline": headline(run.config, run.data), "caveats": caveats(run.config, run.data), **found,
+        "task": {"forget": len(run.task.forget), "retain": len(run.task.retain), "checksum": run.task.checksum()},
+        "seconds": time.perf_counter() - start, "versions": records.versions(), "machine": describe(run.device),
+    }
+
+
+def make(place: Place, say: Callable[[str], None] = print) -> dict:
+    """The record of a place, read where a valid one is there, else made and written.
+
+    Raises:
+        ConfigError: a name that does not exist.
+        DataError: images that cannot be had.
+    """
+    run = Run(preset(place.dataset, place.task, profile=place.profile, seed=place.seed), say=say)
+    try:
+        known = read(place.path)
+        if known["key"] == key_of(run):
+            return known
+    except records.RecordError:
+        pass
+    record = record_of(run, place)
+    records.write_json(place.path, record)
+    return record
+
+
+def places_of(arguments: list[str]) -> list[Place]:
+    """Every place that the arguments span.
+
+    Raises:
+        Stop: an argument that is not ``NAME=VALUE`` with a known name, or a seed that is no number.
+    """
+    found = NAMES | known_values(arguments, NAMES)
+    if not all(seed.isdigit() for seed in found["SEED"].split(",")):
+        raise Stop(f"SEED must be whole numbers, got {found['SEED']!r}", SETTINGS)
+    spans = (found["SEED"].split(","), found["DATASET"].split(","), found["TASK"].split(","))
+    return [Place(dataset, task, int(seed), found["PROFILE"]) for seed, dataset, task in product(*spans)]
+
+
+def main() -> int:
+    """The command; its exit code."""
+
+    def command() -> None:
+        with stopping():
+            for place in places_of(sys.argv[1:]):
+                record = make(place)
+                count = len(record["classes"])
+                print(f"{place.path.name} ({place.dataset}): {count} images in {len(record['maps'])} models", flush=True)
+
+    return one_line_errors(command, "interrupted; records that are there stay, and the same command goes on")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
