@@ -15,7 +15,7 @@ from laf_utils.comparison.cell import Cell, read, run_cell
 from laf_utils.comparison.problem import Problem
 from laf_utils.config import ConfigError
 from laf_utils.experiments import __main__ as command
-from laf_utils.experiments import grid, launch
+from laf_utils.experiments import follow, launch
 from laf_utils.experiments.estimate import hours, seconds_per_pass
 from laf_utils.experiments.grid import Planned, name_of, plan, planned, read_grid, waits_for
 from laf_utils.experiments.launch import GridError
@@ -36,7 +36,7 @@ def places(tmp_path, monkeypatch):
 def tiny_problem(make_run, places, monkeypatch):
     """The tiny problem stands for whatever is asked."""
     problem = Problem.of(make_run())
-    monkeypatch.setattr(grid, "Problem", lambda *_, **__: problem)
+    monkeypatch.setattr(Cell, "problem", lambda *_, **__: problem)
     return problem
 
 
@@ -192,7 +192,7 @@ def todo(*methods):
 
 def stand_in(monkeypatch, script=STAND_IN):
     monkeypatch.setattr(launch, "command", lambda *_: [sys.executable, "-c", script, str(launch.folder() / "plan.json")])
-    monkeypatch.setattr(launch, "POLL", 0.05)
+    monkeypatch.setattr(follow, "POLL", 0.05)
 
 
 def test_a_failing_cell_fails_alone_and_is_named_with_its_reason(places, monkeypatch):
@@ -243,7 +243,7 @@ REAL = '[[cells]]\ndatasets = ["optdigits"]\ntasks = ["class"]\nmethods = ["orig
 
 @pytest.mark.slow
 @pytest.mark.skipif(not SNAKEMAKE, reason="Snakemake is not installed (pip install '.[experiments]')")
-@pytest.mark.parametrize("victim", ["whole", "worker", "interrupt"])
+@pytest.mark.parametrize("victim", ["whole", "worker", "workflow", "interrupt"])
 def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path, victim):
     path = written(tmp_path, REAL)
     places = {"LAF_RESULTS": str(tmp_path / "results"), "LAF_RUNS": str(tmp_path / "runs"), "LAF_PROGRESS": "0"}
@@ -261,10 +261,13 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path, victim):
     while len(kept()) < 2 and running.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
     assert running.poll() is None, running.communicate()[0]
-    if victim == "worker":
-        subprocess.run(["pkill", "-9", "-g", str(running.pid), "-f", "laf_utils.comparison DATASET=optdigits"], check=False)
+    if victim == "workflow":  # its worker lives on: the next run waits for it
+        os.kill(int((tmp_path / "runs" / "experiments" / "lock").read_text()), signal.SIGKILL)
+    elif victim == "interrupt":
+        os.kill(running.pid, signal.SIGINT)
     else:
-        os.killpg(running.pid, signal.SIGKILL if victim == "whole" else signal.SIGINT)
+        worker = ["-f", "python.* -m laf_utils.experiments.worker"] if victim == "worker" else []
+        subprocess.run(["pkill", "-9", "-s", str(running.pid), *worker], check=False)
     said = running.communicate(timeout=300)[0]
     assert victim == "whole" or running.returncode != 0 or len(kept()) == 4, said
     before = kept()

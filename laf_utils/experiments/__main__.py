@@ -5,6 +5,7 @@ cells of the grid, each a list (``SEED=0,1``). ``EXECUTOR`` is a folder of ``wor
 at a time, ``GRID`` another grid file.
 """
 
+import errno
 import sys
 from collections import Counter
 from pathlib import Path
@@ -12,9 +13,10 @@ from pathlib import Path
 from ..cli import SETTINGS, Stop, known_values, one_line_errors, stopping
 from ..comparison.winners import WinnersError
 from ..config import ConfigError
-from .estimate import hours, seconds_per_pass
+from .estimate import hours, in_words, seconds_per_pass
+from .faults import full_disk
 from .grid import GRID, STATES, Planned, planned, read_grid
-from .launch import GridError, run
+from .launch import GridError, run, workers_of
 
 NAMES = ("PLAN", "EXECUTOR", "WORKERS", "GRID", "DATASET", "TASK", "METHOD", "SEED")
 FAILED = 1
@@ -40,27 +42,29 @@ def chosen(grid: list, options: dict[str, str]) -> list:
     return picked
 
 
-def report(grid: list[Planned], workers: int) -> list[Planned]:
-    """Say what is there and what is not; returns what has to be made."""
+def report(grid: list[Planned], workers: int) -> tuple[list[Planned], float | None]:
+    """Say what is there and what is not; returns what has to be made, and the seconds it may take where a record tells."""
     counts, todo = Counter(item.state for item in grid), [item for item in grid if item.state != "valid"]
     print(f"{len(grid)} cells: " + ", ".join(f"{counts[state]} {state}" for state in STATES), flush=True)
     for item in grid:
         if item.state == "stale":
             print(f"stale, made with other settings, data or code: {item.name}")
     rate = seconds_per_pass(grid)
-    if todo and rate:
-        time = hours(todo, rate, workers)
-        print(f"about {time:.1f} hours with {workers} at a time, at {1 / rate:.0f} training passes a second each", flush=True)
-    return todo
+    if not todo or not rate:
+        return todo, None
+    expected = 3600 * hours(todo, rate, workers)
+    print(f"{in_words(expected)} with {workers} at a time, at {1 / rate:.0f} training passes a second each", flush=True)
+    return todo, expected
 
 
 def _run(options: dict[str, str]) -> int:
     grid = planned(chosen(read_grid(Path(options.get("GRID", GRID))), options))
-    todo = report(grid, int(options.get("WORKERS", 2)))
+    profile = options.get("EXECUTOR", "local")
+    workers = int(options["WORKERS"]) if "WORKERS" in options else None
+    todo, expected = report(grid, workers or workers_of(profile))
     if options.get("PLAN", "0") != "0" or not todo:
         return 0
-    workers = int(options["WORKERS"]) if "WORKERS" in options else None
-    failed = run(todo, options.get("EXECUTOR", "local"), workers, lambda line: print(line, flush=True))
+    failed = run(todo, profile, workers, lambda line: print(line, flush=True), expected)
     for item, line in failed:
         print(f"FAILED {item.name}: {line}", flush=True)
     print(f"{len(todo) - len(failed)} of {len(todo)} made", flush=True)
@@ -77,6 +81,10 @@ def main() -> int:
                 code[0] = _run(_options(sys.argv[1:]))
         except GridError as error:
             raise Stop(str(error)) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise Stop(f"the disk is full: {full_disk()}") from error
 
     return one_line_errors(command, "interrupted; records that are there stay, and the same command goes on") or code[0]
 

@@ -8,6 +8,7 @@ from ..comparison.cell import read
 from .grid import Planned
 
 LEAST = 10_000  # training passes below which the seconds of a record say little about their rate
+TRUST = 0.05  # of a grid: how much of it must be done before its own pace counts as much as what was expected
 
 
 def seconds_per_pass(grid: Iterable[Planned]) -> float | None:
@@ -30,3 +31,27 @@ def seconds_per_pass(grid: Iterable[Planned]) -> float | None:
 def hours(todo: Iterable[Planned], rate: float, workers: int) -> float:
     """Hours of the cells with ``workers`` of them at a time."""
     return rate * sum(item.equivalent for item in todo) / workers / 3600
+
+
+def seconds_left(total: float, done: float, elapsed: float, expected: float | None) -> float | None:
+    """Seconds that the rest of a running grid may take from the moment its last cell came in.
+
+    What was expected counts as much as ``TRUST`` of the grid would; the more of it is done, the more its own pace counts.
+
+    Args:
+        total, done: training passes of all cells, and of those that are done.
+        elapsed: seconds from the start until the last cell came in.
+        expected: seconds for all of them, as estimated before; ``None`` where there was no record to tell.
+    """
+    trust = TRUST if expected is not None else 0.0
+    seen = trust + done / total if total else 0.0
+    if not seen:
+        return None
+    return (1 - done / total) * (trust * (expected or 0.0) + elapsed) / seen
+
+
+def in_words(seconds: float) -> str:
+    """``about 2.1 hours``, ``about 12 minutes``, ``under a minute``."""
+    if seconds < 60:
+        return "under a minute"
+    return f"about {seconds / 60:.0f} minutes" if seconds < 5400 else f"about {seconds / 3600:.1f} hours"
