@@ -134,8 +134,11 @@ def reestimate_batchnorm(model: nn.Module, images: Images, batch_size: int = 250
         layer.eval()
 
 
-class _Adaptation:
-    """One unlearning run: the student, the frozen teacher's representations, and a step for each loss."""
+class Adaptation:
+    """One unlearning run: the student, the frozen teacher's representations, and a step for each loss.
+
+    A subclass that overrides ``of_extractor``, ``of_alignment`` or ``drift`` is LAF with that part exchanged.
+    """
 
     def __init__(
         self, original: Network, forget: Images, retain: Images, densities: Densities, config: UnlearningConfig, seed: int,
@@ -169,23 +172,36 @@ class _Adaptation:
         retain = shuffled(len(self.retain), size, self.order, drop)
         return list(zip(forget, retain, strict=False))
 
-    def _represent(self, inputs: torch.Tensor, count_retain: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def represent(self, inputs: torch.Tensor, count_retain: int) -> tuple[torch.Tensor, torch.Tensor]:
         """g_U of both halves in one pass: [B_r, 256], [B_f, 256]."""
         with precision(inputs.device, self.config.precision):
             e = self.student.extractor(inputs)
         return e[:count_retain].float(), e[count_retain:].float()
 
-    def _loss(self, part: str, e: tuple[torch.Tensor, torch.Tensor], inputs: torch.Tensor, rows: tuple) -> torch.Tensor:
-        config = self.config
-        if part == "ue":
-            return extractor_unlearning_loss(*e, self.densities, self.noise, config.reduction)
+    def of_teacher(self, inputs: torch.Tensor, rows: tuple) -> tuple[torch.Tensor, torch.Tensor]:
+        """g_D of both halves of a step's inputs: [B_r, 256], [B_f, 256]."""
         count = len(rows[1])
         self.teacher_passed += 0 if self.teacher.retain.cached else len(inputs)
-        drift_retain = drift(e[0], self.teacher.retain.of_batch(rows[1], inputs[:count]))
-        drift_forget = drift(e[1], self.teacher.forget.of_batch(rows[0], inputs[count:]))
-        return representation_alignment_loss(
-            drift_retain, drift_forget, config.temperature, config.reduction, config.use_ra
-        )
+        retain = self.teacher.retain.of_batch(rows[1], inputs[:count])
+        return retain, self.teacher.forget.of_batch(rows[0], inputs[count:])
+
+    def drift(self, unlearned: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
+        """c(x) [B] of ``of_alignment``."""
+        return drift(unlearned, original)
+
+    def loss(self, part: str, e: tuple[torch.Tensor, torch.Tensor], inputs: torch.Tensor, rows: tuple) -> torch.Tensor:
+        """``ue`` or ``ra`` of representations [B_r, 256], [B_f, 256] of ``inputs``, the images ``rows`` = (forget, retain)."""
+        return (self.of_extractor if part == "ue" else self.of_alignment)(e, inputs, rows)
+
+    def of_extractor(self, e: tuple[torch.Tensor, torch.Tensor], inputs: torch.Tensor, rows: tuple) -> torch.Tensor:
+        """L_UE."""
+        return extractor_unlearning_loss(*e, self.densities, self.noise, self.config.reduction)
+
+    def of_alignment(self, e: tuple[torch.Tensor, torch.Tensor], inputs: torch.Tensor, rows: tuple) -> torch.Tensor:
+        """L_RA."""
+        config, original = self.config, self.of_teacher(inputs, rows)
+        drifts = (self.drift(e[0], original[0]), self.drift(e[1], original[1]))
+        return representation_alignment_loss(*drifts, config.temperature, config.reduction, config.use_ra)
 
     def epoch(self, losses: list[str], bar: tqdm) -> dict[str, float]:
         """One epoch of the named losses (``ue``, ``ra``, or ``ue+ra`` as one step); the mean of each per step.
@@ -213,8 +229,8 @@ class _Adaptation:
     def _step(self, name: str, inputs: torch.Tensor, rows: tuple[torch.Tensor, torch.Tensor]) -> dict[str, torch.Tensor]:
         """A new forward pass, the named loss or the sum of both, and one step of its Adam; the value of each loss."""
         optimiser = self.adam_ue if name == "ue" else self.adam_ra
-        e = self._represent(inputs, len(rows[1]))
-        losses = {part: self._loss(part, e, inputs, rows) for part in name.split("+")}
+        e = self.represent(inputs, len(rows[1]))
+        losses = {part: self.loss(part, e, inputs, rows) for part in name.split("+")}
         weight = self.config.ra_weight if len(losses) == 2 else 1.0
         total = sum(weight * loss if part == "ra" else loss for part, loss in losses.items())
         optimiser.zero_grad()
@@ -223,8 +239,8 @@ class _Adaptation:
         return {part: loss.detach() for part, loss in losses.items()}
 
 
-def _schedule(config: UnlearningConfig) -> list[list[str]]:
-    """The losses stepped on in each epoch."""
+def schedule_of(config: UnlearningConfig) -> list[list[str]]:
+    """The losses stepped on in each epoch: ``ue``, ``ra``, both in turn, or ``ue+ra`` as one step."""
     used = (["ue"] if config.use_ue else []) + (["ra"] if config.use_ra != "none" else [])
     if config.schedule == "two_stage":
         return [[name] for name in used for _ in range(config.epochs)]
@@ -236,6 +252,7 @@ def _schedule(config: UnlearningConfig) -> list[list[str]]:
 def unlearn(
     original: Network, forget: Images, retain: Images, densities: Densities, config: UnlearningConfig, *, seed: int,
     teacher: Teacher | None = None, watched: Images | None = None, rule: Rule | None = None,
+    kind: type[Adaptation] = Adaptation,
 ) -> Unlearned:
     """LAF: a copy of ``original`` whose extractor no longer represents ``forget`` as it did. No label is read.
 
@@ -247,13 +264,14 @@ def unlearn(
         teacher: the original's representations of the same rows, where they are known already.
         watched: retained images that the stopping rule looks at. Those that unlearning trains on, the default, flatter it.
         rule: watches the run in place of the configuration's rule.
+        kind: of adaptation; a subclass exchanges a part of the method.
 
     Raises:
         TrainingDiverged: a loss is not finite.
     """
-    run = _Adaptation(original, forget, retain, densities, config, seed, teacher, watched, rule)
+    run = kind(original, forget, retain, densities, config, seed, teacher, watched, rule)
     history: dict[str, list[float]] = {"ue": [], "ra": []}
-    schedule = _schedule(config)
+    schedule = schedule_of(config)
     with track(len(schedule) * len(run.pairs()) if schedule else 0, "unlearning") as bar:
         for losses in schedule:
             for name, value in run.epoch(losses, bar).items():

@@ -291,7 +291,7 @@ def run_command(monkeypatch, capsys, *arguments):
 
 def test_the_command_makes_records_once_and_plans_without_making_any(make_run, folder, monkeypatch, capsys):
     run = make_run()
-    monkeypatch.setattr(command, "Problem", lambda *place: Problem.of(run))
+    monkeypatch.setattr(Cell, "problem", lambda cell, *_: Problem.of(run))
     given = ("DATASET=tiny", "METHOD=ts,original")
     code, said = run_command(monkeypatch, capsys, *given, "PLAN=1")
     assert code == 0 and "class-ts-seed0" in said.out and not folder.exists()

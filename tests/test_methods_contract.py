@@ -19,6 +19,7 @@ from methods_fakes import (
 
 from laf_utils.config import ConfigError, RepairConfig, TrainingConfig, UnlearningConfig, VAEConfig
 from laf_utils.methods import (
+    FURTHER,
     METHODS,
     ContractError,
     DataAccess,
@@ -59,12 +60,16 @@ CHANGES = {
     "sisa": {"shards": 2, "slices": 2, "training": TrainingConfig(epochs=2, learning_rate=3e-3)},
     "retrain": {"epochs": 3, "learning_rate": 3e-3},
 }
-EVERY = sorted(METHODS)
-LABEL_FREE = [name for name in EVERY if METHODS[name].label_access == LabelAccess.NONE]
+CHANGES |= {name: LAF for name in FURTHER if name.startswith("laf_")}
+CHANGES |= {name: CHANGES[name.removesuffix("_few")] for name in FURTHER if name.endswith("_few")}
+TABLE = METHODS | FURTHER
+EVERY = sorted(TABLE)
+LABEL_FREE = [name for name in EVERY if TABLE[name].label_access == LabelAccess.NONE]
+AFRESH = ("retrain", "retrain_few", "sisa")  # nothing of the original is in what they give
 
 
 def settings_of(name, **changes):
-    return dataclasses.replace(METHODS[name].settings, **CHANGES[name] | changes)
+    return dataclasses.replace(TABLE[name].settings, **CHANGES[name] | changes)
 
 
 @pytest.fixture(scope="module")
@@ -119,9 +124,9 @@ def test_changes_at_least_one_parameter(name, request_for, results):
     assert fingerprint(results(name)[0].model) != fingerprint(request_for(name).original)
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if METHODS[name].identity])
+@pytest.mark.parametrize("name", [name for name in EVERY if TABLE[name].identity])
 def test_strength_zero_is_the_identity(name, request_for):
-    request, method = request_for(name), METHODS[name]
+    request, method = request_for(name), TABLE[name]
     changes = {
         key: dataclasses.replace(CHANGES[name].get(key, getattr(method.settings, key)), epochs=0)
         if dataclasses.is_dataclass(value) else value
@@ -132,18 +137,18 @@ def test_strength_zero_is_the_identity(name, request_for):
     assert after.keys() == before.keys() and all(torch.equal(after[key], before[key]) for key in before)
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if name not in ("retrain", "sisa", "unroll")])
+@pytest.mark.parametrize("name", [name for name in EVERY if name not in (*AFRESH, "unroll")])
 def test_batchnorm_is_in_the_stated_mode(name, request_for, results):
     before, after = dict(request_for(name).original.named_buffers()), dict(results(name)[0].model.named_buffers())
     moved = any(not torch.equal(after[key], before[key]) for key in before)
-    assert moved is (METHODS[name].mode == "train")
+    assert moved is (TABLE[name].mode == "train")
 
 
 def test_only_methods_that_start_afresh_have_no_strength():
-    assert [name for name in EVERY if not METHODS[name].identity] == ["retrain", "sisa"]
+    assert tuple(name for name in EVERY if not TABLE[name].identity) == AFRESH
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if METHODS[name].raises_forget_loss])
+@pytest.mark.parametrize("name", [name for name in EVERY if TABLE[name].raises_forget_loss])
 def test_the_forget_loss_rises(name, request_for, results):
     request = request_for(name)
     assert forget_loss(results(name)[0].model, request) > forget_loss(request.original, request) + 0.1
@@ -163,7 +168,7 @@ def test_a_label_free_method_needs_no_labels(name, request_for, results):
     assert fingerprint(result.model) == fingerprint(results(name)[0].model)
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if METHODS[name].label_access > LabelAccess.NONE])
+@pytest.mark.parametrize("name", [name for name in EVERY if TABLE[name].label_access > LabelAccess.NONE])
 def test_a_method_that_needs_labels_says_so(name, request_for):
     none = dict.fromkeys(("forget_labels", "retain_labels", "held_out_labels"))
     with pytest.raises(LabelAccessError, match=f"{name} needs labels of .* and the request carries none"):
@@ -185,7 +190,7 @@ def test_the_global_random_state_stays(name, request_for, random_state_untouched
 
 @pytest.mark.parametrize("name", EVERY)
 def test_passes_are_those_counted_and_those_implied(name, request_for, results):
-    (result, counted), method, request = results(name), METHODS[name], request_for(name)
+    (result, counted), method, request = results(name), TABLE[name], request_for(name)
     assert (result.passes.training, result.passes.frozen) == counted
     if method.implied:
         same_classes = torch.isin(request.held_out_labels, request.forget_labels.unique()).sum().item()
@@ -205,7 +210,7 @@ def test_cpu_and_gpu_agree(name, request_for):
     # T-S follows a random network: at the other tests' step, a millionth of the original's weights becomes 0.1 in a logit.
     settings = settings_of(name, **{"ts": {"epochs": 1, "learning_rate": 1e-4}}.get(name, {}))
     here, there = request_for(name), prepare(name, tiny_request("cuda"), settings)
-    if not METHODS[name].prepare:  # training an original on each would be compared too
+    if not TABLE[name].prepare:  # training an original on each would be compared too
         there = dataclasses.replace(there, original=copy.deepcopy(here.original).to("cuda"))
     x = here.retain.batch(torch.arange(20))
     on_cpu = run_method(name, here, settings).model(x)
@@ -217,7 +222,7 @@ def test_cpu_and_gpu_agree(name, request_for):
 def test_random_crops_are_counted_too(name, request_for):
     request = with_transform(request_for(name), augment=True)
     CountedExtractor.training_passes = CountedExtractor.frozen_passes = 0
-    gentle = {"learning_rate": 1e-4} if hasattr(METHODS[name].settings, "learning_rate") else {}  # crops are new to this network
+    gentle = {"learning_rate": 1e-4} if hasattr(TABLE[name].settings, "learning_rate") else {}  # crops are new to this network
     result = run_method(name, request, settings_of(name, **gentle))
     assert (result.passes.training, result.passes.frozen) == (CountedExtractor.training_passes, CountedExtractor.frozen_passes)
 
@@ -353,7 +358,7 @@ def test_impossible_requests_are_refused(request_for):
 
 
 def test_every_number_among_the_settings_has_a_limit():
-    for method in METHODS.values():
+    for method in TABLE.values():
         if isinstance(method.settings, Settings):
             numbers = [f.name for f in dataclasses.fields(method.settings)
                        if isinstance(getattr(method.settings, f.name), int | float)
@@ -379,7 +384,7 @@ def test_choices_name_settings_that_exist():
 def test_the_table_climbs_the_ladder_and_says_what_each_method_needs():
     levels = [method.label_access for method in METHODS.values()]
     assert levels == sorted(levels)
-    for name, method in METHODS.items():
+    for name, method in TABLE.items():
         assert method.name == name and method.reference and method.title and method.mode in ("train", "eval")
         assert method.label_access.words and method.data_access.words
     assert METHODS["jit"].data_access.words == "D_f" and METHODS["scrub_r"].data_access.words == "D_f, D_r, held-out set"
@@ -422,7 +427,7 @@ def entry_points_of(monkeypatch, *methods):
 def test_other_packages_bring_methods_by_entry_point(request_for, monkeypatch):
     outside = Method("outside", "theirs", LabelAccess.NONE, DataAccess.FORGET, Settings(), lambda view, settings: view.student())
     entry_points_of(monkeypatch, outside)
-    assert available().keys() == METHODS.keys() | {"outside"}
+    assert available().keys() == TABLE.keys() | {"outside"}
     assert find("outside") is outside
     assert run_method("outside", request_for("scrub")).method == "outside"
 

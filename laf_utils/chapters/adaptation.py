@@ -118,7 +118,7 @@ def first_gradients(run: Run) -> pd.DataFrame:
     found = {}
     for moment in ("at the start", "after one step on L_UE"):
         for name, label in (("ue", "L_UE"), ("ra", "L_RA")):
-            loss = state._loss(name, state._represent(inputs, len(rows[1])), inputs, rows)
+            loss = state.loss(name, state.represent(inputs, len(rows[1])), inputs, rows)
             gradients = torch.autograd.grad(loss, list(state.student.extractor.parameters()))
             length = math.sqrt(sum(g.square().sum().item() for g in gradients))
             found[f"{label}, {moment}"] = {"value": f"{loss.item():.3f}", "length of the gradient": f"{length:.1e}"}

@@ -10,7 +10,7 @@ import torch
 
 from ..artefacts import Artefact, code_version
 from ..config import UnlearningConfig
-from ..laf import Teacher, _Adaptation, _schedule, drift
+from ..laf import Adaptation, Teacher, drift, schedule_of
 from ..models import Network
 from ..pipeline import Run
 from ..progress import track
@@ -87,10 +87,10 @@ def look(run: Run, model: Network) -> dict[str, torch.Tensor]:
     return found
 
 
-def adaptation_of(run: Run, config: UnlearningConfig) -> _Adaptation:
+def adaptation_of(run: Run, config: UnlearningConfig) -> Adaptation:
     """The state that ``laf.unlearn`` starts from, with these settings of unlearning."""
     images = run.frozen_images
-    return _Adaptation(
+    return Adaptation(
         run.original, images.subset(run.task.forget), images.subset(run.retain_rows), run.densities, config, run.config.seed,
         Teacher(run.frozen["forget"], run.frozen["retain"]), images.subset(run.watched_rows),
     )
@@ -98,7 +98,7 @@ def adaptation_of(run: Run, config: UnlearningConfig) -> _Adaptation:
 
 def unlearn_and_look(run: Run) -> tuple[Network, Artefact]:
     """``laf.unlearn`` with looks before it, after its epochs, and where the stopping rule went back; the network as well."""
-    state, schedule = adaptation_of(run, run.config.unlearning), _schedule(run.config.unlearning)
+    state, schedule = adaptation_of(run, run.config.unlearning), schedule_of(run.config.unlearning)
     looks, epochs, passed, losses = [look(run, run.original)], [0.0], [0], {"ue": [], "ra": []}
     every = -(-len(schedule) // LOOKS)
     with track(len(schedule) * len(state.pairs()) if schedule else 0, "unlearning, epoch by epoch") as bar:

@@ -13,10 +13,11 @@ from typing import Any
 
 from .. import records
 from ..artefacts import code_version, content_key, source_version
-from ..config import PROFILES, ConfigError
+from ..config import PROFILES, ConfigError, TrainingConfig
 from ..cost import Passes
 from ..devices import describe
-from ..methods import DataAccess, Method, find, prepare, run_method
+from ..methods import FURTHER, DataAccess, Method, find, prepare, run_method
+from ..methods.laf import LAFRSettings, LAFSettings
 from ..methods.method import MethodResult
 from ..models import Network
 from ..paths import results_folder
@@ -25,9 +26,11 @@ from ..seeds import derive
 from ..tasks import TASKS
 from ..training import TrainingDiverged
 from ..wording import caveats, headline
+from .distances import to_retrained
 from .memory import PeakMemory
 from .problem import Measured, Problem
 from .settings import changed, plain
+from .variants import VARIANTS
 
 SCHEMA = 1
 CHOICES = ("defaults", "tuned")
@@ -44,6 +47,7 @@ SHARED_CODE = (
     "methods/view", "methods/method", "comparison/problem",
 )
 LAF_CODE = ("vae", "laf", "stopping")  # of laf and laf_r, beside their own module
+FURTHER_CODE = (*LAF_CODE, "methods/laf", "methods/scrub", "methods/neggrad")  # what methods of single experiments rest on
 REQUIRED = (
     "schema", "key", "cell", "method", "settings", "failure", "metrics", "attack", "gap", "seconds", "passes", "peak_memory_mb",
     "label_access", "versions", "commit",
@@ -64,13 +68,16 @@ class Cell:
     seed: int = 0
     profile: str = "paper"
     choice: str = "defaults"  # of settings: the published ones, or those that the equal tuning chose
+    variant: str = ""  # of the run's settings, by its name in ``variants``
 
     def __post_init__(self) -> None:
         for name, allowed in (("task", TASKS), ("profile", PROFILES), ("choice", CHOICES)):
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
-        if self.choice == "tuned" and self.method in (*REFERENCES, *EXACT):
-            raise ConfigError(f"{self.method} has no settings to tune")
+        if self.variant and self.variant not in VARIANTS:
+            raise ConfigError(f"variant must be one of {', '.join(VARIANTS)}, got {self.variant!r}")
+        if self.choice == "tuned" and (self.variant or self.method in (*REFERENCES, *EXACT)):
+            raise ConfigError(f"{self.method} {self.variant}".rstrip() + " has no settings to tune")
         if self.method not in REFERENCES:
             try:
                 find(self.method)
@@ -82,7 +89,21 @@ class Cell:
         """Where its record lies."""
         ending = ("-tuned" if self.choice == "tuned" else "") + ("" if self.profile == "paper" else f"-{self.profile}")
         name = f"{self.task}-{self.method}-seed{self.seed}{ending}.json"
-        return results_folder() / "comparison" / self.dataset / name
+        return results_folder() / "comparison" / self.dataset / self.variant / name
+
+    def described(self) -> dict:
+        """Its fields; a variant only where there is one, so that the keys of older records stay."""
+        return {name: value for name, value in asdict(self).items() if name != "variant" or value}
+
+    def problem(self, say: Callable[[str], None] = print) -> Problem:
+        """The request that the cell is about, with the variant's settings."""
+        changes = VARIANTS[self.variant].arguments if self.variant else {}
+        return Problem(self.dataset, self.task, self.seed, self.profile, say=say, **changes)
+
+    @property
+    def place(self) -> tuple:
+        """Cells of one place have one problem."""
+        return self.dataset, self.task, self.seed, self.profile, self.variant
 
     @property
     def from_pipeline(self) -> bool:
@@ -108,11 +129,11 @@ def settings_of(cell: Cell, problem: Problem, winners: Mapping[str, object] | No
     """The settings of a cell: the run's own where they are part of it, else the published ones, changed by ``winners``."""
     method, config = _table_entry(cell), problem.config
     settings = method.published(config.task)
-    if method.name == "retrain":
+    if isinstance(settings, TrainingConfig):
         settings = config.training
-    elif method.name in ("laf", "laf_r"):
+    elif isinstance(settings, LAFSettings):
         settings = replace(settings, vae=config.vae, unlearning=config.unlearning)
-        settings = replace(settings, repair=config.repair) if method.name == "laf_r" else settings
+        settings = replace(settings, repair=config.repair) if isinstance(settings, LAFRSettings) else settings
     elif "training" in plain(settings):
         settings = replace(settings, training=config.training)
     return changed(settings, winners or {})
@@ -121,9 +142,9 @@ def settings_of(cell: Cell, problem: Problem, winners: Mapping[str, object] | No
 def key_of(cell: Cell, problem: Problem, settings: Any) -> str:
     """16 hex digits that name everything the cell's numbers depend on."""
     method = _table_entry(cell)
-    code = SHARED_CODE + (LAF_CODE if method.name in ("laf", "laf_r") else ())
+    code = SHARED_CODE + (LAF_CODE if method.name in ("laf", "laf_r") else FURTHER_CODE if method.name in FURTHER else ())
     return content_key({
-        "cell": asdict(cell), "settings": plain(settings), "config": problem.config.as_dict(),
+        "cell": cell.described(), "settings": plain(settings), "config": problem.config.as_dict(),
         "data": problem.run.data.checksum, "task": problem.run.task.checksum(),
         "code": code_version(code), "method": source_version((Path(getfile(method.function)),)),
     })
@@ -222,7 +243,7 @@ def _record(
     return {
         "schema": SCHEMA, "key": key_of(cell, problem, settings), "created": records.now(), "commit": records.commit(),
         "headline": headline(run.config, run.data), "caveats": caveats(run.config, run.data),
-        "cell": asdict(cell), "failure": failure,
+        "cell": cell.described(), "failure": failure,
         "method": {"title": method.title if cell.method not in REFERENCES else None, "reference": method.reference},
         "settings": plain(settings),
         "label_access": {"level": method.label_access.name.lower(), "share_of_retain": share},
@@ -230,6 +251,7 @@ def _record(
         "task": {"forget": len(run.task.forget), "retain": len(run.task.retain), "checksum": run.task.checksum()},
         "metrics": measured and measured.metrics, "attack": measured and measured.attack,
         "gap": measured and problem.gap(measured, without_held_out=without), "test_without_held_out": without,
+        "representation": made and measured and to_retrained(problem, made.model),
         "before": made and made.before and made.before.metrics, "preparation": made and made.preparation,
         "history": dict(made.history) if made else {},
         "seconds": made and made.seconds, "processor_seconds": made and made.processor_seconds,
@@ -255,7 +277,7 @@ def run_cell(
     """
     if (cell.choice == "tuned") != (winners is not None):
         raise ConfigError(f"{cell.choice} settings of {cell.method} {'need' if winners is None else 'take no'} winners")
-    problem = problem or Problem(cell.dataset, cell.task, cell.seed, cell.profile, say=say)
+    problem = problem or cell.problem(say)
     settings = settings_of(cell, problem, winners)
     try:
         known = read(cell.path)

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from ..cost import Passes
-from ..methods import METHODS
+from ..methods import METHODS, find
 from ..methods.method import Sizes
 from .cell import AGAIN, EXACT, ORIGINAL, REFERENCES, Cell, settings_of
 from .problem import HELD_OUT_SHARE, Problem
@@ -31,7 +31,7 @@ def expected(cell: Cell, problem: Problem) -> Passes:
         return Passes(epochs * retain, test)
     if cell.method in ("sisa", ORIGINAL):  # before and after the deletion, each about as much as a training
         return Passes(epochs * (everything + retain), 2 * test)
-    method, settings = METHODS[cell.method], settings_of(cell, problem, None)
+    method, settings = find(cell.method), settings_of(cell, problem, None)
     few = max(1, round(run.config.repair.labelled_share * retain))  # asking the request would train its original
     sizes = Sizes(len(run.task.forget), retain, few, round(HELD_OUT_SHARE * len(run.data.test.labels)))
     implied = method.implied(settings, sizes)

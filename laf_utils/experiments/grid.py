@@ -35,14 +35,14 @@ class Planned:
 
 def name_of(cell: Cell) -> str:
     """``mnist/class-laf-seed0``: the record's path below ``results/comparison``, without its ending."""
-    return f"{cell.path.parent.name}/{cell.path.stem}"
+    return "/".join(filter(None, (cell.dataset, cell.variant, cell.path.stem)))
 
 
 def arguments_of(cell: Cell) -> str:
     """What ``python -m laf_utils.comparison`` is called with."""
     return (
         f"DATASET={cell.dataset} TASK={cell.task} METHOD={cell.method} SEED={cell.seed} PROFILE={cell.profile} "
-        f"SETTINGS={cell.choice}"
+        f"SETTINGS={cell.choice}{f' VARIANT={cell.variant}' if cell.variant else ''}"
     )
 
 
@@ -58,14 +58,15 @@ def read_grid(path: Path = GRID) -> list[Cell]:
         raise ConfigError(f"{path}: cannot be read as a grid ({error})") from error
     cells: dict[Cell, None] = {}
     for table in tables:
-        unknown = table.keys() - {"datasets", "tasks", "methods", "seeds", "profile", "settings"}
+        unknown = table.keys() - {"datasets", "tasks", "methods", "seeds", "profile", "settings", "variants"}
         if unknown or not {"datasets", "tasks", "methods", "seeds"} <= table.keys():
-            needs = "datasets, tasks, methods, seeds, and may have profile and settings"
+            needs = "datasets, tasks, methods, seeds, and may have profile, settings and variants"
             raise ConfigError(f"{path}: a table needs {needs}; got {', '.join(table)}")
         choice = table.get("settings", "defaults")
         methods = listed(choice) if table["methods"] == ["all"] else table["methods"]
-        for dataset, seed, task, method in product(table["datasets"], table["seeds"], table["tasks"], methods):
-            cells[Cell(dataset, task, method, seed, table.get("profile", "paper"), choice)] = None
+        spans = (table["datasets"], table["seeds"], table["tasks"], methods, table.get("variants", [""]))
+        for dataset, seed, task, method, variant in product(*spans):
+            cells[Cell(dataset, task, method, seed, table.get("profile", "paper"), choice, variant)] = None
     return list(cells)
 
 
@@ -76,10 +77,9 @@ def planned(cells: Iterable[Cell], say: Callable[[str], None] = lambda line: Non
     problems: dict[tuple, Problem] = {}
     found = []
     for cell in cells:
-        place = cell.dataset, cell.task, cell.seed, cell.profile
-        if place not in problems:
-            problems[place] = Problem(*place, say=say)
-        problem = problems[place]
+        if cell.place not in problems:
+            problems[cell.place] = cell.problem(say)
+        problem = problems[cell.place]
         settings = settings_of(cell, problem, winners_of(cell) if cell.choice == "tuned" else None)
         try:
             state = "valid" if read(cell.path)["key"] == key_of(cell, problem, settings) else "stale"
@@ -113,8 +113,8 @@ def waits_for(cell: Cell, others: set[Cell]) -> list[Cell]:
         wanted.append(Cell(cell.dataset, cell.task, RETRAIN, *place))
     if cell.method == AGAIN:
         wanted.append(Cell(cell.dataset, cell.task, RETRAIN, cell.seed + 1, cell.profile))
-    if cell.method not in (*REFERENCES, "laf") and cell.from_pipeline:  # laf_r
-        wanted.append(Cell(cell.dataset, cell.task, "laf", *place))
+    if cell.from_pipeline and cell.method not in REFERENCES and (cell.variant or cell.method != "laf"):
+        wanted.append(Cell(cell.dataset, cell.task, "laf", *place))  # whose VAEs, or whose network, it starts from
     return [other for other in wanted if other in others]
 
 

@@ -6,20 +6,20 @@
 ``method``    an entry of the table, the one way to run it, and the contract it is held to
 ``settings``  the base of every method's settings
 ``loops``     batches, one pass, the distillation loss
-``table``     METHODS: every method with reference, label access, data access and published defaults
+``table``     METHODS: every method with reference, label access, data access and published defaults; FURTHER: rows of experiments
 
 and one file per method or family: ``retrain``, ``neggrad``, ``boundary``, ``sisa``, ``unroll``, ``bad_teacher`` (T-S), ``scrub``,
-``lfssd``, ``jit``, ``laf``.
+``lfssd``, ``jit``, ``laf``; ``few_labels`` and ``laf_parts`` are those of single experiments.
 """
 
 from .access import DataAccess, DataAccessError, LabelAccess, LabelAccessError
 from .method import ContractError, Method, MethodResult
 from .request import UnlearningRequest, request_of
 from .settings import Settings
-from .table import METHODS, available, find, prepare, run_method
+from .table import FURTHER, METHODS, available, find, prepare, run_method
 from .view import View
 
 __all__ = [
-    "METHODS", "ContractError", "DataAccess", "DataAccessError", "LabelAccess", "LabelAccessError", "Method", "MethodResult",
-    "Settings", "UnlearningRequest", "View", "available", "find", "prepare", "request_of", "run_method",
+    "FURTHER", "METHODS", "ContractError", "DataAccess", "DataAccessError", "LabelAccess", "LabelAccessError", "Method",
+    "MethodResult", "Settings", "UnlearningRequest", "View", "available", "find", "prepare", "request_of", "run_method",
 ]

@@ -11,7 +11,7 @@ from torch import nn
 from ..config import RepairConfig, UnlearningConfig, VAEConfig
 from ..cost import Passes, unlearning_passes
 from ..images import Images
-from ..laf import Densities, Teacher, repair, unlearn
+from ..laf import Adaptation, Densities, Teacher, repair, unlearn
 from ..presets import reference_settings
 from ..representations import FrozenRepresentations
 from ..seeds import stream
@@ -46,7 +46,7 @@ def published_settings(backbone: str, task: str, kind: type = LAFSettings) -> LA
 
 
 @dataclass(frozen=True)
-class _Known:
+class Known:
     """The sets that are used, and the original's representations of them and of what h is fitted on."""
 
     forget_images: Images
@@ -65,14 +65,14 @@ def _used_of_retain(view: View, ratio: float | None) -> torch.Tensor:
     return drawn[: max(1, round(ratio * len(view.forget)))].sort().values
 
 
-def _represent(view: View, settings: LAFSettings) -> _Known:
+def represent(view: View, settings: LAFSettings) -> Known:
     """Each image once; h sees all of D in the order of its rows, or the part of D_r that is used."""
     extractor, forget = view.original.extractor, view.forget.images
     used = _used_of_retain(view, settings.unlearning.retain_ratio)
     retain = view.retain.images.subset(used)
     if settings.vae.fit_h_on == "retain":
         of_retain = FrozenRepresentations(extractor, retain).prepare()
-        known = _Known(forget, retain, of_retain, FrozenRepresentations(extractor, forget).prepare(), of_retain)
+        known = Known(forget, retain, of_retain, FrozenRepresentations(extractor, forget).prepare(), of_retain)
         images = len(forget) + len(retain)
     else:
         both = joined(forget, view.retain.images)
@@ -81,7 +81,7 @@ def _represent(view: View, settings: LAFSettings) -> _Known:
         everything = FrozenRepresentations(extractor, both.subset(order)).prepare()
         of_forget = everything.subset(place[: len(forget)])
         of_retain = everything.subset(place[len(forget) :][used.to(place.device)])
-        known, images = _Known(forget, retain, everything, of_forget, of_retain), len(both)
+        known, images = Known(forget, retain, everything, of_forget, of_retain), len(both)
     view.spent.frozen += images if known.h.cached else 0
     return known
 
@@ -92,18 +92,29 @@ def _fit(view: View, config: VAEConfig, known: FrozenRepresentations, stage: str
     return vae
 
 
-def laf(view: View, settings: LAFSettings) -> nn.Module:
-    """LAF: two VAEs over the original's representations, then extractor unlearning and alignment. Reads no label."""
-    known, config = _represent(view, settings), settings.unlearning
-    densities = Densities(_fit(view, settings.vae, known.h, "vae_h"), _fit(view, settings.vae, known.forget, "vae_h_f"))
+def fit_densities(view: View, settings: LAFSettings, known: Known) -> Densities:
+    """The two VAEs."""
+    return Densities(_fit(view, settings.vae, known.h, "vae_h"), _fit(view, settings.vae, known.forget, "vae_h_f"))
+
+
+def adapt(
+    view: View, settings: LAFSettings, known: Known, densities: Densities, kind: type[Adaptation] = Adaptation
+) -> nn.Module:
+    """Extractor unlearning and alignment, with these densities; ``kind`` exchanges a part of the losses."""
     result = unlearn(
-        view.original, known.forget_images, known.retain_images, densities, config, seed=view.seed,
-        teacher=Teacher(known.forget, known.retain),
+        view.original, known.forget_images, known.retain_images, densities, settings.unlearning, seed=view.seed,
+        teacher=Teacher(known.forget, known.retain), kind=kind,
     )
     view.history |= {"loss_ue": result.loss_ue, "loss_ra": result.loss_ra}
     view.spent.training += result.images_passed
     view.spent.frozen += result.images_watched  # by the stopping rule, and by the teacher where crops change
     return result.model
+
+
+def laf(view: View, settings: LAFSettings) -> nn.Module:
+    """LAF: two VAEs over the original's representations, then extractor unlearning and alignment. Reads no label."""
+    known = represent(view, settings)
+    return adapt(view, settings, known, fit_densities(view, settings, known))
 
 
 def laf_passes(settings: LAFSettings, sizes: Sizes) -> Passes:

@@ -15,11 +15,14 @@ A package brings its methods by naming them in the entry point group ``laf_book.
     ascent = "my_package:ASCENT"
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
-from . import bad_teacher, boundary, jit, laf, lfssd, neggrad, retrain, scrub, sisa, unroll
+from torch import nn
+
+from . import bad_teacher, boundary, few_labels, jit, laf, laf_parts, lfssd, neggrad, retrain, scrub, sisa, unroll
 from .access import DataAccess, LabelAccess
 from .method import Method, MethodResult, prepare_with, run, with_pseudo_labels
 from .request import UnlearningRequest
@@ -91,13 +94,40 @@ METHODS: dict[str, Method] = {
 }
 
 
+def _exchanged(name: str, title: str, function: Callable[..., nn.Module]) -> Method:
+    """LAF with a part exchanged."""
+    return Method(name, "this project", NONE, BOTH, laf.LAFSettings(), function, title, _laf(laf.LAFSettings), mode="eval",
+                  implied=laf.laf_passes, identity={"unlearning": STILL})
+
+
+# Rows of single experiments, under the same contract; the comparison's table does not list them.
+FURTHER: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method("retrain_few", SHEN, FEW, RETAIN, retrain.TrainingConfig(), few_labels.retrain_few, "Retrain, labelled share",
+               implied=few_labels.retrain_few_passes),
+        Method("scrub_few", KURMANJI, FEW, BOTH, scrub.ScrubSettings(), few_labels.scrub_few, "SCRUB, labelled share",
+               scrub.PUBLISHED, implied=few_labels.on_share(scrub.scrub_passes), **ASCENT),
+        Method("neggrad_plus_few", KURMANJI, FEW, BOTH, neggrad.NegGradPlusSettings(), few_labels.neggrad_plus_few,
+               "NegGrad+, labelled share, pseudo-labels", implied=few_labels.on_share(neggrad.neggrad_plus_passes, pseudo=True),
+               **ASCENT),
+        _exchanged("laf_l2", "squared distance in L_RA", laf_parts.with_similarity(laf_parts.SquaredDistance)),
+        _exchanged("laf_dot", "dot product in L_RA", laf_parts.with_similarity(laf_parts.DotProduct)),
+        _exchanged("laf_autoencoder", "autoencoders", laf_parts.with_density(laf_parts.autoencoder)),
+        _exchanged("laf_pca", "principal components", laf_parts.with_density(laf_parts.principal_components)),
+        _exchanged("laf_gaussian", "Gaussians", laf_parts.with_density(laf_parts.gaussian)),
+        _exchanged("laf_frozen", "the frozen original", laf_parts.without_density),
+    )
+}
+
+
 def available() -> dict[str, Method]:
-    """``METHODS`` and those that installed packages bring.
+    """``METHODS``, ``FURTHER`` and those that installed packages bring.
 
     Raises:
         ValueError: a package brings something that is no ``Method``, or one under a name that is taken.
     """
-    found = dict(METHODS)
+    found = METHODS | FURTHER
     for entry in metadata.entry_points(group=GROUP):
         method = entry.load()
         if not isinstance(method, Method):
@@ -114,7 +144,7 @@ def find(name: str) -> Method:
     Raises:
         KeyError: there is none; the message lists those there are.
     """
-    known = METHODS if name in METHODS else available()
+    known = next((table for table in (METHODS, FURTHER) if name in table), None) or available()
     if name not in known:
         raise KeyError(f"unknown method {name!r}: one of {', '.join(sorted(known))}")
     return known[name]

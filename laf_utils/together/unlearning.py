@@ -9,7 +9,7 @@ import torch
 
 from ..config import UnlearningConfig
 from ..images import Images, shuffled
-from ..laf import Densities, Teacher, Unlearned, _schedule, drift, representation_alignment_loss, saturating
+from ..laf import Densities, Teacher, Unlearned, drift, representation_alignment_loss, saturating, schedule_of
 from ..models import Network
 from ..progress import track
 from ..representations import FrozenRepresentations
@@ -239,7 +239,7 @@ def _member(
 
 def _walk(members: list[_Member], config: UnlearningConfig) -> None:
     """Unlearn one group; the students hold the result."""
-    run, schedule, steps = _Lockstep(list(members), config), _schedule(config), 0
+    run, schedule, steps = _Lockstep(list(members), config), schedule_of(config), 0
     if schedule:  # ``laf.unlearn`` draws one order more, for the length of its bar
         steps = len(schedule) * [len(member.pairs(config)) for member in members][0]
     with track(steps, "unlearning") as bar:

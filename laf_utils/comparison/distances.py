@@ -1,0 +1,49 @@
+"""How near a model is to the retrained one where accuracies do not look: in its representations and its answers."""
+
+import torch
+
+from ..audit.distance import jensen_shannon, linear_cka, mean_distance
+from ..laf import drift
+from ..models import Network
+from ..representations import Outputs, outputs
+from ..seeds import stream
+from .problem import Problem
+
+SAMPLE = 2_000  # images of each set: CKA of a few hundred would be biased upwards
+
+
+def _sample(problem: Problem, part: str) -> torch.Tensor:
+    """int64, sorted rows of at most ``SAMPLE`` images of D_f or D_r, the same for every model of a request."""
+    rows = getattr(problem.run.task, part)
+    drawn = torch.randperm(len(rows), generator=stream(problem.config.seed, "comparison", "distances", part))[:SAMPLE]
+    return rows[drawn].sort().values
+
+
+def _passed(problem: Problem, model: Network, part: str) -> Outputs:
+    images = problem.run.frozen_images.for_evaluation().subset(_sample(problem, part))
+    found = outputs(model, images, f"{part}, distances")
+    return Outputs(found.representations.cpu(), found.logits.cpu())
+
+
+def to_retrained(problem: Problem, model: torch.nn.Module) -> dict[str, dict[str, float]] | None:
+    """By set (``forget``, ``retain``), of a sample of it; ``None`` for what has no extractor, such as SISA's vote.
+
+    ``cka`` and ``distance``: linear CKA and mean distance to the retrained representations (``audit.distance``); ``drift``: mean
+    c(x) = 1 - cos to the *original's* representation; ``agreement``: percent of images answered as the retrained model answers;
+    ``divergence``: Jensen-Shannon to its probabilities, in nats.
+    """
+    if not isinstance(model, Network):
+        return None
+    found = {}
+    for part in ("forget", "retain"):
+        own, goal = _passed(problem, model, part), _passed(problem, problem.run.retrained, part)
+        start = _passed(problem, problem.run.original, part)
+        same = (own.predictions == goal.predictions).float().mean().item()
+        found[part] = {
+            "cka": linear_cka(own.representations, goal.representations),
+            "distance": mean_distance(own.representations, goal.representations),
+            "drift": drift(own.representations, start.representations).mean().item(),
+            "agreement": 100 * same,
+            "divergence": jensen_shannon(own.probabilities, goal.probabilities),
+        }
+    return {part: {name: value if value == value else None for name, value in own.items()} for part, own in found.items()}

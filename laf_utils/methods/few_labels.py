@@ -1,0 +1,69 @@
+"""Baselines told as little as LAF+R: the labels of a share of D_r, and none of D_f.
+
+The field's methods want every label. Here D_r is the labelled share alone, and where a method asks for labels of D_f it gets what
+the original says of each image. Not in the comparison's table; the semi-supervised experiment puts them beside LAF+R.
+"""
+
+from dataclasses import replace
+
+from torch import nn
+
+from ..config import TrainingConfig
+from ..cost import Passes
+from ..training import train
+from .access import LabelAccess
+from .method import Implied, Sizes
+from .neggrad import NegGradPlusSettings, neggrad_plus
+from .parts import SETS, Part
+from .scrub import ScrubSettings, scrub
+from .view import View
+
+
+class LabelledShare:
+    """A view whose D_r is the share of it with known labels; everything else is the view's own, pseudo-labels of D_f included."""
+
+    label_access = LabelAccess.ALL  # of the part below: its labels were given
+
+    def __init__(self, view: View) -> None:
+        rows, labels = view.retain.few_labels()
+        self._view = view
+        self.retain = Part(SETS["retain"], view.retain.images.subset(rows), self, labels)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._view, name)
+
+
+def retrain_few(view: View, settings: TrainingConfig) -> nn.Module:
+    """The original's recipe on the labelled share of D_r, from a fresh initialisation."""
+    share = LabelledShare(view)
+    model = view.fresh("retrained").train()
+    view.history["retrained"] = train(
+        model, share.retain.images, share.retain.labels, settings, seed=view.seed, stage="retrained"
+    )
+    view.spent.training += settings.epochs * len(share.retain)
+    return model
+
+
+def retrain_few_passes(settings: TrainingConfig, sizes: Sizes) -> Passes:
+    """Every epoch passes the labelled share."""
+    return Passes(settings.epochs * sizes.few)
+
+
+def scrub_few(view: View, settings: ScrubSettings) -> nn.Module:
+    """SCRUB on the labelled share of D_r; of D_f it reads no label anyway."""
+    return scrub(LabelledShare(view), settings)
+
+
+def neggrad_plus_few(view: View, settings: NegGradPlusSettings) -> nn.Module:
+    """NegGrad+ between the labelled share of D_r and the pseudo-labels of D_f."""
+    return neggrad_plus(LabelledShare(view), settings)
+
+
+def on_share(implied: Implied, *, pseudo: bool = False) -> Implied:
+    """The count of a method whose D_r is the labelled share; ``pseudo``: the original passes D_f once more."""
+
+    def passes(settings: object, sizes: Sizes) -> Passes:
+        base = implied(settings, replace(sizes, retain=sizes.few))
+        return Passes(base.training, base.frozen + (sizes.forget if pseudo else 0))
+
+    return passes
