@@ -45,7 +45,9 @@ def _diagonal(axis: Axes, low: float, high: float) -> None:
 
 
 @figures.styled
-def predicted_against_measured(models: Mapping[Group, Calibrated], beside: Mapping[Group, list[Observed]] | None = None) -> Figure:
+def predicted_against_measured(
+    models: Mapping[Group, Calibrated], beside: Mapping[Group, list[Observed]] | None = None
+) -> Figure:
     """One panel per machine and network: every scored cell as predicted by fits that did not see it.
 
     Args:
@@ -64,7 +66,7 @@ def predicted_against_measured(models: Mapping[Group, Calibrated], beside: Mappi
         for by in SPLITS:
             left, (mark, colour, label) = held_out(own.cells, by), MARKS[by]
             if len(left):
-                axis.plot(left["measured"], left["predicted"], mark, markerfacecolor="none", color=colour, markersize=5, label=label)
+                axis.plot(left["measured"], left["predicted"], mark, mfc="none", color=colour, markersize=5, label=label)
         small = [(cell.seconds, own.fitted.predict(cell.work)) for cell in own.cells if not cell.scored]
         wall = [(cell.seconds, own.fitted.predict(cell.work)) for cell in (beside or {}).get(group, [])]
         for points, mark, label in ((small, "x", f"under {LEAST:g} s, not scored"), (wall, "+", "wall clock of a busy machine")):
@@ -90,7 +92,7 @@ def stage_seconds(by_setting: Mapping[str, Mapping[str, float]], unit: str = "ho
         raise ValueError("no setting: nothing to draw")
     names = list(dict.fromkeys(name for seconds in by_setting.values() for name in seconds))
     divisor = {"hours": 3600, "minutes": 60}[unit]
-    height = 0.34 * len(names) + 0.2 * len(by_setting) + 0.9
+    height = 0.42 * len(names) + 0.2 * len(by_setting) + 0.9
     figure, axes = figures.plt.subplots(figsize=(WIDTH, height))
     offsets = np.linspace(-0.25, 0.25, len(by_setting)) if len(by_setting) > 1 else [0.0]
     for number, (offset, (title, seconds)) in enumerate(zip(offsets, by_setting.items(), strict=True)):
@@ -101,7 +103,7 @@ def stage_seconds(by_setting: Mapping[str, Mapping[str, float]], unit: str = "ho
     axes.invert_yaxis()
     axes.set(xscale="log", xlabel=unit)
     _plain(axes, "x")
-    axes.legend(fontsize=TEXT, loc="upper center", bbox_to_anchor=(0.35, -0.42 / height * 3))
+    figure.legend(fontsize=TEXT, loc="outside lower center")
     return figure
 
 
@@ -148,5 +150,5 @@ def cost_of_methods(table: pd.DataFrame) -> Figure:
     handles = [line([], [], color=STAGE_COLOURS[name], linewidth=6, label=name) for name in stages]
     marks = (("o", "#000000", "added, counted"), ("|", "#0072B2", "added, measured"), ("D", "#CC79A7", "kept before"))
     handles += [line([], [], marker=m, color=c, linestyle="", label=text) for m, c, text in marks]
-    figure.legend(handles=handles, fontsize=TEXT, ncols=3, loc="outside lower center", columnspacing=1, handletextpad=0.4)
+    figure.legend(handles=handles, fontsize=TEXT, ncols=3, loc="outside lower center", columnspacing=1, handletextpad=0.7)
     return figure

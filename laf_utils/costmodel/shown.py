@@ -25,10 +25,10 @@ def coefficients(fitted: Fit, cells: Sequence[Observed]) -> pd.DataFrame:
     total = sum(fitted.predict(cell.work) for cell in scored)
     rows = {}
     for kind, value in fitted.seconds.items():
-        low, high = ranges[kind]
+        ends = ranges.get(kind, ())  # none of a price that no cell tells
         share = 100 * value * sum(getattr(cell.work, kind) for cell in scored) / total
         rows[f"one {NAMES[kind]}"] = {
-            "ms": f"{1e3 * value:.3g}", "5th to 95th percentile": f"{1e3 * low:.3g} to {1e3 * high:.3g}",
+            "ms": f"{1e3 * value:.3g}", "5th to 95th percentile": " to ".join(f"{1e3 * end:.3g}" for end in ends) or "borrowed",
             "% of all seconds": f"{share:.1f}",
         }
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -74,15 +74,15 @@ def equation(fitted: Fit) -> str:
     return r"t \approx " + " + ".join(terms)
 
 
-def _time(seconds: float) -> str:
+def in_time(seconds: float) -> str:
     """Hours from an hour on, else minutes or seconds."""
     if seconds >= 3600:
         return f"{seconds / 3600:,.1f} h"
     return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.2g} s"
 
 
-def _between(seconds: float, factors: tuple[float, float]) -> str:
-    return f"{_time(seconds * factors[0])} to {_time(seconds * factors[1])}"
+def between(seconds: float, factors: tuple[float, float]) -> str:
+    return f"{in_time(seconds * factors[0])} to {in_time(seconds * factors[1])}"
 
 
 def stage_times(setting: Setting, alone: Alone, factors: tuple[float, float]) -> pd.DataFrame:
@@ -96,12 +96,12 @@ def stage_times(setting: Setting, alone: Alone, factors: tuple[float, float]) ->
     rows = {
         name: {
             "forward and backward": f"{work[name].training:,.0f}", "forward only": f"{work[name].frozen:,.0f}",
-            "VAE steps": f"{work[name].vae_steps:,.0f}", "time": _time(value), "interval": _between(value, factors),
+            "VAE steps": f"{work[name].vae_steps:,.0f}", "time": in_time(value), "interval": between(value, factors),
             "% of the run": f"{100 * value / total:.1f}",
         }
         for name, value in seconds.items()
     }
-    rows["all"] = {"time": _time(total), "interval": _between(total, factors), "% of the run": "100.0"}
+    rows["all"] = {"time": in_time(total), "interval": between(total, factors), "% of the run": "100.0"}
     return pd.DataFrame.from_dict(rows, orient="index").fillna("")
 
 
@@ -114,14 +114,25 @@ def counted_stages(setting: Setting) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def rates(alone: Alone) -> pd.DataFrame:
+    """Microseconds per image of every measured pass, by network and pass; one column per batch and number format."""
+    rows: dict[str, dict[str, str]] = {}
+    for row in alone.found["passes"]:
+        if row["pass"] != "laf":
+            cell = f"{1e6 * row['seconds']:,.1f}"
+            rows.setdefault(f"{row['network']}, {row['pass']}", {})[f"{row['format']}, batch {row['batch']}"] = cell
+    return pd.DataFrame.from_dict(rows, orient="index").fillna(MISSING)
+
+
 def baseline_times(setting: Setting, alone: Alone, factors: tuple[float, float]) -> pd.DataFrame:
     """Time of LAF and of every baseline, its own original apart, and its share of retraining's; cheapest first."""
     own = seconds_of_stages(setting, alone)
     taken = {"laf": (own["VAEs"] + own["unlearning"], 0.0)} | seconds_of_baselines(setting, alone)
     rows = {
         title_of(name): {
-            "time": _time(after), "interval": _between(after, factors),
-            "% of retraining": f"{100 * after / own['retrained']:.1f}", "its own original": _time(before) if before else MISSING,
+            "time": in_time(after), "interval": between(after, factors),
+            "% of retraining": f"{100 * after / own['retrained']:.1f}",
+            "its own original": in_time(before) if before else MISSING,
         }
         for name, (after, before) in sorted(taken.items(), key=lambda item: item[1][0])
     }

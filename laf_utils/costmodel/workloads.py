@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
+import torch
+from torchvision.models import resnet50
+
 from ..comparison.problem import HELD_OUT_SHARE
 from ..comparison.settings import plain
 from ..config import RunConfig
@@ -15,6 +18,7 @@ from ..cost import Passes, count_passes, unlearning_passes
 from ..datasets.catalogue import FACTS
 from ..methods import METHODS
 from ..methods.method import Sizes
+from ..models import Architecture, parameter_count
 from ..presets import preset
 from ..representations import PASS_BATCH
 from ..stopping import EVERY, SAMPLE
@@ -180,3 +184,11 @@ def baseline_work(method: str, setting: Setting) -> tuple[Work, Work]:
     settings = plain(config.training if method in ("retrain", "sisa") else METHODS[method].published(config.task))
     own = Work(before.training, calls=before.training / config.training.batch_size)
     return work_of(method, settings, after, setting.forget, setting.retain, crops=setting.crops), own
+
+
+def parameters() -> dict[str, int]:
+    """Trainable values of the networks of both settings, by their names in ``benchmarks/passes.py``."""
+    small = Architecture("resnet18", 3, FACTS["cifar10"].shape[1], len(FACTS["cifar10"].class_names)).build(0, "original")
+    with torch.device("meta"):  # counted, never held
+        large = resnet50(weights=None, num_classes=IMAGENET["classes"])
+    return {"resnet18-224": parameter_count(small), "resnet50-224": parameter_count(large)}
