@@ -1,5 +1,6 @@
 """``python -m laf_utils.exhibits [FOLDER=_build/exhibits]``: every table and figure as Markdown, CSV and PNG."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -9,11 +10,14 @@ from ..cli import known_values, one_line_errors, stopping
 from ..paths import ROOT
 from .every import every
 
-NAMES = {"FOLDER": str(ROOT / "_build" / "exhibits")}
+DEFAULT = ROOT / "_build" / "exhibits"
+NAMES = {"FOLDER": str(DEFAULT)}
 
 
 def _run(arguments: list[str]) -> None:
     folder = Path((NAMES | known_values(arguments, NAMES))["FOLDER"]).expanduser().resolve()
+    if folder == DEFAULT and folder.is_dir():
+        shutil.rmtree(folder)  # an exhibit of records that are gone must not stay; another folder may hold more than exhibits
     mpl.use("agg")  # files only: there may be no screen
     empty = 0
     for exhibit in every():

@@ -11,17 +11,25 @@ from matplotlib.figure import Figure
 
 from .. import figures
 from ..audit import interval
+from ..book import mean_text
 from ..comparison.cell import AGAIN, ORIGINAL, RETRAIN
 from ..comparison.shown import title_of
+from ..tables import MISSING
 from .exhibit import Exhibit
-from .gather import DEFAULTS, PROFILES, Found, Group, difference, gap, groups, over, pick
+from .gather import DEFAULTS, PROFILES, Found, Group, cka, difference, gap, groups, over, pick
 from .rests import chance_text, rests_on
 from .tables import READING, clocks_text, table
-from .words import VARIANT_NAMES, gap_text, name_of, points_text, verdict_text, within_noise
+from .words import gap_text, name_of, points_text, verdict_text, within_noise
 
+NAME, TITLE, NOTHING = "ablation", "Ablation", "No record of LAF without one of its parts yet."
+FIGURE = (
+    "Gap to the retrained model of LAF with and without its parts: dots are seeds, strokes their means, bars 95 % intervals; the "
+    "dashed line is full LAF."
+)
 METHOD = "laf"
-PARTS = tuple(VARIANT_NAMES)
+PARTS = ("without_ue", "without_ra", "ra_retain_only", "ra_forget_only")
 BESIDE = (ORIGINAL, RETRAIN, AGAIN, METHOD)
+CKA = {"retain": "CKA on D_r", "forget": "CKA on D_f"}
 DIFFERENCE = "difference to LAF (95 % interval)"
 WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
 LINEAR = 1.0  # points: below that the axis is linear, so that zero is on it
@@ -45,27 +53,32 @@ def rows_of(found: Found, dataset: str, task: str) -> list[Group]:
 
 
 def numbers(rows: list[Group], task: str) -> pd.DataFrame:
-    """The table of the rows, with the paired difference to full LAF."""
+    """The table of the rows, with the paired difference to full LAF, and CKA to the retrained model where records have it."""
     result, laf = table(rows, task), pick(rows, METHOD)
-    apart = {name_of(g): gap_text(difference(g, laf)) if g.variant else "–" for g in rows}
+    apart = {name_of(g): gap_text(difference(g, laf)) if g.variant else MISSING for g in rows}
     result.insert(list(result.columns).index("ToW"), DIFFERENCE, pd.Series(apart))
+    for part, column in CKA.items():
+        values = {name_of(g): list(g.values(cka(part)).values()) for g in rows}
+        if any(values.values()):
+            texts = {name: mean_text(own, 3) for name, own in values.items()}
+            result.insert(list(result.columns).index("seconds"), column, pd.Series(texts))
     return result
 
 
 def readings(rows: list[Group], where: str) -> tuple[str, ...]:
     """One sentence for each part: what leaving it out does."""
-    laf, said = pick(rows, METHOD), []
+    laf, floor, said = pick(rows, METHOD), over(pick(rows, AGAIN)), []
     for group in rows:
         apart = difference(group, laf) if group.variant else None
         if apart is None:
             continue
-        words = f"{where} {name_of(group)} has a gap of {points_text(over(group))}"
-        if within_noise(apart):
-            said.append(f"{words}; it and full LAF {verdict_text(apart)}: on this request the part is not seen to matter.")
+        words = f"{where}: {name_of(group)} has a gap of {points_text(over(group))}"
+        if within_noise(apart, floor):
+            said.append(f"{words}; it and full LAF {verdict_text(apart, floor)}: on this request the part is not seen to matter.")
         elif apart.mean > 0:
-            said.append(f"{words}, {verdict_text(apart)} than full LAF.")
+            said.append(f"{words}, {verdict_text(apart, floor, 'full LAF')}.")
         else:
-            said.append(f"{words}, {verdict_text(apart)} than full LAF: it does better without.")
+            said.append(f"{words}, {verdict_text(apart, floor, 'full LAF')}: it does better without.")
     failed = [name_of(g) for g in rows if g.variant and not g.good]
     return (*said, *([f"Diverged: {', '.join(failed)}."] if failed else []))
 
@@ -115,13 +128,10 @@ def drawing(found: Found, places: list[tuple[str, str]]) -> Callable[[], Figure]
 
 
 def exhibit(found: Found, dataset: str, task: str) -> Exhibit:
-    """Table, figure and sentences of one request."""
+    """Table and sentences of one request."""
     rows, title = rows_of(found, dataset, task), title_of(dataset, task)
-    name, heading = f"ablation-{task}-{dataset}", f"Ablation: {title}"
+    name, heading = f"{NAME}-{task}-{dataset}", f"{TITLE}: {title}"
     if not rows:
-        return Exhibit(name, heading, "No record of LAF without one of its parts yet.", pd.DataFrame())
+        return Exhibit(name, heading, NOTHING, pd.DataFrame())
     about = f"{rests_on(rows)}\n\n{READING} {chance_text(rows)} {clocks_text(rows)}"
-    alt = f"Gap to the retrained model of LAF with and without its parts on {title}, with intervals over seeds, as in the table."
-    return Exhibit(
-        name, heading, about, numbers(rows, task), readings(rows, f"On {title}"), drawing(found, [(dataset, task)]), alt
-    )
+    return Exhibit(name, heading, about, numbers(rows, task), readings(rows, f"On {title}"))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..comparison.cell import REFERENCES, Cell
+from ..comparison.variants import VARIANTS
 from ..experiments.grid import GRID, read_grid
 from ..methods import METHODS
 from ..tables import MISSING
@@ -26,13 +27,13 @@ ABOUT = (
 def row_of(cell: Cell) -> str:
     """The row of a cell: its method, what its variant changes, its settings and its profile."""
     profile = "" if cell.profile == "paper" else f", {cell.profile}"
-    return method_name(cell.method, getattr(cell, "variant", "")) + (", tuned" if cell.choice != DEFAULTS else "") + profile
+    return method_name(cell.method, cell.variant) + (", tuned" if cell.choice != DEFAULTS else "") + profile
 
 
 def _order(cell: Cell) -> tuple:
     names = [*REFERENCES, *(name for name in METHODS if name not in REFERENCES)]
     place = names.index(cell.method) if cell.method in names else len(names)
-    return getattr(cell, "variant", ""), place, cell.method, cell.choice != DEFAULTS, cell.profile
+    return ["", *VARIANTS].index(cell.variant), place, cell.method, cell.choice != DEFAULTS, cell.profile
 
 
 def counted(cells: Iterable[Cell], found: Found) -> str:

@@ -1,6 +1,8 @@
 """All exhibits in their order, from what is on record."""
 
 from collections.abc import Callable
+from itertools import product
+from types import ModuleType
 
 import pandas as pd
 
@@ -28,10 +30,30 @@ def _curves(task: str, runs: list[dict]) -> Exhibit:
     return Exhibit(f"curves-{task}", f"Loss curves: {TASK_NAMES[task]}", CURVES_ABOUT.format(origin=origin), table, (), draw, alt)
 
 
+def by_task(room: ModuleType, found: gather.Found, task: str) -> list[Exhibit]:
+    """One figure over all data sets that have records, then a table for each; a note where none has.
+
+    Args:
+        room: ``shares`` or ``ablation``.
+    """
+    places = [(dataset, task) for dataset in DATASETS]
+    there = [place for place in places if room.rows_of(found, *place)]
+    name, title = f"{room.NAME}-{task}", f"{room.TITLE}: {TASK_NAMES[task]}"
+    if not there:
+        return [Exhibit(name, title, room.NOTHING, pd.DataFrame())]
+    missing = ", ".join(DATASET_NAMES[dataset] for dataset, _ in places if (dataset, task) not in there)
+    about = room.FIGURE + (f" Not run: {missing}." if missing else "")
+    alt = f"{about} One panel for each of {', '.join(DATASET_NAMES[dataset] for dataset, _ in there)}; numbers are in the tables."
+    figure = Exhibit(name, title, about, pd.DataFrame(), (), room.drawing(found, there), alt)
+    return [figure, *(room.exhibit(found, *place) for place in there)]
+
+
 def maps(dataset: str | None = None, task: str | None = None) -> list[Exhibit]:
-    """The representation maps on record, of one data set or task where it is named."""
+    """The representation maps on record, of one data set or task where it is named, in the paper's order of data sets."""
     places = [(dataset, "dataset"), (task, "task")]
     kept = [r for r in mapped.found().values() if all(want in (None, r["place"][name]) for want, name in places)]
+    names = list(DATASET_NAMES)
+    kept.sort(key=lambda r: names.index(r["place"]["dataset"]) if r["place"]["dataset"] in names else len(names))
     return [mapped.exhibit(record) for record in kept]
 
 
@@ -40,9 +62,8 @@ def every(found: gather.Found | None = None) -> list[Exhibit]:
     found = gather.everything() if found is None else found
     places = [(dataset, task) for task in TASKS for dataset in DATASETS]
     result = [tables.exhibit(found, *place) for place in places]
-    for room in (shares, ablation):
-        own = [room.exhibit(found, *place) for place in places]
-        result += [e for e in own if len(e.table)] or own[:1]  # what was never planned for a data set needs no note for each
+    for room, task in product((shares, ablation), TASKS):
+        result += by_task(room, found, task)
     drawn = maps()
     result += drawn or [Exhibit("map", "Representations", "No record of a map yet.", pd.DataFrame())]
     runs = book.runs()

@@ -40,8 +40,10 @@ class Exhibit:
         parts += ["\n".join(f"- {sentence}" for sentence in self.readings)] if self.readings else []
         return "\n\n".join(parts)
 
-    def show(self) -> None:
-        """Display it in a notebook or on a page of the book, the figure first."""
+    def show(self, *, titled: bool = False) -> None:
+        """Display it in a notebook or on a page of the book, the figure first; ``titled``: with its title above."""
+        if titled:
+            display(Markdown(f"**{self.title}**"))
         if self.draw:
             figures.show(self.draw(), self.alt)
         display(Markdown(self.text()))
@@ -58,7 +60,8 @@ class Exhibit:
             written.append(folder / f"{self.name}.png")
             page.append(f"![{self.alt}]({self.name}.png)")
         if len(self.table):
-            self.table.to_csv(folder / f"{self.name}.csv", index_label="", encoding="utf-8")
+            plain = self.table.map(lambda cell: str(cell).replace("\u00a0", " "))  # this one is not set in type
+            plain.to_csv(folder / f"{self.name}.csv", index_label="", encoding="utf-8")
             written.append(folder / f"{self.name}.csv")
         path = folder / f"{self.name}.md"
         path.write_text("\n\n".join(page) + "\n", encoding="utf-8")

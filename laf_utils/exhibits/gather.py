@@ -85,6 +85,11 @@ def tow(record: dict) -> float | None:
     return record["gap"] and record["gap"]["tow"]
 
 
+def cka(part: str) -> Value:
+    """CKA of the representations of ``forget`` or ``retain`` to the retrained model's; older records have none."""
+    return lambda record: (record.get("representation") or {}).get(part, {}).get("cka")
+
+
 def chance(record: dict) -> float | None:
     """What always answering "member" scores in the published attack, percent."""
     return record["attack"] and record["attack"]["chance"]

@@ -1,11 +1,12 @@
 """``python -m laf_utils.exhibits.maps [DATASET=mnist] [TASK=class,data,noisy] [SEED=0] [PROFILE=quick]``.
 
-Makes the record of a representation map for every place that the lists span: the same 600 images in four models, in the plane.
+Makes the record of a representation map for every place that the lists span: the same 600 images in each model, in the plane.
 
 A PCA or t-SNE of each model alone would give pictures that cannot be compared: the axes of a retrained network are its own, and
 t-SNE turns and folds as it likes. So every model's representations are first turned onto the original's by the rotation that fits
 best on the *kept* images (orthogonal Procrustes), and then all models share one t-SNE: a place of one panel means what it means
-in the next. What was forgotten takes no part in the rotation, so that its moving away is seen and not undone.
+in the next. What was forgotten takes no part in the rotation, so that its moving away is seen and not undone. LAF+R trains the
+classifier alone: where its representations are LAF's to the bit, the record says so in place of a second copy of the same points.
 """
 
 import sys
@@ -36,7 +37,7 @@ SCHEMA = 1
 EACH = 300  # images of D_r, and as many of D_f, where there are as many
 DIGITS = 3  # significant ones of a coordinate
 CODE = (*METHOD_CODE, "tasks", "views", "exhibits/maps")
-REQUIRED = ("schema", "key", "place", "headline", "caveats", "maps", "classes", "forgotten", "task")
+REQUIRED = ("schema", "key", "place", "headline", "caveats", "maps", "same", "classes", "forgotten", "task")
 NAMES = {"DATASET": "mnist", "TASK": "class,data,noisy", "SEED": "0", "PROFILE": "quick"}
 
 
@@ -85,18 +86,24 @@ def rounded(points: np.ndarray) -> list[float]:
 
 
 def mapped(run: Run) -> dict[str, object]:
-    """Coordinates by model, true classes, and which images were forgotten (1); trains what is not there yet."""
+    """Coordinates by model, which model has another's (``same``), true classes, and which images were forgotten (1).
+
+    Trains what is not there yet.
+    """
     rows = sample_of(run)
     images = run.frozen_images.subset(rows)
     found = {  # the same crops for every model, where training transforms are used for measuring
         name: outputs(model, images, f"{name}: map", stream(run.config.seed, "exhibits", "maps", "crops"))
         for name, model in run.models().items()
     }
+    same = {}
+    if torch.equal(found["laf_r"].representations, found["laf"].representations):
+        same, _ = {"laf_r": "laf"}, found.pop("laf_r")
     sampled = Evaluation({name: ModelOutputs(own, own) for name, own in found.items()}, rows, {}, {}, {}, {})
     maps, classes, forgotten = representation_maps(run, sampled, tuple(found))
     return {
         "maps": {name: rounded(points) for name, points in maps.items()},
-        "classes": classes.tolist(), "forgotten": forgotten.astype(int).tolist(),
+        "same": same, "classes": classes.tolist(), "forgotten": forgotten.astype(int).tolist(),
     }
 
 

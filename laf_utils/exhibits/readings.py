@@ -1,7 +1,7 @@
 """Sentences under a table, computed from its records: each claim with its number and its interval over seeds.
 
-Two rows are compared over the seeds that both have. Where the interval of the difference holds zero they cannot be told apart,
-and that is said; one seed has no interval, which is said too.
+Two rows are compared over the seeds that both have. Where the interval of the difference holds zero, or a difference of one seed,
+which has no interval, is no larger than the noise floor, they cannot be told apart, and that is said.
 """
 
 from ..comparison.cell import AGAIN, EXACT, ORIGINAL, REFERENCES, RETRAIN
@@ -23,52 +23,52 @@ def floor_sentence(rows: list[Group], where: str) -> str | None:
     laf, again = pick(rows, "laf"), pick(rows, AGAIN)
     if over(laf) is None:
         return None
-    said = f"{where} LAF's mean gap to the retrained model is {points_text(over(laf))}"
+    said = f"{where}, LAF's mean gap to the retrained model is {points_text(over(laf))}"
     beyond = difference(laf, again)
     if beyond is None:
         return f"{said}; no second retrained model is on record beside it, so the noise floor is unknown."
     said += f"; a second retrained model's is {points_text(over(again))}"
     if within_noise(beyond):
         return f"{said}. The two {verdict_text(beyond)}: LAF lies within the noise floor."
-    return f"{said}. LAF is {verdict_text(beyond)} than that noise floor."
+    return f"{said}. LAF is {verdict_text(beyond, than='that noise floor')}."
 
 
 def beside_nothing(rows: list[Group]) -> str | None:
     """LAF against doing nothing: the original as it is."""
-    laf, original = pick(rows, "laf"), pick(rows, ORIGINAL)
+    laf, original, floor = pick(rows, "laf"), pick(rows, ORIGINAL), over(pick(rows, AGAIN))
     apart = difference(laf, original)
     if apart is None:
         return None
     said = f"Doing nothing, that is Original, has a gap of {points_text(over(original))}"
-    if within_noise(apart):
-        return f"{said}; LAF and it {verdict_text(apart)}."
-    return f"{said}; LAF is {'**worse than doing nothing**: ' if apart.mean > 0 else ''}{verdict_text(apart)}."
+    if within_noise(apart, floor):
+        return f"{said}; LAF and it {verdict_text(apart, floor)}."
+    return f"{said}; LAF is {'**worse than doing nothing**: ' if apart.mean > 0 else ''}{verdict_text(apart, floor)}."
 
 
 def against(rows: list[Group], level: str) -> str | None:
     """LAF against the nearest method of a level of label access."""
-    laf, found = pick(rows, "laf"), nearest(rows, level)
+    laf, found, floor = pick(rows, "laf"), nearest(rows, level), over(pick(rows, AGAIN))
     apart = difference(laf, found[0]) if found else None
     if apart is None:
         return None
     other, count = found
     which = f"the nearest of {count} approximate methods is" if count > 1 else "the only approximate method on record is"
     said = f"{LEVEL_WORDS[level].capitalize()} {which} {name_of(other)}, with a gap of {points_text(over(other))}"
-    if within_noise(apart):
-        return f"{said}; LAF and it {verdict_text(apart)}."
-    return f"{said}; LAF is {'worse' if apart.mean > 0 else 'better'}: {verdict_text(apart)}."
+    if within_noise(apart, floor):
+        return f"{said}; LAF and it {verdict_text(apart, floor)}."
+    return f"{said}; LAF is {'worse' if apart.mean > 0 else 'better'}: {verdict_text(apart, floor)}."
 
 
 def repaired(rows: list[Group]) -> str | None:
     """What the repair with labels of D_r changes."""
-    laf, own = pick(rows, "laf"), pick(rows, "laf_r")
+    laf, own, floor = pick(rows, "laf"), pick(rows, "laf_r"), over(pick(rows, AGAIN))
     apart = difference(own, laf)
     if apart is None:
         return None
     said = f"LAF+R, which reads labels of D_r, has a gap of {points_text(over(own))}"
-    if within_noise(apart):
-        return f"{said}; it and LAF {verdict_text(apart)}."
-    return f"{said}; it is {verdict_text(apart)} than LAF."
+    if within_noise(apart, floor):
+        return f"{said}; it and LAF {verdict_text(apart, floor)}."
+    return f"{said}; it is {verdict_text(apart, floor, 'LAF')}."
 
 
 def attacked(rows: list[Group]) -> str | None:

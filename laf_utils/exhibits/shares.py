@@ -20,12 +20,19 @@ from .rests import chance_text, rests_on
 from .tables import READING, clocks_text, table
 from .words import method_name, points_text, verdict_text, within_noise
 
+NAME, TITLE, NOTHING = "labels", "Few labels", "No record with a share of the labels yet."
+FIGURE = (
+    "Gap to the retrained model against the share of D_r whose labels may be read, mean over seeds with a band of one standard "
+    "deviation; horizontal lines read no label, or show a second retrained model, below which no difference means anything."
+)
 SHARES = (1, 5, 10, 50, 100)
 FULL = SHARES[-1]
-# By method: with a share of the labels, and with all of them.
+PSEUDO = "neggrad_plus_pseudo"
+CONTROL = " At 100 % NegGrad+ is its control, which takes the original's predictions for all labels and reads none of D_r's."
+# By method: with a share of the labels, and what stands for it with all of them where it has no cell of its own there.
 LINES = {
     "LAF+R": ("laf_r", "laf_r"), "Retrain": ("retrain_few", RETRAIN), "SCRUB": ("scrub_few", "scrub"),
-    "NegGrad+": ("neggrad_plus_few", "neggrad_plus_pseudo"),
+    "NegGrad+": ("neggrad_plus_few", PSEUDO),
 }
 COLOURS = {"LAF+R": "#0072B2", "Retrain": "#000000", "SCRUB": "#6a3d9a", "NegGrad+": "#009E73"}
 MARKS = {"LAF+R": "o", "Retrain": "D", "SCRUB": "s", "NegGrad+": "^"}
@@ -51,14 +58,16 @@ def lines(rows: list[Group]) -> dict[str, dict[int, Group]]:
     """By method and share, the rows that have numbers."""
     result = {}
     for name, (few, full) in LINES.items():
-        own = {share: pick(rows, full if share == FULL else few, variant_of(share)) for share in SHARES}
+        own = {share: pick(rows, few, variant_of(share)) for share in SHARES}
+        own[FULL] = own[FULL] or pick(rows, full)
         result[name] = {share: group for share, group in own.items() if group and group.values(gap)}
     return {name: own for name, own in result.items() if own}
 
 
 def _shown(rows: list[Group]) -> list[Group]:
-    plain = {full for _, full in LINES.values()} | set(FLAT) | {ORIGINAL}
-    return [g for g in rows if g.choice == DEFAULTS and (g.variant or g.method in plain)]
+    drawn = {id(group) for line in lines(rows).values() for group in line.values()}
+    plain = {*FLAT, ORIGINAL}
+    return [g for g in rows if g.choice == DEFAULTS and (g.variant or g.method in plain or id(g) in drawn)]
 
 
 def _by_share(rows: list[Group]) -> list[Group]:
@@ -75,26 +84,27 @@ def _by_share(rows: list[Group]) -> list[Group]:
 
 def readings(rows: list[Group], where: str) -> tuple[str, ...]:
     """For each share: LAF+R beside the nearest baseline with the same labels, and beside LAF without any."""
-    drawn, laf, said = lines(rows), pick(rows, "laf"), []
+    drawn, laf, floor, said = lines(rows), pick(rows, "laf"), over(pick(rows, AGAIN)), []
     for share in SHARES:
         own = drawn.get("LAF+R", {}).get(share)
         others = {name: line[share] for name, line in drawn.items() if name != "LAF+R" and share in line}
-        others = {name: g for name, g in others.items() if g.method != RETRAIN and difference(own, g)}
+        others = {name: g for name, g in others.items() if g.method != RETRAIN and g.level != "none" and difference(own, g)}
         if own is None:
             continue
         words = f"{where}, {share} % of the labels of D_r: LAF+R has a gap of {points_text(over(own))}"
         if others:
             name = min(others, key=lambda n: over(others[n]).mean)
             apart = difference(own, others[name])
-            rest = f"and it {verdict_text(apart)}" if within_noise(apart) else f"is {verdict_text(apart)}"
+            same = within_noise(apart, floor)
+            rest = f"{'and it' if same else 'is'} {verdict_text(apart, floor)}"
             words += f"; of {len(others)} baseline{'s' * (len(others) > 1)} with these labels the nearest is {name}, with "
             words += f"{points_text(over(others[name]))}: LAF+R {rest}"
         said.append(f"{words}.")
     first = min(drawn.get("LAF+R", {}), default=None)
     apart = difference(drawn["LAF+R"][first], laf) if first else None
     if apart:
-        free, apart_text = "LAF without any label", verdict_text(apart)
-        way = f"and {free} {apart_text}" if within_noise(apart) else f"is {apart_text} than {free}"
+        free, same = "LAF without any label", within_noise(apart, floor)
+        way = f"and {free} {verdict_text(apart, floor)}" if same else f"is {verdict_text(apart, floor, free)}"
         said.append(f"LAF+R with {first} % of the labels {way}.")
     return tuple(said)
 
@@ -156,12 +166,11 @@ def drawing(found: Found, places: list[tuple[str, str]]) -> Callable[[], Figure]
 
 
 def exhibit(found: Found, dataset: str, task: str) -> Exhibit:
-    """Table, figure and sentences of one request."""
+    """Table and sentences of one request."""
     rows, title = rows_of(found, dataset, task), title_of(dataset, task)
-    name = f"labels-{task}-{dataset}"
+    name = f"{NAME}-{task}-{dataset}"
     if not rows:
-        return Exhibit(name, f"Few labels: {title}", "No record with a share of the labels yet.", pd.DataFrame())
-    about = f"{rests_on(rows)}\n\n{READING} {chance_text(rows)} {clocks_text(rows)} “n % of labels”: of D_r's, the rest without."
-    alt = f"Gap to the retrained model against the share of labels on {title}, one line for each method, as in the table."
-    said = readings(rows, f"On {title}")
-    return Exhibit(name, f"Few labels: {title}", about, table(rows, task), said, drawing(found, [(dataset, task)]), alt)
+        return Exhibit(name, f"{TITLE}: {title}", NOTHING, pd.DataFrame())
+    about = f"{rests_on(rows)}\n\n{READING} {chance_text(rows)} {clocks_text(rows)}"
+    about += CONTROL if any(g.method == PSEUDO for g in _shown(rows)) else ""
+    return Exhibit(name, f"{TITLE}: {title}", about, table(rows, task), readings(rows, f"On {title}"))

@@ -5,8 +5,9 @@ import pandas as pd
 from ..audit import gaps_to_retrained
 from ..audit.statistics import Interval
 from ..book import authors, mean_text
-from ..comparison.cell import RETRAIN
+from ..comparison.cell import REFERENCES, RETRAIN
 from ..comparison.shown import labels_read, title_of
+from ..methods import METHODS
 from ..tables import MISSING
 from ..wording import LABEL_ACCESS, MEASURE_NAMES
 from .exhibit import Exhibit
@@ -22,13 +23,13 @@ MEASURES = {
 GAP = "gap (95 % interval)"
 # The authors' full sets of numbers, by what they are about: (group of authors.json, its name in rows).
 THEIRS = {
-    ("mnist", "class"): ("authors_code_measured", "authors' code"),
+    ("mnist", "class"): ("authors_code_measured", "authors' code run by us"),
     ("cifar10", "class"): ("published_notebook", "authors' notebook"),
 }
 THEIR_MODELS = {"original": "Original", "retrained": "Retrain", "laf": "LAF"}
 READING = (
     "Percent, mean ± standard deviation over seeds; gap: mean distance to the retrained model of the same seed in points, with "
-    "Student's 95 % interval where there are several seeds (one seed has none); ToW is 1 for the retrained model."
+    "its 95 % interval (one seed has none); ToW is 1 for the retrained model."
 )
 
 
@@ -127,7 +128,8 @@ def exhibit(found: Found, dataset: str, task: str) -> Exhibit:
     """The table of a data set and task with its caption and readings; a note where nothing is on record."""
     title, profile = title_of(dataset, task), profile_of(found, dataset, task)
     theirs = their_rows(dataset, task)
-    rows = groups(found, dataset, task, profile) if profile else []
+    listed = (*REFERENCES, *METHODS)  # rows of single experiments have exhibits of their own
+    rows = [group for group in groups(found, dataset, task, profile) if group.method in listed] if profile else []
     numbers = pd.concat([table(rows, task), pd.DataFrame.from_dict(theirs, orient="index")])
     about = [f"{rests_on(rows)}\n\n{READING}", chance_text(rows), clocks_text(rows)] if rows else ["No record of ours yet."]
     if theirs:

@@ -1,26 +1,28 @@
 """Names of rows, and numbers with their intervals, in the words that tables, figures and sentences share."""
 
-import re
-
 from ..audit.statistics import Interval
 from ..comparison.shown import TITLES
-from ..methods import METHODS
+from ..comparison.variants import VARIANTS
+from ..methods import find
 from ..tables import MISSING
 from .gather import DEFAULTS, Group
 
-VARIANT_NAMES = {
-    "without_ue": "without L_UE", "without_ra": "without L_RA", "ra_retain_only": "L_RA on kept images only",
-    "ra_forget_only": "L_RA on forgotten images only",
-}
 FEW_NAMES = {"retrain_few": "Retrain", "scrub_few": "SCRUB", "neggrad_plus_few": "NegGrad+"}
 
 
 def method_name(method: str, variant: str = "") -> str:
     """A method in tables, with what its variant changes."""
-    known = TITLES.get(method) or FEW_NAMES.get(method) or (METHODS[method].title if method in METHODS else method)
-    share = re.fullmatch(r"labels_(\d+)", variant)
-    changed = f"{share[1]} % of labels" if share else VARIANT_NAMES.get(variant, variant.replace("_", " "))
+    known = TITLES.get(method) or FEW_NAMES.get(method) or _title(method)
+    changed = VARIANTS[variant].title if variant in VARIANTS else variant
     return f"{known}, {changed}" if changed else known
+
+
+def _title(method: str) -> str:
+    """Of the table of methods; a record may be of one that is not in it any more."""
+    try:
+        return find(method).title
+    except KeyError:
+        return method
 
 
 def name_of(group: Group) -> str:
@@ -50,15 +52,23 @@ def points_text(found: Interval, unit: str = "points", digits: int = 2) -> str:
     return f"{signed(found.mean, digits)} {unit} ({spread})"
 
 
-def within_noise(found: Interval) -> bool:
-    """Whether the interval of a difference holds zero; of one seed that cannot be said, and is not."""
-    return found.count > 1 and found.low <= 0 <= found.high
+def within_noise(found: Interval, floor: Interval | None = None) -> bool:
+    """Whether a paired difference of gaps says nothing.
+
+    Of several seeds: its interval holds zero. Of one seed, which has no interval: it is no larger than ``floor``, the gap of a
+    second retrained model, where that is known.
+    """
+    if found.count > 1:
+        return found.low <= 0 <= found.high
+    return floor is not None and abs(found.mean) <= floor.mean
 
 
-def verdict_text(found: Interval) -> str:
-    """A paired difference of gaps in words: nearer or farther and by how much, or that it cannot be told from zero."""
+def verdict_text(found: Interval, floor: Interval | None = None, than: str = "") -> str:
+    """A paired difference of gaps in words: nearer or farther (``than`` what) and by how much, or that it says nothing."""
+    small = floor is not None and abs(found.mean) <= floor.mean
+    noise = f"no more than the noise floor of {points_text(floor)}" if small else ""
+    if within_noise(found, floor):
+        return f"cannot be told apart: difference {points_text(found)}" + (f", {noise}" if found.count == 1 else "")
     way = "farther" if found.mean > 0 else "nearer"
-    if within_noise(found):
-        return f"cannot be told apart: difference {points_text(found)}"
     size = Interval(abs(found.mean), found.std, *sorted((abs(found.low), abs(found.high))), found.count)
-    return f"{way} by {points_text(size)}"
+    return f"{way}{f' than {than}' if than else ''} by {points_text(size)}" + (f", though {noise}" if small else "")

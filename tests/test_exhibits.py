@@ -1,0 +1,483 @@
+"""The exhibits: what tables, sentences and figures make of records, and what they say where there is none."""
+
+import json
+import re
+
+import pytest
+import torch
+
+from laf_utils import book, figures
+from laf_utils.audit import interval, paired
+from laf_utils.cli import Stop
+from laf_utils.comparison.cell import REQUIRED, Cell
+from laf_utils.exhibits import __main__ as command
+from laf_utils.exhibits import ablation, coverage, every, gather, mapped, maps, readings, rests, shares, tables, words
+from laf_utils.methods import METHODS
+from laf_utils.paths import ROOT
+
+PAGES = sorted((ROOT / "pages").glob("results*.md"))
+CPU = {"device": "cpu", "name": "x86_64", "threads": 1}
+LEVELS = {"laf_r": "few", "retrain_few": "few", "scrub_few": "few", "neggrad_plus_few": "few"}
+
+
+def fake(method, seed=0, gap=1.0, *, dataset="mnist", task="class", failure=None, machine=CPU, clock=10.0, **cell):
+    """What the exhibits read of a record of the comparison."""
+    level = LEVELS.get(method) or (METHODS[method].label_access.name.lower() if method in METHODS else "all")
+    share = 1.0 if level == "few" else None
+    own = {"train_r": 99.0 + seed, "train_f": gap, "test": 90.0, "test_r": 98.0, "test_f": 0.0, "asr": 30.0 + seed}
+    own |= {"train_f_true": 97.0} if task == "noisy" else {}
+    settings = {"unlearning": {"epochs": 20}} if method in ("laf", "laf_r") else {"epochs": 5}
+    place = {"dataset": dataset, "task": task, "method": method, "seed": seed, "profile": "paper", "choice": "defaults"}
+    on_the_wall = failure or method in ("original", "laf")
+    return dict.fromkeys(REQUIRED, None) | {
+        "schema": 1, "key": "k", "failure": failure, "headline": f"MNIST, {task} removal; mode reference", "caveats": [],
+        "cell": place | cell, "method": {"title": None}, "settings": settings,
+        "label_access": {"level": level, "share_of_retain": share},
+        "metrics": None if failure else own, "attack": None if failure else {"chance": 54.25},
+        "gap": None if failure else {"mean": gap, "tow": 0.9}, "test_without_held_out": method == "scrub_r",
+        "seconds": None if failure else 3 * clock, "processor_seconds": None if on_the_wall else clock,
+        "machine": machine, "versions": {"torch": "2.14.1+cpu"}, "task": {"forget": 100 + seed, "retain": 900 - seed},
+    }
+
+
+def put(record):
+    """Write a record where its cell has it."""
+    path = Cell(**record["cell"]).path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Results and training records of its own; the authors' numbers are the real ones."""
+    monkeypatch.setenv("LAF_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("LAF_TRAINING", str(tmp_path / "Training"))
+    (tmp_path / "Training").mkdir()
+    (tmp_path / "Training" / "authors.json").write_text((ROOT / "Training" / "authors.json").read_text(encoding="utf-8"))
+    return tmp_path / "results"
+
+
+def found(*records):
+    return gather.Found(dict(enumerate(records)))
+
+
+def rows_of(*records):
+    cell = records[0]["cell"]
+    return gather.groups(found(*records), cell["dataset"], cell["task"], "paper")
+
+
+REFERENCES = [fake("original", gap=30.0), fake("retrain", gap=0.0), fake("retrain_again", gap=0.1)]
+
+
+# -- records over seeds -----------------------------------------------------------------------------------------------------
+
+
+def test_rows_climb_the_ladder_and_gather_seeds_of_one_cell_only():
+    others = [
+        fake("laf", profile="quick"), fake("laf", variant="without_ue"), fake("laf", task="data"), fake("laf", dataset="fashion"),
+    ]
+    own = [fake("scrub"), fake("laf_r"), fake("laf", 2), fake("laf", 0), fake("scrub", choice="tuned")]
+    rows = rows_of(*own, *REFERENCES, *others)
+    names = ["Original", "Retrain", "Retrain, another seed", "LAF", "LAF+R", "SCRUB", "SCRUB, tuned"]
+    assert [words.name_of(group) for group in rows] == names
+    assert list(gather.pick(rows, "laf").records) == [0, 2]
+
+
+def test_what_is_no_record_is_left_out_and_named(folder):
+    path = put(fake("laf"))
+    (path.parent / "broken.json").write_text("{")
+    all_ = gather.everything()
+    assert list(all_.records) == [path] and [p.name for p in all_.unreadable] == ["broken.json"]
+
+
+def test_paper_stands_before_small_and_quick_fills_no_table():
+    small = fake("laf", dataset="svhn", profile="small")
+    assert gather.profile_of(found(small), "svhn", "class") == "small"
+    assert gather.profile_of(found(small, fake("laf", dataset="svhn")), "svhn", "class") == "paper"
+    assert gather.profile_of(found(fake("laf", profile="quick")), "mnist", "class") is None
+
+
+def test_a_failed_record_counts_as_diverged_and_in_no_mean():
+    failed = [fake("ts", 1, failure="no number"), fake("jit", failure="no number")]
+    table = tables.table(rows_of(fake("ts", 0, 2.0), *failed), "class")
+    assert table.loc["T-S", "seeds"] == "1, 1 diverged" and table.loc["T-S", "gap (95 % interval)"] == "2.00"
+    assert table.loc["JiT", "seeds"] == "diverged" and table.loc["JiT", "Train_r"] == "–"
+
+
+# -- tables -----------------------------------------------------------------------------------------------------------------
+
+
+def test_cells_are_mean_and_deviation_and_the_gap_has_students_interval():
+    gaps = [1.0, 1.4, 1.1]
+    row = tables.table(rows_of(*(fake("ts", seed, gap) for seed, gap in enumerate(gaps))), "class").loc["T-S"]
+    over = interval(gaps)
+    assert row["Train_r"] == "100.00\u00a0±\u00a01.00" and row["seeds"] == "3"
+    assert row["gap (95 % interval)"] == f"{over.mean:.2f} ({over.low:.2f} to {over.high:.2f})".replace(" ", "\u00a0")
+    assert row["gap (95 % interval)"].startswith("1.17") and over.low > 0
+
+
+def test_each_task_has_its_measures():
+    columns = {task: set(tables.table(rows_of(fake("ts", task=task)), task).columns) for task in ("class", "data", "noisy")}
+    assert {"Test_r", "Test_f"} < columns["class"] and "Test" not in columns["class"]
+    assert "Test" in columns["data"] and "Test_f" not in columns["data"]
+    assert {"Train_f, true labels", "Test"} < columns["noisy"]
+
+
+def test_seconds_of_different_machines_are_not_averaged():
+    card = {"device": "cuda", "name": "a card", "threads": 1}
+    mixed = rows_of(fake("ts", 0, clock=10.0), fake("ts", 1, clock=1.0, machine=card), fake("ts", 2, clock=12.0))
+    assert tables.seconds_text(mixed[0]) == "11.0\u00a0±\u00a01.4" and "x86_64" in tables.clocks_text(mixed)
+    assert tables.seconds_text(rows_of(fake("ts", clock=1.0, machine=card))[0]) == "1.0"
+    wall = rows_of(fake("laf", clock=10.0))
+    assert tables.seconds_text(wall[0]) == "~30" and "wall clock" in tables.clocks_text(wall)
+    assert "wall clock" not in tables.clocks_text(rows_of(fake("ts")))
+
+
+def test_a_table_says_what_it_rests_on():
+    records = [*REFERENCES, fake("laf", 0), fake("laf", 1)]
+    records[0]["caveats"] = ["not the official split"]
+    said = rests.rests_on(rows_of(*records))
+    assert "1,000 training images at 28 × 28, 100 to 101 of them to forget" in said
+    assert "5 epochs of training, 20 of LAF's unlearning" in said and "profile `paper`" in said
+    assert "training seeds 0, 1 (rows with fewer say so)" in said
+    assert "CPU (x86_64), 1 thread, PyTorch 2.14.1." in said and said.endswith("not the official split.")
+    assert "54.2" in rests.chance_text(rows_of(*records))
+    assert rests.resolution("cifar10", "paper") == "224 × 224 (enlarged from 32 × 32)"
+    assert rests.resolution("cifar10", "small") == "32 × 32"
+
+
+def test_authors_rows_are_those_of_the_file_with_their_origin(folder):
+    own = book.authors()["authors_code_measured"]
+    exhibit = tables.exhibit(found(*REFERENCES, fake("laf")), "mnist", "class")
+    row = exhibit.table.loc["LAF, authors' code run by us"]
+    assert row["Train_r"] == f"{own['laf']['train_r']:.2f}" and row["ASR"] == f"{own['laf']['asr']:.2f}"
+    gap = sum(abs(own["laf"][m] - own["retrained"][m]) for m in ("train_r", "train_f", "test_r")) / 3
+    assert row["gap (95 % interval)"] == f"{gap:.2f}" and own["origin"] in exhibit.about
+    assert any(f"{gap:.2f} points from its own retrained model" in sentence for sentence in exhibit.readings)
+    for dataset, task in {(d, t) for d in book.PAPER_DATASETS for t in ("class", "data", "noisy")} - set(tables.THEIRS):
+        assert tables.their_rows(dataset, task) == {}
+
+
+def test_nothing_on_record_is_a_note_beside_the_authors_rows(folder):
+    assert not len(tables.exhibit(found(), "svhn", "data").table)
+    assert "No record of ours yet." in tables.exhibit(found(), "svhn", "data").text()
+    assert "LAF, authors' notebook" in tables.exhibit(found(), "cifar10", "class").table.index
+
+
+def test_rows_of_single_experiments_stay_out_of_the_main_tables(folder):
+    exhibit = tables.exhibit(found(*REFERENCES, fake("laf"), fake("laf_l2")), "mnist", "data")
+    assert not any("authors" in name for name in exhibit.table.index), "of data removal there is no set of theirs"
+    names = tables.exhibit(found(*REFERENCES, fake("laf"), fake("laf_l2")), "mnist", "class").table.index
+    assert [name for name in names if "authors" not in name] == ["Original", "Retrain", "Retrain, another seed", "LAF"]
+
+
+# -- sentences --------------------------------------------------------------------------------------------------------------
+
+
+def seeds(method, *gaps, **cell):
+    return [fake(method, seed, gap, **cell) for seed, gap in enumerate(gaps)]
+
+
+def test_sentences_say_plainly_where_laf_is_worse():
+    floor = seeds("retrain_again", 0.1, 0.11, 0.09)
+    rows = rows_of(*REFERENCES, *floor, *seeds("laf", 1.0, 1.1, 0.9), *seeds("scrub", 0.5, 0.61, 0.4))
+    said = " ".join(readings.readings(rows, "On MNIST"))
+    apart = paired(dict(enumerate([1.0, 1.1, 0.9])), dict(enumerate([0.5, 0.61, 0.4])))
+    ends = f"95 % interval {apart.low:.2f} to {apart.high:.2f}, 3 seeds"
+    assert "SCRUB, with a gap of 0.50 points (95 % interval 0.24 to 0.76, 3 seeds); LAF is worse: farther by" in said
+    assert f"; LAF is worse: farther by 0.50 points ({ends})." in said
+    assert said.startswith("On MNIST, LAF's mean gap to the retrained model is 1.00 points (95 % interval 0.75 to 1.25, 3 seeds)")
+    assert "LAF is farther than that noise floor by 0.90 points" in said
+    assert "The published attack scores 31.0 % (95 % interval 28.5 to 33.5, 3 seeds) on LAF" in said and "scores 54.2 %" in said
+
+
+def test_what_lies_within_the_noise_is_not_called_a_difference():
+    rows = rows_of(*seeds("laf", 1.0, 0.5, 0.9), *seeds("scrub", 0.8, 0.7, 0.8), *seeds("retrain_again", 0.9, 0.6, 0.8))
+    said = " ".join(readings.readings(rows, "On MNIST"))
+    assert "LAF lies within the noise floor" in said and "LAF and it cannot be told apart: difference 0.03 points" in said
+    assert "better" not in said and "worse" not in said
+
+
+def test_one_seed_says_so_and_is_held_to_the_noise_floor():
+    exact = fake("sisa", gap=0.01)  # trains anew what held D_f: a cost to compare with, no approximation
+    rows = rows_of(*REFERENCES, fake("laf", gap=0.5), fake("scrub", gap=0.45), fake("ts", gap=2.0), exact)
+    said = " ".join(readings.readings(rows, "On MNIST"))
+    assert "0.50 points (one seed)" in said and "interval" not in said
+    assert "told apart: difference 0.05 points (one seed), no more than the noise floor of 0.10 points (one seed)" in said
+    assert "T-S, with a gap of 2.00 points (one seed); LAF is better: nearer by 1.50 points (one seed)." in said
+
+
+def test_doing_nothing_may_be_nearer():
+    failed = fake("jit", failure="no number")
+    rows = rows_of(fake("original", gap=1.0), fake("retrain_again", gap=0.1), fake("laf", gap=3.0), failed)
+    said = " ".join(readings.readings(rows, "On MNIST"))
+    assert "LAF is **worse than doing nothing**: farther by 2.00 points (one seed)" in said
+    assert "Diverged, and counted in no mean: JiT (1 of 1 seed)." in said
+    assert readings.readings(rows_of(fake("scrub")), "On MNIST") == ()
+
+
+# -- few labels -------------------------------------------------------------------------------------------------------------
+
+
+def labelled():
+    few = [
+        fake(method, seed, base / share + 0.01 * seed, variant=f"labels_{share}")
+        for method, base in (("laf_r", 2.0), ("retrain_few", 20.0), ("scrub_few", 60.0)) for share in (1, 10) for seed in (0, 1)
+    ]
+    pseudo = [fake("neggrad_plus_pseudo", seed, 0.01) for seed in (0, 1)]
+    return [*few, *pseudo, *seeds("laf_r", 0.4, 0.5), *seeds("scrub", 5.0, 6.0), *seeds("laf", 0.9, 1.1), *REFERENCES]
+
+
+def test_a_share_stands_beside_baselines_with_the_same_labels():
+    rows = shares.rows_of(found(*labelled()), "mnist", "class")
+    drawn = shares.lines(rows)
+    assert {name: list(line) for name, line in drawn.items()} == {
+        "LAF+R": [1, 10, 100], "Retrain": [1, 10, 100], "SCRUB": [1, 10, 100], "NegGrad+": [100],
+    }
+    said = shares.readings(rows, "On MNIST")
+    assert said[0].startswith("On MNIST, 1 % of the labels of D_r: LAF+R has a gap of 2.00 points (95 % interval")
+    assert "of 2 baselines with these labels the nearest is Retrain, with 20.0" in said[0]
+    assert "the nearest is SCRUB" in said[2], "at 100 % the goal is no baseline, and a control that reads no label is none either"
+    assert "reads none of D_r's" in shares.exhibit(found(*labelled()), "mnist", "class").about
+
+
+def test_a_cell_of_its_own_at_all_labels_replaces_the_stand_in():
+    records = [*labelled(), fake("neggrad_plus_few", gap=0.2)]
+    rows = shares.rows_of(found(*records), "mnist", "class")
+    assert shares.lines(rows)["NegGrad+"][100].method == "neggrad_plus_few"
+    assert "neggrad_plus_pseudo" not in [g.method for g in rows]
+
+
+def test_the_figure_of_the_shares_has_a_line_for_each_method():
+    figure = shares.drawing(found(*labelled()), [("mnist", "class"), ("svhn", "class")])()
+    (axis,) = figure.axes
+    labels = [line.get_label() for line in axis.lines]
+    assert labels == ["LAF", "Retrain, another seed", "LAF+R", "Retrain", "SCRUB", "NegGrad+"]
+    assert list(axis.lines[2].get_xdata()) == [1, 10, 100] and axis.lines[2].get_ydata()[2] == pytest.approx(0.45)
+    figures.plt.close(figure)
+    assert shares.drawing(found(), [("mnist", "class")]) is None
+    with pytest.raises(ValueError, match="nothing to draw"):
+        shares.figure({})
+
+
+# -- ablation ---------------------------------------------------------------------------------------------------------------
+
+
+def ablated():
+    parts = {"without_ue": (30.0, 31.0, 29.5), "without_ra": (0.9, 1.2, 0.95), "ra_retain_only": (0.5, 0.62, 0.4)}
+    rest = [record for variant, gaps in parts.items() for record in seeds("laf", *gaps, variant=variant)]
+    failed = fake("laf", failure="no number", variant="ra_forget_only")
+    others = [fake("laf", variant="labels_5"), fake("laf", variant="joint")]
+    return [*REFERENCES, *seeds("laf", 1.0, 1.1, 0.9), *rest, failed, *others]
+
+
+def test_the_ablation_is_paired_with_full_laf():
+    exhibit = ablation.exhibit(found(*ablated()), "mnist", "class")
+    column = exhibit.table[ablation.DIFFERENCE]
+    apart = paired({0: 30.0, 1: 31.0, 2: 29.5}, {0: 1.0, 1: 1.1, 2: 0.9})
+    assert column["LAF, without L_UE"] == words.gap_text(apart) and column["LAF"] == "–"
+    assert list(exhibit.table.index)[3:] == [f"LAF{end}" for end in (
+        "", ", without L_UE", ", without L_RA", ", L_RA without its forget half", ", L_RA without its retain half")]
+    said = exhibit.readings
+    assert f"farther than full LAF by 29.17 points (95 % interval {apart.low:.2f} to {apart.high:.2f}, 3 seeds)." in said[0]
+    assert "cannot be told apart" in said[1] and "not seen to matter" in said[1]
+    assert "nearer than full LAF by 0.49 points" in said[2] and "does better without" in said[2]
+    assert said[3] == "Diverged: LAF, L_RA without its retain half."
+
+
+def test_records_with_representations_give_their_cka_to_the_retrained_model():
+    near = {"representation": {"forget": {"cka": 0.5}, "retain": {"cka": 0.9}}}
+    records = [*seeds("laf", 1.0, 1.2), *seeds("laf", 3.0, 3.1, variant="without_ue")]
+    assert "CKA on D_f" not in ablation.exhibit(found(*records), "mnist", "class").table.columns
+    table = ablation.exhibit(found(*(record | near for record in records[:2]), *records[2:]), "mnist", "class").table
+    assert table["CKA on D_f"].tolist() == ["0.500\u00a0±\u00a00.000", "–"] and table.loc["LAF", "CKA on D_r"].startswith("0.900")
+
+
+def test_the_figure_of_the_ablation_has_a_row_for_each_part():
+    figure = ablation.drawing(found(*ablated()), [("mnist", "class")])()
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [
+        "Original", "Retrain, another seed", "LAF", "LAF, without L_UE", "LAF, without L_RA", "LAF, L_RA without its forget half"]
+    figures.plt.close(figure)
+    with pytest.raises(ValueError, match="nothing to draw"):
+        ablation.figure({})
+
+
+# -- maps -------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_map_holds_the_same_images_in_every_model(make_run, monkeypatch):
+    monkeypatch.setattr(maps, "EACH", 35)
+    run = make_run()
+    record = maps.record_of(run, maps.Place("tiny", "class"))
+    text = json.dumps(record, allow_nan=False)
+    assert set(maps.REQUIRED) <= set(json.loads(text)) and len(record["classes"]) == 35 + 30
+    assert set(record["maps"]) == {"original", "retrained", "laf"} and record["same"] == {"laf_r": "laf"}
+    assert all(len(points) == 2 * len(record["classes"]) for points in record["maps"].values())
+    assert all(value == float(f"{value:.3g}") for value in record["maps"]["laf"])
+    rows = maps.sample_of(run)
+    assert record["forgotten"] == torch.isin(rows, run.task.forget).int().tolist() and sum(record["forgotten"]) == 30
+    assert record["classes"] == run.task.true_labels[rows].tolist()
+    assert record["key"] != maps.key_of(make_run(unlearning__epochs=1))
+
+
+def test_a_map_is_made_once_and_again_when_its_key_is_another(make_run, folder, monkeypatch):
+    place, run, made = maps.Place("tiny", "class"), make_run(), []
+    monkeypatch.setattr(maps, "preset", lambda *names, **settings: run.config)
+    monkeypatch.setattr(maps, "Run", lambda config, say: run)
+    monkeypatch.setattr(maps, "record_of", lambda run, place: made.append(place) or dict.fromkeys(maps.REQUIRED, {}) | {
+        "schema": 1, "key": maps.key_of(run)})
+    maps.make(place)
+    maps.make(place)
+    assert len(made) == 1 and place.path == folder / "maps" / "tiny" / "class-quick-seed0.json"
+    place.path.write_text(place.path.read_text().replace(maps.key_of(run), "another"))
+    maps.make(place)
+    assert len(made) == 2
+
+
+def test_the_command_of_the_maps_spans_its_lists():
+    places = maps.places_of(["DATASET=mnist,fashion", "SEED=0,1"])
+    assert len(places) == 12 and places[0] == maps.Place("mnist", "class", 0, "quick")
+    with pytest.raises(Stop, match="SEED"):
+        maps.places_of(["SEED=x"])
+
+
+def drawn_map():
+    draw = torch.Generator().manual_seed(0)
+    kept, cluster = torch.randn(100, 2, generator=draw), 50 + torch.randn(100, 2, generator=draw)
+    mixed = torch.randn(200, 2, generator=draw)
+    points = {"retrained": mixed, "laf": torch.cat([kept, cluster]), "original": torch.cat([kept, cluster])}
+    return dict.fromkeys(maps.REQUIRED, {}) | {
+        "schema": 1, "place": {"dataset": "mnist", "task": "class", "seed": 0, "profile": "quick"}, "caveats": ["Profile quick."],
+        "headline": "MNIST, class removal; mode reference", "maps": {name: p.ravel().tolist() for name, p in points.items()},
+        "same": {"laf_r": "laf"}, "classes": [0] * 200, "forgotten": [0] * 100 + [1] * 100,
+    }
+
+
+def test_the_map_has_a_number_that_says_who_lies_among_whom():
+    exhibit = mapped.exhibit(drawn_map())
+    shown = exhibit.table[mapped.COLUMN].astype(float)
+    assert list(shown.index) == ["Original", "Retrained", "LAF"] and shown["Original"] == 100
+    assert 35 < shown["Retrained"] < 65, "without any structure about half are forgotten"
+    assert "100.0 % in Original" in exhibit.readings[1] and "49.7 % where" in exhibit.readings[1]
+    where = exhibit.table[mapped.BESIDE.format("forgotten")]
+    assert where["LAF"] == "0.0" and where["Original"] == "–", "LAF's forgotten images lie where the original has them"
+    points = {name: torch.randn(50, 2).numpy() + at for name, at in (("original", 0), ("retrained", 50), ("laf", 49))}
+    assert mapped.moved(points, torch.ones(50, dtype=bool).numpy()) == 100
+    assert "LAF+R has the representations of LAF." in exhibit.about and "Profile quick." in exhibit.about
+    figure = exhibit.draw()
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["Original", "Retrained", "LAF"]
+    figures.plt.close(figure)
+
+
+# -- coverage ---------------------------------------------------------------------------------------------------------------
+
+GRID = """
+[[cells]]
+datasets = ["mnist"]
+tasks = ["class", "data"]
+methods = ["laf", "jit"]
+seeds = [0, 1]
+
+[[cells]]
+datasets = ["mnist"]
+tasks = ["class"]
+methods = ["laf"]
+seeds = [0]
+variants = ["without_ue"]
+"""
+
+
+def test_coverage_names_what_is_missing(folder, tmp_path):
+    grid = tmp_path / "grid.toml"
+    grid.write_text(GRID)
+    besides = fake("scrub", dataset="svhn")
+    for record in (fake("laf"), fake("jit", failure="no number"), fake("laf", variant="without_ue"), besides):
+        put(record)
+    summary, mnist = coverage.exhibits(gather.everything(), grid)
+    assert mnist.table.loc["LAF", "class removal"] == "1 of 2 (no seed 1)"
+    assert mnist.table.loc["JiT", "class removal"] == "1 of 2 (no seed 1), 1 diverged"
+    assert mnist.table.loc["LAF", "data removal"] == "0 of 2 (no seed 0, 1)"
+    assert mnist.table.loc["LAF, without L_UE"].tolist() == ["1 of 1", "–"]
+    assert summary.table.loc["MNIST, class removal"].tolist() == ["3 of 5", "2", "–"]
+    assert summary.table.loc["SVHN, class removal"].tolist() == ["–", "–", "1"]
+    assert summary.readings == ("3 of the grid's 9 cells are on record (1 of them diverged), 6 are not.",)
+
+
+# -- all of them ------------------------------------------------------------------------------------------------------------
+
+
+def run_command(monkeypatch, folder):
+    monkeypatch.setattr("sys.argv", ["exhibits", f"FOLDER={folder}"])
+    return command.main()
+
+
+def test_one_command_writes_every_exhibit(folder, tmp_path, monkeypatch, capsys):
+    for record in (*ablated(), *labelled()):
+        put(record)
+    place = folder / "maps" / "mnist" / "class-quick-seed0.json"
+    place.parent.mkdir(parents=True)
+    place.write_text(json.dumps(drawn_map()))
+    assert run_command(monkeypatch, tmp_path / "out") == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"class-mnist.md", "class-mnist.csv", "labels-class.png", "labels-class-mnist.csv", "ablation-class.png"} <= names
+    assert {"coverage.csv", "map-class-mnist-quick-seed0.png", "curves-class.csv"} <= names
+    assert "\u00a0" not in (tmp_path / "out" / "class-mnist.csv").read_text(encoding="utf-8")
+    page = (tmp_path / "out" / "class-mnist.md").read_text(encoding="utf-8")
+    assert page.startswith("# MNIST, class removal\n") and "| LAF |" in page
+    assert "(labels-class.png)" in (tmp_path / "out" / "labels-class.md").read_text(encoding="utf-8")
+    assert str(tmp_path / "out") in capsys.readouterr().out
+
+
+def test_no_record_at_all_is_a_note_and_no_error(folder, tmp_path, monkeypatch, capsys):
+    assert run_command(monkeypatch, tmp_path / "out") == 0
+    assert "No record with a share of the labels yet." in (tmp_path / "out" / "labels-class.md").read_text(encoding="utf-8")
+    assert "have no record yet" in capsys.readouterr().out
+
+
+def test_only_its_own_folder_is_emptied_first(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "every", lambda: [])
+    for name in ("own", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "old.md").write_text("of a record that is gone")
+    monkeypatch.setattr(command, "DEFAULT", tmp_path / "own")
+    assert run_command(monkeypatch, tmp_path / "own") == run_command(monkeypatch, tmp_path / "other") == 0
+    assert not (tmp_path / "own" / "old.md").exists() and (tmp_path / "other" / "old.md").exists()
+
+
+def test_a_figure_names_the_data_sets_that_were_not_run():
+    first, second = every.by_task(ablation, found(*ablated()), "class")
+    assert first.draw and "Not run: Fashion-MNIST, CIFAR-10, SVHN." in first.about and "MNIST" in first.alt
+    assert second.name == "ablation-class-mnist" and second.draw is None
+    (nothing,) = every.by_task(ablation, found(*ablated()), "data")
+    assert nothing.text() == ablation.NOTHING
+
+
+def cells_of(page):
+    """The code of a page's cells, without their metadata."""
+    for cell in re.findall(r"```\{code-cell\}\n(.*?)```", page.read_text(encoding="utf-8"), re.S):
+        code = cell.split("---\n", 2)[2] if cell.startswith("---\n") else cell
+        yield "\n".join(line for line in code.splitlines() if not line.startswith(":"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_pages_run_with_records_and_without(page, folder, monkeypatch):
+    shown = []
+    monkeypatch.setattr("laf_utils.exhibits.exhibit.display", shown.append)
+    monkeypatch.setattr("laf_utils.figures.display", lambda figure, metadata: shown.append(figure))
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    for records in ([], [*ablated(), *labelled()]):
+        for record in records:
+            put(record)
+        shown.clear()
+        names: dict = {}
+        for cell in cells_of(page):
+            exec(cell, names)
+        assert shown
+
+
+def test_every_sentence_on_the_committed_records_has_its_number():
+    exhibits = [exhibit for exhibit in every.every() if not exhibit.name.startswith(("curves", "coverage"))]
+    said = [sentence for exhibit in exhibits for sentence in exhibit.readings]
+    assert len(said) > 10 and all(re.search(r"\d\.\d|diverged|Diverged", sentence) for sentence in said)
+    assert all("nan" not in exhibit.text() for exhibit in exhibits)
