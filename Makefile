@@ -20,7 +20,7 @@ NAMES = $(PREPARE) .make/names.py $(given)
 ENVIRONMENT = $(PREPARE) .make/environment.py $(call quote,$(VENV))
 
 .DEFAULT_GOAL := help
-.PHONY: help env laf data lab test lint nbval test-slow bench experiments clean distclean
+.PHONY: help env laf data lab test lint nbval test-slow bench experiments exhibits clean distclean
 .SUFFIXES:
 
 help:  ## list the targets
@@ -73,6 +73,9 @@ bench: env  ## the measurements in benchmarks/ (long)
 experiments: env  ## the grid of experiments, where it was left: make experiments PLAN=1 says what is to do
 	@test -x "$(BIN)/snakemake" || "$(BIN)/python" -m pip install -q -c constraints.txt -e ".[experiments]"
 	@"$(BIN)/python" -m laf_utils.experiments $(given)
+
+exhibits: env  ## the paper's tables and figures from the records, into _build/exhibits
+	@"$(BIN)/python" -m laf_utils.exhibits $(given)
 
 clean:  ## remove what runs and builds made; images and Training/ stay
 	rm -rf runs _build .pytest_cache .ruff_cache .hypothesis build
