@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 
 from laf_utils import artefacts, records
 from laf_utils.artefacts import Artefact
-from laf_utils.comparison.cell import Cell, read
+from laf_utils.comparison.cell import Cell
 from laf_utils.experiments import faults, follow, launch
 from laf_utils.experiments.estimate import in_words, seconds_left
 from laf_utils.experiments.faults import reason, remove_strays
@@ -109,14 +109,15 @@ def test_cells_that_never_began_say_why(places):
     assert reason(places / "none", ended=True) == "the workflow itself was killed"
 
 
-def test_what_a_cluster_says_of_a_cell_comes_before_its_last_line(places):
+def test_what_a_cluster_says_of_a_cell_follows_its_last_line(places):
     log, workflow = places / "log", places / "snakemake.log"
     log.write_text("original: taken from disk\n")
     block = "Error in rule cell:\n    message: SLURM-job '3' failed, SLURM status is: '{}'. For further error details see\n" \
         "    output: /runs/done/{}\n"
     workflow.write_text(block.format("TIMEOUT", "tiny/class-laf-seed0") + block.format("FAILED", "tiny/class-ts-seed0"))
     said = faults.cluster_message(workflow, "tiny/class-laf-seed0")
-    assert reason(log, cluster=said) == "SLURM-job '3' failed, SLURM status is: 'TIMEOUT'."
+    assert reason(log, cluster=said) == "original: taken from disk (SLURM-job '3' failed, SLURM status is: 'TIMEOUT'.)"
+    assert reason(places / "none", cluster=said) == said
     for other in ("tiny/class-ts-seed0", "tiny/class-laf-seed", "tiny/class-scrub-seed0"):
         assert faults.cluster_message(workflow, other) == ""
     assert reason(log, cluster="") == "original: taken from disk"
@@ -260,20 +261,6 @@ def test_a_grid_that_is_told_to_end_interrupts_its_workflow_once(places, monkeyp
     assert (launch.folder() / "signals").read_text() == "1"
 
 
-# -- the profiles ----------------------------------------------------------------------------------------------------------
-
-
-@needs_snakemake
-@pytest.mark.parametrize(("profile", "option", "workers"), [
-    ("local", "--cores", 2), ("slurm", "--jobs", 100), ("slurm-one-node", "--jobs", 2), ("kubernetes", "--jobs", 100),
-])
-def test_a_profile_says_how_many_cells_run_at_a_time(profile, option, workers):
-    assert launch.workers_of(profile) == workers
-    call = launch.command(profile, 7)
-    assert call[call.index(option) + 1] == "7"
-    assert not {"--jobs", "--cores"} & set(launch.command(profile, None))
-
-
 # -- the workflow itself, with a stand-in for the program that makes a cell -------------------------------------------------
 
 CELL = """#!/bin/sh
@@ -309,51 +296,10 @@ def test_the_workflow_gives_a_cell_one_thread_and_its_places_and_names_what_fail
     assert log == f"threads 1, results {places / 'results'}, bars 0\n"
 
 
-def importable(name):
-    from importlib.util import find_spec
-
-    return find_spec(name) is not None
-
-
-needs_plugin = pytest.mark.skipif(
-    not SNAKEMAKE or not importable("snakemake_executor_plugin_slurm"), reason="snakemake-executor-plugin-slurm is not installed"
-)
-SBATCH = """#!/bin/sh
-echo "$*" >> {folder}/submitted
-echo "refused" >&2
-exit 1
-"""
-
-
-@needs_plugin
-@pytest.mark.parametrize("profile", [pytest.param("slurm", marks=pytest.mark.slow), "slurm-one-node"])
-def test_only_cells_that_want_a_gpu_ask_slurm_for_one(places, monkeypatch, profile):
-    for name in ("sinfo", "squeue", "scontrol", "sacct", "scancel", "sacctmgr"):
-        program(places / "bin" / name, "#!/bin/sh\n")
-    program(places / "bin" / "sbatch", SBATCH.format(folder=places))
-    monkeypatch.setenv("PATH", f"{places / 'bin'}:{os.environ['PATH']}")
-    cells = [*todo("original", dataset="mnist"), *todo("original", dataset="cifar10")]
-    failed = launch.run(cells, profile, None, lambda line: None)
-    assert [line for _, line in failed] == ["SLURM sbatch failed. The error message was 'refused'."] * 2
-    asked = {}
-    for line in (places / "submitted").read_text().splitlines():
-        options = line.partition("--wrap")[0]
-        asked["mnist" if "mnist" in options else "cifar10"] = options
-    assert "--gpus=1" in asked["cifar10"]
-    assert "gpu" not in asked["mnist"]
-    assert "gres" not in asked["mnist"]
-    assert all("--cpus-per-task=1" in options and "--mem 2000" in options for options in asked.values())
-
-
 # -- for real --------------------------------------------------------------------------------------------------------------
 
-REAL = '[[cells]]\ndatasets = ["optdigits"]\ntasks = ["class"]\nmethods = [{methods}]\nseeds = [0]\nprofile = "quick"\n'
-
-
-def grid_of(folder, *methods):
-    path = folder / "grid.toml"
-    path.write_text(REAL.format(methods=", ".join(f'"{method}"' for method in methods)))
-    return path
+REAL = '[[cells]]\ndatasets = ["optdigits"]\ntasks = ["class"]\nmethods = ["original", "neggrad"]\nseeds = [0]\n' \
+    'profile = "quick"\n'
 
 
 MAKE_ROOM = """
@@ -386,7 +332,8 @@ def test_a_full_disk_ends_a_cell_in_one_line_and_after_room_is_made_the_same_com
     unshare = own_mounts()
     if unshare is None:
         pytest.skip("this user may not mount a small file system")
-    place, path = tmp_path / "disk", grid_of(tmp_path, "original", "neggrad")
+    place, path = tmp_path / "disk", tmp_path / "grid.toml"
+    path.write_text(REAL)
     place.mkdir()
     environment = {"LAF_RESULTS": str(place / "results"), "LAF_RUNS": str(place / "runs"), "LAF_PROGRESS": "0"}
     call = [sys.executable, "-c", MAKE_ROOM, str(place), sys.executable, "-m", "laf_utils.experiments", f"GRID={path}"]
@@ -403,58 +350,3 @@ def test_a_full_disk_ends_a_cell_in_one_line_and_after_room_is_made_the_same_com
     assert first[2].strip() == "[]", "no half-written file"
     assert second[0] == "0", second
     assert "2 of 2 made" in second[1]
-
-
-def slurm_answers():
-    return shutil.which("sinfo") and "idle" in subprocess.run(
-        ["sinfo", "-h", "-o", "%T"], capture_output=True, text=True, timeout=20, check=False
-    ).stdout
-
-
-@pytest.mark.slow
-@needs_plugin
-def test_on_slurm_a_killed_cell_is_made_again_and_a_killed_run_goes_on(tmp_path):
-    if not slurm_answers():
-        pytest.skip("no SLURM with an idle node answers (sinfo)")
-    path, runs = grid_of(tmp_path, "original", "retrain", "neggrad", "lfssd"), tmp_path / "runs"
-    environment = {"LAF_RESULTS": str(tmp_path / "results"), "LAF_RUNS": str(runs), "LAF_PROGRESS": "0"}
-    call = [sys.executable, "-m", "laf_utils.experiments", f"GRID={path}", "EXECUTOR=slurm-one-node"]
-
-    def start():
-        return subprocess.Popen(call, cwd=ROOT, env=os.environ | environment, start_new_session=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-    def kept():
-        return {file: file.stat().st_mtime_ns for file in (tmp_path / "results").rglob("*.json")}
-
-    def until(ready, seconds=600):
-        deadline = time.monotonic() + seconds
-        while not ready() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert ready()
-
-    def workers():
-        found = subprocess.run(
-            ["pgrep", "-f", f"python.* -m laf_utils.experiments.worker {runs}"], capture_output=True, text=True, check=False
-        )
-        return found.stdout.split()
-
-    running = start()
-    until(lambda: len(kept()) == 1)
-    until(lambda: (runs / "experiments" / "logs" / "optdigits" / "class-retrain-seed0-quick.log").exists() and workers())
-    for worker in workers():
-        os.kill(int(worker), signal.SIGKILL)
-    until(lambda: len(kept()) >= 2)
-    assert "Trying to restart job" in (runs / "experiments" / "snakemake.log").read_text()
-    subprocess.run(["pkill", "-9", "-s", str(running.pid)], check=False)  # not what SLURM runs: that lives on
-    running.wait(60)
-    before = kept()
-    assert all(read(file) for file in before), "no half-written record"
-    again = start()
-    said = again.communicate(timeout=900)[0]
-    assert again.returncode == 0, said
-    after = kept()
-    assert len(after) == 4
-    assert {file: after[file] for file in before} == before, "what was there was not made again"
-    assert all(read(file)["machine"]["threads"] == 1 for file in after)
-    assert not list(tmp_path.rglob("*.tmp"))

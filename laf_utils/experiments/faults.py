@@ -10,6 +10,7 @@ from pathlib import Path
 from ..paths import results_folder, runs_folder
 
 FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))  # as programs print them
+MESSAGE = r"^ *message: (.*?)(?:\bFor further error details|\bFurther, |^ {4}[\w ]+:)"  # of the workflow, on a cell's failure
 LEAST_FREE = 64 * 1024  # bytes: below that, a log without a word could not be written
 STRAY_AFTER = 600.0  # seconds since the last write: a file takes seconds, so nobody is writing it any more
 
@@ -40,9 +41,9 @@ def cluster_message(log: Path, name: str) -> str:
         return ""
     found = ""
     for block in blocks:
-        message = re.search(r"^ *message: (.*)$", block, re.MULTILINE)
-        if message and re.search(rf"^ *output: .*/done/{re.escape(name)}(?: |$)", block, re.MULTILINE):
-            found = message[1].split(" For further error details")[0].strip()
+        message = re.search(MESSAGE, block, re.MULTILINE | re.DOTALL)
+        if message and re.search(rf"^ *output: (?:.*/)?done/{re.escape(name)}(?: |$)", block, re.MULTILINE):
+            found = " ".join(message[1].split())
     return "" if found == "None" or "'FAILED'" in found else found  # it ran, and its own log says more
 
 
@@ -51,7 +52,7 @@ def reason(log: Path, *, ended: bool = False, cluster: str = "") -> str:
 
     Args:
         ended: whether the workflow itself was killed.
-        cluster: ``cluster_message``; where there is one, it comes before the log's last line.
+        cluster: ``cluster_message``, which follows the log's last line.
     """
     try:
         lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
@@ -60,8 +61,10 @@ def reason(log: Path, *, ended: bool = False, cluster: str = "") -> str:
     last = lines[-1].strip() if lines else ""
     if any(text in last for text in FULL) or (not lines and _no_room()):
         return f"the disk is full: {full_disk()}"
-    if ended or cluster:
-        return "the workflow itself was killed" if ended else cluster
+    if ended:
+        return "the workflow itself was killed"
+    if cluster:
+        return f"{last} ({cluster})" if last else cluster
     if lines is None:
         return "not started: a cell it waits for failed"
     return last or "ended without a word"

@@ -91,10 +91,12 @@ def command(profile: str, workers: int | None) -> list[str]:
     found = str(program) if program.exists() else shutil.which("snakemake")
     if not found:
         raise GridError("Snakemake is not installed: make experiments does it, or pip install '.[experiments]'")
-    many = "--jobs" if "executor:" in settings.read_text(encoding="utf-8") else "--cores"
+    text = settings.read_text(encoding="utf-8")
+    many = "--jobs" if "executor:" in text else "--cores"
+    storage = ["--default-storage-prefix", str(folder())] if "default-storage-provider:" in text else []
     return [
         found, "--snakefile", str(WORKFLOW / "Snakefile"), "--profile", str(settings.parent), "--nolock",
-        "--directory", str(folder()), *([many, str(workers)] if workers else []),
+        "--directory", str(folder()), *([many, str(workers)] if workers else []), *storage,
         "--config", f"plan={folder() / 'plan.json'}",
     ]
 
@@ -148,7 +150,7 @@ def run(
                 workflow.wait()
                 raise
         failed = [item for item in todo if not _done(item)]
-        if len(failed) == len(todo) and not any((folder() / "logs").rglob("*.log")):
+        if len(failed) == len(todo) and "Error in rule" not in log.read_text(encoding="utf-8", errors="replace"):
             raise GridError(f"the workflow could not be started: {reason(log)} (all of it: {log})")
         return [(item, _why(item, log, workflow.returncode < 0)) for item in failed]
 
