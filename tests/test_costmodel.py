@@ -88,7 +88,7 @@ def test_neggrad_plus_passes_two_sets_apart_and_holds_its_weights() -> None:
 
 def test_someone_elses_method_has_no_family() -> None:
     assert work.family_of("retrain_again") == "retrain" and work.family_of("laf_r") == "laf"
-    assert work.family_of("lafayette") is None
+    assert work.family_of("lafayette") is None and work.family_of("laf_pca") is None and work.family_of("laf_l2") == "laf"
     with pytest.raises(ValueError, match="no family"):
         work.work_of("ascent", {"batch_size": 32}, Passes(1), 1, 1, crops=False)
 

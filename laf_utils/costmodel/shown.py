@@ -8,6 +8,7 @@ import pandas as pd
 from ..comparison.settings import plain
 from ..comparison.shown import TITLES
 from ..methods import METHODS
+from ..methods.table import FURTHER
 from ..tables import MISSING
 from .fit import NAMES, QUARTER, SPLITS, SYMBOLS, Fit, held_out, interval, resampled, within
 from .measured import Alone
@@ -141,7 +142,8 @@ def baseline_times(setting: Setting, alone: Alone, factors: tuple[float, float])
 
 def title_of(method: str) -> str:
     """What tables call a method."""
-    return METHODS[method].title if method in METHODS else TITLES.get(method, method)
+    known = METHODS | FURTHER
+    return known[method].title if method in known else TITLES.get(method, method)
 
 
 def gigabytes(value: float) -> str:

@@ -70,8 +70,13 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 
+WITHOUT_VAES = ("laf_pca", "laf_gaussian", "laf_frozen")  # LAF with densities that no VAE step describes
+
+
 def family_of(method: str) -> str | None:
-    """The family of a method's name, its variants and references included; ``None`` for a method of someone else's."""
+    """The family of a method's name, its variants and references included; ``None`` for a method whose work is not counted here."""
+    if method in WITHOUT_VAES:
+        return None
     fitting = [name for name in FAMILIES if method == name or method.startswith(f"{name}_")]
     return max(fitting, key=len) if fitting else None
 
