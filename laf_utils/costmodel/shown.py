@@ -82,6 +82,11 @@ def in_time(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.2g} s"
 
 
+def percent(share: float) -> str:
+    """A share as percent: whole from ten on, else two digits that mean something."""
+    return f"{100 * share:.0f}" if share >= 0.1 else f"{100 * share:.2g}"
+
+
 def between(seconds: float, factors: tuple[float, float]) -> str:
     return f"{in_time(seconds * factors[0])} to {in_time(seconds * factors[1])}"
 
@@ -132,7 +137,7 @@ def baseline_times(setting: Setting, alone: Alone, factors: tuple[float, float])
     rows = {
         title_of(name): {
             "time": in_time(after), "interval": between(after, factors),
-            "% of retraining": f"{100 * after / own['retrained']:.1f}",
+            "% of retraining": percent(after / own["retrained"]),
             "its own original": in_time(before) if before else MISSING,
         }
         for name, (after, before) in sorted(taken.items(), key=lambda item: item[1][0])

@@ -11,7 +11,7 @@ from .calibrated import Calibrated
 from .fit import QUARTER, SPLITS, held_out, interval, within
 from .measured import SMALL, Alone
 from .observed import LEAST, Group
-from .shown import between, gigabytes, in_time, title_of
+from .shown import between, gigabytes, in_time, percent, title_of
 from .stages import LAF, bottleneck, grid, seconds_of_baselines, seconds_of_stages
 from .workloads import Setting, stages
 
@@ -154,7 +154,7 @@ def bottleneck_sentence(setting: Setting, alone: Alone, factors: tuple[float, fl
     return (
         f"**{setting.title}.** The longest stage is *{first}*: {in_time(seconds[first])} ({between(seconds[first], factors)}), "
         f"{100 * share:.0f} % of the run. LAF itself takes {in_time(laf)} ({between(laf, factors)}), "
-        f"{100 * laf / seconds['retrained']:.1f} % of retraining's {in_time(seconds['retrained'])}; most of it is *{name}* "
+        f"{percent(laf / seconds['retrained'])} % of retraining's {in_time(seconds['retrained'])}; most of it is *{name}* "
         f"({100 * own_share:.0f} %)."
     )
 
@@ -167,7 +167,7 @@ def counted_sentence(setting: Setting) -> str:
     laf = passes["VAEs"] + passes["unlearning"]
     return (
         f"**{setting.title}.** By image passes the longest stage is *{first}*, {100 * share:.0f} % of the run; LAF takes "
-        f"{100 * laf / passes['retrained']:.1f} % of retraining's passes."
+        f"{percent(laf / passes['retrained'])} % of retraining's passes."
     )
 
 
@@ -208,8 +208,8 @@ def cheapest_sentence(setting: Setting, alone: Alone) -> str:
     after = {name: both[0] / retrained for name, both in seconds_of_baselines(setting, alone).items()}
     low, high = min(after, key=after.get), max(after, key=after.get)
     return (
-        f"Baselines range from {title_of(low)} ({100 * after[low]:.1f} % of retraining) to {title_of(high)} "
-        f"({100 * after[high]:.0f} %)."
+        f"Baselines range from {title_of(low)} ({percent(after[low])} % of retraining) to {title_of(high)} "
+        f"({percent(after[high])} %)."
     )
 
 

@@ -74,7 +74,7 @@ WITHOUT_VAES = ("laf_pca", "laf_gaussian", "laf_frozen")  # LAF with densities t
 
 
 def family_of(method: str) -> str | None:
-    """The family of a method's name, its variants and references included; ``None`` for a method whose work is not counted here."""
+    """The family of a method's name, its variants and references included; ``None`` where its work is not counted here."""
     if method in WITHOUT_VAES:
         return None
     fitting = [name for name in FAMILIES if method == name or method.startswith(f"{name}_")]
