@@ -92,6 +92,17 @@ def test_only_cells_that_want_a_gpu_ask_slurm_for_one(places, monkeypatch, profi
     assert all("--cpus-per-task=1" in options and "--mem 2000" in options for options in asked.values())
 
 
+def test_jobs_of_a_killed_run_that_wait_are_taken_back_and_no_others(places, monkeypatch):
+    program(places / "bin" / "scancel", f'#!/bin/sh\necho "$*" >> {places}/taken_back\n')
+    monkeypatch.setenv("PATH", f"{places / 'bin'}:{os.environ['PATH']}")
+    log = places / "snakemake.log"
+    launch.withdraw(log)
+    assert not (places / "taken_back").exists(), "no run before this one"
+    log.write_text("SLURM run ID: 146444b3-f5a1-42c0\nJob 1 has been submitted with SLURM jobid 3\n")
+    launch.withdraw(log)
+    assert (places / "taken_back").read_text() == "--quiet --state=PENDING --name=146444b3-f5a1-42c0\n"
+
+
 class Refusing(BaseHTTPRequestHandler):
     """Stands in for a Kubernetes API server: keeps the jobs it is asked for and refuses them."""
 
