@@ -72,7 +72,7 @@ def outside(cells: Sequence[Observed]) -> pd.DataFrame:
 def equation(fitted: Fit) -> str:
     """The model of one machine and network as a line of TeX, with its coefficients in milliseconds."""
     terms = [rf"{1e3 * value:.3g}\,\text{{ms}}\times\text{{{SYMBOLS[kind]}}}" for kind, value in fitted.seconds.items()]
-    return r"t \approx " + " + ".join(terms)
+    return r"\begin{aligned} t \approx {} & " + r" \\ & {} + ".join(terms) + r" \end{aligned}"  # a line each: phones are narrow
 
 
 def in_time(seconds: float) -> str:
