@@ -19,7 +19,7 @@ from .gather import DEFAULTS, Found
 from .words import method_name
 
 ABOUT = (
-    "Seeds on record of those that the grid (`workflow/grid.toml`) names; missing ones in brackets. A record is there or not: "
+    "Seeds on record of those that the grid (`workflow/grid.toml`) names; single missing ones in brackets. A record is there or not: "
     "`make experiments PLAN=1` tells valid records from stale ones."
 )
 
@@ -42,7 +42,7 @@ def counted(cells: Iterable[Cell], found: Found) -> str:
     missing = sorted(seed for seed, path in wanted.items() if path not in found.records)
     failed = sum(bool(found.records[path]["failure"]) for path in wanted.values() if path in found.records)
     said = f"{len(wanted) - len(missing)} of {len(wanted)}"
-    said += f" (no seed {', '.join(map(str, missing))})" if missing else ""
+    said += f" (no seed {', '.join(map(str, missing))})" if 0 < len(missing) < len(wanted) else ""
     return said + (f", {failed} diverged" if failed else "")
 
 

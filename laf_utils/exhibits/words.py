@@ -3,7 +3,7 @@
 from ..audit.statistics import Interval
 from ..comparison.shown import TITLES
 from ..comparison.variants import VARIANTS
-from ..methods import find
+from ..methods import FURTHER, find
 from ..tables import MISSING
 from .gather import DEFAULTS, Group
 
@@ -20,9 +20,10 @@ def method_name(method: str, variant: str = "") -> str:
 def _title(method: str) -> str:
     """Of the table of methods; a record may be of one that is not in it any more."""
     try:
-        return find(method).title
+        title = find(method).title
     except KeyError:
         return method
+    return f"LAF, {title}" if method in FURTHER and method.startswith("laf_") else title  # a part of LAF exchanged
 
 
 def name_of(group: Group) -> str:
