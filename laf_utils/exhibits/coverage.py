@@ -19,8 +19,8 @@ from .gather import DEFAULTS, Found
 from .words import method_name
 
 ABOUT = (
-    "Seeds on record of those that the grid (`workflow/grid.toml`) names; single missing ones in brackets. A record is there or not: "
-    "`make experiments PLAN=1` tells valid records from stale ones."
+    "Seeds on record of those that the grid (`workflow/grid.toml`) names; single missing ones in brackets. A record is there or "
+    "not: `make experiments PLAN=1` tells valid records from stale ones."
 )
 
 
