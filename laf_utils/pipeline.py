@@ -16,7 +16,7 @@ from . import artefacts, datasets
 from .artefacts import Artefact, code_version, prefixed, unprefixed
 from .beside import pays, side_by_side
 from .config import ConfigError, RunConfig
-from .devices import resolve, synchronise
+from .devices import describe, resolve, synchronise
 from .images import Images, Transform
 from .laf import Densities, Teacher, repair, unlearn
 from .models import Architecture, Network
@@ -130,7 +130,15 @@ class Run:
 
     def _placed(self, stage: str, content: dict) -> dict:
         """The whole key of a stage's artefact."""
-        return content | {"stage": stage, "device": self.device.type}
+        return {"device": self.device.type} | content | {"stage": stage}
+
+    def holds(self, stage: str, content: dict) -> bool:
+        """Whether a stage's artefact is on disk."""
+        return artefacts.exists(self.folder / "artefacts", stage, self._placed(stage, content))
+
+    def keep(self, stage: str, content: dict, computed: Artefact) -> None:
+        """Put what was computed elsewhere where ``kept`` finds it."""
+        artefacts.save(self.folder / "artefacts", stage, self._placed(stage, content), computed)
 
     def kept(self, stage: str, content: dict, compute: Callable[[], Artefact]) -> Artefact:
         """The artefact of a stage, from disk or computed, timed and kept."""
@@ -142,7 +150,7 @@ class Run:
             computed = compute()
             synchronise(self.device)
             measured = {"seconds": time.perf_counter() - start, "threads": torch.get_num_threads()}
-            found = Artefact(computed.tensors, computed.facts | measured)
+            found = Artefact(computed.tensors, computed.facts | measured | {"machine": describe(self.device)})
             artefacts.save(self.folder / "artefacts", stage, content, found)
             self.say(f"{stage}: {found.facts['seconds']:.1f} s")
         else:
@@ -197,7 +205,7 @@ class Run:
         stages = {"original": "all", "retrained": "retain"}
         known = any(
             stage in self.__dict__
-            or artefacts.exists(self.folder / "artefacts", stage, self._placed(stage, self._training_content(rows)))
+            or self.holds(stage, self._training_content(rows))
             for stage, rows in stages.items()
         )
         if not known and pays(self.device):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import records
-from ..artefacts import code_version, content_key, source_version
+from ..artefacts import Artefact, code_version, content_key, source_version
 from ..config import PROFILES, ConfigError, TrainingConfig
 from ..cost import Passes
 from ..devices import describe
@@ -182,6 +182,12 @@ def _from_pipeline(cell: Cell, problem: Problem) -> _Made:
     return _Made(model, passes, sum(run.seconds[stage] for stage in stages), None, PeakMemory(), history, reused=True)
 
 
+def again_stage(run: Run) -> tuple[str, dict, int]:
+    """(name, content, training seed) of the second retrained model of a request whose index sets the next seed does not share."""
+    seed = derive(run.config.seed, "comparison", AGAIN)
+    return AGAIN, run._training_content("retain") | {"seed": seed}, seed
+
+
 def retrained_again(problem: Problem, settings: Any) -> tuple[Network, Passes, float]:
     """The recipe of the retrained model from another seed, on the same D_r: the next seed's own where it forgets the same.
 
@@ -191,14 +197,24 @@ def retrained_again(problem: Problem, settings: Any) -> tuple[Network, Passes, f
     Returns:
         The model, the passes its training took, and the seconds.
     """
+    run = problem.run
     config = replace(problem.config, seed=problem.config.seed + 1)
-    other = Run(config, folder=problem.run.folder, say=problem.run.say)
-    if other.task.checksum() == problem.run.task.checksum():
+    other = Run(config, folder=run.folder, say=run.say)
+    passes = Passes(settings.epochs * len(run.task.retain))
+    if other.task.checksum() == run.task.checksum():
         model = other.retrained
-        return model, Passes(config.training.epochs * len(problem.run.task.retain)), other.seconds["retrained"]
-    seed = derive(problem.config.seed, "comparison", AGAIN)
-    result = run_method("retrain", replace(problem.request, seed=seed), settings)
-    return result.model, result.passes, result.seconds
+        run.facts[AGAIN] = other.facts["retrained"]
+        return model, passes, other.seconds["retrained"]
+    name, content, seed = again_stage(run)
+
+    def compute() -> Artefact:
+        result = run_method("retrain", replace(problem.request, seed=seed), settings)
+        return Artefact(dict(result.model.state_dict()), {"losses": {name: result.history["retrained"]}})
+
+    kept = run.kept(name, content, compute)
+    model = run.architecture.build(seed, "retrained", run.device)
+    model.load_state_dict(kept.tensors)
+    return model.eval(), passes, run.seconds[name]
 
 
 def _computed(cell: Cell, problem: Problem, settings: Any) -> _Made:
@@ -258,8 +274,15 @@ def _record(
         "from_artefact": bool(made and made.reused),
         "passes": made and asdict(made.passes) | {"equivalent": made.passes.equivalent},
         "peak_memory_mb": made and made.memory.peak_mb, "added_memory_mb": made and made.memory.added_mb,
-        "versions": records.versions(), "machine": describe(run.device),
+        "versions": records.versions(), "machine": _machine(cell, problem),
     }
+
+
+def _machine(cell: Cell, problem: Problem) -> dict:
+    """Where the cell's model was computed; a stage may have come from elsewhere."""
+    stages = STAGES.get(cell.method, (AGAIN,)) if cell.from_pipeline or cell.method == AGAIN else ()
+    known = [problem.run.facts[stage].get("machine") for stage in stages[-1:] if stage in problem.run.facts]
+    return known[0] if known and known[0] else describe(problem.run.device)
 
 
 def run_cell(

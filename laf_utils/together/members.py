@@ -9,10 +9,10 @@ from ..training import check_finite
 AT_ONCE = 4
 
 
-def groups(members: int) -> Iterator[slice]:
-    """The members in groups of at most ``AT_ONCE``."""
-    for start in range(0, members, AT_ONCE):
-        yield slice(start, start + AT_ONCE)
+def groups(members: int, at_once: int = AT_ONCE) -> Iterator[slice]:
+    """The members in groups of at most ``at_once``."""
+    for start in range(0, members, at_once):
+        yield slice(start, start + at_once)
 
 
 def same_length(what: str, parts: Sequence) -> int:

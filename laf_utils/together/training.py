@@ -11,13 +11,13 @@ from ..models import Architecture, Network
 from ..progress import track
 from ..seeds import stream
 from ..training import adam
-from .members import check_each, groups, one_each, same_length
+from .members import AT_ONCE, check_each, groups, one_each, same_length
 from .stacked import StackedNetwork, side_by_side
 
 
 def train_together(
     architecture: Architecture, images: Images, labels: torch.Tensor, rows: Sequence[torch.Tensor], seeds: Sequence[int],
-    config: TrainingConfig, stage: str,
+    config: TrainingConfig, stage: str, at_once: int = AT_ONCE,
 ) -> tuple[list[Network], list[list[float]]]:
     """K networks, the k-th as ``training.train`` makes it of ``images.subset(rows[k])`` with seed ``seeds[k]``, up to rounding.
 
@@ -30,6 +30,7 @@ def train_together(
         rows: K index sets, int64 [n] each, of one length.
         seeds: K seeds.
         stage: ``original`` or ``retrained``: with a seed, names the random streams.
+        at_once: networks in one group; a GPU takes more than a processor does.
 
     Returns:
         The K networks in evaluation mode, and for each the mean loss of every epoch in nats per image.
@@ -47,7 +48,7 @@ def train_together(
     networks = [architecture.build(seed, stage, images.device).train() for seed in seeds]
     views, orders = [images.subset(own) for own in rows], [stream(seed, stage, "order") for seed in seeds]
     losses = []
-    for group in groups(len(seeds)):
+    for group in groups(len(seeds), at_once):
         losses += _train(networks[group], views[group], targets[group], orders[group], config, stage)
     return [network.eval() for network in networks], losses
 
