@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ..paths import ROOT
 from ..representations import PASS_BATCH
 from .work import Work
@@ -38,6 +40,20 @@ class Alone:
         """Seconds per image, as ``row``."""
         return self.row(network, kind, number_format, batch)["seconds"]
 
+    def call(self, network: str, kind: str, number_format: str, images: float) -> float:
+        """Seconds of one call with so many images: on a line between measured batches, below the smallest as long as that one.
+
+        A GPU that waits for its next instruction takes as long for a few images as for 32: no call costs less than a smaller one.
+        """
+        sizes = (SMALL, LARGE) if kind == "training" else (SMALL, LARGE, PASS_BATCH)
+        took, least = [], 0.0
+        for batch in sizes:
+            least = max(least, batch * self.seconds(network, kind, number_format, batch))
+            took.append(least)
+        if images >= sizes[-1]:
+            return images / sizes[-1] * took[-1]
+        return float(np.interp(images, sizes, took))
+
     @property
     def vae_step(self) -> float:
         """Seconds."""
@@ -50,14 +66,13 @@ class Alone:
 
     def predict(self, work: Work, network: str, number_format: str = "float32") -> float:
         """Seconds of so much work, from passes alone: what an optimiser and a loss add is in the training pass."""
-        large = bool(work.calls) and work.training / work.calls >= LARGE
-        rate = self.seconds(network, "training", number_format, LARGE if large else SMALL) if work.training else 0.0
         beside = beside_steps(work)
+        training = work.calls * self.call(network, "training", number_format, work.training / work.calls) if work.calls else 0.0
         frozen = sum(
-            images * self.seconds(network, "frozen", number_format, batch)
+            images / batch * self.call(network, "frozen", number_format, batch)
             for images, batch in ((beside, SMALL), (work.frozen - beside, PASS_BATCH)) if images
         )
-        return work.training * rate + frozen + work.vae_steps * self.vae_step
+        return training + frozen + work.vae_steps * self.vae_step
 
 
 def beside_steps(work: Work) -> float:

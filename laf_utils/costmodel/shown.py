@@ -185,7 +185,8 @@ def grid_times(settings: Sequence[Setting], alone: Alone, devices: Sequence[int]
     for setting in settings:
         found = grid(setting, alone, seeds)
         rows[setting.title] = {
-            "cells": found.cells, "each by itself": f"{found.alone:,.0f} h", "shared": f"{found.shared:,.0f} h",
+            "cells": found.cells, "each by itself": in_time(3600 * found.alone), "shared": in_time(3600 * found.shared),
             "saved": f"{100 * (1 - found.shared / found.alone):.0f} %",
-        } | {f"on {n} devices": f"{found.hours(n):,.1f} h" for n in devices if n > 1} | {"longest chain": f"{found.chain:,.1f} h"}
+        } | {f"on {n} devices": in_time(3600 * found.hours(n)) for n in devices if n > 1} | {
+            "longest chain": in_time(3600 * found.chain)}
     return pd.DataFrame.from_dict(rows, orient="index")

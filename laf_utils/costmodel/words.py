@@ -13,6 +13,7 @@ from .measured import SMALL, Alone
 from .observed import LEAST, Group
 from .shown import between, gigabytes, in_time, percent, title_of
 from .stages import LAF, bottleneck, grid, seconds_of_baselines, seconds_of_stages
+from .work import BOTH
 from .workloads import Setting, stages
 
 NO_GPU = (
@@ -128,6 +129,17 @@ def contention_sentence(models: Mapping[Group, Calibrated], alone: Alone) -> str
     return " ".join(said)
 
 
+def spread_sentence(alone: Alone) -> str:
+    """How far blocks of the same pass differ on the device."""
+    ratios = {f"{r['network']} {r['pass']} {r['format']} batch {r['batch']}": r["max"] / r["min"] for r in alone.found["passes"]}
+    widest = max(ratios, key=ratios.get)
+    return (
+        f"Of the same pass the longest block took {np.median(list(ratios.values())):.2f} times the shortest in the median, "
+        f"{ratios[widest]:.2f} times at most ({widest}): small batches wait for the host, which is not steady. The intervals "
+        "below do not hold that."
+    )
+
+
 def pairs(alone: Alone) -> pd.DataFrame:
     """LAF's steps measured, beside what the passes measured apart add up to: microseconds per image passed."""
     rows = {}
@@ -136,8 +148,10 @@ def pairs(alone: Alone) -> pd.DataFrame:
             continue
         network, images = row["network"], row["images_per_step"]
         crops = network.startswith("resnet")  # each step of L_RA asks the teacher; else all are represented once
-        frozen = alone.seconds(network, "frozen", "float32", SMALL if crops else PASS_BATCH) / 2
-        predicted = alone.seconds(network, "training", "float32", SMALL) + frozen + alone.vae_step / images
+        calls = [("frozen", SMALL)] * 2 if crops else [("frozen", PASS_BATCH)] * 0  # without crops: once, not in every step
+        calls += [("training", images / 2)] * 2
+        step = sum(alone.call(network, kind, "float32", count) for kind, count in calls)
+        predicted = (step + BOTH * alone.vae_step) / images
         rows[network] = {
             "measured (µs)": f"{1e6 * row['seconds']:.1f}", "from passes (µs)": f"{1e6 * predicted:.1f}",
             "from passes / measured": f"{predicted / row['seconds']:.2f}",
@@ -193,7 +207,7 @@ def grid_sentence(setting: Setting, alone: Alone, factors: tuple[float, float], 
     saved = 100 * (1 - found.shared / found.alone)
 
     def hours(value: float) -> str:
-        return f"{value:,.1f} hours ({value * factors[0]:,.1f} to {value * factors[1]:,.1f})"
+        return f"{in_time(3600 * value)} ({between(3600 * value, factors)})"
 
     return (
         f"{setting.title}: {found.cells} cells need {hours(found.alone)} each by itself and {hours(found.shared)} with original "

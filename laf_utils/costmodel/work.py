@@ -57,6 +57,7 @@ class Family:
 
 
 SGD, MOMENTUM, ADAM = 1, 2, 3
+BOTH = 2  # VAEs in a step of L_UE
 TETHER = 3  # NegGrad+'s distance to the original reads both sets of weights and adds its gradient
 FAMILIES: Mapping[str, Family] = {
     "original": Family(), "retrain": Family(), "sisa": Family(), "ts": Family(), "scrub": Family(),
@@ -130,7 +131,7 @@ def _frozen_calls(name: str, passes: Passes, batch: int, images: int, crops: boo
 
 
 def _vae_work(settings: Mapping, calls: float, forget: int, retain: int, crops: bool) -> tuple[float, float]:
-    """(steps of the VAEs, images passed again in every epoch) of LAF. A step of L_UE passes both VAEs: about one of theirs."""
+    """(steps of the VAEs, images passed again in every epoch) of LAF."""
     vae, unlearning = settings["vae"], settings["unlearning"]
     ratio = unlearning["retain_ratio"]
     used = retain if ratio is None else min(retain, max(1, round(ratio * forget)))
@@ -141,10 +142,10 @@ def _vae_work(settings: Mapping, calls: float, forget: int, retain: int, crops: 
 
 
 def of_extractor_unlearning(unlearning: Mapping, calls: float) -> float:
-    """Steps of L_UE among so many calls of LAF's unlearning."""
+    """VAE steps that L_UE amounts to in so many calls of LAF's unlearning: each of its steps passes both VAEs there and back."""
     if not unlearning["use_ue"]:
         return 0.0
-    return calls if unlearning["schedule"] == "joint" or unlearning["use_ra"] == "none" else calls / 2
+    return BOTH * (calls if unlearning["schedule"] == "joint" or unlearning["use_ra"] == "none" else calls / 2)
 
 
 def of_record(record: Mapping) -> Work | None:
