@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 
 from laf_utils import artefacts, records
 from laf_utils.artefacts import Artefact
+from laf_utils.cli import signals_as_interrupt
 from laf_utils.comparison.cell import Cell
 from laf_utils.experiments import faults, follow, launch
 from laf_utils.experiments.estimate import in_words, seconds_left
@@ -259,6 +260,28 @@ def test_a_grid_that_is_told_to_end_interrupts_its_workflow_once(places, monkeyp
     with pytest.raises(KeyboardInterrupt):
         launch.run(todo("laf"), "local", None, lambda line: None)
     assert (launch.folder() / "signals").read_text() == "1"
+
+
+def test_a_grid_in_the_background_that_is_told_to_end_ends_its_workflow(places, monkeypatch):
+    stand_in(monkeypatch, (
+        "import pathlib, sys, time; plan = pathlib.Path(sys.argv[1])\n"
+        "try:\n plan.with_name('ready').touch(); time.sleep(30)\n"
+        "except KeyboardInterrupt: plan.with_name('interrupted').touch()"
+    ))
+
+    def end():
+        while not (launch.folder() / "ready").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell starts what it puts in the background
+    try:
+        threading.Thread(target=end, daemon=True).start()
+        with signals_as_interrupt(), pytest.raises(KeyboardInterrupt):
+            launch.run(todo("laf"), "local", None, lambda line: None)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (launch.folder() / "interrupted").exists()
 
 
 # -- the workflow itself, with a stand-in for the program that makes a cell -------------------------------------------------

@@ -137,10 +137,9 @@ def run(
         _prepare(todo)
         log = folder() / "snakemake.log"
         say(f"{len(todo)} cells; logs in {folder() / 'logs'}")
-        with log.open("w", encoding="utf-8") as out, subprocess.Popen(
-            call, stdout=out, stderr=subprocess.STDOUT, pass_fds=[lock.fileno()], cwd=ROOT, process_group=0
-        ) as workflow:
-            print(workflow.pid, file=lock, flush=True)
+        with log.open("w", encoding="utf-8") as out, _started(call, out, lock) as workflow:
+            with contextlib.suppress(OSError):  # on a full disk it stays unnamed
+                os.write(lock.fileno(), str(workflow.pid).encode())
             try:
                 follow(workflow, todo, _done, say, expected)
             except KeyboardInterrupt:
@@ -153,6 +152,17 @@ def run(
         if len(failed) == len(todo) and "Error in rule" not in log.read_text(encoding="utf-8", errors="replace"):
             raise GridError(f"the workflow could not be started: {reason(log)} (all of it: {log})")
         return [(item, _why(item, log, workflow.returncode < 0)) for item in failed]
+
+
+def _started(call: list[str], out: TextIO, lock: TextIO) -> subprocess.Popen:
+    """The workflow, which can be interrupted even where a shell started this process in the background, deaf to Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            call, stdout=out, stderr=subprocess.STDOUT, pass_fds=[lock.fileno()], cwd=ROOT, process_group=0
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _why(item: Planned, log: Path, ended: bool) -> str:
