@@ -38,7 +38,7 @@ from .spaces import SPACES, Dimension
 from .winners import winners_path
 
 IMAGES, VALIDATION = 2_000, 0.2  # drawn of the task's training images, and the share of them that is set aside
-TRIALS = 16  # per method, the published settings among them
+TRIALS = 8  # per method, the published settings among them
 WORST = 100.0  # points: what a trial that diverges scores
 # A few thousand images need more steps per image than sixty thousand: the ``quick`` rate, and epochs until it fits.
 TRAINING = {"training__epochs": 10, "training__learning_rate": 5e-4}
