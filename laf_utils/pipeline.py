@@ -6,7 +6,7 @@ everything it depends on (``artefacts``) and taken from there next time, which i
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -41,6 +41,11 @@ def balanced_subset(labels: torch.Tensor, images: int, classes: int, seed: int) 
         of_class = (labels == label).nonzero().squeeze(1)
         rows.append(of_class[priority[of_class].argsort()[: images // classes]])
     return torch.cat(rows).sort().values
+
+
+def labelled_rows(count: int, share: float, seed: int) -> torch.Tensor:
+    """int64, sorted rows of ``count`` retained images whose labels are known: those that ``methods.view`` gives for this share."""
+    return torch.randperm(count, generator=stream(seed, "few labels"))[: max(1, round(share * count))].sort().values
 
 
 class Run:
@@ -293,9 +298,13 @@ class Run:
         laf = self.laf
 
         def compute() -> Artefact:
-            labels = self.task.train_labels[self.task.retain]
-            images = self.train_images.subset(self.task.retain)
-            model, losses = repair(laf, images, labels, self.config.repair, seed=self.config.seed)
+            rows = self.task.retain
+            if self.config.repair.labelled_share < 1:  # the same images as every other method that is told a few labels
+                rows = rows[labelled_rows(len(rows), self.config.repair.labelled_share, self.config.seed)]
+            config = replace(self.config.repair, labelled_share=1.0)
+            model, losses = repair(
+                laf, self.train_images.subset(rows), self.task.train_labels[rows], config, seed=self.config.seed
+            )
             return Artefact(dict(model.state_dict()), {"losses": {"repair": losses}})
 
         content = self._method_content() | {"unlearning": asdict(self.config.unlearning), "repair": asdict(self.config.repair)}

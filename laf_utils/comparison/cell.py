@@ -133,7 +133,8 @@ def settings_of(cell: Cell, problem: Problem, winners: Mapping[str, object] | No
         settings = config.training
     elif isinstance(settings, LAFSettings):
         settings = replace(settings, vae=config.vae, unlearning=config.unlearning)
-        settings = replace(settings, repair=config.repair) if isinstance(settings, LAFRSettings) else settings
+        if isinstance(settings, LAFRSettings):  # of the labels that the request gives, which are the share already
+            settings = replace(settings, repair=replace(config.repair, labelled_share=1.0))
     elif "training" in plain(settings):
         settings = replace(settings, training=config.training)
     return changed(settings, winners or {})
