@@ -44,7 +44,7 @@ def balanced_subset(labels: torch.Tensor, images: int, classes: int, seed: int) 
 
 
 def labelled_rows(count: int, share: float, seed: int) -> torch.Tensor:
-    """int64, sorted rows of ``count`` retained images whose labels are known: those that ``methods.view`` gives for this share."""
+    """int64, sorted rows of ``count`` retained images whose labels are known: those that ``methods.view`` gives."""
     return torch.randperm(count, generator=stream(seed, "few labels"))[: max(1, round(share * count))].sort().values
 
 

@@ -5,6 +5,7 @@
 ``problem``    the request of a data set, task and seed, with the original and the retrained model of ``pipeline.Run``
 ``variants``   settings of a run that a cell may change: ablations, shares of labels, readers' questions
 ``distances``  how near a model's representations and answers are to the retrained one's
+``again``      the second retrained model
 ``cell``       a cell, what its record depends on, and its record
 ``cost``       what a grid of cells will cost, before any of it runs
 ``spaces``     the search spaces; ``search`` the equal tuning (needs the extra ``tuning``)

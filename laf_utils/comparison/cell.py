@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import records
-from ..artefacts import Artefact, code_version, content_key, source_version
+from ..artefacts import code_version, content_key, source_version
 from ..config import PROFILES, ConfigError, TrainingConfig
 from ..cost import Passes
 from ..devices import describe
@@ -21,11 +21,11 @@ from ..methods.laf import LAFRSettings, LAFSettings
 from ..methods.method import MethodResult
 from ..models import Network
 from ..paths import results_folder
-from ..pipeline import TRAINING_CODE, Run
-from ..seeds import derive
+from ..pipeline import TRAINING_CODE
 from ..tasks import TASKS
 from ..training import TrainingDiverged
 from ..wording import caveats, headline
+from .again import AGAIN, retrained_again
 from .distances import to_retrained
 from .memory import PeakMemory
 from .problem import Measured, Problem
@@ -35,7 +35,7 @@ from .variants import VARIANTS
 SCHEMA = 1
 CHOICES = ("defaults", "tuned")
 # Rows that no method of the table makes: the model to start from, the goal, and the goal from another seed (the noise floor).
-ORIGINAL, RETRAIN, AGAIN = "original", "retrain", "retrain_again"
+ORIGINAL, RETRAIN = "original", "retrain"
 REFERENCES = (ORIGINAL, RETRAIN, AGAIN)
 FROM_PIPELINE = (ORIGINAL, RETRAIN, "laf", "laf_r")  # at their defaults these are stages of a run, kept as artefacts
 STAGES = {  # of a run, whose seconds a cell from the pipeline adds up; the last one gives the model
@@ -181,41 +181,6 @@ def _from_pipeline(cell: Cell, problem: Problem) -> _Made:
     stages = STAGES[cell.method]
     history = {name: values for stage in stages for name, values in run.facts[stage]["losses"].items()}
     return _Made(model, passes, sum(run.seconds[stage] for stage in stages), None, PeakMemory(), history, reused=True)
-
-
-def again_stage(run: Run) -> tuple[str, dict, int]:
-    """(name, content, training seed) of the second retrained model of a request whose index sets the next seed does not share."""
-    seed = derive(run.config.seed, "comparison", AGAIN)
-    return AGAIN, run._training_content("retain") | {"seed": seed}, seed
-
-
-def retrained_again(problem: Problem, settings: Any) -> tuple[Network, Passes, float]:
-    """The recipe of the retrained model from another seed, on the same D_r: the next seed's own where it forgets the same.
-
-    Args:
-        settings: of ``methods.retrain``: how to train.
-
-    Returns:
-        The model, the passes its training took, and the seconds.
-    """
-    run = problem.run
-    config = replace(problem.config, seed=problem.config.seed + 1)
-    other = Run(config, folder=run.folder, say=run.say)
-    passes = Passes(settings.epochs * len(run.task.retain))
-    if other.task.checksum() == run.task.checksum():
-        model = other.retrained
-        run.facts[AGAIN] = other.facts["retrained"]
-        return model, passes, other.seconds["retrained"]
-    name, content, seed = again_stage(run)
-
-    def compute() -> Artefact:
-        result = run_method("retrain", replace(problem.request, seed=seed), settings)
-        return Artefact(dict(result.model.state_dict()), {"losses": {name: result.history["retrained"]}})
-
-    kept = run.kept(name, content, compute)
-    model = run.architecture.build(seed, "retrained", run.device)
-    model.load_state_dict(kept.tensors)
-    return model.eval(), passes, run.seconds[name]
 
 
 def _computed(cell: Cell, problem: Problem, settings: Any) -> _Made:

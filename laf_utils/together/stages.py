@@ -14,7 +14,7 @@ import torch
 
 from ..artefacts import Artefact, content_key
 from ..cli import SETTINGS, Stop, known_values, one_line_errors, stopping
-from ..comparison.cell import again_stage
+from ..comparison.again import again_stage
 from ..comparison.problem import Problem
 from ..devices import DEVICES, describe, synchronise
 from ..images import Images
