@@ -1,4 +1,4 @@
-"""Baselines told the labels of a share of D_r: they see that share and nothing of the rest; told all, they are the methods themselves."""
+"""Baselines told the labels of a share of D_r see that share alone; told all of them, they are the methods themselves."""
 
 import dataclasses
 

@@ -60,7 +60,7 @@ def representations(count=200, width=6, seed=0):
 # -- another similarity -------------------------------------------------------------------------------------------------------
 
 ORIGINAL = torch.tensor([[3.0, 4.0], [0.0, 2.0], [1.0, 0.0]])
-MOVED = torch.tensor([[3.0, 4.0], [0.0, 1.0], [0.0, 3.0]])  # stayed; half as long; turned by a right angle and three times as long
+MOVED = torch.tensor([[3.0, 4.0], [0.0, 1.0], [0.0, 3.0]])  # stayed; half as long; turned, and three times as long
 
 
 @pytest.mark.parametrize(("kind", "expected"), [

@@ -26,7 +26,8 @@ def _passed(problem: Problem, model: Network, part: str) -> Outputs:
 
 
 def to_retrained(problem: Problem, model: torch.nn.Module) -> dict[str, dict[str, float]] | None:
-    """By set (``forget``, ``retain``), of a sample of it; ``None`` for what has no extractor, such as SISA's vote.
+    """By set (``forget``, ``retain``), of a sample of it; ``None`` where representations cannot be held side by side: the model has
+    no extractor, or one of another width, such as SISA's, whose members stand in a row.
 
     ``cka`` and ``distance``: linear CKA and mean distance to the retrained representations (``audit.distance``); ``drift``: mean
     c(x) = 1 - cos to the *original's* representation; ``agreement``: percent of images answered as the retrained model answers;
@@ -37,6 +38,8 @@ def to_retrained(problem: Problem, model: torch.nn.Module) -> dict[str, dict[str
     found = {}
     for part in ("forget", "retain"):
         own, goal = _passed(problem, model, part), _passed(problem, problem.run.retrained, part)
+        if own.representations.shape != goal.representations.shape:
+            return None
         start = _passed(problem, problem.run.original, part)
         same = (own.predictions == goal.predictions).float().mean().item()
         found[part] = {
