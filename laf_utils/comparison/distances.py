@@ -26,8 +26,8 @@ def _passed(problem: Problem, model: Network, part: str) -> Outputs:
 
 
 def to_retrained(problem: Problem, model: torch.nn.Module) -> dict[str, dict[str, float]] | None:
-    """By set (``forget``, ``retain``), of a sample of it; ``None`` for a model without an extractor, or with one of another width,
-    such as SISA's, in which the members' representations stand in a row.
+    """By set (``forget``, ``retain``), of a sample of it; ``None`` for a model without an extractor or with one of another
+    width, such as SISA's, in which the members' representations stand in a row.
 
     ``cka`` and ``distance``: linear CKA and mean distance to the retrained representations (``audit.distance``); ``drift``: mean
     c(x) = 1 - cos to the *original's* representation; ``agreement``: percent of images answered as the retrained model answers;

@@ -42,18 +42,22 @@ def train_stages(runs: Sequence[Run], stages: Sequence[str], *, device: str = ""
     """Train the named stage of each run, those that are not on disk yet as one; returns how many that were.
 
     Args:
-        runs: of one data set, all of its images, and one training configuration.
+        runs: of one data set, the same images of it, and one way to train.
         stages: one of ``STAGES`` for each run: ``original``, ``retrained``, or ``again``, the second retrained model.
         device: type of the device of the runs that will take them, where it is not this one.
         at_once: networks that are trained as one.
 
     Raises:
-        ValueError: as ``train_together``, or runs of several data sets.
+        ValueError: as ``train_together``, or runs that do not share their images (a profile with fewer of them draws them by the
+            seed) or their settings of training.
         TrainingDiverged: a loss is not finite.
     """
-    if len({run.data.checksum for run in runs}) > 1:
-        raise ValueError("the runs must share their data set")
     first = runs[0]
+    for run in runs[1:]:
+        if run.data.checksum != first.data.checksum or not torch.equal(run.train_set.images, first.train_set.images):
+            raise ValueError("runs whose networks are trained as one must share their images")
+        if (run.config.training, run.config.transforms) != (first.config.training, first.config.transforms):
+            raise ValueError("runs whose networks are trained as one must share their settings of training")
     todo = {}
     for run, stage in zip(runs, stages, strict=True):
         name, content, seed, rows = _of(run, stage)
@@ -91,19 +95,20 @@ def main() -> int:
         stages = given["STAGE"].split(",")
         if not set(stages) <= set(STAGES) or ("original" in stages and len(stages) > 1):
             raise Stop(f"STAGE must be original, or retrained, again or both, got {given['STAGE']!r}", SETTINGS)
-        if given["FOR"] and given["FOR"] not in DEVICES:
-            raise Stop(f"FOR must be one of {', '.join(DEVICES)}, got {given['FOR']!r}", SETTINGS)
-        if not all(seed.isdigit() for seed in [*given["SEED"].split(","), given["AT_ONCE"]]):
-            raise Stop("SEED and AT_ONCE must be whole numbers", SETTINGS)
-        at_once = int(given["AT_ONCE"])
-        with stopping():
+        kinds = [kind for kind in DEVICES if kind != "auto"]  # of which an artefact's name knows nothing
+        if given["FOR"] and given["FOR"] not in kinds:
+            raise Stop(f"FOR must be one of {', '.join(kinds)}, got {given['FOR']!r}", SETTINGS)
+        at_once = given["AT_ONCE"]
+        if not all(number.isdigit() for number in [*given["SEED"].split(","), at_once]) or int(at_once) < 1:
+            raise Stop("SEED must be whole numbers, AT_ONCE one above zero", SETTINGS)
+        with stopping(ValueError):  # what cannot be trained as one: index sets of several lengths, ResNet-18
             runs = [
                 Problem(given["DATASET"], task, int(seed), given["PROFILE"]).run
                 for task in given["TASK"].split(",") for seed in given["SEED"].split(",")
             ]
-            pairs = [(run, stage) for stage in stages for run in runs]
-            count = train_stages([run for run, _ in pairs], [stage for _, stage in pairs], device=given["FOR"], at_once=at_once)
-            print(f"{count} of {len(pairs)} trained as one", flush=True)
+            of, each = [run for _ in stages for run in runs], [stage for stage in stages for _ in runs]
+            count = train_stages(of, each, device=given["FOR"], at_once=int(at_once))
+            print(f"{count} of {len(of)} trained as one", flush=True)
 
     return one_line_errors(command, "interrupted; nothing of this was kept")
 
