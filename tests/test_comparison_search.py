@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from laf_utils.comparison import search as searching
+from laf_utils.comparison import shown
 from laf_utils.comparison.cell import EXACT, Cell
 from laf_utils.comparison.problem import Problem
 from laf_utils.comparison.search import Search, carve, search
@@ -212,3 +213,15 @@ def test_committed_searches_gave_every_method_as_many_trials():
             assert len(one["trials"]) == count, (path, name)
             assert one["winner"]["gap"] == min(trial["gap"] for trial in one["trials"])
             changed(METHODS[name].settings, one["winner"]["settings_at_full_size"])
+
+
+def test_trials_and_winners_are_shown_with_what_they_rest_on(make_search, counted):
+    one = make_search()
+    search(one, winners_path("mnist", "class"))
+    table, kept = shown.tuning("mnist", "class"), json.loads(winners_path("mnist", "class").read_text())["methods"]
+    assert set(table.index) == {METHODS[name].title for name in SOME}
+    assert table.loc["LAF", "published"] == f"{kept['laf']['trials'][0]['gap']:.2f}"
+    assert table.loc["LAF", "winner"] == f"{min(trial['gap'] for trial in kept['laf']['trials']):.2f}"
+    assert table.loc["LAF", "trial"].endswith("of 3") and "epochs: 2 to 20, whole" in table.loc["LAF", "searched"]
+    assert "3 trials for every method, on 160 images" in shown.searched("mnist", "class")
+    assert shown.tuning("mnist", "noisy").empty and "not searched yet" in shown.searched("mnist", "noisy")

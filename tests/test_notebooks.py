@@ -49,7 +49,7 @@ def test_all_are_here():
     names = [path.name for path in NOTEBOOKS]
     assert names == [
         "01_pretraining.ipynb", "02_vae_fitting.ipynb", "03_representation_adaptation.ipynb", "04_evaluation_and_mia.ipynb",
-        "05_comparison.ipynb", "06_audit.ipynb", "08_your_own_model.ipynb", "LAF.ipynb",
+        "05_comparison.ipynb", "06_audit.ipynb", "07_questions.ipynb", "08_your_own_model.ipynb", "LAF.ipynb",
     ]
 
 

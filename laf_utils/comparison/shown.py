@@ -1,5 +1,6 @@
 """The tables of the comparison, drawn from its records. References first, then down the ladder of label access."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ from ..tables import MISSING
 from ..wording import DATASET_NAMES, MEASURE_NAMES, TASK_NAMES
 from .cell import AGAIN, CHOICES, ORIGINAL, REFERENCES, RETRAIN, read
 from .cost import listed
+from .winners import winners_path
 
 TITLES = {ORIGINAL: "Original", RETRAIN: "Retrain", AGAIN: "Retrain, another seed"}
 FIELDS = ("train_r", "train_f", "train_f_true", "test", "test_r", "test_f", "asr")
@@ -147,3 +149,40 @@ def nearest(records: list[dict]) -> str:
     again = [r["gap"]["mean"] for r in records if r["cell"]["method"] == AGAIN]
     floor = f" Retraining from another seed is {again[0]:.2f} from Retrain: nothing below that means anything." if again else ""
     return "; ".join(said) + f".{floor}"
+
+
+def tuning(dataset: str, task: str) -> pd.DataFrame:
+    """What the equal search found, a row for each method: gap of the published settings and of the winner on the reduced set, in
+    points, which trial won, what it changed, and between which values it might; empty where there was no search.
+    """
+    path = winners_path(dataset, task)
+    if not path.is_file():
+        return pd.DataFrame()
+    methods = json.loads(path.read_text(encoding="utf-8"))["methods"]
+    rows = {}
+    for name, found in methods.items():
+        winner, trials = found["winner"], found["trials"]
+        changes = ", ".join(f"{key} {_plain(value)}" for key, value in winner["changes"].items())
+        rows[METHODS[name].title] = {
+            "published": _number(trials[0]["gap"]), "winner": _number(winner["gap"]),
+            "trial": f"{winner['trial'] + 1} of {len(trials)}", "changed to": changes or "nothing: published is best",
+            "searched": "; ".join(f"{key}: {span}" for key, span in found["space"].items()),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _plain(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def searched(dataset: str, task: str) -> str:
+    """What the search rests on, as a sentence."""
+    path = winners_path(dataset, task)
+    if not path.is_file():
+        return f"{title_of(dataset, task)} was not searched yet: no tuned row stands above."
+    about = json.loads(path.read_text(encoding="utf-8"))["about"]
+    images = about["images"]
+    return (
+        f"{title_of(dataset, task)}: {about['trials_per_method']} trials for every method, on {images['train']:,} images to "
+        f"train and {images['set_aside']:,} set aside, of {images['of']:,}. Objective: {about['objective']}."
+    )

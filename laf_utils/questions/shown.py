@@ -1,0 +1,90 @@
+"""The tables of the questions."""
+
+import pandas as pd
+
+from ..book import mean_text
+from ..comparison.shown import title_of
+from ..exhibits.gather import Group, cka, gap, metric, over
+from ..exhibits.rests import rests_on
+from ..exhibits.words import gap_text
+from ..tables import MISSING
+from .arms import Board, Place, agreement, passes
+from .asked import EPOCHS, PLACES, Arm, Question, of_task
+
+BASE, AGAIN_NAME = "LAF as published", "Retrain, another seed"
+
+
+def named(board: Board, question: Question, place: Place) -> dict[str, Group]:
+    """Rows of one place: the second retrained model, LAF, then each arm that has records."""
+    rows = {AGAIN_NAME: board.again(place), BASE: board.base(place)}
+    rows |= {arm.title: board.row(place, arm) for arm in question.arms}
+    return {name: group for name, group in rows.items() if group}
+
+
+def by_place(board: Board, question: Question) -> pd.DataFrame:
+    """Mean gap to the retrained model with its 95 % interval over seeds: an arm each row, a place each column; points."""
+    columns = {}
+    for place in PLACES:
+        rows = named(board, question, place)
+        columns[title_of(*place)] = {
+            name: gap_text(over(group)) if group.good else "diverged" for name, group in rows.items()
+        }
+    order = [AGAIN_NAME, BASE, *(arm.title for arm in question.arms)]
+    table = pd.DataFrame(columns, dtype=object)
+    return table.reindex([name for name in order if name in table.index]).fillna(MISSING)
+
+
+def pooled(board: Board, question: Question, task: str) -> pd.DataFrame:
+    """What an arm changes, over both data sets and all seeds of a request: differences to LAF of the same data set and seed, with
+    95 % intervals.
+    """
+    places = of_task(task)
+    measures = {"gap (points)": gap, "Train_f (points)": metric("train_f"), "Train_r (points)": metric("train_r"),
+                "CKA on D_f": cka("forget"), "CKA on D_r": cka("retain")}
+    rows = {}
+    for arm in question.arms:
+        own, failed = board.differences(arm, places=places), board.diverged(arm, places)
+        if not own and not failed:
+            continue
+        row = {"runs": str(len(own)) + (f", {failed} diverged" if failed else "")}
+        for name, value in measures.items():
+            row[name] = gap_text(board.pooled(arm, value, places), 3 if name.startswith("CKA") else 2)
+        row["passes, LAF = 1"] = _share(board.runs(passes, arm, places), board.runs(passes, places=places))
+        rows[arm.title] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _share(own: list[float], base: list[float]) -> str:
+    """Mean over mean."""
+    return f"{(sum(own) / len(own)) / (sum(base) / len(base)):.2f}" if own and base else MISSING
+
+
+def by_epochs(board: Board, place: Place) -> pd.DataFrame:
+    """LAF after more and more epochs, beside the second retrained model; mean ± std over seeds."""
+    rows = {}
+    for name, group in trajectory(board, place).items():
+        rows[name] = {
+            "Train_f": mean_text(group.values(metric("train_f")).values()),
+            "Test": mean_text(group.values(metric("test")).values()),
+            "gap": mean_text(group.values(gap).values()),
+            "agreement on D_f (%)": mean_text(group.values(agreement("forget")).values()),
+            "CKA on D_f": mean_text(group.values(cka("forget")).values(), 3),
+            "CKA on D_r": mean_text(group.values(cka("retain")).values(), 3),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def trajectory(board: Board, place: Place) -> dict[str, Group]:
+    """By name: the original, LAF by rising epochs, and the second retrained model, those that are on record."""
+    rows = {"0 epochs: the original": board.row(place, Arm("original"))}
+    for epochs in EPOCHS:
+        arm = Arm() if epochs == 10 else Arm(variant=f"epochs_{epochs}")
+        rows[f"{epochs} epoch{'s' if epochs > 1 else ''}"] = board.row(place, arm)
+    rows[AGAIN_NAME] = board.again(place)
+    return {name: group for name, group in rows.items() if group and group.good}
+
+
+def about(board: Board) -> str:
+    """What the tables rest on, from the records of every place."""
+    said = [rests_on(plain) for rows in board.rows.values() if (plain := [group for group in rows if not group.variant])]
+    return "\n\n".join(said) or "No record of profile quick yet."

@@ -1,0 +1,141 @@
+"""Readers' questions: which cells answer them, what is compared with what, and sentences that follow the records."""
+
+import re
+
+import pandas as pd
+import pytest
+
+from laf_utils.comparison.variants import VARIANTS
+from laf_utils.exhibits.gather import Found, gap, metric
+from laf_utils.experiments.grid import read_grid
+from laf_utils.methods import find
+from laf_utils.questions import answers, arms, asked, drawn, shown
+from laf_utils.questions.asked import Arm
+
+
+def fake(method="laf", seed=0, gap=1.0, *, dataset="mnist", task="class", variant="", failure=None, train_f=5.0, cka=0.5):
+    """What the questions read of a record."""
+    cell = {"dataset": dataset, "task": task, "method": method, "seed": seed, "profile": "quick", "choice": "defaults"}
+    part, passes = {"cka": cka, "agreement": 100 - gap}, {"equivalent": 50.0 if variant == "joint" else 100.0}
+    return {
+        "cell": cell | ({"variant": variant} if variant else {}), "failure": failure, "label_access": {"level": "none"},
+        "metrics": None if failure else {"train_f": train_f, "train_r": 99.0, "test": 90.0},
+        "gap": None if failure else {"mean": gap}, "passes": None if failure else passes,
+        "representation": None if failure else {"forget": part, "retain": part}, "headline": f"MNIST, {task}; x", "caveats": [],
+        "task": {"forget": 100, "retain": 900}, "settings": {}, "machine": {"device": "cpu", "name": "x86_64", "threads": 1},
+        "versions": {"torch": "2.14.1"},
+    }
+
+
+def board_of(*records):
+    return arms.board(Found(dict(enumerate(records))))
+
+
+def test_every_arm_is_a_cell_of_the_grid_in_every_place():
+    grid = {(c.dataset, c.task, c.method, c.variant) for c in read_grid() if c.profile == asked.PROFILE}
+    wanted = [Arm(), Arm("original"), Arm("retrain_again"), *(arm for question in asked.QUESTIONS for arm in question.arms)]
+    for dataset, task in asked.PLACES:
+        assert {(dataset, task, arm.method, arm.variant) for arm in wanted} <= grid
+
+
+def test_an_arm_changes_one_thing_of_laf():
+    for question in asked.QUESTIONS:
+        for arm in question.arms:
+            assert (arm.method == "laf") == bool(arm.variant), "a method or a variant, not both"
+            assert arm.variant in VARIANTS or find(arm.method).label_access == find("laf").label_access
+            assert arm.title in asked.listed()
+    assert {question.number for question in asked.QUESTIONS} == {1, 4, 5, 6, 7}
+
+
+def test_differences_pair_each_run_with_laf_of_its_own_place_and_seed():
+    arm = Arm(variant="joint")
+    board = board_of(
+        fake(gap=1.0), fake(seed=1, gap=2.0), fake(dataset="fashion", gap=10.0),
+        fake(variant="joint", gap=4.0), fake(variant="joint", seed=1, gap=3.0),
+        fake(variant="joint", dataset="fashion", gap=12.0),
+        fake(variant="joint", seed=2, gap=99.0),  # no LAF of this seed
+    )
+    assert board.differences(arm) == {("mnist", "class", 0): 3.0, ("mnist", "class", 1): 1.0, ("fashion", "class", 0): 2.0}
+    assert board.pooled(arm).mean == pytest.approx(2.0) and board.pooled(arm).count == 3
+    assert board.pooled(arm, places=asked.of_task("data")) is None
+    assert shown.pooled(board, asked.SCHEDULE, "class").loc["one step on the sum", "passes, LAF = 1"] == "0.50"
+
+
+def test_other_profiles_and_settings_are_not_arms():
+    other = fake(variant="joint", gap=50.0)
+    other["cell"]["profile"] = "paper"
+    tuned = fake(gap=70.0)
+    tuned["cell"]["choice"] = "tuned"
+    board = board_of(fake(gap=1.0), other, tuned)
+    assert board.differences(Arm(variant="joint")) == {}
+    assert board.base(("mnist", "class")).values(gap) == {0: 1.0}
+
+
+def three(variant="", gaps=(1.0, 1.1, 0.9), **more):
+    return [fake(variant=variant, seed=seed, gap=gap, **more) for seed, gap in enumerate(gaps)]
+
+
+def test_a_sentence_says_farther_nearer_or_not_to_be_told_apart():
+    board = board_of(*three(), *three("two_stage", (21.0, 21.2, 20.8)), *three("joint", (0.5, 1.5, 1.0)))
+    said = answers.in_request(board, asked.SCHEDULE, "class")
+    assert re.search(r"farther from retrained is \*two stages\* 20\.00 \(19\.\d\d to 20\.\d\d\)", said)
+    assert re.search(r"not to be told apart is \*one step on the sum\* 0\.00 \(\u2212", said) and "3 paired runs" in said
+    board = board_of(*three(gaps=(9.0, 9.1, 8.9)), *three("two_stage"))
+    assert "nearer is *two stages* \u22128.00" in answers.in_request(board, asked.SCHEDULE, "class")
+
+
+def test_one_run_proves_nothing_and_a_diverged_one_is_named():
+    board = board_of(fake(gap=1.0), fake("laf_l2", gap=80.0), fake("laf_dot", failure="diverged"))
+    said = answers.answer(board, asked.SIMILARITY)
+    assert "not to be told apart is *squared distance in L_RA* 79.00 (one run)" in said
+    assert "diverged: *dot product in L_RA* in 1" in said
+    table = shown.pooled(board, asked.SIMILARITY, "class")
+    assert table.loc["dot product in L_RA", "runs"] == "0, 1 diverged" and table.loc["dot product in L_RA", "gap (points)"] == "–"
+    assert shown.by_place(board, asked.SIMILARITY).loc["dot product in L_RA", "MNIST, class removal"] == "diverged"
+
+
+def test_two_sentences_one_for_each_request():
+    board = board_of(*three(), *three("joint"), *three(task="data"), *three("joint", task="data"))
+    assert len(re.findall(r"In (class|data) removal, ", answers.answer(board, asked.SCHEDULE))) == 2
+
+
+def test_without_records_every_question_says_so():
+    board = board_of()
+    for question in (asked.SCHEDULE, asked.SIMILARITY, asked.LOSSES, asked.DENSITIES):
+        assert answers.answer(board, question) == answers.NOTHING
+        with pytest.raises(ValueError, match="nothing to draw"):
+            drawn.differences(board, question)
+    assert answers.goal(board) == answers.NOTHING and shown.about(board) == "No record of profile quick yet."
+    assert answers.costs(pd.DataFrame(index=pd.MultiIndex.from_tuples([("SCRUB", "x")]))) == answers.NOTHING
+
+
+def goal_board():
+    records = []
+    for task in ("class", "data"):
+        records += [fake("original", task=task, gap=9.0), fake("retrain_again", task=task, gap=0.5, cka=0.9)]
+        for epochs, far in ((1, 8.0), (2, 4.0), (5, 2.0), (20, 3.0), (40, 6.0)):
+            records.append(fake(task=task, variant=f"epochs_{epochs}", gap=far, cka=1 / epochs))
+        records.append(fake(task=task, gap=2.5, cka=0.4))
+    return board_of(*records)
+
+
+def test_the_goal_is_told_by_the_nearest_number_of_epochs():
+    board = goal_board()
+    names = list(shown.trajectory(board, ("mnist", "data")))
+    assert names == ["0 epochs: the original", "1 epoch", "2 epochs", "5 epochs", "10 epochs", "20 epochs", "40 epochs",
+                     shown.AGAIN_NAME]
+    said = answers.goal(board)
+    assert "MNIST, data removal: 5 epochs with 2.00 points (one seed)" in said
+    assert "answers 99.50 (one seed) % of $D_f$" in said and "97.50 (one seed) % after 10 epochs" in said
+
+
+def test_figures_are_drawn_at_phone_width():
+    board = board_of(*three(), *three("two_stage", (21.0, 21.2, 20.8)), *three("joint"))
+    figure = drawn.differences(board, asked.SCHEDULE)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["two stages", "one step on the sum"]
+    assert figure.get_figwidth() < 6 and drawn.over_epochs(goal_board()).get_figwidth() < 6
+
+
+def test_train_f_is_compared_in_points():
+    board = board_of(fake(train_f=5.0), fake(variant="joint", train_f=8.0))
+    assert board.pooled(Arm(variant="joint"), metric("train_f")).mean == pytest.approx(3.0)
