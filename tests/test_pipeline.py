@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from laf_utils import datasets, paths, pipeline, seeds
+from laf_utils.artefacts import Artefact
 from laf_utils.config import ConfigError
 from laf_utils.evaluation import evaluate, make_record
-from laf_utils.pipeline import Run, balanced_subset
+from laf_utils.pipeline import Run, balanced_subset, labelled_rows
 from laf_utils.presets import preset
 from laf_utils.seeds import derive, initialisation, stream
 from laf_utils.tasks import TASKS
@@ -337,6 +338,49 @@ def test_mnist_forgets_a_class(tmp_path):
     assert metrics["retrained"]["train_f"] == 0
     assert metrics["laf"]["train_f"] < metrics["original"]["train_f"] - 20
     assert metrics["laf_r"]["test_r"] > 90
+
+
+# -- shares of labels, and stages computed elsewhere -----------------------------------------------------------------------
+
+
+def test_labelled_rows_are_a_share_drawn_by_the_seed():
+    rows = labelled_rows(270, 0.1, seed=0)
+    assert len(rows) == 27 == len(rows.unique()) and torch.equal(rows, rows.sort().values) and rows.max() < 270
+    assert torch.equal(rows, labelled_rows(270, 0.1, seed=0)) and not torch.equal(rows, labelled_rows(270, 0.1, seed=1))
+    assert torch.isin(labelled_rows(270, 0.01, seed=0), rows).all(), "a smaller share is a part of the larger one"
+    assert len(labelled_rows(270, 0.001, seed=0)) == 1 and torch.equal(labelled_rows(9, 1.0, seed=0), torch.arange(9))
+
+
+def test_the_repair_reads_the_labelled_rows_and_all_of_those(make_run, calls):
+    run = make_run(repair__labelled_share=0.1)
+    assert run.laf_r is not None
+    (call,) = calls["repair"]
+    rows = run.task.retain[labelled_rows(len(run.task.retain), 0.1, run.config.seed)]
+    assert torch.equal(call[1].index, rows) and torch.equal(call[2], run.task.train_labels[rows])
+    assert call[3].labelled_share == 1.0 and call[3].epochs == run.config.repair.epochs
+
+
+def test_a_stage_computed_elsewhere_is_taken_as_it_is(make_run, monkeypatch):
+    first, second = make_run(), make_run()
+    content = first._training_content("all")
+    assert not first.holds("original", content)
+    weights_there = {name: value + 1 for name, value in first.architecture.build(5, "original", "cpu").state_dict().items()}
+    facts = {"losses": {"original": [2.0, 1.0]}, "seconds": 7.0, "machine": {"name": "elsewhere"}}
+    first.keep("original", content, Artefact(weights_there, facts))
+    assert first.holds("original", content) and second.holds("original", second._training_content("all"))
+    assert not first.holds("retrained", content), "it is that stage's alone"
+    assert not make_run(seed=1).holds("original", make_run(seed=1)._training_content("all"))
+    monkeypatch.setattr(pipeline, "train", None)  # would fail if called
+    assert all(torch.equal(value, weights_there[name]) for name, value in second.original.state_dict().items())
+    assert second.reused["original"] and second.seconds["original"] == 7.0 and second.losses["original"] == [2.0, 1.0]
+    assert second.facts["original"]["machine"] == {"name": "elsewhere"}
+
+
+def test_what_is_kept_for_another_device_is_not_taken_here(make_run):
+    run = make_run()
+    content = run._training_content("all")
+    run.keep("original", content | {"device": "cuda"}, Artefact(run.architecture.build(0, "original", "cpu").state_dict(), {}))
+    assert run.holds("original", content | {"device": "cuda"}) and not run.holds("original", content)
 
 
 # -- seeds -------------------------------------------------------------------------------------------------------------
