@@ -18,10 +18,16 @@ The rooms of the package, in the order in which data flows through them (a room 
 ``records``          one JSON per run
 ``methods``          the methods that LAF is compared with, LAF among them, behind one signature
 ``pipeline``         the stages of a run, each computed once and kept
-``together``         many small models as one, for the measures over many models
-``comparison``       one record per method and request, equal tuning, the tables of both
 ``tables, figures``  everything that people see
+``comparison``       one record per method, request and variant, equal tuning, the tables of both
+``together``         many small models as one, for the measures over many models and for the stages of many runs
+``audited``          the audit over training seeds
+``experiments``      the grid of cells, on one machine or a cluster
+``exhibits``         the paper's tables and figures from records
+``costmodel``        what a method costs, and what larger settings would
+``questions``        what readers asked, answered from records
 ``forgetting``       your own classifier: ``forget(model, forget=..., retain=...)``, guards, ledger, report, command line
+``chapters``         what the chapter notebooks show
 """
 
 __version__ = "0.1.0"
