@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..methods import METHODS, LabelAccess
+from ..methods import FURTHER, METHODS, LabelAccess
 from ..paths import results_folder
 from ..tables import MISSING
 from ..wording import DATASET_NAMES, MEASURE_NAMES, TASK_NAMES
@@ -39,6 +39,7 @@ def name_of(record: dict) -> str:
     """The row of a record in tables."""
     cell = record["cell"]
     title = TITLES.get(cell["method"]) or record["method"]["title"] or cell["method"]
+    title = f"LAF, {title}" if cell["method"].startswith("laf_") and cell["method"] in FURTHER else title  # a part exchanged
     profile = "" if cell["profile"] == "paper" else f", {cell['profile']}"
     return title + (", tuned" if cell["choice"] == "tuned" else "") + profile
 
