@@ -158,10 +158,15 @@ def test_the_autoencoder_draws_no_noise_and_learns(view):
     assert torch.equal(first, second) and torch.equal(draw.get_state(), before)
     losses = view.history["vae_h"]
     assert len(losses) == 8 and losses[-1] < losses[0] / 2
-    # The loss is the squared error alone: that of the latent's mean, with no KL beside it.
     own = F.mse_loss(density.network(e, None)[0], e, reduction="sum").item() / len(e)
     assert first.mean().item() == pytest.approx(own, rel=1e-5) and own < losses[0]
     assert not density.network.training and not any(p.requires_grad for p in density.network.parameters())
+
+
+def test_the_autoencoder_is_fitted_by_the_squared_error_of_the_latents_mean(view):
+    e, still = representations(), dataclasses.replace(SETTINGS.vae, learning_rate=1e-12, decoder="linear")
+    density = autoencoder(e, still, view, "vae_h")  # at the weights it started from: neither noise nor KL is in the loss
+    assert view.history["vae_h"] == [pytest.approx(density.squared_error(e, None).mean().item(), rel=1e-4)]
 
 
 def test_the_autoencoder_starts_where_the_vae_starts(view, monkeypatch, request_):
