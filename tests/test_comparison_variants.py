@@ -290,3 +290,12 @@ def test_what_is_no_number_is_none(problem):
 
 def test_arguments_are_those_of_presets():
     assert Variant("x", "x", {"unlearning.epochs": 3, "images": 200}).arguments == {"unlearning__epochs": 3, "images": 200}
+
+
+def test_a_variant_that_trains_anew_waits_for_its_own_original():
+    own = {Cell("cifar10", "class", method, variant="smoke") for method in ("original", "retrain", "laf", "laf_r")}
+    others = own | {Cell("cifar10", "class", "original"), Cell("cifar10", "class", "laf")}
+    waiting = {cell.method: {other.method for other in waits_for(cell, others)} for cell in own}
+    assert waiting == {"original": set(), "retrain": {"original"}, "laf": {"original", "retrain"},
+                       "laf_r": {"original", "retrain", "laf"}}
+    assert all(other.variant == "smoke" for cell in own for other in waits_for(cell, others))

@@ -10,6 +10,7 @@ from .. import records
 from ..comparison.cell import AGAIN, ORIGINAL, REFERENCES, RETRAIN, Cell, key_of, read, settings_of
 from ..comparison.cost import expected, listed
 from ..comparison.problem import Problem
+from ..comparison.variants import VARIANTS
 from ..comparison.winners import winners_of
 from ..config import ConfigError
 from ..paths import ROOT
@@ -103,7 +104,9 @@ def _cost(cell: Cell, problem: Problem) -> float:
 
 def waits_for(cell: Cell, others: set[Cell]) -> list[Cell]:
     """The cells among ``others`` that make what this one would else make a second time at the same time."""
-    place = (cell.seed, cell.profile)
+    changes = VARIANTS[cell.variant].changes if cell.variant else {}
+    trains_anew = any(name == "images" or name.startswith("training.") for name in changes)  # an original of the variant's own
+    place = (cell.seed, cell.profile, "defaults", cell.variant if trains_anew else "")
     wanted = []
     if cell.method == ORIGINAL and cell.task == "data":  # class removal learns from the same images and labels
         wanted.append(Cell(cell.dataset, "class", ORIGINAL, *place))
@@ -112,10 +115,10 @@ def waits_for(cell: Cell, others: set[Cell]) -> list[Cell]:
     if cell.method not in (ORIGINAL, RETRAIN):
         wanted.append(Cell(cell.dataset, cell.task, RETRAIN, *place))
     if cell.method == AGAIN:
-        wanted.append(Cell(cell.dataset, cell.task, RETRAIN, cell.seed + 1, cell.profile))
-    if cell.from_pipeline and cell.method not in REFERENCES and (cell.variant or cell.method != "laf"):
+        wanted.append(Cell(cell.dataset, cell.task, RETRAIN, cell.seed + 1, *place[1:]))
+    if cell.from_pipeline and cell.method not in REFERENCES:
         wanted.append(Cell(cell.dataset, cell.task, "laf", *place))  # whose VAEs, or whose network, it starts from
-    return [other for other in wanted if other in others]
+    return [other for other in wanted if other in others and other != cell]
 
 
 def plan(todo: list[Planned], folder: Path, python: str) -> dict:
