@@ -13,7 +13,9 @@ import pytest
 
 from laf_utils.comparison.cell import Cell, read, run_cell
 from laf_utils.comparison.problem import Problem
+from laf_utils.comparison.winners import WinnersError, winners_of
 from laf_utils.config import ConfigError
+from laf_utils.datasets import loading
 from laf_utils.experiments import __main__ as command
 from laf_utils.experiments import follow, launch
 from laf_utils.experiments.estimate import hours, seconds_per_pass
@@ -105,6 +107,22 @@ def test_a_record_is_missing_then_valid_then_stale(tiny_problem):
     assert planned([item.cell])[0].state == "stale"
     item.cell.path.write_text(json.dumps(record)[:-40])
     assert planned([item.cell])[0].state == "missing", "a truncated record is none"
+
+
+def test_planning_reads_each_data_set_once(places, monkeypatch):
+    read, names = loading._read, []
+    monkeypatch.setattr(loading, "_read", lambda name, *rest: names.append(name) or read(name, *rest))
+    found = planned([Cell("optdigits", task, "laf", seed, "quick") for task in ("class", "data") for seed in (0, 1)])
+    assert [item.state for item in found] == ["missing"] * 4 and names == ["optdigits"]
+    planned([Cell("optdigits", "class", "laf", 0, "quick")])
+    assert len(names) == 2, "and forgets it afterwards"
+
+
+def test_a_tuned_cell_without_winners_is_missing_and_says_how_to_search(places):
+    (item,) = planned([Cell("optdigits", "class", "jit", 0, "quick", "tuned")])
+    assert item.state == "missing"
+    with pytest.raises(WinnersError, match="comparison.search DATASET=optdigits TASK=class"):
+        winners_of(item.cell)
 
 
 def test_what_trains_costs_more_than_what_only_looks(tiny_problem):

@@ -23,10 +23,11 @@ def winners_of(cell: Cell) -> dict[str, object]:
         WinnersError: no search of this data set and task, or none of this method.
     """
     path = winners_path(cell.dataset, cell.task)
+    search = f"python -m laf_utils.comparison.search DATASET={cell.dataset} TASK={cell.task} makes them"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return found["methods"][cell.method]["winner"]["settings_at_full_size"]
     except (OSError, ValueError) as error:
-        raise WinnersError(f"{path}: no trials to choose tuned settings from ({error})") from error
+        raise WinnersError(f"{path}: no trials to choose tuned settings from ({error}); {search}") from error
     except KeyError as error:
-        raise WinnersError(f"{path}: no trials of {cell.method}") from error
+        raise WinnersError(f"{path}: no trials of {cell.method}; {search}") from error

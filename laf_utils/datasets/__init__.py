@@ -13,7 +13,7 @@ Every file is checked, and a wrong one is an error that names it, never a reason
 
 from laf_utils.datasets.catalogue import DATASETS
 from laf_utils.datasets.errors import DataCorrupt, DataError, DataUnavailable
-from laf_utils.datasets.loading import load
+from laf_utils.datasets.loading import load, remembered
 from laf_utils.datasets.sets import Dataset, ImageSet, fingerprint
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "ImageSet",
     "fingerprint",
     "load",
+    "remembered",
 ]

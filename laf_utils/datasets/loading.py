@@ -2,7 +2,8 @@
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,6 +54,20 @@ REMOTE = {
 }
 
 
+_REMEMBERED: dict[tuple[str, Path], Dataset] | None = None
+
+
+@contextmanager
+def remembered() -> Iterator[None]:
+    """Read each set once within: whoever asks for hundreds of runs of a few sets shares them, in memory and in time."""
+    global _REMEMBERED
+    before, _REMEMBERED = _REMEMBERED, {} if _REMEMBERED is None else _REMEMBERED
+    try:
+        yield
+    finally:
+        _REMEMBERED = before
+
+
 def load(name: str, *, folder: Path | str | None = None, download: bool = True, fallback: str | None = None) -> Dataset:
     """The set ``name``, from the first door that has it.
 
@@ -80,6 +95,15 @@ def load(name: str, *, folder: Path | str | None = None, download: bool = True, 
 
 
 def _find(name: str, folder: Path, download: bool) -> Dataset:
+    """The set from what is remembered, else from a door."""
+    if _REMEMBERED is None:
+        return _read(name, folder, download)
+    if (name, folder) not in _REMEMBERED:
+        _REMEMBERED[name, folder] = _read(name, folder, download)
+    return _REMEMBERED[name, folder]
+
+
+def _read(name: str, folder: Path, download: bool) -> Dataset:
     """Doors 1 to 3, then 4 and 5; DataUnavailable with one line for each if all are shut."""
     found, tried = _look(name, folder)
     if found is not None:

@@ -11,8 +11,9 @@ from ..comparison.cell import AGAIN, ORIGINAL, REFERENCES, RETRAIN, Cell, key_of
 from ..comparison.cost import expected, listed
 from ..comparison.problem import Problem
 from ..comparison.variants import VARIANTS
-from ..comparison.winners import winners_of
+from ..comparison.winners import WinnersError, winners_of
 from ..config import ConfigError
+from ..datasets import remembered
 from ..paths import ROOT
 from ..presets import DATASET_PRESETS
 
@@ -75,19 +76,21 @@ def planned(cells: Iterable[Cell], say: Callable[[str], None] = lambda line: Non
     """Every cell with the state of its record: ``valid`` if it holds exactly what making it now would depend on, ``stale`` if
     settings, data or code have changed since, ``missing`` if there is none.
     """
-    problems: dict[tuple, Problem] = {}
-    found = []
-    for cell in cells:
-        if cell.place not in problems:
-            problems[cell.place] = cell.problem(say)
-        problem = problems[cell.place]
+    with remembered():
+        problems: dict[tuple, Problem] = {}
+        return [_looked_at(cell, problems, say) for cell in cells]
+
+
+def _looked_at(cell: Cell, problems: dict[tuple, Problem], say: Callable[[str], None]) -> Planned:
+    if cell.place not in problems:
+        problems[cell.place] = cell.problem(say)
+    problem = problems[cell.place]
+    try:
         settings = settings_of(cell, problem, winners_of(cell) if cell.choice == "tuned" else None)
-        try:
-            state = "valid" if read(cell.path)["key"] == key_of(cell, problem, settings) else "stale"
-        except records.RecordError:
-            state = "missing"
-        found.append(Planned(cell, state, _cost(cell, problem)))
-    return found
+        state = "valid" if read(cell.path)["key"] == key_of(cell, problem, settings) else "stale"
+    except (records.RecordError, WinnersError):  # without winners no tuned record can be valid, and its cell says what it needs
+        state = "missing"
+    return Planned(cell, state, _cost(cell, problem))
 
 
 def _cost(cell: Cell, problem: Problem) -> float:
