@@ -539,7 +539,7 @@ def digits_network():
 
 
 def test_a_head_on_a_relu_forgets_too_by_a_recovery_or_the_report_says_that_it_does_not():
-    """Whether one class can be forgotten above the floor hangs on rounding, and so on the processor; that none could be does not."""
+    """Whether one class can be forgotten above the floor hangs on rounding, so on the processor; that some can does not."""
     own, images, labels = digits_network()
     forgotten = []
     for removed in (0, 3):

@@ -137,7 +137,7 @@ def test_a_process_that_died_is_one_line(notebook, capfd):
     notebook("import os; os._exit(9)")
     assert launch.main(["DATASET=optdigits"]) == cli.FAILED
     assert "laf: error: the notebook's process died" in capfd.readouterr().err.splitlines()[-1]
-    gc.collect()  # what the dead kernel left would else be collected in the middle of a later test's parsing, which fails of it
+    gc.collect()  # what the dead kernel left would else be collected in the middle of a later test, whose parsing fails of it
 
 
 def send_when(path: Path, number: int) -> None:
