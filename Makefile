@@ -8,10 +8,11 @@ BIN = $(abspath $(VENV))/bin
 PYTEST_FLAGS =
 LAB_FLAGS =
 NOTEBOOKS = $(wildcard notebooks/*.ipynb)
+BOOK_RUNS = $(CURDIR)/_build/book
 
 # Every variable of the command line that is not the Makefile's own is a parameter, so that a misspelt one is an error
 # instead of being ignored. Each is one word for the shell, whatever is in it.
-OWN = PYTHON VENV PYTEST_FLAGS LAB_FLAGS NOTEBOOKS
+OWN = PYTHON VENV PYTEST_FLAGS LAB_FLAGS NOTEBOOKS BOOK_RUNS
 quote = '$(subst ','\'',$(1))'
 given = $(strip $(foreach name,$(sort $(filter-out $(OWN),$(.VARIABLES))),$(if $(filter command,$(firstword $(origin $(name)))),$(call quote,$(name)=$(value $(name))))))
 
@@ -45,8 +46,10 @@ data:  ## fetch a data set: make data DATASET=fashion
 lab: env  ## open notebooks/LAF.ipynb in JupyterLab
 	"$(BIN)/jupyter" lab $(LAB_FLAGS) notebooks/LAF.ipynb
 
+# Tests and notebooks at the same time, one thread each: both are many small steps, on which a second thread gains little.
 test: env  ## lint, tests and notebooks (minutes)
-	@$(MAKE) --no-print-directory lint pytest nbval
+	@$(MAKE) --no-print-directory lint
+	@OMP_NUM_THREADS=1 $(MAKE) --no-print-directory -j2 -O pytest nbval
 
 lint: env  ## ruff
 	"$(BIN)/ruff" check .
@@ -90,7 +93,7 @@ distclean: clean  ## clean, and remove the environment
 book: env  ## build the book into _build/html; a warning is an error (minutes)
 	rm -rf _build/html _build/.doctrees _build/.jupyter_cache _build/jupyter_execute _build/book
 	@"$(BIN)/python" -m laf_utils.launch --data
-	PATH="$(BIN):$$PATH" LAF_RUNS="$(CURDIR)/_build/book" LAF_FALLBACK=optdigits LAF_PROGRESS=0 OMP_WAIT_POLICY=PASSIVE \
+	PATH="$(BIN):$$PATH" LAF_RUNS=$(call quote,$(BOOK_RUNS)) LAF_FALLBACK=optdigits LAF_PROGRESS=0 OMP_WAIT_POLICY=PASSIVE \
 	  "$(BIN)/jupyter-book" build . -W -n --keep-going
 
 serve:  ## show the built book at http://127.0.0.1:8000

@@ -538,6 +538,7 @@ def digits_network():
     return own.eval(), images.float() / 16, labels
 
 
+@pytest.mark.slow
 def test_a_head_on_a_relu_forgets_too_by_a_recovery_or_the_report_says_that_it_does_not():
     """Whether one class can be forgotten above the floor hangs on rounding, so on the processor; that some can does not."""
     own, images, labels = digits_network()
