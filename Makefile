@@ -46,10 +46,11 @@ data:  ## fetch a data set: make data DATASET=fashion
 lab: env  ## open notebooks/LAF.ipynb in JupyterLab
 	"$(BIN)/jupyter" lab $(LAB_FLAGS) notebooks/LAF.ipynb
 
-# Tests and notebooks at the same time, one thread each: both are many small steps, on which a second thread gains little.
+# Two at a time, one thread each: all are many small steps, on which a second thread gains little. The last of the three begins when one
+# of the others has ended, and then finds the models that the first notebooks trained.
 test: env  ## lint, tests and notebooks (minutes)
 	@$(MAKE) --no-print-directory lint
-	@OMP_NUM_THREADS=1 $(MAKE) --no-print-directory -j2 -O pytest nbval
+	@OMP_NUM_THREADS=1 $(MAKE) --no-print-directory -j2 -O pytest nbval-first nbval-last
 
 lint: env  ## ruff
 	"$(BIN)/ruff" check .
@@ -60,12 +61,23 @@ pytest: env
 
 # The images first, so that fetching them is no part of a cell's time. PASSIVE: threads that wait by turning in a loop, the default,
 # are half again as fast on an idle machine and ten times slower on a busy one, where a cell would run out of time.
-nbval: env  ## run every notebook in profile quick, with fresh results
+LAST = $(filter notebooks/05% notebooks/06% notebooks/07% notebooks/08%,$(NOTEBOOKS))
+NBVAL = LAF_RUNS="$(CURDIR)/_build/nbval" LAF_FALLBACK=optdigits LAF_PROGRESS=0 OMP_WAIT_POLICY=PASSIVE \
+  "$(BIN)/python" -m pytest -p no:cacheprovider --nbval-lax --nbval-current-env --nbval-cell-timeout=600 $(PYTEST_FLAGS)
+
+nbval: nbval-fresh  ## run every notebook in profile quick, with fresh results
+	$(NBVAL) $(NOTEBOOKS)
+
+.PHONY: nbval-fresh nbval-first nbval-last
+nbval-fresh: env
 	@"$(BIN)/python" -m laf_utils.launch --data
 	rm -rf _build/nbval
-	LAF_RUNS="$(CURDIR)/_build/nbval" LAF_FALLBACK=optdigits LAF_PROGRESS=0 OMP_WAIT_POLICY=PASSIVE \
-	  "$(BIN)/python" -m pytest -p no:cacheprovider \
-	  --nbval-lax --nbval-current-env --nbval-cell-timeout=600 $(PYTEST_FLAGS) $(NOTEBOOKS)
+
+nbval-first: nbval-fresh
+	$(NBVAL) $(filter-out $(LAST),$(NOTEBOOKS))
+
+nbval-last: nbval-fresh
+	$(NBVAL) $(LAST)
 
 test-slow: env  ## the tests that train for real
 	"$(BIN)/python" -m pytest -m slow $(PYTEST_FLAGS) tests
