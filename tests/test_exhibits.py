@@ -482,3 +482,8 @@ def test_every_sentence_on_the_committed_records_has_its_number():
     said = [sentence for exhibit in exhibits for sentence in exhibit.readings]
     assert len(said) > 10 and all(re.search(r"\d\.\d|diverged|Diverged", sentence) for sentence in said)
     assert all("nan" not in exhibit.text() for exhibit in exhibits)
+
+
+def test_what_was_trained_elsewhere_as_one_of_several_says_so():
+    record = fake("original", machine={"device": "cuda", "name": "H100", "threads": 1, "together": 6})
+    assert rests.machine_of(record) == "H100 (trained as one of 6, its weights brought over)"

@@ -28,6 +28,8 @@ def resolution(dataset: str, profile: str) -> str:
 def machine_of(record: dict) -> str:
     """``CPU (x86_64), 1 thread, PyTorch 2.14.1``, ``NVIDIA H100 80GB HBM3, PyTorch 2.11.0``."""
     own, torch = record["machine"], record["versions"]["torch"].split("+")[0]
+    if own.get("together"):  # the versions are of where it was measured
+        return f"{own['name']} (trained as one of {own['together']}, its weights brought over)"
     if own["device"] != "cpu":
         return f"{own['name']}, PyTorch {torch}"
     return f"CPU ({own['name']}), {own['threads']} thread{'s' if own['threads'] > 1 else ''}, PyTorch {torch}"
