@@ -4,7 +4,8 @@ import contextlib
 import errno
 import signal
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import product
 from typing import TextIO
 
 from .config import ConfigError
@@ -102,6 +103,19 @@ def known_values(arguments: Sequence[str], names: Collection[str]) -> dict[str, 
             raise Stop(f"expected NAME=VALUE with one of {', '.join(names)}, got {argument!r}", SETTINGS)
         found[name] = text
     return found
+
+
+def spanned(found: Mapping[str, str]) -> list[tuple[str, str, int]]:
+    """(data set, task, seed) of all that the lists ``DATASET``, ``TASK`` and ``SEED`` span; seeds outermost, so that what is
+    there after a while is balanced.
+
+    Raises:
+        Stop: a seed that is no whole number.
+    """
+    seeds, datasets, tasks = (found[name].split(",") for name in ("SEED", "DATASET", "TASK"))
+    if not all(seed.isdigit() for seed in seeds):
+        raise Stop(f"SEED must be whole numbers, got {found['SEED']!r}", SETTINGS)
+    return [(dataset, task, int(seed)) for seed, dataset, task in product(seeds, datasets, tasks)]
 
 
 @contextlib.contextmanager

@@ -115,3 +115,12 @@ def optdigits(tmp_path_factory):
         return known[mode]
 
     return get
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """Results and runs of their own."""
+    for name in ("results", "runs"):
+        monkeypatch.setenv(f"LAF_{name.upper()}", str(tmp_path / name))
+        (tmp_path / name).mkdir()
+    return tmp_path

@@ -2,14 +2,13 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from experiments_fakes import SNAKEMAKE, RealGrid
 
 from laf_utils.comparison.cell import Cell, read, run_cell
 from laf_utils.comparison.problem import Problem
@@ -21,17 +20,8 @@ from laf_utils.experiments import follow, launch
 from laf_utils.experiments.estimate import hours, seconds_per_pass
 from laf_utils.experiments.grid import Planned, name_of, plan, planned, read_grid, waits_for
 from laf_utils.experiments.launch import GridError
-from laf_utils.paths import ROOT
 
 TABLE = '[[cells]]\ndatasets = ["mnist"]\ntasks = ["class", "data"]\nmethods = ["original", "laf"]\nseeds = [0, 1]\n'
-
-
-@pytest.fixture
-def places(tmp_path, monkeypatch):
-    """Results and runs of their own."""
-    monkeypatch.setenv("LAF_RESULTS", str(tmp_path / "results"))
-    monkeypatch.setenv("LAF_RUNS", str(tmp_path / "runs"))
-    return tmp_path
 
 
 @pytest.fixture
@@ -254,26 +244,12 @@ def test_a_wrong_argument_is_one_line(argument, monkeypatch, capsys):
 
 # -- running it for real ---------------------------------------------------------------------------------------------------
 
-SNAKEMAKE = (Path(sys.executable).parent / "snakemake").exists() or shutil.which("snakemake")
-REAL = '[[cells]]\ndatasets = ["optdigits"]\ntasks = ["class"]\nmethods = ["original", "retrain", "neggrad", "lfssd"]\n' \
-    'seeds = [0]\nprofile = "quick"\n'
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not SNAKEMAKE, reason="Snakemake is not installed (pip install '.[experiments]')")
 @pytest.mark.parametrize("victim", ["whole", "worker", "workflow", "interrupt"])
 def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path, victim):
-    path = written(tmp_path, REAL)
-    places = {"LAF_RESULTS": str(tmp_path / "results"), "LAF_RUNS": str(tmp_path / "runs"), "LAF_PROGRESS": "0"}
-    call = [sys.executable, "-m", "laf_utils.experiments", f"GRID={path}", "WORKERS=1"]
-
-    def start():
-        return subprocess.Popen(call, cwd=ROOT, env=os.environ | places, start_new_session=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-    def kept():
-        return {file: file.stat().st_mtime_ns for file in (tmp_path / "results").rglob("*.json")}
-
+    grid = RealGrid(tmp_path, "WORKERS=1")
+    start, kept = grid.start, grid.kept
     running = start()
     deadline = time.monotonic() + 300
     while len(kept()) < 2 and running.poll() is None and time.monotonic() < deadline:

@@ -5,24 +5,18 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
+from experiments_fakes import SNAKEMAKE, RealGrid
 
 from laf_utils.comparison.cell import Cell, read
 from laf_utils.experiments import launch
 from laf_utils.experiments.grid import Planned
 from laf_utils.experiments.launch import GridError
-from laf_utils.paths import ROOT
-
-SNAKEMAKE = (Path(sys.executable).parent / "snakemake").exists() or shutil.which("snakemake")
-REAL = '[[cells]]\ndatasets = ["optdigits"]\ntasks = ["class"]\nmethods = ["original", "retrain", "neggrad", "lfssd"]\n' \
-    'seeds = [0]\nprofile = "quick"\n'
 
 
 def needs(*plugins):
@@ -33,15 +27,6 @@ def needs(*plugins):
 
 needs_snakemake, needs_slurm = needs(), needs("snakemake-executor-plugin-slurm")
 needs_kubernetes = needs("snakemake-executor-plugin-kubernetes", "snakemake-storage-plugin-fs")
-
-
-@pytest.fixture
-def places(tmp_path, monkeypatch):
-    """Results and runs of their own."""
-    for name in ("results", "runs"):
-        monkeypatch.setenv(f"LAF_{name.upper()}", str(tmp_path / name))
-        (tmp_path / name).mkdir()
-    return tmp_path
 
 
 def two_cells():
@@ -170,17 +155,8 @@ def slurm_answers():
 def test_on_slurm_a_killed_cell_is_made_again_and_a_killed_run_goes_on(tmp_path):
     if not slurm_answers():
         pytest.skip("no SLURM with an idle node answers (sinfo)")
-    path, runs = tmp_path / "grid.toml", tmp_path / "runs"
-    path.write_text(REAL)
-    environment = {"LAF_RESULTS": str(tmp_path / "results"), "LAF_RUNS": str(runs), "LAF_PROGRESS": "0"}
-    call = [sys.executable, "-m", "laf_utils.experiments", f"GRID={path}", "EXECUTOR=slurm-one-node"]
-
-    def start():
-        return subprocess.Popen(call, cwd=ROOT, env=os.environ | environment, start_new_session=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-    def kept():
-        return {file: file.stat().st_mtime_ns for file in (tmp_path / "results").rglob("*.json")}
+    grid = RealGrid(tmp_path, "EXECUTOR=slurm-one-node")
+    start, kept, runs = grid.start, grid.kept, grid.runs
 
     def until(ready, seconds=600):
         deadline = time.monotonic() + seconds

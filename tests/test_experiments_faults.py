@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from experiments_fakes import SNAKEMAKE
 from safetensors import SafetensorError
 
 from laf_utils import artefacts, records
@@ -29,17 +30,7 @@ from laf_utils.experiments.worker import alone
 from laf_utils.paths import ROOT
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-SNAKEMAKE = (Path(sys.executable).parent / "snakemake").exists() or shutil.which("snakemake")
 needs_snakemake = pytest.mark.skipif(not SNAKEMAKE, reason="Snakemake is not installed (pip install '.[experiments]')")
-
-
-@pytest.fixture
-def places(tmp_path, monkeypatch):
-    """Results and runs of their own."""
-    for name in ("results", "runs"):
-        monkeypatch.setenv(f"LAF_{name.upper()}", str(tmp_path / name))
-        (tmp_path / name).mkdir()
-    return tmp_path
 
 
 def todo(*methods, dataset="tiny", equivalent=10.0):

@@ -539,23 +539,47 @@ def digits_network():
 
 
 @pytest.mark.slow
-def test_a_head_on_a_relu_forgets_too_by_a_recovery_or_the_report_says_that_it_does_not():
-    """Whether one class can be forgotten above the floor hangs on rounding, so on the processor; that some can does not."""
+@pytest.mark.parametrize("removed", [0, 3])
+def test_a_head_on_a_relu_forgets_too_by_a_recovery(removed):
+    """How much is left hangs on rounding, so on seed and processor, 1 % to half of the class; one of two seeds forgets it, and
+    the report of the other says that it did not."""
     own, images, labels = digits_network()
-    forgotten = []
-    for removed in (0, 3):
-        gone = labels == removed
-        unlearned, report = forget(own, images[gone], images[~gone])
-        assert accuracy(own, images[gone], labels[gone]) > 0.95
-        if not report.acceptable:
-            assert re.search(r"still answered with a removed class|is below the floor of 95 %", str(report))
-            continue
-        assert accuracy(unlearned, images[gone], labels[gone]) < 0.05
-        assert accuracy(unlearned, images[~gone], labels[~gone]) > 0.95
+    gone, accepted = labels == removed, 0
+    assert accuracy(own, images[gone], labels[gone]) > 0.95
+    for seed in (0, 1):
+        unlearned, report = forget(own, images[gone], images[~gone], seed=seed)
+        left, kept = accuracy(unlearned, images[gone], labels[gone]), accuracy(unlearned, images[~gone], labels[~gone])
+        assert report.acceptable == (left < 0.05 and kept > 0.95)
+        assert report.acceptable or re.search(r"still answered with a removed class|is below the floor of 95 %", str(report))
         recoveries = [attempt for attempt in report.content["attempts"] if attempt["ended"].startswith("recovery")]
-        assert any(attempt["kept"] for attempt in recoveries)
-        forgotten.append(removed)
-    assert forgotten
+        accepted += report.acceptable and any(attempt["kept"] for attempt in recoveries)
+    assert accepted
+
+
+def test_weaker_attempts_that_lead_nowhere_end_in_a_strong_one():
+    class Seen:
+        has_goal, seen = True, [{}]
+        left, broken, ended = 1.0, "utility", "its last step"
+
+        def forgotten(self, look):
+            return self.left
+
+        def trouble(self, look):
+            return self.broken
+
+    watch, tried = Seen(), [1.0]
+    while following := engine._next_strength(tried, watch, {}):
+        tried += following
+    assert tried == pytest.approx([1.0, 1 / 3, 1 / 9, engine.STRONGER])
+    watch.broken = None  # a dip that was won back
+    assert engine._next_strength([1.0], watch, {}) == [engine.STRONGER]
+    assert engine._next_strength([1.0, engine.STRONGER], watch, None) == pytest.approx([engine.STRONGER / 3])
+    watch.left = 0.0
+    assert engine._next_strength([1.0], watch, {}) == [], "forgotten: it will do"
+    watch.left = 1.0
+    assert engine._next_strength([1.0, 1 / 3, 1 / 9], watch, None) == [], "weaker attempts that break it too"
+    watch.ended = "not finite"
+    assert engine._next_strength([1.0, 1 / 3, 1 / 9], watch, {}) == []
 
 
 def test_what_stood_in_the_way_is_said(monkeypatch):

@@ -62,27 +62,18 @@ def nearly_the_same(run, ours, theirs, start):
 # -- what a run finds ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_takes_its_original_from_disk_as_it_would_have_trained_it(runs, no_training, tmp_path):
-    places = [("class", 0), ("class", 1), ("noisy", 0)]
+@pytest.mark.parametrize(("stage", "places"), [
+    ("original", [("class", 0), ("class", 1), ("noisy", 0)]), ("retrained", [("class", 0), ("class", 1)]),
+])
+def test_a_run_takes_its_stage_from_disk_as_it_would_have_trained_it(stage, places, runs, no_training, tmp_path):
     alone = runs(*places, folder=tmp_path / "elsewhere")
-    expected = [run.original for run in alone]
-    assert train_stages(runs(*places), ["original"] * 3) == 3
+    expected = [getattr(run, stage) for run in alone]
+    assert train_stages(runs(*places), [stage] * len(places)) == len(places)
     no_training()
     for run, own, theirs in zip(runs(*places), alone, expected, strict=True):
-        nearly_the_same(run, run.original, theirs, run.architecture.build(run.config.seed, "original", CPU))
-        assert run.reused["original"] and not run.original.training
-        assert run.losses["original"] == pytest.approx(own.losses["original"], abs=1e-4)
-
-
-def test_a_run_takes_its_retrained_model_from_disk(runs, no_training, tmp_path):
-    places = [("class", 0), ("class", 1)]
-    alone = runs(*places, folder=tmp_path / "elsewhere")
-    expected = [run.retrained for run in alone]
-    assert train_stages(runs(*places), ["retrained"] * 2) == 2
-    no_training()
-    for run, own, theirs in zip(runs(*places), alone, expected, strict=True):
-        nearly_the_same(run, run.retrained, theirs, run.architecture.build(run.config.seed, "retrained", CPU))
-        assert run.losses["retrained"] == pytest.approx(own.losses["retrained"], abs=1e-4)
+        nearly_the_same(run, getattr(run, stage), theirs, run.architecture.build(run.config.seed, stage, CPU))
+        assert run.reused[stage] and not getattr(run, stage).training
+        assert run.losses[stage] == pytest.approx(own.losses[stage], abs=1e-4)
 
 
 def test_the_second_retrained_model_is_trained_beside_the_first(runs, no_training, tmp_path, monkeypatch):

@@ -5,9 +5,8 @@ Makes the audit's record of every place that the lists span; a record that is th
 
 import sys
 import time
-from itertools import product
 
-from ..cli import SETTINGS, Stop, known_values, one_line_errors, stopping
+from ..cli import known_values, one_line_errors, spanned, stopping
 from .record import Place, audit_request
 
 NAMES = {"DATASET": "mnist,fashion", "TASK": "class,data", "SEED": "0,1,2,3,4", "PROFILE": "quick"}
@@ -20,10 +19,7 @@ def places_of(arguments: list[str]) -> list[Place]:
         Stop: an argument that is not ``NAME=VALUE`` with a known name, or a seed that is no number.
     """
     found = NAMES | known_values(arguments, NAMES)
-    if not all(seed.isdigit() for seed in found["SEED"].split(",")):
-        raise Stop(f"SEED must be whole numbers, got {found['SEED']!r}", SETTINGS)
-    spans = (found["SEED"].split(","), found["DATASET"].split(","), found["TASK"].split(","))
-    return [Place(dataset, task, int(seed), found["PROFILE"]) for seed, dataset, task in product(*spans)]
+    return [Place(*place, found["PROFILE"]) for place in spanned(found)]
 
 
 def main() -> int:

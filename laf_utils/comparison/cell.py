@@ -246,9 +246,8 @@ def _record(
 
 def _machine(cell: Cell, problem: Problem) -> dict:
     """Where the cell's model was computed; a stage may have come from elsewhere."""
-    stages = STAGES.get(cell.method, (AGAIN,)) if cell.from_pipeline or cell.method == AGAIN else ()
-    known = [problem.run.facts[stage].get("machine") for stage in stages[-1:] if stage in problem.run.facts]
-    return known[0] if known and known[0] else describe(problem.run.device)
+    stage = AGAIN if cell.method == AGAIN else STAGES[cell.method][-1] if cell.from_pipeline else None
+    return problem.run.facts.get(stage, {}).get("machine") or describe(problem.run.device)
 
 
 def run_cell(

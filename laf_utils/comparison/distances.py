@@ -1,5 +1,7 @@
 """How near a model is to the retrained one where accuracies do not look: in its representations and its answers."""
 
+from functools import lru_cache
+
 import torch
 
 from ..audit.distance import jensen_shannon, linear_cka, mean_distance
@@ -9,6 +11,7 @@ from ..representations import Outputs, outputs
 from ..seeds import stream
 from .problem import Problem
 
+PARTS = ("forget", "retain")
 SAMPLE = 2_000  # images of each set: CKA of a few hundred would be biased upwards
 
 
@@ -25,6 +28,13 @@ def _passed(problem: Problem, model: Network, part: str) -> Outputs:
     return Outputs(found.representations.cpu(), found.logits.cpu())
 
 
+@lru_cache(maxsize=1)
+def _references(problem: Problem) -> dict[str, tuple[Outputs, Outputs]]:
+    """Of the original and of the retrained model, by set: the same for all cells of a request, and those follow each other."""
+    run = problem.run
+    return {part: (_passed(problem, run.original, part), _passed(problem, run.retrained, part)) for part in PARTS}
+
+
 def to_retrained(problem: Problem, model: torch.nn.Module) -> dict[str, dict[str, float]] | None:
     """By set (``forget``, ``retain``), of a sample of it; ``None`` for a model without an extractor or with one of another
     width, such as SISA's, in which the members' representations stand in a row.
@@ -36,11 +46,10 @@ def to_retrained(problem: Problem, model: torch.nn.Module) -> dict[str, dict[str
     if not isinstance(model, Network):
         return None
     found = {}
-    for part in ("forget", "retain"):
-        own, goal = _passed(problem, model, part), _passed(problem, problem.run.retrained, part)
+    for part, (start, goal) in _references(problem).items():
+        own = _passed(problem, model, part)
         if own.representations.shape != goal.representations.shape:
             return None
-        start = _passed(problem, problem.run.original, part)
         same = (own.predictions == goal.predictions).float().mean().item()
         found[part] = {
             "cka": linear_cka(own.representations, goal.representations),

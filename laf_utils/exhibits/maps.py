@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ import torch
 from .. import records
 from ..artefacts import code_version, content_key
 from ..audit import ModelOutputs
-from ..cli import SETTINGS, Stop, known_values, one_line_errors, stopping
+from ..cli import known_values, one_line_errors, spanned, stopping
 from ..devices import describe
 from ..evaluation import Evaluation
 from ..paths import results_folder
@@ -145,10 +144,7 @@ def places_of(arguments: list[str]) -> list[Place]:
         Stop: an argument that is not ``NAME=VALUE`` with a known name, or a seed that is no number.
     """
     found = NAMES | known_values(arguments, NAMES)
-    if not all(seed.isdigit() for seed in found["SEED"].split(",")):
-        raise Stop(f"SEED must be whole numbers, got {found['SEED']!r}", SETTINGS)
-    spans = (found["SEED"].split(","), found["DATASET"].split(","), found["TASK"].split(","))
-    return [Place(dataset, task, int(seed), found["PROFILE"]) for seed, dataset, task in product(*spans)]
+    return [Place(*place, found["PROFILE"]) for place in spanned(found)]
 
 
 def main() -> int:

@@ -23,7 +23,7 @@ from .watch import GAIN, Watch
 
 SHARES = (1.0, 0.75, 0.5, 0.25)  # of the way from the original to the result of a method without steps to watch
 WEAKER, STRONGER = 1 / 3, 5.0  # of a further attempt, see choice.strengthened
-ATTEMPTS = 3
+ATTEMPTS = 3  # and one strong one where those lead nowhere
 FLAT = 0.05  # of the mean spread of a representation's dimensions: unlike the paper's, these may end in a ReLU, with silent units
 
 
@@ -121,33 +121,43 @@ def _recovered(
 def run_laf(work: Work, settings: LAFSettings, make_watch: Callable[..., Watch], keeper: Keeper) -> Outcome:
     """LAF at the derived strength, and weaker or stronger where the watch says so; the best point of all attempts.
 
-    Weaker after an attempt that broke the model or left no point above the floor, stronger after one that did not forget; before
-    either, a recovery where it has forgotten at too high a cost.
+    ``_next_strength`` says which attempt follows; before it, a recovery where one has forgotten at too high a cost.
     """
-    outcome, best, factor, tried = Outcome(None, None, settings), None, 1.0, set()
+    outcome, best, tried = Outcome(None, None, settings), None, [1.0]
     try:
         laf = _LAF(work, settings, keeper)
     except TrainingDiverged as error:
         outcome.attempts.append({"strength": 0.0, "ended": str(error), "kept": None, "looks": []})
         return outcome
-    while factor not in tried and len(tried) < ATTEMPTS:
-        tried.add(factor)
-        watch, own = make_watch(), strengthened(settings, factor)
+    for strength in tried:
+        watch, own = make_watch(), strengthened(settings, strength)
         model = laf.attempt(own, watch)
         kept = watch.best[1] if watch.best else None
-        outcome.attempts.append({"strength": factor, "ended": watch.ended, "kept": kept, "looks": _looks(watch)})
+        outcome.attempts.append({"strength": strength, "ended": watch.ended, "kept": kept, "looks": _looks(watch)})
         recovered, watch = _recovered(laf, own, watch, make_watch, outcome)
         model, kept = recovered or model, watch.best[1] if watch.best else None
         if model is not None and (best is None or watch.best[0] < best):
             best = watch.best[0]
             outcome = replace(outcome, network=model, look=kept, settings=own)
-        if model is None:
-            factor *= WEAKER
-        elif watch.forgotten(kept) > 0 and watch.has_goal:
-            factor *= WEAKER if watch.trouble(watch.seen[-1]) else STRONGER  # a dip that was won back is no reason for less
-        else:
-            break
+        tried += _next_strength(tried, watch, None if model is None else kept)
     return outcome
+
+
+def _next_strength(tried: list[float], watch: Watch, kept: dict[str, float] | None) -> list[float]:
+    """The strength of the attempt that follows the last of ``tried``, none where it will do.
+
+    Weaker after an attempt that broke the model or left no point above the floor, stronger after one that did not forget. Where
+    weaker ones stay above the floor and forget nothing, one strong attempt at last: it may forget below the floor, and its
+    recovery win utility back.
+    """
+    if kept is not None and not (watch.forgotten(kept) > 0 and watch.has_goal):
+        return []
+    weaker = kept is None or watch.trouble(watch.seen[-1])  # a dip that was won back is no reason for less
+    following = tried[-1] * (WEAKER if weaker else STRONGER)
+    if following not in tried and len(tried) < ATTEMPTS:
+        return [following]
+    hopeless = kept is None or watch.ended == "not finite" or STRONGER in tried
+    return [] if hopeless else [STRONGER]
 
 
 def interpolated(original: nn.Module, unlearned: nn.Module, share: float) -> nn.Module:
