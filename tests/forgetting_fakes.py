@@ -1,8 +1,12 @@
 """Small classifiers and images that stand in for a practitioner's: patterns with noise, learned in a fraction of a second."""
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from laf_utils.forgetting import choice, forget
 
 CLASSES, SIDE = 4, 8
 
@@ -44,3 +48,22 @@ def trained(model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, steps:
 def own_model(seed: int = 0, **shape: int) -> nn.Module:
     torch.manual_seed(seed)
     return Own(**shape)
+
+
+X, Y = patterns(800, 1)
+UNSEEN, UNSEEN_LABELS = patterns(400, 2)
+GONE = Y == 0
+LIGHT = choice.derived_settings(200, 300)
+LIGHT = replace(  # enough for the stand-in in one attempt
+    LIGHT, vae=replace(LIGHT.vae, epochs=10), unlearning=replace(LIGHT.unlearning, lr_ra=2e-3, batchnorm="retain")
+)
+
+
+def light(*arguments, **options):
+    """``forget`` at settings that make a test short."""
+    return forget(*arguments, **{"settings": LIGHT} | options)
+
+
+def accuracy(model, inputs, labels):
+    with torch.no_grad():
+        return (model.eval()(inputs).argmax(1) == labels).float().mean().item()
