@@ -13,7 +13,7 @@ from ..wording import LABEL_ACCESS, MEASURE_NAMES
 from .exhibit import Exhibit
 from .gather import Found, Group, Value, gap, groups, metric, over, pick, profile_of, tow
 from .readings import readings
-from .rests import chance_text, rests_on
+from .rests import chance_text, machine_of, rests_on
 from .words import gap_text, name_of, points_text
 
 MEASURES = {
@@ -34,16 +34,15 @@ READING = (
 
 
 def seconds_of(group: Group) -> tuple[list[float], bool, str] | None:
-    """Seconds by seed, whether they are processor seconds, and of which device: of one machine, a CPU where there is one.
+    """Seconds by seed, whether they are processor seconds, and on what: of one machine and PyTorch, a CPU where there is one.
 
     Records of different machines are not averaged; where some of a machine's were measured on the processor's clock and others
     on the wall's, the former.
     """
     machines: dict[tuple, list[dict]] = {}
     for record in group.good.values():
-        own = record["machine"]
-        machines.setdefault((own["device"] != "cpu", own["name"], own["threads"]), []).append(record)
-    for (_, name, _), same in sorted(machines.items(), key=lambda item: (item[0][0], -len(item[1]))):
+        machines.setdefault((record["machine"]["device"] != "cpu", machine_of(record)), []).append(record)
+    for (_, name), same in sorted(machines.items(), key=lambda item: (item[0][0], -len(item[1]))):
         for clock in ("processor_seconds", "seconds"):
             values = [record[clock] for record in same if record[clock] is not None]
             if values:
