@@ -110,11 +110,11 @@ def test_the_rule_keeps_wall_clocks_of_a_cpu_and_several_threads_out() -> None:
     taken, left_out = observed.observed([
         record(), record(processor=None), record(threads=2), record(passes=None), record(method="ascent"),
         record(device="cuda", processor=None, seconds=30.0), record(device="cuda", processor=None, seconds=30.0),
-        record(bfloat16=False),
+        record(bfloat16=False), record(machine=record(device="cuda")["machine"] | {"together": 6}),
     ])
     assert [(cell.group.device, cell.group.bfloat16, cell.clock) for cell in taken] == [
         ("cpu", True, "processor"), ("cuda", True, "wall"), ("cpu", False, "processor")]
-    assert sum(left_out.values()) == 5 and left_out["diverged"] == 1 and left_out["GPU, the same artefact again"] == 1
+    assert sum(left_out.values()) == 6 and left_out["diverged"] == 1 and left_out["GPU, the same artefact again"] == 1
     assert len({cell.group for cell in taken}) == 3
 
 
@@ -156,6 +156,14 @@ def test_work_that_no_other_family_does_is_named() -> None:
     vae = replace(cell("laf", 1e4, 0, 0, 31.0), work=work.Work(training=1e4, vae_steps=1e3))
     left = fit.held_out([*made(), *[replace(vae, dataset=name) for name in "abc"]], "family").set_index("method")
     assert set(left.loc["laf", "untold"]) == {"VAE steps"} and left.loc["ts", "untold"] == ""
+
+
+def test_too_few_cells_for_any_price_predict_nothing() -> None:
+    few = [*made()[:2], *[replace(one, dataset="fashion") for one in made()[2:4]]]
+    assert fit.told_by(few[:2]) == [] and fit.held_out(few, "dataset").empty
+    with pytest.raises(ValueError, match="cells"):
+        fit.fit(few[:2])
+    assert shown.errors(few).empty or "each dataset in turn" not in shown.errors(few).index
 
 
 def test_a_quarter_and_the_interval() -> None:

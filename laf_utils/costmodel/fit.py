@@ -47,18 +47,25 @@ class Fit:
         return sum(value * getattr(work, kind) for kind, value in self.seconds.items())
 
 
+def told_by(cells: Sequence[Observed]) -> list[str]:
+    """The kinds of work that enough of the scored cells do for a coefficient; none where there are too few cells."""
+    kinds = {kind for cell in cells for kind in KINDS[cell.group.device]}
+    scored = [cell.work for cell in cells if cell.scored]
+    return [kind for kind in NAMES if kind in kinds and sum(getattr(work, kind) > 0 for work in scored) >= LEAST_CELLS]
+
+
 def fit(cells: Sequence[Observed]) -> Fit:
     """Fit the scored cells of one group.
 
     Raises:
-        ValueError: no scored cell, or cells of several groups.
+        ValueError: cells of several groups, or so few that they tell no kind of work.
     """
     scored = [cell for cell in cells if cell.scored]
     groups = {cell.group for cell in cells}
-    if not scored or len(groups) != 1:
+    told = told_by(cells)
+    if not told or len(groups) != 1:
         raise ValueError(f"needs scored cells of one machine and network, got {len(scored)} of {len(groups)} groups")
     group = groups.pop()
-    told = [kind for kind in KINDS[group.device] if sum(getattr(c.work, kind) > 0 for c in scored) >= LEAST_CELLS]
     relative = np.array([[getattr(c.work, kind) / c.seconds for kind in told] for c in scored])
     scale = relative.max(0)  # columns differ by orders of magnitude
     found, _ = nnls(relative / scale, np.ones(len(scored)))
@@ -80,12 +87,12 @@ def held_out(cells: Sequence[Observed], by: str) -> pd.DataFrame:
 
     Returns:
         One row per scored cell: label, dataset, task, method, measured and predicted seconds, ratio = predicted / measured, and
-        ``untold``: kinds of work in it that the remaining cells could not tell. Empty where there is only one of them.
+        ``untold``: kinds of work in it that the remaining cells could not tell. Empty where too few remain.
     """
     rows = []
     for value in sorted({getattr(cell, by) for cell in cells}):
         rest = [cell for cell in cells if getattr(cell, by) != value]
-        if not any(cell.scored for cell in rest):
+        if not told_by(rest):
             continue
         fitted = fit(rest)
         rows += [_row(cell, fitted) for cell in cells if getattr(cell, by) == value and cell.scored]
@@ -126,7 +133,7 @@ def resampled(cells: Sequence[Observed], draws: int = 200, seed: int = 0) -> dic
     found: dict[str, list[float]] = {}
     for _ in range(draws):
         drawn = [cell for family in generator.choice(families, len(families)) for cell in by_family[family]]
-        if any(cell.scored for cell in drawn):
+        if told_by(drawn):
             for kind, value in fit(drawn).seconds.items():
                 found.setdefault(kind, []).append(value)
     return {kind: tuple(np.quantile(values, [0.05, 0.95]).tolist()) for kind, values in found.items()}

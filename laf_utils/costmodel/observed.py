@@ -81,6 +81,8 @@ def group_of(record: dict) -> Group:
 
 def _seconds(record: dict) -> tuple[float, str] | str:
     """(seconds, clock) that count, or why none do."""
+    if record["machine"].get("together"):
+        return "trained as one of several: its seconds are a share"
     if record["machine"]["device"] != "cpu":
         return record["seconds"], "wall"
     if record["machine"]["threads"] != 1:

@@ -43,6 +43,8 @@ def errors(cells: Sequence[Observed]) -> pd.DataFrame:
         if left.empty:
             continue
         told = left[left["untold"] == ""]
+        if told.empty:
+            continue
         low, high = interval(told["ratio"])
         rows[f"each {'family of methods' if by == 'family' else by} in turn"] = {
             "cells": len(left), "within a quarter": f"{100 * within(left['ratio']):.0f} %",

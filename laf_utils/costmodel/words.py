@@ -45,7 +45,7 @@ def held_out_sentence(models: Mapping[Group, Calibrated]) -> str:
                 share, low, high = 100 * within(left["ratio"]), left["ratio"].min(), left["ratio"].max()
                 parts.append(f"{share:.0f} % of {len(left)} with their {what} left out ({low:.2f} to {high:.2f} of measured)")
         note = " These seconds are contended: several processes shared the card." if group.contended else ""
-        said.append(f"- {group.title}: within a quarter are {'; '.join(parts)}.{note}")
+        said.append(f"- {group.title}: within a quarter are {'; '.join(parts) or 'none that could be left out'}.{note}")
     return "\n".join(said)
 
 
