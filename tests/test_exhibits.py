@@ -10,6 +10,7 @@ from laf_utils import book, figures
 from laf_utils.audit import interval, paired
 from laf_utils.cli import Stop
 from laf_utils.comparison.cell import REQUIRED, Cell
+from laf_utils.comparison.shown import labels_read
 from laf_utils.exhibits import __main__ as command
 from laf_utils.exhibits import ablation, coverage, every, gather, mapped, maps, readings, rests, shares, tables, words
 from laf_utils.methods import METHODS
@@ -23,7 +24,7 @@ LEVELS = {"laf_r": "few", "retrain_few": "few", "scrub_few": "few", "neggrad_plu
 def fake(method, seed=0, gap=1.0, *, dataset="mnist", task="class", failure=None, machine=CPU, clock=10.0, **cell):
     """What the exhibits read of a record of the comparison."""
     level = LEVELS.get(method) or (METHODS[method].label_access.name.lower() if method in METHODS else "all")
-    share = 1.0 if level == "few" else None
+    share = 1.0 if level == "few" and not failure else None
     own = {"train_r": 99.0 + seed, "train_f": gap, "test": 90.0, "test_r": 98.0, "test_f": 0.0, "asr": 30.0 + seed}
     own |= {"train_f_true": 97.0} if task == "noisy" else {}
     settings = {"unlearning": {"epochs": 20}} if method in ("laf", "laf_r") else {"epochs": 5}
@@ -240,6 +241,12 @@ def test_a_share_stands_beside_baselines_with_the_same_labels():
     assert "of 2 baselines with these labels the nearest is Retrain, with 20.0" in said[0]
     assert "the nearest is SCRUB" in said[2], "at 100 % the goal is no baseline, and a control that reads no label is none either"
     assert "reads none of D_r's" in shares.exhibit(found(*labelled()), "mnist", "class").about
+
+
+def test_a_method_that_diverged_says_how_many_labels_it_was_given():
+    failed = [fake("scrub_few", failure="no number", variant="labels_5"), fake("laf_r", failure="no number")]
+    told = [labels_read(record) for record in failed]
+    assert told == ["5 % of D_r", "100 % of D_r"]
 
 
 def test_a_cell_of_its_own_at_all_labels_replaces_the_stand_in():

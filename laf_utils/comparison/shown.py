@@ -11,6 +11,7 @@ from ..tables import MISSING
 from ..wording import DATASET_NAMES, MEASURE_NAMES, TASK_NAMES
 from .cell import AGAIN, CHOICES, ORIGINAL, REFERENCES, RETRAIN, read
 from .cost import listed
+from .variants import VARIANTS
 from .winners import winners_path
 
 TITLES = {ORIGINAL: "Original", RETRAIN: "Retrain", AGAIN: "Retrain, another seed"}
@@ -50,7 +51,10 @@ def labels_read(record: dict) -> str:
         return "all of D_r"
     access = record["label_access"]
     if access["level"] == "few":
-        return f"{100 * access['share_of_retain']:.0f} % of D_r"
+        share, variant = access["share_of_retain"], record["cell"].get("variant")
+        if share is None:  # it diverged, and the record holds no share; its settings do
+            share = VARIANTS[variant].changes.get("repair.labelled_share", 1.0) if variant else 1.0
+        return f"{100 * share:.0f} % of D_r"
     return access["level"]
 
 

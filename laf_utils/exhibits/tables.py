@@ -73,7 +73,7 @@ def row_of(group: Group, measures: tuple[str, ...]) -> dict[str, str]:
     """The cells of one row."""
     goal = group.method == RETRAIN and not group.variant
     return {
-        "labels read": labels_read(group.any) if group.good or group.level != "few" else "of D_r",
+        "labels read": labels_read(group.any),
         **{MEASURE_NAMES[name]: _text(group, metric(name)) for name in (*measures, "asr")},
         GAP: "the goal" if goal else gap_text(over(group, gap)), "ToW": MISSING if goal else _text(group, tow, 3),
         "seconds": seconds_text(group), "seeds": seeds_text(group),
