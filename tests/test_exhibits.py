@@ -200,6 +200,12 @@ def test_what_lies_within_the_noise_is_not_called_a_difference():
     assert "better" not in said and "worse" not in said
 
 
+def test_a_wide_interval_puts_nothing_within_the_noise_floor():
+    rows = rows_of(*seeds("laf", 1.0, 3.5, 0.9), *seeds("retrain_again", 0.1, 0.2, 0.1))
+    said = readings.floor_sentence(rows, "On MNIST")
+    assert "cannot be told apart: difference 1.67 points" in said and "within" not in said and "so few seeds do not tell" in said
+
+
 def test_one_seed_says_so_and_is_held_to_the_noise_floor():
     exact = fake("sisa", gap=0.01)  # trains anew what held D_f: a cost to compare with, no approximation
     rows = rows_of(*REFERENCES, fake("laf", gap=0.5), fake("scrub", gap=0.45), fake("ts", gap=2.0), exact)

@@ -27,9 +27,12 @@ def floor_sentence(rows: list[Group], where: str) -> str | None:
     beyond = difference(laf, again)
     if beyond is None:
         return f"{said}; no second retrained model is on record beside it, so the noise floor is unknown."
-    said += f"; a second retrained model's is {points_text(over(again))}"
+    floor = over(again)
+    said += f"; a second retrained model's is {points_text(floor)}"
     if within_noise(beyond):
-        return f"{said}. The two {verdict_text(beyond)}: LAF lies within the noise floor."
+        near = abs(beyond.mean) <= floor.mean  # a wide interval alone puts nothing within the floor
+        left = "LAF lies within the noise floor" if near else "whether LAF reaches the noise floor, so few seeds do not tell"
+        return f"{said}. The two {verdict_text(beyond)}: {left}."
     return f"{said}. LAF is {verdict_text(beyond, than='that noise floor')}."
 
 
