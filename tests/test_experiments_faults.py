@@ -247,9 +247,13 @@ def test_a_grid_that_is_told_to_end_interrupts_its_workflow_once(places, monkeyp
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
-    threading.Thread(target=interrupt, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        launch.run(todo("laf"), "local", None, lambda line: None)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run in a shell's background
+    try:
+        threading.Thread(target=interrupt, daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            launch.run(todo("laf"), "local", None, lambda line: None)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (launch.folder() / "signals").read_text() == "1"
 
 
