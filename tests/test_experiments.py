@@ -74,13 +74,30 @@ def test_the_projects_own_grid_can_be_read():
     assert {cell.task for cell in found} == {"class", "data", "noisy"}
 
 
-def test_cells_are_picked_by_lists_and_a_pick_of_nothing_is_an_error(tmp_path):
-    everything = read_grid(written(tmp_path, TABLE))
-    assert command.chosen(everything, {"SEED": "1", "METHOD": "laf,ts"}) == [
-        Cell("mnist", "class", "laf", 1), Cell("mnist", "data", "laf", 1)
+def test_cells_are_picked_by_lists(tmp_path):
+    everything = read_grid(written(tmp_path, TABLE + 'variants = ["", "labels_5"]\n'))
+    plain, few = ([Cell("mnist", task, "laf", 1, variant=name) for task in ("class", "data")] for name in ("", "labels_5"))
+    assert command.chosen(everything, {"SEED": "1", "METHOD": "laf", "VARIANT": "none"}) == plain
+    assert command.chosen(everything, {"SEED": "1", "METHOD": "laf", "VARIANT": "labels_5", "PROFILE": "paper"}) == few
+    assert command.chosen(everything, {"SEED": "1", "METHOD": "laf", "SETTINGS": "defaults"}) == [
+        cell for pair in zip(plain, few, strict=True) for cell in pair
     ]
-    with pytest.raises(ConfigError, match="SEED=7"):
-        command.chosen(everything, {"SEED": "7"})
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"SEED": "7"}, "SEED=7; it has 0, 1"),
+    ({"METHOD": "laf,lfa"}, "METHOD=lfa; it has"),  # one of a list, too: else it would be left out without a word
+    ({"VARIANT": "labels_5"}, "VARIANT=labels_5; it has none"),
+])
+def test_a_value_that_no_cell_has_is_an_error_that_names_those_there_are(tmp_path, options, message):
+    with pytest.raises(ConfigError, match=message):
+        command.chosen(read_grid(written(tmp_path, TABLE)), options)
+
+
+def test_a_pick_of_nothing_is_an_error(tmp_path):
+    two = written(tmp_path, TABLE + TABLE.replace('"mnist"', '"fashion"').replace('"data"', '"noisy"'))
+    with pytest.raises(ConfigError, match="no cell of the grid has DATASET=fashion, TASK=data"):
+        command.chosen(read_grid(two), {"DATASET": "fashion", "TASK": "data"})
 
 
 # -- what has to be made ---------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """``python -m laf_utils.experiments [NAME=VALUE ...]``: make every record of the grid that is missing or stale.
 
-``PLAN=1`` says what there is to do and how long it may take, and does nothing. ``DATASET``, ``TASK``, ``METHOD``, ``SEED`` pick
-cells of the grid, each a list (``SEED=0,1``). ``EXECUTOR`` is a folder of ``workflow/profiles``, ``WORKERS`` how many cells run
-at a time, ``GRID`` another grid file.
+``PLAN=1`` says what there is to do and how long it may take, and does nothing. ``DATASET``, ``TASK``, ``METHOD``, ``SEED``,
+``PROFILE``, ``SETTINGS`` and ``VARIANT`` pick cells of the grid, each a list (``SEED=0,1``; ``VARIANT=none``: no variants).
+``EXECUTOR`` is a folder of ``workflow/profiles``, ``WORKERS`` how many cells run at a time, ``GRID`` another grid file.
 """
 
 import errno
@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from ..cli import SETTINGS, Stop, known_values, one_line_errors, stopping
+from ..comparison.cell import Cell
 from ..comparison.winners import WinnersError
 from ..config import ConfigError
 from .estimate import hours, in_words, seconds_per_pass
@@ -18,7 +19,12 @@ from .faults import full_disk
 from .grid import GRID, STATES, Planned, planned, read_grid
 from .launch import GridError, run, workers_of
 
-NAMES = ("PLAN", "EXECUTOR", "WORKERS", "GRID", "DATASET", "TASK", "METHOD", "SEED")
+PICKS = {  # what each name picks cells by
+    "DATASET": "dataset", "TASK": "task", "METHOD": "method", "SEED": "seed", "PROFILE": "profile", "SETTINGS": "choice",
+    "VARIANT": "variant",
+}
+PLAIN = "none"  # a variant's name for cells that are none
+NAMES = ("PLAN", "EXECUTOR", "WORKERS", "GRID", *PICKS)
 FAILED = 1
 
 
@@ -29,17 +35,25 @@ def _options(arguments: list[str]) -> dict[str, str]:
     return found
 
 
-def chosen(grid: list, options: dict[str, str]) -> list:
+def chosen(grid: list[Cell], options: dict[str, str]) -> list[Cell]:
     """The cells of the grid that the lists in ``options`` pick.
 
     Raises:
-        ConfigError: they pick none.
+        ConfigError: one of the values is of no cell of the grid, or together they pick none.
     """
-    wanted = {name: options[name].split(",") for name in ("DATASET", "TASK", "METHOD", "SEED") if name in options}
-    picked = [cell for cell in grid if all(str(getattr(cell, name.lower())) in values for name, values in wanted.items())]
+    wanted = {name: options[name].split(",") for name in PICKS if name in options}
+    for name, values in wanted.items():
+        there = dict.fromkeys(_value(cell, name) for cell in grid)
+        if strange := [value for value in values if value not in there]:
+            raise ConfigError(f"no cell of the grid has {name}={','.join(strange)}; it has {', '.join(there)}")
+    picked = [cell for cell in grid if all(_value(cell, name) in values for name, values in wanted.items())]
     if not picked:
         raise ConfigError(f"no cell of the grid has {', '.join(f'{k}={options[k]}' for k in wanted)}")
     return picked
+
+
+def _value(cell: Cell, name: str) -> str:
+    return str(getattr(cell, PICKS[name])) or PLAIN
 
 
 def report(grid: list[Planned], workers: int) -> tuple[list[Planned], float | None]:
