@@ -4,41 +4,16 @@ import json
 import re
 
 import pytest
-import torch
+from exhibits_fakes import REFERENCES, ablated, drawn_map, fake, found, labelled, rows_of, seeds
 
-from laf_utils import book, figures
+from laf_utils import book
 from laf_utils.audit import interval, paired
-from laf_utils.cli import Stop
-from laf_utils.comparison.cell import REQUIRED, Cell
-from laf_utils.comparison.shown import labels_read
+from laf_utils.comparison.cell import Cell
 from laf_utils.exhibits import __main__ as command
-from laf_utils.exhibits import ablation, coverage, every, gather, mapped, maps, readings, rests, shares, tables, words
-from laf_utils.methods import METHODS
+from laf_utils.exhibits import ablation, coverage, every, gather, readings, rests, tables, words
 from laf_utils.paths import ROOT
 
 PAGES = sorted((ROOT / "pages").glob("results*.md"))
-CPU = {"device": "cpu", "name": "x86_64", "threads": 1}
-LEVELS = {"laf_r": "few", "retrain_few": "few", "scrub_few": "few", "neggrad_plus_few": "few"}
-
-
-def fake(method, seed=0, gap=1.0, *, dataset="mnist", task="class", failure=None, machine=CPU, clock=10.0, **cell):
-    """What the exhibits read of a record of the comparison."""
-    level = LEVELS.get(method) or (METHODS[method].label_access.name.lower() if method in METHODS else "all")
-    share = 1.0 if level == "few" and not failure else None
-    own = {"train_r": 99.0 + seed, "train_f": gap, "test": 90.0, "test_r": 98.0, "test_f": 0.0, "asr": 30.0 + seed}
-    own |= {"train_f_true": 97.0} if task == "noisy" else {}
-    settings = {"unlearning": {"epochs": 20}} if method in ("laf", "laf_r") else {"epochs": 5}
-    place = {"dataset": dataset, "task": task, "method": method, "seed": seed, "profile": "paper", "choice": "defaults"}
-    on_the_wall = failure or method in ("original", "laf")
-    return dict.fromkeys(REQUIRED, None) | {
-        "schema": 1, "key": "k", "failure": failure, "headline": f"MNIST, {task} removal; mode reference", "caveats": [],
-        "cell": place | cell, "method": {"title": None}, "settings": settings,
-        "label_access": {"level": level, "share_of_retain": share},
-        "metrics": None if failure else own, "attack": None if failure else {"chance": 54.25},
-        "gap": None if failure else {"mean": gap, "tow": 0.9}, "test_without_held_out": method == "scrub_r",
-        "seconds": None if failure else 3 * clock, "processor_seconds": None if on_the_wall else clock,
-        "machine": machine, "versions": {"torch": "2.14.1+cpu"}, "task": {"forget": 100 + seed, "retain": 900 - seed},
-    }
 
 
 def put(record):
@@ -57,18 +32,6 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "Training").mkdir()
     (tmp_path / "Training" / "authors.json").write_text((ROOT / "Training" / "authors.json").read_text(encoding="utf-8"))
     return tmp_path / "results"
-
-
-def found(*records):
-    return gather.Found(dict(enumerate(records)))
-
-
-def rows_of(*records):
-    cell = records[0]["cell"]
-    return gather.groups(found(*records), cell["dataset"], cell["task"], "paper")
-
-
-REFERENCES = [fake("original", gap=30.0), fake("retrain", gap=0.0), fake("retrain_again", gap=0.1)]
 
 
 # -- records over seeds -----------------------------------------------------------------------------------------------------
@@ -176,10 +139,6 @@ def test_rows_of_single_experiments_stay_out_of_the_main_tables(folder):
 # -- sentences --------------------------------------------------------------------------------------------------------------
 
 
-def seeds(method, *gaps, **cell):
-    return [fake(method, seed, gap, **cell) for seed, gap in enumerate(gaps)]
-
-
 def test_sentences_say_plainly_where_laf_is_worse():
     floor = seeds("retrain_again", 0.1, 0.11, 0.09)
     rows = rows_of(*REFERENCES, *floor, *seeds("laf", 1.0, 1.1, 0.9), *seeds("scrub", 0.5, 0.61, 0.4))
@@ -222,165 +181,6 @@ def test_doing_nothing_may_be_nearer():
     assert "LAF is **worse than doing nothing**: farther by 2.00 points (one seed)" in said
     assert "Diverged, and counted in no mean: JiT (1 of 1 seed)." in said
     assert readings.readings(rows_of(fake("scrub")), "On MNIST") == ()
-
-
-# -- few labels -------------------------------------------------------------------------------------------------------------
-
-
-def labelled():
-    few = [
-        fake(method, seed, base / share + 0.01 * seed, variant=f"labels_{share}")
-        for method, base in (("laf_r", 2.0), ("retrain_few", 20.0), ("scrub_few", 60.0)) for share in (1, 10) for seed in (0, 1)
-    ]
-    pseudo = [fake("neggrad_plus_pseudo", seed, 0.01) for seed in (0, 1)]
-    return [*few, *pseudo, *seeds("laf_r", 0.4, 0.5), *seeds("scrub", 5.0, 6.0), *seeds("laf", 0.9, 1.1), *REFERENCES]
-
-
-def test_a_share_stands_beside_baselines_with_the_same_labels():
-    rows = shares.rows_of(found(*labelled()), "mnist", "class")
-    drawn = shares.lines(rows)
-    assert {name: list(line) for name, line in drawn.items()} == {
-        "LAF+R": [1, 10, 100], "Retrain": [1, 10, 100], "SCRUB": [1, 10, 100], "NegGrad+": [100],
-    }
-    said = shares.readings(rows, "On MNIST")
-    assert said[0].startswith("On MNIST, 1 % of the labels of D_r: LAF+R has a gap of 2.00 points (95 % interval")
-    assert "of 2 baselines with these labels the nearest is Retrain, with 20.0" in said[0]
-    assert "the nearest is SCRUB" in said[2], "at 100 % the goal is no baseline, and a control that reads no label is none either"
-    assert "reads none of D_r's" in shares.exhibit(found(*labelled()), "mnist", "class").about
-
-
-def test_a_method_that_diverged_says_how_many_labels_it_was_given():
-    failed = [fake("scrub_few", failure="no number", variant="labels_5"), fake("laf_r", failure="no number")]
-    told = [labels_read(record) for record in failed]
-    assert told == ["5 % of D_r", "100 % of D_r"]
-
-
-def test_a_cell_of_its_own_at_all_labels_replaces_the_stand_in():
-    records = [*labelled(), fake("neggrad_plus_few", gap=0.2)]
-    rows = shares.rows_of(found(*records), "mnist", "class")
-    assert shares.lines(rows)["NegGrad+"][100].method == "neggrad_plus_few"
-    assert "neggrad_plus_pseudo" not in [g.method for g in rows]
-
-
-def test_the_figure_of_the_shares_has_a_line_for_each_method():
-    figure = shares.drawing(found(*labelled()), [("mnist", "class"), ("svhn", "class")])()
-    (axis,) = figure.axes
-    labels = [line.get_label() for line in axis.lines]
-    assert labels == ["LAF", "Retrain, another seed", "LAF+R", "Retrain", "SCRUB", "NegGrad+"]
-    assert list(axis.lines[2].get_xdata()) == [1, 10, 100] and axis.lines[2].get_ydata()[2] == pytest.approx(0.45)
-    figures.plt.close(figure)
-    assert shares.drawing(found(), [("mnist", "class")]) is None
-    with pytest.raises(ValueError, match="nothing to draw"):
-        shares.figure({})
-
-
-# -- ablation ---------------------------------------------------------------------------------------------------------------
-
-
-def ablated():
-    parts = {"without_ue": (30.0, 31.0, 29.5), "without_ra": (0.9, 1.2, 0.95), "ra_retain_only": (0.5, 0.62, 0.4)}
-    rest = [record for variant, gaps in parts.items() for record in seeds("laf", *gaps, variant=variant)]
-    failed = fake("laf", failure="no number", variant="ra_forget_only")
-    others = [fake("laf", variant="labels_5"), fake("laf", variant="joint")]
-    return [*REFERENCES, *seeds("laf", 1.0, 1.1, 0.9), *rest, failed, *others]
-
-
-def test_the_ablation_is_paired_with_full_laf():
-    exhibit = ablation.exhibit(found(*ablated()), "mnist", "class")
-    column = exhibit.table[ablation.DIFFERENCE]
-    apart = paired({0: 30.0, 1: 31.0, 2: 29.5}, {0: 1.0, 1: 1.1, 2: 0.9})
-    assert column["LAF, without L_UE"] == words.gap_text(apart) and column["LAF"] == "–"
-    assert list(exhibit.table.index)[3:] == [f"LAF{end}" for end in (
-        "", ", without L_UE", ", without L_RA", ", L_RA without its forget half", ", L_RA without its retain half")]
-    said = exhibit.readings
-    assert f"farther than full LAF by 29.17 points (95 % interval {apart.low:.2f} to {apart.high:.2f}, 3 seeds)." in said[0]
-    assert "cannot be told apart" in said[1] and "not seen to matter" in said[1]
-    assert "nearer than full LAF by 0.49 points" in said[2] and "does better without" in said[2]
-    assert said[3] == "Diverged: LAF, L_RA without its retain half."
-
-
-def test_records_with_representations_give_their_cka_to_the_retrained_model():
-    near = {"representation": {"forget": {"cka": 0.5}, "retain": {"cka": 0.9}}}
-    records = [*seeds("laf", 1.0, 1.2), *seeds("laf", 3.0, 3.1, variant="without_ue")]
-    assert "CKA on D_f" not in ablation.exhibit(found(*records), "mnist", "class").table.columns
-    table = ablation.exhibit(found(*(record | near for record in records[:2]), *records[2:]), "mnist", "class").table
-    assert table["CKA on D_f"].tolist() == ["0.500\u00a0±\u00a00.000", "–"] and table.loc["LAF", "CKA on D_r"].startswith("0.900")
-
-
-def test_the_figure_of_the_ablation_has_a_row_for_each_part():
-    figure = ablation.drawing(found(*ablated()), [("mnist", "class")])()
-    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [
-        "Original", "Retrain, another seed", "LAF", "LAF, without L_UE", "LAF, without L_RA", "LAF, L_RA without its forget half"]
-    figures.plt.close(figure)
-    with pytest.raises(ValueError, match="nothing to draw"):
-        ablation.figure({})
-
-
-# -- maps -------------------------------------------------------------------------------------------------------------------
-
-
-def test_a_map_holds_the_same_images_in_every_model(make_run, monkeypatch):
-    monkeypatch.setattr(maps, "EACH", 35)
-    run = make_run()
-    record = maps.record_of(run, maps.Place("tiny", "class"))
-    text = json.dumps(record, allow_nan=False)
-    assert set(maps.REQUIRED) <= set(json.loads(text)) and len(record["classes"]) == 35 + 30
-    assert set(record["maps"]) == {"original", "retrained", "laf"} and record["same"] == {"laf_r": "laf"}
-    assert all(len(points) == 2 * len(record["classes"]) for points in record["maps"].values())
-    assert all(value == float(f"{value:.3g}") for value in record["maps"]["laf"])
-    rows = maps.sample_of(run)
-    assert record["forgotten"] == torch.isin(rows, run.task.forget).int().tolist() and sum(record["forgotten"]) == 30
-    assert record["classes"] == run.task.true_labels[rows].tolist()
-    assert record["key"] != maps.key_of(make_run(unlearning__epochs=1))
-
-
-def test_a_map_is_made_once_and_again_when_its_key_is_another(make_run, folder, monkeypatch):
-    place, run, made = maps.Place("tiny", "class"), make_run(), []
-    monkeypatch.setattr(maps, "preset", lambda *names, **settings: run.config)
-    monkeypatch.setattr(maps, "Run", lambda config, say: run)
-    monkeypatch.setattr(maps, "record_of", lambda run, place: made.append(place) or dict.fromkeys(maps.REQUIRED, {}) | {
-        "schema": 1, "key": maps.key_of(run)})
-    maps.make(place)
-    maps.make(place)
-    assert len(made) == 1 and place.path == folder / "maps" / "tiny" / "class-quick-seed0.json"
-    place.path.write_text(place.path.read_text().replace(maps.key_of(run), "another"))
-    maps.make(place)
-    assert len(made) == 2
-
-
-def test_the_command_of_the_maps_spans_its_lists():
-    places = maps.places_of(["DATASET=mnist,fashion", "SEED=0,1"])
-    assert len(places) == 12 and places[0] == maps.Place("mnist", "class", 0, "quick")
-    with pytest.raises(Stop, match="SEED"):
-        maps.places_of(["SEED=x"])
-
-
-def drawn_map():
-    draw = torch.Generator().manual_seed(0)
-    kept, cluster = torch.randn(100, 2, generator=draw), 50 + torch.randn(100, 2, generator=draw)
-    mixed = torch.randn(200, 2, generator=draw)
-    points = {"retrained": mixed, "laf": torch.cat([kept, cluster]), "original": torch.cat([kept, cluster])}
-    return dict.fromkeys(maps.REQUIRED, {}) | {
-        "schema": 1, "place": {"dataset": "mnist", "task": "class", "seed": 0, "profile": "quick"}, "caveats": ["Profile quick."],
-        "headline": "MNIST, class removal; mode reference", "maps": {name: p.ravel().tolist() for name, p in points.items()},
-        "same": {"laf_r": "laf"}, "classes": [0] * 200, "forgotten": [0] * 100 + [1] * 100,
-    }
-
-
-def test_the_map_has_a_number_that_says_who_lies_among_whom():
-    exhibit = mapped.exhibit(drawn_map())
-    shown = exhibit.table[mapped.COLUMN].astype(float)
-    assert list(shown.index) == ["Original", "Retrained", "LAF"] and shown["Original"] == 100
-    assert 35 < shown["Retrained"] < 65, "without any structure about half are forgotten"
-    assert "100.0 % in Original" in exhibit.readings[1] and "49.7 % where" in exhibit.readings[1]
-    where = exhibit.table[mapped.BESIDE.format("forgotten")]
-    assert where["LAF"] == "0.0" and where["Original"] == "–", "LAF's forgotten images lie where the original has them"
-    points = {name: torch.randn(50, 2).numpy() + at for name, at in (("original", 0), ("retrained", 50), ("laf", 49))}
-    assert mapped.moved(points, torch.ones(50, dtype=bool).numpy()) == 100
-    assert "LAF+R has the representations of LAF." in exhibit.about and "Profile quick." in exhibit.about
-    figure = exhibit.draw()
-    assert [axis.get_title(loc="left") for axis in figure.axes] == ["Original", "Retrained", "LAF"]
-    figures.plt.close(figure)
 
 
 # -- coverage ---------------------------------------------------------------------------------------------------------------

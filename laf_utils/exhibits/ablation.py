@@ -16,7 +16,7 @@ from ..comparison.cell import AGAIN, ORIGINAL, RETRAIN
 from ..comparison.shown import title_of
 from ..tables import MISSING
 from .exhibit import Exhibit
-from .gather import DEFAULTS, PROFILES, Found, Group, cka, difference, gap, groups, over, pick
+from .gather import DEFAULTS, PROFILES, Found, Group, cka, difference, gap, groups, over, pick, seeds_of_variants
 from .rests import chance_text, rests_on
 from .tables import READING, clocks_text, table
 from .words import gap_text, name_of, points_text, verdict_text, within_noise
@@ -43,13 +43,14 @@ def profile_of(found: Found, dataset: str, task: str) -> str | None:
 
 
 def rows_of(found: Found, dataset: str, task: str) -> list[Group]:
-    """References, full LAF, then LAF without each part; none where no part is on record."""
+    """References, full LAF, then LAF without each part, of the seeds that a part was left out with; none where none was."""
     profile = profile_of(found, dataset, task)
     if profile is None:
         return []
     rows = groups(found, dataset, task, profile, ("", *PARTS))
     kept = [g for g in rows if g.choice == DEFAULTS and g.method in BESIDE and (not g.variant or g.method == METHOD)]
-    return sorted(kept, key=lambda g: PARTS.index(g.variant) if g.variant else -1)  # stable: references stay first
+    # Stable: references stay first.
+    return sorted(seeds_of_variants(kept), key=lambda g: PARTS.index(g.variant) if g.variant else -1)
 
 
 def numbers(rows: list[Group], task: str) -> pd.DataFrame:

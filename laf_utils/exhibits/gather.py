@@ -4,7 +4,7 @@ A row of a table is a ``Group``: the records of one method at one choice of sett
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..audit import interval, paired
@@ -110,6 +110,13 @@ def groups(found: Found, dataset: str, task: str, profile: str, variants: tuple[
         if (cell["dataset"], cell["task"], cell["profile"]) == (dataset, task, profile) and cell.get("variant", "") in variants:
             rows.setdefault((cell["method"], cell.get("variant", ""), cell["choice"]), {})[cell["seed"]] = record
     return sorted((Group(*row, dict(sorted(own.items()))) for row, own in rows.items()), key=_order)
+
+
+def seeds_of_variants(rows: list[Group]) -> list[Group]:
+    """All rows with those training seeds alone that a row of a variant has: what stands side by side rests on the same."""
+    wanted = {seed for group in rows if group.variant for seed in group.records}
+    kept = [replace(group, records={seed: r for seed, r in group.records.items() if seed in wanted}) for group in rows]
+    return [group for group in kept if group.records]
 
 
 def profile_of(found: Found, dataset: str, task: str) -> str | None:

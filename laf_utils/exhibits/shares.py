@@ -15,7 +15,7 @@ from ..audit import interval
 from ..comparison.cell import AGAIN, ORIGINAL, RETRAIN
 from ..comparison.shown import title_of
 from .exhibit import Exhibit
-from .gather import DEFAULTS, PROFILES, Found, Group, difference, gap, groups, over, pick
+from .gather import DEFAULTS, PROFILES, Found, Group, difference, gap, groups, over, pick, seeds_of_variants
 from .rests import chance_text, rests_on
 from .tables import READING, clocks_text, table
 from .words import method_name, points_text, verdict_text, within_noise
@@ -154,9 +154,10 @@ def figure(rows_by_title: dict[str, list[Group]]) -> Figure:
 
 
 def rows_of(found: Found, dataset: str, task: str) -> list[Group]:
-    """The rows of the exhibit: cells with a share of the labels, and the plain ones beside them; none without the former."""
+    """The rows of the exhibit: cells with a share of the labels, and the plain ones of their seeds; none without the former."""
     profile = profile_of(found, dataset, task)
-    return _by_share(groups(found, dataset, task, profile, tuple(map(variant_of, SHARES)))) if profile else []
+    rows = groups(found, dataset, task, profile, tuple(map(variant_of, SHARES))) if profile else []
+    return _by_share(seeds_of_variants(rows))
 
 
 def drawing(found: Found, places: list[tuple[str, str]]) -> Callable[[], Figure] | None:

@@ -1,0 +1,64 @@
+"""Maps of representations: how they are made, drawn and put into a number."""
+
+import json
+
+import pytest
+import torch
+from exhibits_fakes import drawn_map
+
+from laf_utils import figures
+from laf_utils.cli import Stop
+from laf_utils.exhibits import mapped, maps
+
+
+def test_a_map_holds_the_same_images_in_every_model(make_run, monkeypatch):
+    monkeypatch.setattr(maps, "EACH", 35)
+    run = make_run()
+    record = maps.record_of(run, maps.Place("tiny", "class"))
+    text = json.dumps(record, allow_nan=False)
+    assert set(maps.REQUIRED) <= set(json.loads(text)) and len(record["classes"]) == 35 + 30
+    assert set(record["maps"]) == {"original", "retrained", "laf"} and record["same"] == {"laf_r": "laf"}
+    assert all(len(points) == 2 * len(record["classes"]) for points in record["maps"].values())
+    assert all(value == float(f"{value:.3g}") for value in record["maps"]["laf"])
+    rows = maps.sample_of(run)
+    assert record["forgotten"] == torch.isin(rows, run.task.forget).int().tolist() and sum(record["forgotten"]) == 30
+    assert record["classes"] == run.task.true_labels[rows].tolist()
+    assert record["key"] != maps.key_of(make_run(unlearning__epochs=1))
+
+
+def test_a_map_is_made_once_and_again_when_its_key_is_another(make_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("LAF_RESULTS", str(tmp_path))
+    place, run, made = maps.Place("tiny", "class"), make_run(), []
+    monkeypatch.setattr(maps, "preset", lambda *names, **settings: run.config)
+    monkeypatch.setattr(maps, "Run", lambda config, say: run)
+    monkeypatch.setattr(maps, "record_of", lambda run, place: made.append(place) or dict.fromkeys(maps.REQUIRED, {}) | {
+        "schema": 1, "key": maps.key_of(run)})
+    maps.make(place)
+    maps.make(place)
+    assert len(made) == 1 and place.path == tmp_path / "maps" / "tiny" / "class-quick-seed0.json"
+    place.path.write_text(place.path.read_text().replace(maps.key_of(run), "another"))
+    maps.make(place)
+    assert len(made) == 2
+
+
+def test_the_command_of_the_maps_spans_its_lists():
+    places = maps.places_of(["DATASET=mnist,fashion", "SEED=0,1"])
+    assert len(places) == 12 and places[0] == maps.Place("mnist", "class", 0, "quick")
+    with pytest.raises(Stop, match="SEED"):
+        maps.places_of(["SEED=x"])
+
+
+def test_the_map_has_a_number_that_says_who_lies_among_whom():
+    exhibit = mapped.exhibit(drawn_map())
+    shown = exhibit.table[mapped.COLUMN].astype(float)
+    assert list(shown.index) == ["Original", "Retrained", "LAF"] and shown["Original"] == 100
+    assert 35 < shown["Retrained"] < 65, "without any structure about half are forgotten"
+    assert "100.0 % in Original" in exhibit.readings[1] and "49.7 % where" in exhibit.readings[1]
+    where = exhibit.table[mapped.BESIDE.format("forgotten")]
+    assert where["LAF"] == "0.0" and where["Original"] == "–", "LAF's forgotten images lie where the original has them"
+    points = {name: torch.randn(50, 2).numpy() + at for name, at in (("original", 0), ("retrained", 50), ("laf", 49))}
+    assert mapped.moved(points, torch.ones(50, dtype=bool).numpy()) == 100
+    assert "LAF+R has the representations of LAF." in exhibit.about and "Profile quick." in exhibit.about
+    figure = exhibit.draw()
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["Original", "Retrained", "LAF"]
+    figures.plt.close(figure)

@@ -1,0 +1,93 @@
+"""Exhibits of LAF with few labels, and of LAF without one of its parts."""
+
+import pytest
+from exhibits_fakes import ablated, fake, found, labelled, seeds
+
+from laf_utils import figures
+from laf_utils.audit import paired
+from laf_utils.comparison.shown import labels_read
+from laf_utils.exhibits import ablation, shares, words
+
+# -- few labels -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_share_stands_beside_baselines_with_the_same_labels():
+    rows = shares.rows_of(found(*labelled()), "mnist", "class")
+    drawn = shares.lines(rows)
+    assert {name: list(line) for name, line in drawn.items()} == {
+        "LAF+R": [1, 10, 100], "Retrain": [1, 10, 100], "SCRUB": [1, 10, 100], "NegGrad+": [100],
+    }
+    said = shares.readings(rows, "On MNIST")
+    assert said[0].startswith("On MNIST, 1 % of the labels of D_r: LAF+R has a gap of 2.00 points (95 % interval")
+    assert "of 2 baselines with these labels the nearest is Retrain, with 20.0" in said[0]
+    assert "the nearest is SCRUB" in said[2], "at 100 % the goal is no baseline, and a control that reads no label is none either"
+    assert "reads none of D_r's" in shares.exhibit(found(*labelled()), "mnist", "class").about
+
+
+def test_a_method_that_diverged_says_how_many_labels_it_was_given():
+    failed = [fake("scrub_few", failure="no number", variant="labels_5"), fake("laf_r", failure="no number")]
+    told = [labels_read(record) for record in failed]
+    assert told == ["5 % of D_r", "100 % of D_r"]
+
+
+def test_a_cell_of_its_own_at_all_labels_replaces_the_stand_in():
+    records = [*labelled(), fake("neggrad_plus_few", gap=0.2)]
+    rows = shares.rows_of(found(*records), "mnist", "class")
+    assert shares.lines(rows)["NegGrad+"][100].method == "neggrad_plus_few"
+    assert "neggrad_plus_pseudo" not in [g.method for g in rows]
+
+
+def test_all_rows_rest_on_the_seeds_that_a_share_or_a_part_was_run_with():
+    plain = [*seeds("laf", 1.0, 2.0, 3.0), *seeds("laf_r", 0.5, 0.6, 0.7), *seeds("retrain_again", 0.1, 0.2)]
+    few = shares.rows_of(found(*plain, fake("laf_r", 1, 0.9, variant="labels_1")), "mnist", "class")
+    assert {words.name_of(group): list(group.records) for group in few} == {
+        "LAF+R, 1 % of labels": [1], "LAF+R": [1], "LAF": [1], "Retrain, another seed": [1],
+    }
+    parts = [fake("laf", seed, 0.9, variant="without_ue") for seed in (0, 2)]
+    assert [list(group.records) for group in ablation.rows_of(found(*plain, *parts), "mnist", "class")] == [[0], [0, 2], [0, 2]]
+
+
+def test_the_figure_of_the_shares_has_a_line_for_each_method():
+    figure = shares.drawing(found(*labelled()), [("mnist", "class"), ("svhn", "class")])()
+    (axis,) = figure.axes
+    labels = [line.get_label() for line in axis.lines]
+    assert labels == ["LAF", "Retrain, another seed", "LAF+R", "Retrain", "SCRUB", "NegGrad+"]
+    assert list(axis.lines[2].get_xdata()) == [1, 10, 100] and axis.lines[2].get_ydata()[2] == pytest.approx(0.45)
+    figures.plt.close(figure)
+    assert shares.drawing(found(), [("mnist", "class")]) is None
+    with pytest.raises(ValueError, match="nothing to draw"):
+        shares.figure({})
+
+
+# -- ablation ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_ablation_is_paired_with_full_laf():
+    exhibit = ablation.exhibit(found(*ablated()), "mnist", "class")
+    column = exhibit.table[ablation.DIFFERENCE]
+    apart = paired({0: 30.0, 1: 31.0, 2: 29.5}, {0: 1.0, 1: 1.1, 2: 0.9})
+    assert column["LAF, without L_UE"] == words.gap_text(apart) and column["LAF"] == "–"
+    assert list(exhibit.table.index)[3:] == [f"LAF{end}" for end in (
+        "", ", without L_UE", ", without L_RA", ", L_RA without its forget half", ", L_RA without its retain half")]
+    said = exhibit.readings
+    assert f"farther than full LAF by 29.17 points (95 % interval {apart.low:.2f} to {apart.high:.2f}, 3 seeds)." in said[0]
+    assert "cannot be told apart" in said[1] and "not seen to matter" in said[1]
+    assert "nearer than full LAF by 0.49 points" in said[2] and "does better without" in said[2]
+    assert said[3] == "Diverged: LAF, L_RA without its retain half."
+
+
+def test_records_with_representations_give_their_cka_to_the_retrained_model():
+    near = {"representation": {"forget": {"cka": 0.5}, "retain": {"cka": 0.9}}}
+    records = [*seeds("laf", 1.0, 1.2), *seeds("laf", 3.0, 3.1, variant="without_ue")]
+    assert "CKA on D_f" not in ablation.exhibit(found(*records), "mnist", "class").table.columns
+    table = ablation.exhibit(found(*(record | near for record in records[:2]), *records[2:]), "mnist", "class").table
+    assert table["CKA on D_f"].tolist() == ["0.500\u00a0±\u00a00.000", "–"] and table.loc["LAF", "CKA on D_r"].startswith("0.900")
+
+
+def test_the_figure_of_the_ablation_has_a_row_for_each_part():
+    figure = ablation.drawing(found(*ablated()), [("mnist", "class")])()
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [
+        "Original", "Retrain, another seed", "LAF", "LAF, without L_UE", "LAF, without L_RA", "LAF, L_RA without its forget half"]
+    figures.plt.close(figure)
+    with pytest.raises(ValueError, match="nothing to draw"):
+        ablation.figure({})
