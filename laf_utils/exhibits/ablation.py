@@ -17,6 +17,7 @@ from ..comparison.shown import title_of
 from ..tables import MISSING
 from .exhibit import Exhibit
 from .gather import DEFAULTS, PROFILES, Found, Group, cka, difference, gap, groups, over, pick, seeds_of_variants
+from .readings import diverged
 from .rests import chance_text, rests_on
 from .tables import READING, clocks_text, table
 from .words import gap_text, name_of, points_text, verdict_text, within_noise
@@ -80,8 +81,8 @@ def readings(rows: list[Group], where: str) -> tuple[str, ...]:
             said.append(f"{words}, {verdict_text(apart, floor, 'full LAF')}.")
         else:
             said.append(f"{words}, {verdict_text(apart, floor, 'full LAF')}: it does better without.")
-    failed = [name_of(g) for g in rows if g.variant and not g.good]
-    return (*said, *([f"Diverged: {', '.join(failed)}."] if failed else []))
+    failed = diverged([group for group in rows if group.variant])
+    return (*said, *([failed] if failed else []))
 
 
 def _panel(axis: Axes, rows: list[Group]) -> None:

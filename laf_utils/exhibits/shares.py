@@ -16,6 +16,7 @@ from ..comparison.cell import AGAIN, ORIGINAL, RETRAIN
 from ..comparison.shown import title_of
 from .exhibit import Exhibit
 from .gather import DEFAULTS, PROFILES, Found, Group, difference, gap, groups, over, pick, seeds_of_variants
+from .readings import diverged
 from .rests import chance_text, rests_on
 from .tables import READING, clocks_text, table
 from .words import method_name, points_text, verdict_text, within_noise
@@ -83,7 +84,7 @@ def _by_share(rows: list[Group]) -> list[Group]:
 
 
 def readings(rows: list[Group], where: str) -> tuple[str, ...]:
-    """For each share: LAF+R beside the nearest baseline with the same labels, and beside LAF without any."""
+    """For each share: LAF+R beside the nearest baseline with the same labels, and beside LAF without any; what diverged."""
     drawn, laf, floor, said = lines(rows), pick(rows, "laf"), over(pick(rows, AGAIN)), []
     for share in SHARES:
         own = drawn.get("LAF+R", {}).get(share)
@@ -106,7 +107,8 @@ def readings(rows: list[Group], where: str) -> tuple[str, ...]:
         free, same = "LAF without any label", within_noise(apart, floor)
         way = f"and {free} {verdict_text(apart, floor)}" if same else f"is {verdict_text(apart, floor, free)}"
         said.append(f"LAF+R with {first} % of the labels {way}.")
-    return tuple(said)
+    failed = diverged([group for group in rows if group.variant])
+    return (*said, *([failed] if failed else []))
 
 
 def _panel(axis: Axes, rows: list[Group]) -> None:
