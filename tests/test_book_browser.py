@@ -128,6 +128,7 @@ def test_page(browser, address, page) -> None:
             formula => !formula.querySelector("mjx-container") || formula.querySelector("mjx-merror")).map(f => f.textContent);
     """)
     assert undrawn == []
+    assert "<IPython" not in browser.execute_script("return document.querySelector('article').innerText"), "nothing was displayed"
     for image in images(browser):
         assert image["width"] > 0, f"{image['source']} is not there"
         described = image["alt"] and not image["alt"].startswith(("../", "_images"))

@@ -303,14 +303,16 @@ def test_nothing_to_draw_is_said() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("device", [None, alone()], ids=["no GPU measured", "a GPU measured"])
-def test_every_cell_of_the_page_runs(device, monkeypatch, capsys) -> None:
+def test_every_cell_of_the_page_runs(device, monkeypatch) -> None:
     monkeypatch.setattr(measured, "read", lambda *_: device)
     monkeypatch.setattr("laf_utils.figures.show", lambda figure, alt: figure.canvas.draw())
-    monkeypatch.setattr("IPython.display.display", lambda *shows: [print(getattr(item, "data", item)) for item in shows])
+    shown: list = []
+    monkeypatch.setattr("IPython.display.display", lambda *shows: shown.extend(getattr(item, "data", item) for item in shows))
     space: dict = {}
     page = (ROOT / "pages" / "cost_model.md").read_text(encoding="utf-8")
     for code in re.findall(r"```\{code-cell\}\n(?:---\n.*?\n---\n|:tags:.*?\n)(.*?)```", page, re.DOTALL):
         exec(code, space)
-    said = capsys.readouterr().out
+    assert all(shown), "what is empty is shown as the name of a Python object"
+    said = "\n".join(map(str, shown))
     assert ("Not measured yet" in said) == (device is None)
     assert "within a quarter are" in said and ("The longest stage is" in said) == (device is not None)

@@ -101,7 +101,7 @@ def short_sentence(models: Mapping[Group, Calibrated]) -> str:
     return "; ".join(said) + "." if said else "There are none."
 
 
-def wall_sentence(own: Calibrated, cells: Sequence) -> str:
+def wall_sentence(group: Group, own: Calibrated, cells: Sequence) -> str:
     """LAF's cells on the CPU, which only a busy machine's wall clock has timed, beside their predictions."""
     laf = [cell for cell in cells if cell.family == "laf"]
     if not laf:
@@ -109,7 +109,7 @@ def wall_sentence(own: Calibrated, cells: Sequence) -> str:
     ratios = np.array([own.fitted.predict(cell.work) / cell.seconds for cell in laf])
     below = 100 * (ratios <= QUARTER[1]).mean()
     return (
-        f"LAF's own {len(laf)} cells on this machine come from artefacts, timed by the wall clock while other work ran. The "
+        f"{group.title}: LAF's own {len(laf)} cells come from artefacts, timed by the wall clock while other work ran. The "
         f"model, which counts an idle processor, gives {ratios.min():.2f} to {ratios.max():.2f} of those, median "
         f"{np.median(ratios):.2f}; {below:.0f} % are no more than a quarter above what was waited."
     )
