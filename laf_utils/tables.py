@@ -18,14 +18,18 @@ def _number(value: float | None, digits: int = 2) -> str:
     return MISSING if value is None else f"{value:.{digits}f}"
 
 
-def caption(table: pd.DataFrame, record: dict) -> Styler:
-    """The table with what it rests on written above it; a fallback or a quick profile is said on every table."""
-    said = " ".join([record["headline"] + ".", *record["caveats"]])
+def titled(table: pd.DataFrame, title: str) -> Styler:
+    """The table with a title above it; rows and columns stay on one line, and what is too wide scrolls."""
     styles = [
         {"selector": "caption", "props": "caption-side: top; text-align: left; padding-bottom: 6px; font-size: 90%"},
         {"selector": "th, td", "props": "text-align: right; white-space: nowrap"},
     ]
-    return table.style.set_caption(html.escape(said)).set_table_styles(styles)
+    return table.style.set_caption(html.escape(title)).set_table_styles(styles)
+
+
+def caption(table: pd.DataFrame, record: dict) -> Styler:
+    """The table with what it rests on written above it; a fallback or a quick profile is said on every table."""
+    return titled(table, " ".join([record["headline"] + ".", *record["caveats"]]))
 
 
 def results(record: dict) -> pd.DataFrame:

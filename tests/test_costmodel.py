@@ -289,6 +289,8 @@ def test_cost_by_stage_adds_up_to_the_records() -> None:
     assert table.loc["Retrain", "% of retraining"].item() == pytest.approx(100)
     assert table.loc[("SISA", "unlearning"), "MB kept before"] > 0 and "its own original" in table.loc["SISA"].index
     assert table["seconds, model"].notna().all()
+    text = shown.as_text(table).loc[("LAF", "VAEs")]
+    assert text["frozen passes"] == "60,000" and text["MB kept before"] == "0.0" and text["seconds"] == "–"
     assert shown.cost_by_stage("mnist", "class", seed=99).empty
     assert drawn.cost_of_methods(table).axes
     with pytest.raises(ValueError, match="no record"):

@@ -94,6 +94,14 @@ def test_one_run_proves_nothing_and_a_diverged_one_is_named():
     assert shown.by_place(board, asked.SIMILARITY).loc["dot product in L_RA", "MNIST, class removal"] == "diverged"
 
 
+def test_each_table_of_a_question_says_what_it_is_of():
+    board = board_of(*three(), *three("joint"), *three(task="data"), *three("joint", task="data"))
+    assert [table.caption.split(" ")[0] for table in shown.of_question(board, asked.SCHEDULE)] == ["Gap", "Class", "Data"]
+    assert [table.caption.split(":")[0] for table in shown.of_epochs(board)] == ["MNIST, data removal", "MNIST, class removal"]
+    only = shown.of_question(board_of(*three(), *three("joint")), asked.SCHEDULE)
+    assert [table.caption.split(" ")[0] for table in only] == ["Gap", "Class"], "an empty table is none"
+
+
 def test_two_sentences_one_for_each_request():
     board = board_of(*three(), *three("joint"), *three(task="data"), *three("joint", task="data"))
     assert len(re.findall(r"In (class|data) removal, ", answers.answer(board, asked.SCHEDULE))) == 2
@@ -105,6 +113,8 @@ def test_without_records_every_question_says_so():
         assert answers.answer(board, question) == answers.NOTHING
         with pytest.raises(ValueError, match="nothing to draw"):
             drawn.differences(board, question)
+        assert len(shown.of_question(board, question)) == 1
+    assert shown.of_epochs(board) == []
     assert answers.goal(board) == answers.NOTHING and shown.about(board) == "No record of profile quick yet."
     assert answers.costs(pd.DataFrame(index=pd.MultiIndex.from_tuples([("SCRUB", "x")]))) == answers.NOTHING
 

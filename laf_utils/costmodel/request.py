@@ -14,6 +14,7 @@ from ..datasets.catalogue import FACTS
 from ..models import REPRESENTATION_WIDTH, Architecture, parameter_count
 from ..presets import DATASET_PRESETS
 from ..representations import PASS_BATCH
+from ..tables import MISSING
 from .calibrated import every
 from .memory import FLOAT, Shape, added, kept_before
 from .observed import group_of
@@ -58,6 +59,16 @@ def cost_by_stage(
     table.index = pd.MultiIndex.from_tuples(rows, names=["method", "stage"]) if rows else pd.MultiIndex.from_arrays(
         [[], []], names=["method", "stage"])
     return table
+
+
+def as_text(table: pd.DataFrame) -> pd.DataFrame:
+    """``cost_by_stage`` for the eye: thousands apart, one digit of MB, seconds and percent, a dash for what no record says."""
+    digits = {name: 0 if name in COLUMNS[:3] else 1 for name in COLUMNS if name != "clock"}
+    columns = {
+        name: [MISSING if pd.isna(value) else f"{value:,.{digits[name]}f}" if name in digits else value for value in table[name]]
+        for name in COLUMNS
+    }
+    return pd.DataFrame(columns, index=table.index)
 
 
 Stage = tuple[dict, Work]  # the row of a stage, and its work

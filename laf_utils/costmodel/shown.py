@@ -14,7 +14,8 @@ from .fit import NAMES, QUARTER, SPLITS, SYMBOLS, Fit, held_out, interval, resam
 from .measured import Alone
 from .memory import added, kept_before
 from .observed import Observed
-from .request import cost_by_stage as cost_by_stage  # where notebooks look for it
+from .request import as_text as as_text  # where notebooks look for them
+from .request import cost_by_stage as cost_by_stage
 from .stages import grid, seconds_of_baselines, seconds_of_stages
 from .workloads import Setting, stages
 

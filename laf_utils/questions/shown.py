@@ -1,13 +1,15 @@
 """The tables of the questions."""
 
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from ..book import mean_text
 from ..comparison.shown import title_of
 from ..exhibits.gather import Group, cka, gap, metric, over
 from ..exhibits.rests import rests_on
 from ..exhibits.words import gap_text
-from ..tables import MISSING
+from ..tables import MISSING, titled
+from ..wording import TASK_NAMES
 from .arms import Board, Place, agreement, passes
 from .asked import EPOCHS, PLACES, Arm, Question, of_task
 
@@ -52,6 +54,25 @@ def pooled(board: Board, question: Question, task: str) -> pd.DataFrame:
         row["passes, LAF = 1"] = _share(board.runs(passes, arm, places), board.runs(passes, places=places))
         rows[arm.title] = row
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def of_question(board: Board, question: Question) -> list[Styler]:
+    """The tables of a question, each under its title: gaps by place, then what each arm changes in either request."""
+    found = [titled(by_place(board, question), "Gap to the retrained model, points (95 % interval over training seeds).")]
+    for task in dict.fromkeys(task for _, task in PLACES):
+        table = pooled(board, question, task)
+        if len(table):
+            rest = "differences to LAF as published, over both data sets and all seeds (95 % interval)."
+            found.append(titled(table, f"{TASK_NAMES[task].capitalize()}: {rest}"))
+    return found
+
+
+def of_epochs(board: Board) -> list[Styler]:
+    """LAF after more and more epochs, a table for each place that has records, data removal first."""
+    places = sorted(PLACES, key=lambda place: place[1] != "data")
+    tables = {title_of(*place): by_epochs(board, place) for place in places}
+    spread = "mean ± standard deviation over training seeds"
+    return [titled(table, f"{title}: {spread}.") for title, table in tables.items() if len(table)]
 
 
 def _share(own: list[float], base: list[float]) -> str:
