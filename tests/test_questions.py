@@ -140,9 +140,11 @@ def test_the_goal_is_told_by_the_nearest_number_of_epochs():
 
 
 def test_figures_are_drawn_at_phone_width():
-    board = board_of(*three(), *three("two_stage", (21.0, 21.2, 20.8)), *three("joint"))
+    board = board_of(*three(), *three("two_stage", (81.0, 81.2, 80.8)), *three("joint", (-40.0, 90.0, 3.0)))
     figure = drawn.differences(board, asked.SCHEDULE)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["two stages", "one step on the sum"]
+    below = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert "0" in below and len(below) <= 8, "numbers that run into each other"
     assert figure.get_figwidth() < 6 and drawn.over_epochs(goal_board()).get_figwidth() < 6
 
 

@@ -18,6 +18,8 @@ MARKS: dict[Place, tuple[str, str]] = {
     ("fashion", "class"): ("^", "#CC79A7"), ("fashion", "data"): ("D", "#009E73"),
 }
 BARS = {"class": (0.14, "-"), "data": (0.32, ":")}  # request: place below the marks, line of its interval
+STEPS = (-100, -30, -10, -3, -1, 0, 1, 3, 10, 30, 100)
+MOST_STEPS = 8  # numbers below the axis of a figure of this width
 LINEAR = 1.0  # points: below that the axis is linear, so that zero is on it
 
 
@@ -64,10 +66,11 @@ def differences(board: Board, question: Question) -> Figure:
 
 
 def _ticks(axis: Axes) -> None:
-    """Plain numbers on both sides of zero, as far as the axis goes."""
+    """Plain numbers on both sides of zero, as far as the axis goes; powers of ten alone where more would run into each other."""
     low, high = axis.get_xlim()
-    steps = [-100, -30, -10, -3, -1, 0, 1, 3, 10, 30, 100]
-    kept = [step for step in steps if low <= step <= high]
+    kept = [step for step in STEPS if low <= step <= high]
+    if len(kept) > MOST_STEPS:
+        kept = [step for step in kept if step not in (-30, -3, 3, 30)]
     axis.set_xticks(kept, [str(step).replace("-", "\u2212") for step in kept])
     axis.minorticks_off()
 
