@@ -137,12 +137,16 @@ def test_page(browser, address, page) -> None:
 
 @pytest.mark.parametrize("page", pages())
 def test_page_on_a_phone(browser, address, page) -> None:
-    """Nothing makes the page itself scroll sideways."""
+    """Nothing makes the page itself scroll sideways, and the title is its largest heading."""
     show(browser, address, f"{page}.html", PHONE)
     wide = browser.execute_script("""
         const room = document.documentElement.clientWidth;
         return [document.documentElement.scrollWidth, room];
     """)
+    sizes = browser.execute_script("""
+        return [...document.querySelectorAll("article :is(h1, h2, h3)")].map(h => parseFloat(getComputedStyle(h).fontSize));
+    """)
+    assert sizes[0] > max(sizes[1:], default=0)
     assert wide[0] <= wide[1], f"{page} is {wide[0]} pixels wide in a window of {wide[1]}"
 
 
