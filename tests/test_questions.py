@@ -119,14 +119,18 @@ def test_without_records_every_question_says_so():
     assert answers.costs(pd.DataFrame(index=pd.MultiIndex.from_tuples([("SCRUB", "x")]))) == answers.NOTHING
 
 
-def goal_board():
+def goal_records():
     records = []
     for task in ("class", "data"):
         records += [fake("original", task=task, gap=9.0), fake("retrain_again", task=task, gap=0.5, cka=0.9)]
         for epochs, far in ((1, 8.0), (2, 4.0), (5, 2.0), (20, 3.0), (40, 6.0)):
             records.append(fake(task=task, variant=f"epochs_{epochs}", gap=far, cka=1 / epochs))
         records.append(fake(task=task, gap=2.5, cka=0.4))
-    return board_of(*records)
+    return records
+
+
+def goal_board():
+    return board_of(*goal_records())
 
 
 def test_the_goal_is_told_by_the_nearest_number_of_epochs():
@@ -136,7 +140,19 @@ def test_the_goal_is_told_by_the_nearest_number_of_epochs():
                      shown.AGAIN_NAME]
     said = answers.goal(board)
     assert "MNIST, data removal: 5 epochs with 2.00 points (one seed)" in said
+    assert "tried in 0 of 2 requests" in said and "in 2 of 2 (MNIST, class removal: 1.00 to 0.03;" in said
+    assert said.endswith(": where to end has to be measured.")
+    farther = board_of(*goal_records(), fake(variant="epochs_40", gap=0.4, cka=0.02))
+    assert "tried in 1 of 2" in answers.goal(farther) and answers.goal(farther).endswith("do not agree on how far to go.")
     assert "answers 99.50 (one seed) % of $D_f$" in said and "97.50 (one seed) % after 10 epochs" in said
+
+
+def test_epochs_are_compared_on_the_seeds_that_all_of_them_have():
+    more = [fake(seed=1, gap=0.1), fake(seed=1, variant="epochs_1", gap=0.2), fake("retrain_again", seed=1, gap=0.0)]
+    board = board_of(*goal_records(), *more)
+    assert {tuple(group.records) for group in shown.trajectory(board, ("mnist", "class")).values()} == {(0,)}
+    assert "MNIST, class removal: 5 epochs with 2.00 points (one seed)" in answers.goal(board), "10 win by their seed alone"
+    assert shown.of_epochs(board)[1].caption.startswith("MNIST, class removal: training seed 0, mean")
 
 
 def test_figures_are_drawn_at_phone_width():

@@ -6,7 +6,7 @@ from ..audit import interval
 from ..audit.statistics import Interval
 from ..book import runs as training_records
 from ..comparison.shown import title_of
-from ..exhibits.gather import cka, gap
+from ..exhibits.gather import cka, gap, over
 from ..exhibits.words import points_text, signed
 from ..wording import TASK_NAMES
 from .arms import Board, Place, agreement
@@ -85,21 +85,33 @@ def goal(board: Board) -> str:
             )
     if not said:
         return NOTHING
-    best = {title_of(*place): _nearest_epochs(board, place) for place in PLACES if _nearest_epochs(board, place)}
-    ends = ", ".join(f"{name}: {count}" for name, count in best.items())
+    known = f"In data removal the goal is a model that still knows most of $D_f$ ({'; '.join(said)})."
+    return f"{known} {_where_to_end(board)}".strip()
+
+
+def _where_to_end(board: Board) -> str:
+    """After how many epochs the gap is smallest, and what representations have done until the last of them."""
+    ends, most, shapes, away = [], 0, [], 0
+    for place in PLACES:
+        rows = {n: g for n, g in trajectory(board, place).items() if n.endswith(("epoch", "epochs"))}
+        means = {name: own for name, group in rows.items() if (own := over(group))}
+        if len(means) < 3:
+            continue
+        best, last = min(means, key=lambda n: means[n].mean), list(means)[-1]
+        ends.append(f"{title_of(*place)}: {best} with {points_text(means[best])}")
+        most += best == last
+        shape = [over(rows[name], cka("forget")) for name in (next(iter(means)), last)]
+        if all(shape):
+            shapes.append(f"{title_of(*place)}: {_short(shape[0])} to {_short(shape[1])}".replace(" (one run)", ""))
+            away += shape[1].mean < shape[0].mean
+    if not ends:
+        return ""
+    apart = "accuracies and representations do not agree on how far to go"
     return (
-        f"In data removal the goal is a model that still knows most of $D_f$ ({'; '.join(said)}). The number of epochs with the "
-        f"smallest mean gap differs by request ({ends}): where to end has to be measured, not maximised."
+        f"The smallest mean gap comes after the most epochs that were tried in {most} of {len(ends)} requests "
+        f"({'; '.join(ends)}), while CKA on $D_f$ to the retrained model is lower after the most epochs than after the fewest in "
+        f"{away} of {len(shapes)} ({'; '.join(shapes)}): {apart if most and away else 'where to end has to be measured'}."
     )
-
-
-def _nearest_epochs(board: Board, place: Place) -> str | None:
-    rows = {n: g for n, g in trajectory(board, place).items() if n.endswith(("epoch", "epochs"))}
-    means = {name: interval(list(g.values(gap).values())) for name, g in rows.items() if g.values(gap)}
-    if len(means) < 3:
-        return None
-    name = min(means, key=lambda n: means[n].mean)
-    return f"{name} with {points_text(means[name])}"
 
 
 def costs(table: pd.DataFrame, dataset: str = "mnist", task: str = "class") -> str:

@@ -1,5 +1,7 @@
 """The tables of the questions."""
 
+from dataclasses import replace
+
 import pandas as pd
 from pandas.io.formats.style import Styler
 
@@ -70,9 +72,12 @@ def of_question(board: Board, question: Question) -> list[Styler]:
 def of_epochs(board: Board) -> list[Styler]:
     """LAF after more and more epochs, a table for each place that has records, data removal first."""
     places = sorted(PLACES, key=lambda place: place[1] != "data")
-    tables = {title_of(*place): by_epochs(board, place) for place in places}
-    spread = "mean ± standard deviation over training seeds"
-    return [titled(table, f"{title}: {spread}.") for title, table in tables.items() if len(table)]
+    found = []
+    for place in places:
+        for group in list(trajectory(board, place).values())[:1]:
+            seeds = f"training seed{'s' * (len(group.records) > 1)} {', '.join(map(str, group.records))}"
+            found.append(titled(by_epochs(board, place), f"{title_of(*place)}: {seeds}, mean ± standard deviation."))
+    return found
 
 
 def _share(own: list[float], base: list[float]) -> str:
@@ -96,13 +101,19 @@ def by_epochs(board: Board, place: Place) -> pd.DataFrame:
 
 
 def trajectory(board: Board, place: Place) -> dict[str, Group]:
-    """By name: the original, LAF by rising epochs, and the second retrained model, those that are on record."""
+    """By name: the original, LAF by rising epochs, and the second retrained model, those that are on record.
+
+    Of the seeds that all of them have: else what a seed does would pass for what epochs do.
+    """
     rows = {"0 epochs: the original": board.row(place, Arm("original"))}
     for epochs in EPOCHS:
         arm = Arm() if epochs == 10 else Arm(variant=f"epochs_{epochs}")
         rows[f"{epochs} epoch{'s' if epochs > 1 else ''}"] = board.row(place, arm)
     rows[AGAIN_NAME] = board.again(place)
-    return {name: group for name, group in rows.items() if group and group.good}
+    found = {name: group for name, group in rows.items() if group and group.good}
+    shared = set.intersection(*(set(group.good) for group in found.values())) if found else set()
+    return {name: replace(group, records={seed: group.records[seed] for seed in sorted(shared)}) for name, group in found.items()
+            if shared}
 
 
 def about(board: Board) -> str:
