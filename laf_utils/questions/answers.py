@@ -91,7 +91,7 @@ def goal(board: Board) -> str:
 
 def _where_to_end(board: Board) -> str:
     """After how many epochs the gap is smallest, and what representations have done until the last of them."""
-    ends, most, shapes, away = [], 0, [], 0
+    ends, most, shapes, away, apart = [], 0, [], 0, 0
     for place in PLACES:
         rows = {n: g for n, g in trajectory(board, place).items() if n.endswith(("epoch", "epochs"))}
         means = {name: own for name, group in rows.items() if (own := over(group))}
@@ -103,14 +103,15 @@ def _where_to_end(board: Board) -> str:
         shape = [over(rows[name], cka("forget")) for name in (next(iter(means)), last)]
         if all(shape):
             shapes.append(f"{title_of(*place)}: {_short(shape[0])} to {_short(shape[1])}".replace(" (one run)", ""))
-            away += shape[1].mean < shape[0].mean
+            lower = shape[1].mean < shape[0].mean
+            away, apart = away + lower, apart + (lower and best == last)
     if not ends:
         return ""
-    apart = "accuracies and representations do not agree on how far to go"
+    verdict = "accuracies and representations do not agree on how far to go" if apart else "where to end has to be measured"
     return (
         f"The smallest mean gap comes after the most epochs that were tried in {most} of {len(ends)} requests "
         f"({'; '.join(ends)}), while CKA on $D_f$ to the retrained model is lower after the most epochs than after the fewest in "
-        f"{away} of {len(shapes)} ({'; '.join(shapes)}): {apart if most and away else 'where to end has to be measured'}."
+        f"{away} of {len(shapes)} ({'; '.join(shapes)}): {verdict}."
     )
 
 

@@ -8,7 +8,7 @@ from pandas.io.formats.style import Styler
 from ..book import mean_text
 from ..comparison.shown import title_of
 from ..exhibits.gather import Group, cka, gap, metric, over
-from ..exhibits.rests import rests_on
+from ..exhibits.rests import rests_on, seeds_text
 from ..exhibits.words import gap_text
 from ..tables import MISSING, titled
 from ..wording import TASK_NAMES
@@ -74,9 +74,9 @@ def of_epochs(board: Board) -> list[Styler]:
     places = sorted(PLACES, key=lambda place: place[1] != "data")
     found = []
     for place in places:
-        for group in list(trajectory(board, place).values())[:1]:
-            seeds = f"training seed{'s' * (len(group.records) > 1)} {', '.join(map(str, group.records))}"
-            found.append(titled(by_epochs(board, place), f"{title_of(*place)}: {seeds}, mean ± standard deviation."))
+        if rows := trajectory(board, place):
+            said = f"{title_of(*place)}: {seeds_text(list(rows.values()))}, mean ± standard deviation."
+            found.append(titled(by_epochs(board, place), said))
     return found
 
 
