@@ -60,6 +60,9 @@ def test_paper_stands_before_small_and_quick_fills_no_table():
     assert gather.profile_of(found(small), "svhn", "class") == "small"
     assert gather.profile_of(found(small, fake("laf", dataset="svhn")), "svhn", "class") == "paper"
     assert gather.profile_of(found(fake("laf", profile="quick")), "mnist", "class") is None
+    smoke = fake("laf", dataset="svhn", variant="smoke")
+    assert gather.profile_of(found(small, smoke), "svhn", "class") == "small", "a smoke test of 224 x 224 hides no record"
+    assert not tables.exhibit(found(small, smoke), "svhn", "class").about.startswith("No record")
 
 
 def test_a_failed_record_counts_as_diverged_and_in_no_mean():
@@ -105,6 +108,7 @@ def test_a_table_says_what_it_rests_on():
     assert "1,000 training images at 28 × 28, 100 to 101 of them to forget" in said
     assert "5 epochs of training, 20 of LAF's unlearning" in said and "profile `paper`" in said
     assert "training seeds 0, 1 (rows with fewer say so)" in said
+    assert "training seed 0 alone: what is said of it describes one run" in rests.rests_on(rows_of(*REFERENCES, fake("laf", 0)))
     assert "CPU (x86_64), 1 thread, PyTorch 2.14.1." in said and said.endswith("not the official split.")
     assert "54.2" in rests.chance_text(rows_of(*records))
     assert rests.resolution("cifar10", "paper") == "224 × 224 (enlarged from 32 × 32)"

@@ -9,10 +9,11 @@ import pandas as pd
 from .. import book, book_curves
 from ..tasks import TASKS
 from ..wording import DATASET_NAMES, TASK_NAMES
-from . import ablation, coverage, gather, mapped, shares, tables
+from . import ablation, across, coverage, gather, mapped, shares, tables
 from .exhibit import Exhibit
 
 DATASETS = book.PAPER_DATASETS
+PLACES = tuple((dataset, task) for task in TASKS for dataset in DATASETS)
 CURVES_ABOUT = (
     "Mean of L_UE and L_RA per step by epoch, of the records in `Training/`; the authors' values are those of "
     "`Training/authors.json`: {origin}."
@@ -60,10 +61,10 @@ def maps(dataset: str | None = None, task: str | None = None) -> list[Exhibit]:
 def every(found: gather.Found | None = None) -> list[Exhibit]:
     """Tables of the three tasks, few labels, ablation, maps, loss curves and coverage; what has no record says so."""
     found = gather.everything() if found is None else found
-    places = [(dataset, task) for task in TASKS for dataset in DATASETS]
-    result = [tables.exhibit(found, *place) for place in places]
+    result = [across.of_methods(found, PLACES), *(tables.exhibit(found, *place) for place in PLACES)]
     for room, task in product((shares, ablation), TASKS):
         result += by_task(room, found, task)
+    result += [*across.of_shares(found, PLACES), across.of_parts(found, PLACES)]
     drawn = maps()
     result += drawn or [Exhibit("map", "Representations", "No record of a map yet.", pd.DataFrame())]
     runs = book.runs()

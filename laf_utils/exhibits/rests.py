@@ -54,11 +54,13 @@ def epochs_text(rows: list[Group]) -> str:
 
 
 def seeds_text(rows: list[Group]) -> str:
-    """``training seeds 0, 1, 2 (rows with fewer say so)``."""
+    """``training seeds 0, 1, 2 (rows with fewer say so)``; of one, what that means for the sentences below the table."""
     seeds = sorted({seed for group in rows for seed in group.records})
+    if len(seeds) == 1:
+        return f"training seed {seeds[0]} alone: what is said of it describes one run of each method and has no interval"
     fewer = any(len(group.records) < len(seeds) for group in rows)
     named = ", ".join(map(str, seeds))
-    return f"training seed{'s' if len(seeds) > 1 else ''} {named}" + (" (rows with fewer say so)" if fewer else "")
+    return f"training seeds {named}" + (" (rows with fewer say so)" if fewer else "")
 
 
 def rests_on(rows: list[Group]) -> str:

@@ -123,12 +123,15 @@ def clocks_text(rows: list[Group]) -> str:
     return said + (", or (~) on the wall clock of a machine that did other work." if not all(p for _, p, _ in found) else ".")
 
 
+def rows_of(found: Found, dataset: str, task: str) -> list[Group]:
+    """References and methods; rows of single experiments have exhibits of their own. None where nothing is on record."""
+    profile, listed = profile_of(found, dataset, task), (*REFERENCES, *METHODS)
+    return [group for group in groups(found, dataset, task, profile) if group.method in listed] if profile else []
+
+
 def exhibit(found: Found, dataset: str, task: str) -> Exhibit:
     """The table of a data set and task with its caption and readings; a note where nothing is on record."""
-    title, profile = title_of(dataset, task), profile_of(found, dataset, task)
-    theirs = their_rows(dataset, task)
-    listed = (*REFERENCES, *METHODS)  # rows of single experiments have exhibits of their own
-    rows = [group for group in groups(found, dataset, task, profile) if group.method in listed] if profile else []
+    title, theirs, rows = title_of(dataset, task), their_rows(dataset, task), rows_of(found, dataset, task)
     numbers = pd.concat([table(rows, task), pd.DataFrame.from_dict(theirs, orient="index")])
     about = [f"{rests_on(rows)}\n\n{READING}", chance_text(rows), clocks_text(rows)] if rows else ["No record of ours yet."]
     if theirs:

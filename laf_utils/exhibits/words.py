@@ -45,11 +45,15 @@ def gap_text(found: Interval | None, digits: int = 2) -> str:
     return f"{signed(found.mean, digits)}{ends}".replace(" ", "\u00a0")
 
 
-def points_text(found: Interval, unit: str = "points", digits: int = 2) -> str:
-    """For a sentence: ``0.85 points (95 % interval 0.50 to 1.20, 3 seeds)``, or ``0.85 points (one seed)``."""
-    spread = "one seed"
+def points_text(found: Interval, unit: str = "points", digits: int = 2, of: str = "seed") -> str:
+    """For a sentence: ``0.85 points (95 % interval 0.50 to 1.20, 3 seeds)``, or ``0.85 points (one seed)``.
+
+    Args:
+        of: what was counted, in the singular.
+    """
+    spread = f"one {of}"
     if found.count > 1:
-        spread = f"95 % interval {signed(found.low, digits)} to {signed(found.high, digits)}, {found.count} seeds"
+        spread = f"95 % interval {signed(found.low, digits)} to {signed(found.high, digits)}, {found.count} {of}s"
     return f"{signed(found.mean, digits)} {unit} ({spread})"
 
 
@@ -64,12 +68,16 @@ def within_noise(found: Interval, floor: Interval | None = None) -> bool:
     return floor is not None and abs(found.mean) <= floor.mean
 
 
-def verdict_text(found: Interval, floor: Interval | None = None, than: str = "") -> str:
-    """A paired difference of gaps in words: nearer or farther (``than`` what) and by how much, or that it says nothing."""
+def verdict_text(found: Interval, floor: Interval | None = None, than: str = "", of: str = "seed") -> str:
+    """A paired difference of gaps in words: nearer or farther (``than`` what) and by how much, or that it says nothing.
+
+    Args:
+        of: what ``found`` counts, in the singular; a floor is over seeds.
+    """
     small = floor is not None and abs(found.mean) <= floor.mean
     noise = f"no more than the noise floor of {points_text(floor)}" if small else ""
     if within_noise(found, floor):
-        return f"cannot be told apart: difference {points_text(found)}" + (f", {noise}" if found.count == 1 else "")
+        return f"cannot be told apart: difference {points_text(found, of=of)}" + (f", {noise}" if found.count == 1 else "")
     way = "farther" if found.mean > 0 else "nearer"
     size = Interval(abs(found.mean), found.std, *sorted((abs(found.low), abs(found.high))), found.count)
-    return f"{way}{f' than {than}' if than else ''} by {points_text(size)}" + (f", though {noise}" if small else "")
+    return f"{way}{f' than {than}' if than else ''} by {points_text(size, of=of)}" + (f", though {noise}" if small else "")
