@@ -32,7 +32,7 @@ def test_each_request_weighs_the_same_however_many_seeds_it_has():
     assert column.iloc[-1] == f"\u221218.00 (\u2212{-over.low:.2f} to {over.high:.2f})"
     said = next(sentence for sentence in exhibit.readings if "Original" in sentence)
     assert "LAF and Original cannot be told apart: difference \u221218.00 points (95 % interval" in said
-    assert said.endswith("2 requests); LAF is the nearer one in 2 of 2.")
+    assert said.endswith("2 requests); the former is nearer in 2 of 2.")
 
 
 def test_a_difference_that_holds_in_every_request_is_called_one():
@@ -40,7 +40,7 @@ def test_a_difference_that_holds_in_every_request_is_called_one():
     records += [fake("laf_r", 0, 2.89, dataset="fashion"), fake("laf_r", 0, 0.91, dataset="svhn")]
     (said,) = [s for s in across.of_methods(found(*records), PLACES).readings if s.startswith("LAF+R")]
     assert said.startswith("LAF+R is nearer than LAF by 0.10 points (95 % interval 0.0")
-    assert said.endswith("3 requests); LAF+R is the nearer one in 3 of 3.")
+    assert said.endswith("3 requests); the former is nearer in 3 of 3.")
 
 
 def test_a_request_without_the_difference_is_named_with_what_diverged():
@@ -55,7 +55,7 @@ def test_a_request_of_another_profile_says_so():
     small = [fake(method, 0, gap, dataset="svhn", profile="small") for method, gap in (("laf", 1.0), ("original", 3.0))]
     exhibit = across.of_methods(found(*small), PLACES)
     assert exhibit.table.index[0] == "SVHN, class removal (small)"
-    assert exhibit.readings == ("LAF is nearer than Original by 2.00 points (one request); LAF is the nearer one in 1 of 1.",)
+    assert exhibit.readings == ("LAF is nearer than Original by 2.00 points (one request); the former is nearer in 1 of 1.",)
 
 
 def test_parts_are_held_against_full_laf_of_the_same_seeds():

@@ -49,7 +49,7 @@ def sentence(own: Comparison, found: list[Interval]) -> str:
     over = interval([each.mean for each in found])
     both = f"{own.first} and {own.second} {verdict_text(over, of='request')}"
     said = both if within_noise(over) else f"{own.first} is {verdict_text(over, than=own.second, of='request')}"
-    return f"{said}; {own.first} is the nearer one in {sum(each.mean < 0 for each in found)} of {len(found)}."
+    return f"{said}; the former is nearer in {sum(each.mean < 0 for each in found)} of {len(found)}."
 
 
 def _left_out(rows_by_title: dict[str, list[Group]], used: list[str]) -> str:
