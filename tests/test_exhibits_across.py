@@ -3,6 +3,7 @@
 import pytest
 from exhibits_fakes import fake, found, seeds
 
+from laf_utils import figures
 from laf_utils.audit import interval
 from laf_utils.exhibits import across, every
 
@@ -79,6 +80,25 @@ def test_they_are_written_with_the_other_exhibits():
     names = [exhibit.name for exhibit in every.every(found(*two_requests()))]
     assert names[0] == "across" and {"across-ablation", "across-labels-laf", "across-labels-scrub_few"} < set(names)
     assert len(names) == len(set(names)), "two exhibits would write one file"
+
+
+def test_the_figure_shows_every_request_and_the_whole_interval():
+    figure = across.figure({"first": [3.0, 3.1, 40.0], "second": [-2.0]})
+    (axis,) = figure.axes
+    over, (low, high) = interval([3.0, 3.1, 40.0]), axis.get_xlim()
+    assert low < over.low < over.high < high, "the bar ends within the axis"
+    assert list(axis.lines[0].get_xdata()) == [3.0, 3.1, 40.0] and list(axis.lines[2].get_xdata()) == [over.low, over.high]
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["first", "second"]
+    figures.plt.close(figure)
+    with pytest.raises(ValueError, match="nothing to draw"):
+        across.figure({})
+
+
+def test_an_exhibit_over_requests_draws_its_table():
+    exhibit = across.of_methods(found(*two_requests()), PLACES)
+    figure = exhibit.draw()
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == list(exhibit.table.columns) and exhibit.alt
+    figures.plt.close(figure)
 
 
 @pytest.mark.parametrize("of", [across.of_methods, across.of_parts, lambda *given: across.of_shares(*given)[0]])

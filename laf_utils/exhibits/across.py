@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
+from matplotlib.figure import Figure
 
+from .. import figures
 from ..audit import interval
 from ..audit.statistics import Interval
 from ..comparison.cell import AGAIN, ORIGINAL
@@ -18,15 +20,21 @@ from . import ablation, shares, tables
 from .exhibit import Exhibit
 from .gather import Found, Group, difference, pick, profile_of
 from .readings import LEVEL_WORDS, nearest
-from .words import gap_text, method_name, verdict_text, within_noise
+from .words import gap_text, method_name, signed, verdict_text, within_noise
 
 ABOUT = (
     "{what}: the difference of their gaps to the retrained model in points, below zero where the first is nearer. Taken seed by "
-    "seed, with 95 % intervals over seeds; the last row is over requests, each weighing the same."
+    "seed, with 95 % intervals over seeds; the last row is over requests, each weighing the same. In the figure dots are requests, "
+    "strokes their means, bars 95 % intervals: blue where the first is nearer, orange where it is farther, grey where neither."
 )
 MEAN = "mean over {} requests (95 % interval)"
 NOTHING = "No record of two rows to compare yet."
 TITLE = "Over all requests"
+ALT = "{title}, a row for each comparison, dots for requests, a bar for the interval of their mean; the numbers are in the table."
+WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
+LINEAR = 1.0  # points: within that the axis is linear, so that zero is on it
+NEARER = "#0072B2"
+TICKS = (-100, -30, -10, -3, -1, 0, 1, 3, 10, 30, 100)
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,42 @@ def exhibit(name: str, title: str, what: str, rows_by_title: dict[str, list[Grou
     last = MEAN.format(counts.pop() if len(counts) == 1 else "the")
     table.loc[last] = {column: gap_text(mean) for column, mean in means.items()}
     said = tuple(sentence(own, list(cells[own.column].values())) for own in kept)
-    return Exhibit(name, title, ABOUT.format(what=what) + _left_out(rows_by_title, used), table, said)
+    drawn = {own.column: [apart.mean for apart in cells[own.column].values()] for own in kept}
+    about = ABOUT.format(what=what) + _left_out(rows_by_title, used)
+    return Exhibit(name, title, about, table, said, lambda: figure(drawn), ALT.format(title=title))
+
+
+@figures.styled
+def figure(differences: dict[str, list[float]]) -> Figure:
+    """One row for each comparison: a dot for each request, a stroke for their mean, a bar for its 95 % interval.
+
+    Args:
+        differences: by comparison, one number for each request, points.
+
+    Raises:
+        ValueError: no comparison.
+    """
+    if not differences:
+        raise ValueError("no comparison over requests: nothing to draw")
+    result, axis = figures.plt.subplots(figsize=(WIDTH, 0.45 * len(differences) + 0.9))
+    for place, values in enumerate(differences.values()):
+        own = interval(values)
+        apart = own.count > 1 and not own.low <= 0 <= own.high
+        colour = "0.45" if not apart else figures.COLOURS["laf"] if own.mean > 0 else NEARER
+        axis.plot(values, [place] * len(values), "o", color="black", alpha=0.3, markersize=4, linewidth=0)
+        axis.plot([own.mean], [place], "|", color=colour, markersize=13, markeredgewidth=2)
+        if own.count > 1:
+            axis.plot([own.low, own.high], [place] * 2, color=colour, linewidth=2)
+    axis.axvline(0, color="black", linewidth=0.8, zorder=0)
+    axis.set_xscale("symlog", linthresh=LINEAR)
+    axis.set_xticks(TICKS, [signed(tick, 0) for tick in TICKS], fontsize=8)
+    axis.minorticks_off()
+    low, high = axis.dataLim.intervalx
+    axis.set_xlim(min(1.5 * low, -LINEAR), max(1.5 * high, LINEAR))  # of dots and bars
+    axis.set_yticks(range(len(differences)), list(differences), fontsize=9)
+    axis.set_ylim(len(differences) - 0.5, -0.5)
+    axis.set_xlabel("difference of gaps (points)\nfirst nearer \u2190   \u2192 first farther")
+    return result
 
 
 def _against_nearest(level: str) -> Callable[[list[Group]], Interval | None]:
