@@ -24,8 +24,9 @@ from .words import gap_text, method_name, signed, verdict_text, within_noise
 
 ABOUT = (
     "{what}: the difference of their gaps to the retrained model in points, below zero where the first is nearer. Taken seed by "
-    "seed, with 95 % intervals over seeds; the last row is over requests, each weighing the same. In the figure dots are requests, "
-    "strokes their means, bars 95 % intervals: blue where the first is nearer, orange where it is farther, grey where neither."
+    "seed, with 95 % intervals over seeds; the last row is over requests, each weighing the same. In the figure dots are "
+    "requests, strokes their means, bars 95 % intervals: blue where the first is nearer, orange where it is farther, grey where "
+    "neither can be said."
 )
 MEAN = "mean over {} requests (95 % interval)"
 NOTHING = "No record of two rows to compare yet."
