@@ -26,7 +26,7 @@ ABOUT = (
     "{what}: the difference of their gaps to the retrained model in points, below zero where the first is nearer. Taken seed by "
     "seed, with 95 % intervals over seeds; the last row is over requests, each weighing the same. In the figure dots are "
     "requests, strokes their means, bars 95 % intervals: blue where the first is nearer, orange where it is farther, grey where "
-    "neither can be said."
+    "neither can be said. Requests of one data set share its images, which the interval over requests leaves out of account."
 )
 MEAN = "mean over {} requests (95 % interval)"
 NOTHING = "No record of two rows to compare yet."
@@ -43,6 +43,7 @@ class Comparison:
     """One column: a first row against a second, in every request that has both.
 
     Args:
+        column: its heading.
         first, second: what they are called in the sentence.
         of: the paired difference first - second among a request's rows, ``None`` where it lacks one of them.
     """
