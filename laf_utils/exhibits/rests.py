@@ -8,6 +8,7 @@ from ..presets import DATASET_PRESETS
 from .gather import Group, chance, over
 
 MINIMAL_SPREAD = 0.05  # percent: a chance level that moves less from seed to seed is one number
+ONE_SEED = "What is said of this one seed describes one run of each method and has no interval."
 
 
 def count_text(numbers: Iterable[int]) -> str:
@@ -54,13 +55,11 @@ def epochs_text(rows: list[Group]) -> str:
 
 
 def seeds_text(rows: list[Group]) -> str:
-    """``training seeds 0, 1, 2 (rows with fewer say so)``; of one, what that means for the sentences below the table."""
+    """``training seeds 0, 1, 2 (rows with fewer say so)``."""
     seeds = sorted({seed for group in rows for seed in group.records})
-    if len(seeds) == 1:
-        return f"training seed {seeds[0]} alone: what is said of it describes one run of each method and has no interval"
     fewer = any(len(group.records) < len(seeds) for group in rows)
     named = ", ".join(map(str, seeds))
-    return f"training seeds {named}" + (" (rows with fewer say so)" if fewer else "")
+    return f"training seed{'s' if len(seeds) > 1 else ''} {named}" + (" (rows with fewer say so)" if fewer else "")
 
 
 def rests_on(rows: list[Group]) -> str:
@@ -79,7 +78,8 @@ def rests_on(rows: list[Group]) -> str:
     machines = "; ".join(sorted({machine_of(record) for record in records}))
     caveats = list(dict.fromkeys(note for record in records for note in record["caveats"]))
     ends = [note if note.endswith(".") else f"{note}." for note in caveats]
-    return " ".join([f"{what}: {', '.join(filter(None, parts))}. Made on: {machines}.", *ends])
+    alone = [ONE_SEED] if len({record["cell"]["seed"] for record in records}) == 1 else []
+    return " ".join([f"{what}: {', '.join(filter(None, parts))}.", *alone, f"Made on: {machines}.", *ends])
 
 
 def chance_text(rows: list[Group]) -> str:
