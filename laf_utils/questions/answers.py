@@ -18,7 +18,7 @@ NOTHING = "No record answers this yet."
 
 def _runs_text(found: Interval, unit: str = "points", digits: int = 2) -> str:
     """``1.20 points (95 % interval 0.50 to 1.90, 6 runs)``."""
-    return points_text(found, unit, digits).replace("seeds)", "runs)").replace("one seed", "one run")
+    return points_text(found, unit, digits, of="run")
 
 
 def told_apart(found: Interval) -> bool:
