@@ -1,23 +1,21 @@
 """What a stage computed, kept under the name of everything it depends on.
 
 One safetensors file per stage: weights, and beside them as JSON the losses, the seconds and the key's content. The key is
-the content: settings, data checksum and the code of the modules that matter (comments and formatting do not count). A changed
-setting is another file, so nothing stale can be taken for fresh, and nothing is ever unpickled.
+the content: settings, data checksum and the code that computes the stage (``support.definitions``). A changed setting is another
+file, so nothing stale can be taken for fresh, and nothing is ever unpickled.
 """
 
-import ast
-import hashlib
 import json
 import os
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+
+from .support.keys import content_key
 
 
 @dataclass(frozen=True)
@@ -26,36 +24,6 @@ class Artefact:
 
     tensors: dict[str, torch.Tensor]
     facts: dict
-
-
-def _dumped(tree: ast.AST) -> str:
-    """``ast.dump`` as Python 3.11 writes it: 3.12 added a field, 3.13 leaves out empty ones; keys must not tell them apart."""
-    text = ast.dump(tree, show_empty=True) if sys.version_info >= (3, 13) else ast.dump(tree)
-    return text.replace(", type_params=[]", "")
-
-
-def source_version(files: tuple[Path, ...]) -> str:
-    """A hash over Python files that ignores comments, docstrings and formatting."""
-    digest = hashlib.sha256()
-    for file in files:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-                body.pop(0)
-        digest.update(_dumped(tree).encode())
-    return digest.hexdigest()[:16]
-
-
-@cache
-def code_version(modules: tuple[str, ...]) -> str:
-    """``source_version`` of modules of this package, e.g. ``("images", "methods/loops")``."""
-    return source_version(tuple(Path(__file__).parent / f"{name}.py" for name in modules))
-
-
-def content_key(content: dict) -> str:
-    """16 hex digits that name a dictionary of plain values."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _path(folder: Path, stage: str, content: dict) -> Path:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 
 from . import records
-from .artefacts import content_key
 from .audit import AttackResult, ModelOutputs, accuracies, free_measures, gaps_to_retrained, published_attack
 from .config import RunConfig
 from .cost import Passes, count_passes
@@ -16,6 +15,7 @@ from .models import Network
 from .pipeline import Run
 from .representations import outputs
 from .seeds import stream
+from .support.keys import content_key
 from .wording import caveats, headline
 
 SAMPLE = 900  # training images whose representations are kept for looking at, a third of them forgotten

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from . import artefacts, datasets
-from .artefacts import Artefact, code_version, prefixed, unprefixed
+from .artefacts import Artefact, prefixed, unprefixed
 from .beside import pays, side_by_side
 from .config import ConfigError, RunConfig
 from .devices import describe, resolve, synchronise
@@ -25,12 +25,11 @@ from .presets import adapted
 from .representations import FrozenRepresentations
 from .seeds import initialisation, stream
 from .stopping import SAMPLE
+from .support.definitions import NO_NUMBERS, code_version
+from .support.keys import content_key
 from .tasks import ForgetTask, make_task
 from .training import train
 from .vae import RepresentationVAE, fit_vae
-
-TRAINING_CODE = ("devices", "images", "models", "seeds", "training")
-METHOD_CODE = (*TRAINING_CODE, "representations", "vae", "laf", "stopping")
 
 
 def balanced_subset(labels: torch.Tensor, images: int, classes: int, seed: int) -> torch.Tensor:
@@ -170,13 +169,13 @@ class Run:
         return {
             "data": self.data.checksum,
             "images": self.config.images if len(self.train_set.labels) < len(self.data.train.labels) else None,
-            "labels": artefacts.content_key({"labels": labels.tolist()}),
+            "labels": content_key({"labels": labels.tolist()}),
             "rows": "all" if rows == "all" else self.task.checksum(),
             "architecture": asdict(self.architecture),
             "training": asdict(self.config.training),
             "transforms": asdict(self.config.transforms) | {"augment_everywhere": None},  # of no effect in training
             "seed": self.config.seed,
-            "code": code_version(TRAINING_CODE),
+            "code": training_code(),
         }
 
     def _build(self, stage: str) -> Network:
@@ -230,7 +229,7 @@ class Run:
             "vae": asdict(self.config.vae),
             "augment_everywhere": self.config.transforms.augment_everywhere,
             "retain_ratio": self.config.unlearning.retain_ratio if self.config.vae.fit_h_on == "retain" else None,
-            "code": code_version(METHOD_CODE),
+            "method_code": method_code(),
         }
 
     @cached_property
@@ -307,7 +306,8 @@ class Run:
             )
             return Artefact(dict(model.state_dict()), {"losses": {"repair": losses}})
 
-        content = self._method_content() | {"unlearning": asdict(self.config.unlearning), "repair": asdict(self.config.repair)}
+        content = self._method_content() | {"unlearning": asdict(self.config.unlearning)}
+        content |= {"repair": asdict(self.config.repair), "repair_code": repair_code()}
         return self._with_weights(self.kept("repair", content, compute))
 
     def _with_weights(self, kept: Artefact) -> Network:
@@ -319,3 +319,21 @@ class Run:
         """All four, computed as needed, by their names in records."""
         original, retrained = self.train_both()
         return {"original": original, "retrained": retrained, "laf": self.laf, "laf_r": self.laf_r}
+
+
+TRAINED = frozenset(NO_NUMBERS) | {"pipeline.Run.original", "pipeline.Run.retrained", "training"}  # named by ``training_code``
+
+
+def training_code() -> str:
+    """Names the code that trains the original and the retrained model."""
+    return code_version((train, Architecture, Architecture.build, Images, Images.subset, Transform, balanced_subset))
+
+
+def method_code() -> str:
+    """Names the code that fits the VAEs and unlearns."""
+    return code_version((Run.frozen, Run.retain_rows, Run.watched_rows, Run.densities, Run._unlearn), TRAINED)
+
+
+def repair_code() -> str:
+    """Names the code of LAF+R's repair."""
+    return code_version((repair, labelled_rows), TRAINED)

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from .. import records
-from ..artefacts import code_version, content_key
 from ..audit import ModelOutputs, free_measures, gaps_to_retrained, log_odds, verdict
 from ..audit.distance import relearn_time
 from ..comparison.cell import AGAIN, Cell, retrained_again, settings_of
@@ -16,10 +15,13 @@ from ..comparison.problem import Problem
 from ..devices import describe
 from ..evaluation import outputs_of, sample_rows, scored
 from ..images import Images
-from ..methods import run_method
+from ..methods import find, run_method
 from ..models import Network
 from ..paths import results_folder
+from ..pipeline import TRAINED, method_code, repair_code, training_code
 from ..representations import outputs
+from ..support.definitions import code_version
+from ..support.keys import content_key, stale_parts
 from ..training import TrainingDiverged
 from ..wording import caveats, headline
 
@@ -27,13 +29,10 @@ SCHEMA = 1
 COMPARED = ("scrub", "neggrad_plus")  # beside LAF and LAF+R, at their published settings
 NULL = "retrained_again"  # another seed in the place of an unlearned model: what a measure says where nothing is to be found
 MODELS = ("original", "retrained", NULL, "laf", "laf_r", *COMPARED)
-CODE = (
-    "devices", "images", "models", "seeds", "training", "representations", "tasks", "vae", "laf", "stopping", "audit/accuracy",
-    "audit/attack", "audit/confidence", "audit/distance", "audit/free", "audit/membership", "audit/verdict", "methods/scrub",
-    "methods/neggrad", "methods/loops", "methods/parts", "methods/view", "methods/method", "comparison/problem",
-    "evaluation", "audited/record",
+REQUIRED = (
+    "schema", "key", "inputs", "place", "headline", "caveats", "metrics", "attack", "gaps", "audit", "relearn", "failures",
+    "cost",
 )
-REQUIRED = ("schema", "key", "place", "headline", "caveats", "metrics", "attack", "gaps", "audit", "relearn", "failures", "cost")
 
 
 @dataclass(frozen=True)
@@ -59,12 +58,17 @@ def read(path: Path) -> dict:
     return records.read_parts(path, REQUIRED, SCHEMA)
 
 
-def key_of(problem: Problem) -> str:
-    """16 hex digits that name everything the numbers depend on."""
+def inputs_of(problem: Problem) -> dict[str, str]:
+    """Everything the numbers depend on, 16 hex digits for each part."""
     run = problem.run
-    return content_key({
-        "config": run.config.as_dict(), "data": run.data.checksum, "task": run.task.checksum(), "code": code_version(CODE),
-    })
+    return {
+        "settings": content_key(run.config.as_dict()), "data": content_key(run.data.checksum),
+        "task": content_key(run.task.checksum()), "training": training_code(),
+        "method": content_key([
+            method_code(), repair_code(), *(code_version((find(name).function,), TRAINED) for name in COMPARED),
+        ]),
+        "measuring": code_version((models_of, measured), TRAINED | {"pipeline.Run"}),
+    }
 
 
 @dataclass
@@ -141,17 +145,18 @@ def _relearn(problem: Problem, models: dict[str, Network], before: float) -> dic
 def audit_request(place: Place, say: Callable[[str], None] = print) -> dict:
     """The record of a place, read where a valid one is there, else made and written."""
     problem = Problem(place.dataset, place.task, place.seed, place.profile, say=say)
-    key = key_of(problem)
+    inputs = inputs_of(problem)
     try:
         known = read(place.path)
-        if known["key"] == key:
+        if not stale_parts(known, inputs):
             return known
     except records.RecordError:
         pass
     start, run = time.perf_counter(), problem.run
     models = models_of(problem)
     record = {
-        "schema": SCHEMA, "key": key, "created": records.now(), "commit": records.commit(), "place": asdict(place),
+        "schema": SCHEMA, "key": content_key(inputs), "inputs": inputs, "created": records.now(),
+        "commit": records.commit(), "place": asdict(place),
         "headline": headline(run.config, run.data), "caveats": caveats(run.config, run.data), "config": run.config.as_dict(),
         "task": {"forget": len(run.task.forget), "retain": len(run.task.retain), "checksum": run.task.checksum()},
         **measured(problem, models.found),

@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-from ..artefacts import Artefact, code_version
+from ..artefacts import Artefact
 from ..config import UnlearningConfig
 from ..laf import Adaptation, Teacher, drift, schedule_of
 from ..models import Network
-from ..pipeline import Run
+from ..pipeline import TRAINED, Run
 from ..progress import track
 from ..representations import outputs
+from ..support.definitions import code_version
 from .shared import draw
 
 FOLLOWED = 500  # images of each set: the standard error of an accuracy near 95 % is one point
@@ -124,7 +125,7 @@ def follow(run: Run) -> Trace:
     """The trace of a run's unlearning, kept on disk like any other stage."""
     _ = run.densities
     content = run._method_content() | {
-        "unlearning": asdict(run.config.unlearning), "followed": FOLLOWED, "looks": code_version(("chapters/traces",)),
+        "unlearning": asdict(run.config.unlearning), "followed": FOLLOWED, "looks": code_version((unlearn_and_look,), TRAINED),
     }
     kept = run.kept("trace", content, lambda: unlearn_and_look(run)[1])
     rows, task = followed_rows(run), run.task

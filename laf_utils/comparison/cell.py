@@ -7,21 +7,21 @@ code of the modules that compute them. A record with the present key is taken as
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from inspect import getfile
 from pathlib import Path
 from typing import Any
 
 from .. import records
-from ..artefacts import code_version, content_key, source_version
 from ..config import PROFILES, ConfigError, TrainingConfig
 from ..cost import Passes
 from ..devices import describe
-from ..methods import FURTHER, DataAccess, Method, find, prepare, run_method
+from ..methods import DataAccess, Method, find, prepare, run_method
 from ..methods.laf import LAFRSettings, LAFSettings
-from ..methods.method import MethodResult
+from ..methods.method import MethodResult, fingerprint
 from ..models import Network
 from ..paths import results_folder
-from ..pipeline import TRAINING_CODE
+from ..pipeline import TRAINED, method_code, repair_code, training_code
+from ..support.definitions import code_version
+from ..support.keys import content_key, stale_parts
 from ..tasks import TASKS
 from ..training import TrainingDiverged
 from ..wording import caveats, headline
@@ -42,15 +42,9 @@ STAGES = {  # of a run, whose seconds a cell from the pipeline adds up; the last
     ORIGINAL: ("original",), RETRAIN: ("retrained",), "laf": ("vae", "unlearning"), "laf_r": ("vae", "unlearning", "repair"),
 }
 EXACT = ("retrain", "sisa")  # no strength to tune: only what they cost could be chosen
-SHARED_CODE = (
-    *TRAINING_CODE, "representations", "tasks", "audit/accuracy", "audit/attack", "methods/loops", "methods/parts",
-    "methods/view", "methods/method", "comparison/problem",
-)
-LAF_CODE = ("vae", "laf", "stopping")  # of laf and laf_r, beside their own module
-FURTHER_CODE = (*LAF_CODE, "methods/laf", "methods/scrub", "methods/neggrad")  # what methods of single experiments rest on
 REQUIRED = (
-    "schema", "key", "cell", "method", "settings", "failure", "metrics", "attack", "gap", "seconds", "passes", "peak_memory_mb",
-    "label_access", "versions", "commit",
+    "schema", "key", "inputs", "cell", "method", "settings", "failure", "metrics", "attack", "gap", "seconds", "passes",
+    "peak_memory_mb", "label_access", "versions", "commit",
 )
 
 
@@ -140,15 +134,33 @@ def settings_of(cell: Cell, problem: Problem, winners: Mapping[str, object] | No
     return changed(settings, winners or {})
 
 
-def key_of(cell: Cell, problem: Problem, settings: Any) -> str:
-    """16 hex digits that name everything the cell's numbers depend on."""
-    method = _table_entry(cell)
-    code = SHARED_CODE + (LAF_CODE if method.name in ("laf", "laf_r") else FURTHER_CODE if method.name in FURTHER else ())
-    return content_key({
-        "cell": cell.described(), "settings": plain(settings), "config": problem.config.as_dict(),
-        "data": problem.run.data.checksum, "task": problem.run.task.checksum(),
-        "code": code_version(code), "method": source_version((Path(getfile(method.function)),)),
-    })
+def inputs_of(cell: Cell, problem: Problem, settings: Any) -> dict[str, str]:
+    """Everything the cell's numbers depend on, 16 hex digits for each part."""
+    run = problem.run
+    return {
+        "settings": content_key({"cell": cell.described(), "settings": plain(settings), "config": problem.config.as_dict()}),
+        "data": content_key(run.data.checksum), "task": content_key(run.task.checksum()),
+        "training": training_code(), "method": _method_code(cell), "measuring": _measuring_code(),
+    }
+
+
+def _method_code(cell: Cell) -> str:
+    """Names the code that makes the cell's model from the original."""
+    if cell.method in (ORIGINAL, RETRAIN):
+        return ""
+    if cell.method == AGAIN:
+        return code_version((retrained_again,), TRAINED | {"comparison.problem"})
+    method = find(cell.method)
+    own = code_version(tuple(filter(None, (method.function, method.prepare))), TRAINED)
+    if method.name in ("laf", "laf_r"):  # by the pipeline, or by the method where the tuning chose its settings
+        own = content_key([own, method_code(), repair_code() if method.name == "laf_r" else ""])
+    return own
+
+
+def _measuring_code() -> str:
+    """Names the code that gives a method its request and measures any model of it."""
+    roots = (Problem.request, Problem.outputs, Problem.measure, Problem.gap, to_retrained)
+    return code_version(roots, TRAINED)
 
 
 @dataclass(frozen=True)
@@ -221,13 +233,15 @@ def _record(
     cell: Cell, problem: Problem, settings: Any, made: _Made | None, measured: Measured | None, failure: str | None, without: bool
 ) -> dict:
     method, run = _table_entry(cell), problem.run
+    inputs = inputs_of(cell, problem, settings)
     share = problem.request.label_share if made and method.label_access.name == "FEW" else None
     return {
-        "schema": SCHEMA, "key": key_of(cell, problem, settings), "created": records.now(), "commit": records.commit(),
+        "schema": SCHEMA, "key": content_key(inputs), "inputs": inputs, "created": records.now(), "commit": records.commit(),
         "headline": headline(run.config, run.data), "caveats": caveats(run.config, run.data),
         "cell": cell.described(), "failure": failure,
         "method": {"title": method.title if cell.method not in REFERENCES else None, "reference": method.reference},
         "settings": plain(settings),
+        "scored_against": made and {"original": fingerprint(run.original), "retrained": fingerprint(run.retrained)},
         "label_access": {"level": method.label_access.name.lower(), "share_of_retain": share},
         "data_access": method.data_access.words,
         "task": {"forget": len(run.task.forget), "retain": len(run.task.retain), "checksum": run.task.checksum()},
@@ -269,7 +283,7 @@ def run_cell(
     settings = settings_of(cell, problem, winners)
     try:
         known = read(cell.path)
-        if known["key"] == key_of(cell, problem, settings):
+        if not stale_parts(known, inputs_of(cell, problem, settings)):
             return known
     except records.RecordError:
         pass

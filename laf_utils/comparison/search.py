@@ -20,7 +20,6 @@ from typing import Any
 import torch
 
 from .. import records
-from ..artefacts import content_key
 from ..audit import accuracies, gaps_to_retrained
 from ..cli import known_values, one_line_errors, stopping
 from ..config import ConfigError
@@ -29,6 +28,7 @@ from ..methods import UnlearningRequest, prepare, run_method
 from ..pipeline import Run
 from ..presets import preset
 from ..seeds import derive, stream
+from ..support.keys import content_key
 from ..tasks import ForgetTask
 from ..training import TrainingDiverged
 from .cell import Cell, settings_of

@@ -19,24 +19,24 @@ import numpy as np
 import torch
 
 from .. import records
-from ..artefacts import code_version, content_key
 from ..audit import ModelOutputs
 from ..cli import known_values, one_line_errors, spanned, stopping
 from ..devices import describe
 from ..evaluation import Evaluation
 from ..paths import results_folder
-from ..pipeline import METHOD_CODE, Run
+from ..pipeline import TRAINED, Run, method_code, repair_code, training_code
 from ..presets import preset
 from ..representations import outputs
 from ..seeds import stream
+from ..support.definitions import code_version
+from ..support.keys import content_key, stale_parts
 from ..views import representation_maps
 from ..wording import caveats, headline
 
 SCHEMA = 1
 EACH = 300  # images of D_r, and as many of D_f, where there are as many
 DIGITS = 3  # significant ones of a coordinate
-CODE = (*METHOD_CODE, "tasks", "views", "exhibits/maps")
-REQUIRED = ("schema", "key", "place", "headline", "caveats", "maps", "same", "classes", "forgotten", "task")
+REQUIRED = ("schema", "key", "inputs", "place", "headline", "caveats", "maps", "same", "classes", "forgotten", "task")
 NAMES = {"DATASET": "mnist", "TASK": "class,data,noisy", "SEED": "0", "PROFILE": "quick"}
 
 
@@ -63,12 +63,14 @@ def read(path: Path) -> dict:
     return records.read_parts(path, REQUIRED, SCHEMA)
 
 
-def key_of(run: Run) -> str:
-    """16 hex digits that name everything the coordinates depend on."""
-    return content_key({
-        "config": run.config.as_dict(), "data": run.data.checksum, "task": run.task.checksum(), "code": code_version(CODE),
-        "each": EACH,
-    })
+def inputs_of(run: Run) -> dict[str, str]:
+    """Everything the coordinates depend on, 16 hex digits for each part."""
+    return {
+        "settings": content_key(run.config.as_dict()), "data": content_key(run.data.checksum),
+        "task": content_key(run.task.checksum()), "training": training_code(),
+        "method": content_key([method_code(), repair_code()]),
+        "measuring": code_version((mapped,), TRAINED | {"pipeline.Run.laf", "pipeline.Run.laf_r"}),
+    }
 
 
 def sample_of(run: Run) -> torch.Tensor:
@@ -110,8 +112,10 @@ def record_of(run: Run, place: Place) -> dict:
     """The record of a run's map."""
     start = time.perf_counter()
     found = mapped(run)
+    inputs = inputs_of(run)
     return {
-        "schema": SCHEMA, "key": key_of(run), "created": records.now(), "commit": records.commit(), "place": asdict(place),
+        "schema": SCHEMA, "key": content_key(inputs), "inputs": inputs, "created": records.now(),
+        "commit": records.commit(), "place": asdict(place),
         "headline": headline(run.config, run.data), "caveats": caveats(run.config, run.data), **found,
         "task": {"forget": len(run.task.forget), "retain": len(run.task.retain), "checksum": run.task.checksum()},
         "seconds": time.perf_counter() - start, "versions": records.versions(), "machine": describe(run.device),
@@ -128,7 +132,7 @@ def make(place: Place, say: Callable[[str], None] = print) -> dict:
     run = Run(preset(place.dataset, place.task, profile=place.profile, seed=place.seed), say=say)
     try:
         known = read(place.path)
-        if known["key"] == key_of(run):
+        if not stale_parts(known, inputs_of(run)):
             return known
     except records.RecordError:
         pass

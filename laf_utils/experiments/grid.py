@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 
 from .. import records
-from ..comparison.cell import AGAIN, ORIGINAL, REFERENCES, RETRAIN, Cell, key_of, read, settings_of
+from ..comparison.cell import AGAIN, ORIGINAL, REFERENCES, RETRAIN, Cell, inputs_of, read, settings_of
 from ..comparison.cost import expected, listed
 from ..comparison.problem import Problem
 from ..comparison.variants import VARIANTS
@@ -16,6 +16,7 @@ from ..config import ConfigError
 from ..datasets import remembered
 from ..paths import ROOT
 from ..presets import DATASET_PRESETS
+from ..support.keys import stale_parts
 
 GRID = ROOT / "workflow" / "grid.toml"
 STATES = ("valid", "stale", "missing")
@@ -24,11 +25,16 @@ MEMORY_MB = 2_000  # of a cell on images of 28 x 28: measured peak 1.3 GB, and w
 
 @dataclass(frozen=True)
 class Planned:
-    """A cell, the state of its record, and what it costs in training passes if it has to be made."""
+    """A cell, the state of its record, and what it costs in training passes if it has to be made.
+
+    Args:
+        stale: the parts of a stale record that have changed: settings, data, task, or code of training, method, measuring.
+    """
 
     cell: Cell
     state: str
     equivalent: float
+    stale: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -87,10 +93,11 @@ def _looked_at(cell: Cell, problems: dict[tuple, Problem], say: Callable[[str], 
     problem = problems[cell.place]
     try:
         settings = settings_of(cell, problem, winners_of(cell) if cell.choice == "tuned" else None)
-        state = "valid" if read(cell.path)["key"] == key_of(cell, problem, settings) else "stale"
+        stale = tuple(stale_parts(read(cell.path), inputs_of(cell, problem, settings)))
+        state = "stale" if stale else "valid"
     except (records.RecordError, WinnersError):  # without winners no tuned record can be valid, and its cell says what it needs
-        state = "missing"
-    return Planned(cell, state, _cost(cell, problem))
+        state, stale = "missing", ()
+    return Planned(cell, state, _cost(cell, problem), stale)
 
 
 def _cost(cell: Cell, problem: Problem) -> float:

@@ -12,17 +12,18 @@ from typing import TypeVar
 
 import torch
 
-from ..artefacts import Artefact, code_version
+from ..artefacts import Artefact
 from ..audit.confidence import log_odds
 from ..audit.many_models import forget_score, klom, u_lira
 from ..config import RunConfig
 from ..images import Images
 from ..laf import Densities, Teacher, repair
 from ..models import Network
-from ..pipeline import METHOD_CODE, Run
+from ..pipeline import TRAINED, Run
 from ..presets import preset
 from ..representations import FrozenRepresentations, outputs
 from ..seeds import stream
+from ..support.definitions import code_version
 from .training import train_together
 from .unlearning import unlearn_together
 from .vaes import fit_vaes_together
@@ -32,7 +33,6 @@ KINDS = ("original", "laf", "laf_r", "retrained")
 IMAGES = 6_000  # training images, the same number of each class: a tenth of the paper's, for many times its models
 SAMPLE = 1_000  # retained and test images whose phi is kept
 LEAST = 3  # models of a kind: the likelihood-ratio attack leaves one out and needs a spread of the others
-CODE = ("together/members", "together/stacked", "together/training", "together/vaes", "together/unlearning", "together/shadows")
 
 Value = TypeVar("Value")
 
@@ -128,7 +128,7 @@ def shadows(run: Run, seeds: Sequence[int], *, sample: int = SAMPLE) -> Shadows:
         raise ValueError(f"at least {LEAST} different seeds, got {seeds}")
     content = run._method_content() | {
         "unlearning": asdict(run.config.unlearning), "repair": asdict(run.config.repair), "seeds": seeds, "sample": sample,
-        "shadow_code": code_version((*METHOD_CODE, *CODE)),
+        "shadow_code": code_version((_compute,), TRAINED),
     }
     kept = run.kept("shadows", content, lambda: _compute(run, seeds, sample))
     phi = {kind: {part: kept.tensors[f"{kind}.{part}"] for part in PARTS} for kind in KINDS}

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ..artefacts import Artefact, content_key
+from ..artefacts import Artefact
 from ..cli import SETTINGS, Stop, known_values, one_line_errors, stopping
 from ..comparison.again import again_stage
 from ..comparison.problem import Problem
@@ -20,6 +20,7 @@ from ..devices import DEVICES, describe, synchronise
 from ..images import Images
 from ..models import Network
 from ..pipeline import Run
+from ..support.keys import content_key
 from ..tasks import TASKS
 from .training import train_together
 

@@ -1,0 +1,1 @@
+"""What every room stands on and no result depends on: it imports nothing of this package."""

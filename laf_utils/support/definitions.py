@@ -1,0 +1,222 @@
+"""Which definitions compute a number, and one hash over them.
+
+A key must change when the code that computes its numbers changes, and must not change when that code moves, gains a comment, a
+docstring, an annotation, or another import line. So it hashes definitions and no files: starting from the functions and classes
+that a number comes from, every name that they mention is followed to its definition, through all imports of this package.
+
+- A function, an assignment or a class header is one definition; so is every method of a class, which counts only where an
+  attribute of its name is read somewhere in what was found: a stage of a run does not hang on stages that it never asks for.
+- What ``NO_NUMBERS`` names is not followed: what reads, names, keeps or announces things, and values that a key holds itself.
+"""
+
+import ast
+import hashlib
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+
+from .source import PACKAGE, counts_always, header, homes, is_class, is_protocol, mentions, parsed, resolved
+
+Root = Callable | type | property
+_STAGES = "names, keeps and takes what stages computed"
+NO_NUMBERS = {  # by place below this package: what is not followed, and why no number hangs on it
+    "support": "reads, writes, names",
+    "artefacts": _STAGES,
+    "beside": "shares out threads",
+    "cli": "reads arguments",
+    "comparison.memory": "measures the process",
+    "config": "its values are in the key",
+    "cost": "counts images",
+    "datasets": "the images' checksum is in the key",
+    "devices.describe": "describes the machine",
+    "devices.resolve": "finds a device, whose type is in the key of a stage",
+    "devices.synchronise": "waits",
+    "methods.access": "refuses",
+    "methods.method": "holds a method to what it declares",
+    "methods.parts.Spent": "counts images",
+    "methods.settings": "its values are in the key",
+    "methods.table": "names methods; their settings are in the key",
+    "paths": "finds folders",
+    "pipeline.Run.__init__": "keeps its arguments",
+    "pipeline.Run._method_content": _STAGES,
+    "pipeline.Run._placed": _STAGES,
+    "pipeline.Run._training_content": _STAGES,
+    "pipeline.Run.holds": _STAGES,
+    "pipeline.Run.keep": _STAGES,
+    "pipeline.Run.kept": _STAGES,
+    "pipeline.Run.train_both": "shares out threads",
+    "presets": "its values are in the key",
+    "progress": "draws bars",
+    "records": "writes and reads records",
+    "wording": "names things",
+}
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A function, class header, method or assignment.
+
+    Args:
+        module: the full name of its module.
+        name: its own, ``Class.method`` for a method.
+    """
+
+    module: str
+    name: str
+    node: ast.AST = field(compare=False, repr=False)
+
+    @property
+    def place(self) -> str:
+        """``training.train``: what ``NO_NUMBERS`` and messages call it."""
+        return f"{self.module.removeprefix(PACKAGE + '.')}.{self.name}"
+
+
+# -- following ------------------------------------------------------------------------------------------------------------------
+
+
+class _Closure:
+    """Everything that roots rest on."""
+
+    def __init__(self, left_out: frozenset[str]) -> None:
+        self.left_out = left_out
+        self.found: dict[Definition, None] = {}
+        self.attributes: set[str] = set()
+        self.classes: set[tuple[str, str]] = set()
+
+    def leaves_out(self, module: str, name: str) -> bool:
+        place = f"{module.removeprefix(PACKAGE + '.')}.{name}"
+        parts = place.split(".")
+        return any(".".join(parts[:count]) in self.left_out for count in range(1, len(parts) + 1))
+
+    def add(self, module: str, name: str) -> None:
+        """A top-level definition, or ``Class.method``."""
+        if self.leaves_out(module, name):
+            return
+        owner, _, member = name.partition(".")
+        if member:
+            self._enter(module, owner, name, parsed(module).members[owner][member])
+            return self.add(module, owner)
+        nodes = parsed(module).definitions[name]
+        if is_protocol(nodes[0]):
+            return None
+        if isinstance(nodes[0], ast.ClassDef) and (module, name) not in self.classes:
+            self.classes.add((module, name))
+            self._enter(module, None, name, [header(node) for node in nodes])
+            self._members(module, name)
+        elif not isinstance(nodes[0], ast.ClassDef):
+            self._enter(module, None, name, nodes)
+        return None
+
+    def _members(self, module: str, name: str) -> None:
+        for member in parsed(module).members.get(name, {}):
+            wanted = member in self.attributes or counts_always(member)
+            if wanted and not self.leaves_out(module, f"{name}.{member}"):
+                self._enter(module, name, f"{name}.{member}", parsed(module).members[name][member])
+
+    def _enter(self, module: str, owner: str | None, name: str, nodes: list[ast.AST]) -> None:
+        for node in nodes:
+            definition = Definition(module, name if len(nodes) == 1 else f"{name}#{nodes.index(node)}", node)
+            if definition in self.found:
+                continue
+            self.found[definition] = None
+            self._follow(module, node)
+
+    def _follow(self, module: str, node: ast.AST) -> None:
+        names, attributes, pairs, hints = mentions(node)
+        for name in sorted(names | hints):
+            where = resolved(module, name)
+            if where and where[1] and (name in names or is_class(*where)):
+                self.add(*where)
+        for name, attribute in sorted(pairs):
+            where = resolved(module, name)
+            inner = resolved(where[0], attribute) if where and where[1] is None else None
+            if inner and inner[1]:
+                self.add(*inner)
+        if attributes - self.attributes:
+            self.attributes |= attributes
+            for place in sorted(self.classes):
+                self._members(*place)
+
+
+def _roots(root: Root) -> Iterator[tuple[str, str]]:
+    """(module, name) of a root, and of what a function that was made by another one was given."""
+    inner = getattr(root, "fget", None) or getattr(root, "func", None) or root  # of property, cached_property and partial
+    inner = inspect.unwrap(inner)
+    yield inner.__module__, inner.__qualname__
+    for cell in getattr(inner, "__closure__", None) or ():
+        if callable(cell.cell_contents) and hasattr(cell.cell_contents, "__qualname__"):
+            yield from _roots(cell.cell_contents)
+
+
+def definitions(roots: tuple[Root, ...], left_out: frozenset[str] = frozenset(NO_NUMBERS)) -> list[Definition]:
+    """Every definition that the roots rest on, themselves included.
+
+    Args:
+        roots: functions, classes, methods or properties of modules that lie in files.
+        left_out: modules, packages or definitions that are not followed, by their place below this package.
+
+    Raises:
+        ValueError: a root that is defined in no file, e.g. in a notebook.
+    """
+    closure = _Closure(left_out)
+    for module, name in (place for root in roots for place in _roots(root)):
+        homes.add(module.split(".")[0])
+        found = parsed(module)
+        if found is None or name.split(".")[0] not in found.definitions:
+            raise ValueError(f"{module}.{name}: its code lies in no file, so no key can name it")
+        if "<locals>" in name:  # made by a function of the module: that function is what can change
+            name = name.split(".")[0]
+        closure.add(module, name)
+    return list(closure.found)
+
+
+# -- hashing --------------------------------------------------------------------------------------------------------------------
+
+
+class _Bare(ast.NodeTransformer):
+    """Without docstrings, imports and annotations."""
+
+    def visit_Import(self, node: ast.Import) -> None:
+        return None
+
+    visit_ImportFrom = visit_Import
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        return ast.arg(arg=node.arg)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        value = self.visit(node.value) if node.value else None
+        return ast.AnnAssign(target=self.visit(node.target), annotation=ast.Constant(None), value=value, simple=node.simple)
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+            node = _copied(node, body=body[1:])
+        if getattr(node, "returns", None) is not None:
+            node = _copied(node, returns=None)
+        return super().generic_visit(_copied(node))
+
+
+def _copied(node: ast.AST, **changes: object) -> ast.AST:
+    fields = {name: list(value) if isinstance(value, list) else value for name, value in ast.iter_fields(node)}
+    return type(node)(**(fields | changes))
+
+
+def _dumped(tree: ast.AST) -> str:
+    """``ast.dump`` as Python 3.11 writes it: 3.12 added a field, 3.13 leaves out empty ones; keys must not tell them apart."""
+    text = ast.dump(tree, show_empty=True) if sys.version_info >= (3, 13) else ast.dump(tree)
+    return text.replace(", type_params=[]", "")
+
+
+def digest(node: ast.AST) -> str:
+    """SHA-256 of a definition, whatever its comments, docstrings, annotations, imports and formatting."""
+    return hashlib.sha256(_dumped(_Bare().visit(node)).encode()).hexdigest()
+
+
+@cache
+def code_version(roots: tuple[Root, ...], left_out: frozenset[str] = frozenset(NO_NUMBERS)) -> str:
+    """16 hex digits over all ``definitions`` of the roots, wherever they lie and in whatever order."""
+    digests = sorted(digest(definition.node) for definition in definitions(roots, left_out))
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
