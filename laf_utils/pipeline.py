@@ -322,18 +322,21 @@ class Run:
 
 
 TRAINED = frozenset(NO_NUMBERS) | {"pipeline.Run.original", "pipeline.Run.retrained", "training"}  # named by ``training_code``
+_TRAINING = (train, Architecture, Architecture.build, Images, Images.subset, Transform, balanced_subset)
+_METHOD = (Run.frozen, Run.retain_rows, Run.watched_rows, Run.densities, Run._unlearn)
+_REPAIR = (repair, labelled_rows)
 
 
 def training_code() -> str:
     """Names the code that trains the original and the retrained model."""
-    return code_version((train, Architecture, Architecture.build, Images, Images.subset, Transform, balanced_subset))
+    return code_version(_TRAINING)
 
 
 def method_code() -> str:
     """Names the code that fits the VAEs and unlearns."""
-    return code_version((Run.frozen, Run.retain_rows, Run.watched_rows, Run.densities, Run._unlearn), TRAINED)
+    return code_version(_METHOD, TRAINED)
 
 
 def repair_code() -> str:
     """Names the code of LAF+R's repair."""
-    return code_version((repair, labelled_rows), TRAINED)
+    return code_version(_REPAIR, TRAINED)

@@ -1,6 +1,8 @@
 """Small stand-ins shared by the tests of the core rooms: nothing here needs real images or a network connection."""
 
+import ast
 import os
+from dataclasses import replace
 
 os.environ["LAF_PROGRESS"] = "0"  # no bars in test output
 
@@ -16,6 +18,7 @@ from laf_utils.models import Architecture
 from laf_utils.pipeline import Run
 from laf_utils.presets import DATASET_PRESETS, preset
 from laf_utils.representations import FrozenRepresentations
+from laf_utils.support import definitions
 from laf_utils.vae import VAEConfig, fit_vae
 
 CPU = torch.device("cpu")
@@ -39,6 +42,25 @@ def random_state_untouched():
     yield
     assert torch.equal(before[0], torch.get_rng_state())
     assert before[1] == np.random.get_state()[1].tolist()
+
+
+@pytest.fixture
+def edited(monkeypatch):
+    """``edited("training.train")``: from then on, keys see another body of that definition."""
+    names, found = set(), definitions.definitions
+
+    def changed(*given):
+        return [
+            replace(one, node=ast.Constant("edited")) if one.place in names else one for one in found(*given)
+        ]
+
+    def edit(place):
+        names.add(place)
+        definitions.code_version.cache_clear()
+
+    monkeypatch.setattr(definitions, "definitions", changed)
+    yield edit
+    definitions.code_version.cache_clear()
 
 
 @pytest.fixture

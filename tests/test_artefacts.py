@@ -1,6 +1,5 @@
 """What stages keep on disk: round trips, keys, and files that are broken."""
 
-import ast
 from pathlib import Path
 
 import pytest
@@ -8,8 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laf_utils import artefacts, pipeline
-from laf_utils.artefacts import Artefact, code_version, content_key, load, prefixed, save, unprefixed
+from laf_utils import artefacts
+from laf_utils.artefacts import Artefact, load, prefixed, save, unprefixed
+from laf_utils.support.keys import content_key
 
 CONTENT = {"stage": "original", "seed": 0, "lr": 1e-4, "none": None, "nested": {"b": [1, 2], "a": True}}
 TENSORS = {
@@ -109,60 +109,3 @@ def test_prefixes_keep_modules_apart():
     shared = prefixed("h", [("a.weight", 1)]) | prefixed("h_f", [("a.weight", 2)]) | prefixed("h.f", [("b", 3)])
     assert unprefixed("h_f", shared) == {"a.weight": 2}
     assert unprefixed("h", {name: value for name, value in shared.items() if value < 3}) == {"a.weight": 1}
-
-
-# -- the code is part of the key -------------------------------------------------------------------------------------------
-
-CODE = '"""Module."""\n\ndef f(x):\n    """Double."""\n    # twice\n    return 2 * x\n'
-
-
-@pytest.fixture
-def version(tmp_path, monkeypatch):
-    monkeypatch.setattr(artefacts, "__file__", str(tmp_path / "artefacts.py"))
-
-    def of(code):
-        (tmp_path / "room.py").write_text(code)
-        return code_version.__wrapped__(("room",))
-
-    return of
-
-
-@pytest.mark.parametrize(("old", "new"), [
-    ("Double", "Twice"), ("    # twice\n", ""), ("2 * x", "(2  *  x)"), ('"""Module."""\n', ""),
-])
-def test_comments_docstrings_and_formatting_do_not_count(version, old, new):
-    assert old in CODE
-    assert version(CODE) == version(CODE.replace(old, new))
-
-
-@pytest.mark.parametrize(("old", "new"), [("2 * x", "3 * x"), ("2 * x", "2.0 * x"), ("f(x)", "f(x=1)"), ("return", "yield")])
-def test_code_counts(version, old, new):
-    assert version(CODE) != version(CODE.replace(old, new))
-
-
-def test_a_docstring_further_down_is_code(version):
-    assert version("def f():\n    pass\n    'a'\n") != version("def f():\n    pass\n    'b'\n")
-
-
-# Their effect is in the content itself (settings, index sets), or they share out threads.
-NO_NUMBERS = {"config", "progress", "paths", "tasks", "beside"}
-
-
-def imports(module):
-    path = Path(artefacts.__file__).parent / f"{module}.py"
-    return {node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom) and node.level == 1}
-
-
-@pytest.mark.parametrize("modules", [pipeline.TRAINING_CODE, pipeline.METHOD_CODE])
-def test_the_key_covers_every_module_that_a_stage_runs_through(modules):
-    assert set().union(*(imports(module) for module in modules)) - NO_NUMBERS - set(modules) == set()
-
-
-def test_the_code_version_does_not_tell_pythons_apart(monkeypatch, tmp_path):
-    file = tmp_path / "module.py"
-    file.write_text("def f(x):\n    return x\n\n\nclass A:\n    pass\n", encoding="utf-8")
-    here, dump = artefacts.source_version((file,)), ast.dump
-    newer = dump(ast.parse(file.read_text(encoding="utf-8"))).replace("decorator_list=[])", "decorator_list=[], type_params=[])")
-    assert "type_params" in newer or "type_params" in dump(ast.parse("def f(): pass"))
-    monkeypatch.setattr(ast, "dump", lambda tree, **_: newer)  # as Python 3.12 and later write it
-    assert artefacts.source_version((file,)) == here

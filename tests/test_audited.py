@@ -9,9 +9,21 @@ from laf_utils import records
 from laf_utils.audit.verdict import VERDICTS, verdict_over_seeds
 from laf_utils.audited import drawn, selftest, shown
 from laf_utils.audited.__main__ import places_of
-from laf_utils.audited.record import COMPARED, MODELS, NULL, REQUIRED, Models, Place, audit_request, key_of, measured, models_of
+from laf_utils.audited.record import (
+    COMPARED,
+    MODELS,
+    NULL,
+    REQUIRED,
+    Models,
+    Place,
+    audit_request,
+    inputs_of,
+    measured,
+    models_of,
+)
 from laf_utils.cli import Stop
 from laf_utils.comparison.problem import Problem
+from laf_utils.support.keys import content_key
 from laf_utils.training import TrainingDiverged
 
 
@@ -93,7 +105,7 @@ def test_a_valid_record_is_taken_and_any_other_is_made_anew(tmp_path, make_run, 
     place = Place("optdigits", "class", 0)
     first = audit_request(place)
     assert audit_request(place)["created"] == first["created"] and len(made) == 1
-    assert first["key"] == key_of(problem)
+    assert first["key"] == content_key(first["inputs"]) and first["inputs"] == inputs_of(problem)
     place.path.write_text(json.dumps(first | {"key": "of other code"}))
     audit_request(place)
     place.path.write_text("{")

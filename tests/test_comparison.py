@@ -21,6 +21,7 @@ from laf_utils.comparison.winners import WinnersError, winners_of, winners_path
 from laf_utils.config import ConfigError
 from laf_utils.methods import METHODS, run_method
 from laf_utils.methods.method import fingerprint
+from laf_utils.support.keys import content_key, stale_parts
 from laf_utils.training import TrainingDiverged
 
 
@@ -159,30 +160,43 @@ def test_a_valid_record_is_taken_and_any_other_is_made_anew(problem, monkeypatch
     assert len(calls) == 4 and not list(cell.path.parent.glob(".*"))
 
 
-def test_the_key_knows_settings_request_and_code(problem, make_run, monkeypatch):
+def test_inputs_name_settings_request_and_code_apart(problem, make_run):
     cell, settings = tiny("scrub"), settings_of(tiny("scrub"), problem, None)
-    keys = [
-        cells.key_of(cell, problem, settings),
-        cells.key_of(cell, problem, changed(settings, {"epochs": 1})),
-        cells.key_of(tiny("scrub_r"), problem, settings),
-        cells.key_of(cell, Problem.of(make_run(forget_classes=(1,))), settings),
-        cells.key_of(cell, Problem.of(make_run(training__epochs=1)), settings),
-    ]
-    monkeypatch.setattr(cells, "source_version", lambda files: "edited")
-    keys.append(cells.key_of(cell, problem, settings))
-    monkeypatch.setattr(cells, "code_version", lambda modules: "edited" if "images" in modules else "")
-    keys.append(cells.key_of(cell, problem, settings))
-    assert len(set(keys)) == len(keys)
+    here = cells.inputs_of(cell, problem, settings)
+
+    def differing(cell, problem, settings):
+        other = cells.inputs_of(cell, problem, settings)
+        return {name for name in here if other[name] != here[name]}
+
+    assert differing(cell, problem, changed(settings, {"epochs": 1})) == {"settings"}
+    assert differing(tiny("scrub_r"), problem, settings) == {"settings", "method"}
+    assert differing(cell, Problem.of(make_run(forget_classes=(1,))), settings) == {"settings", "task"}
+    assert differing(cell, Problem.of(make_run(training__epochs=1)), settings) == {"settings"}
 
 
-def test_an_edit_of_laf_leaves_other_methods_records_valid(problem, monkeypatch):
-    def keys():
-        return [cells.key_of(tiny(name), problem, settings_of(tiny(name), problem, None)) for name in ("laf", "jit")]
+@pytest.mark.parametrize(("place", "stale"), [
+    ("laf.extractor_unlearning_loss", {"laf": ["method"], "jit": [], "original": []}),
+    ("methods.jit.jit", {"laf": [], "jit": ["method"], "original": []}),
+    ("training.train", {"laf": ["training"], "jit": ["training"], "original": ["training"]}),
+    ("audit.attack.published_attack", {"laf": ["measuring"], "jit": ["measuring"], "original": ["measuring"]}),
+    ("pipeline.balanced_subset", {"laf": ["training"], "jit": ["training"], "original": ["training"]}),
+])
+def test_an_edit_makes_stale_what_rests_on_it_and_says_which_part(place, stale, problem, edited):
+    def inputs(name):
+        return cells.inputs_of(tiny(name), problem, settings_of(tiny(name), problem, None))
 
-    before, version = keys(), cells.code_version
-    monkeypatch.setattr(cells, "code_version", lambda modules: version(modules) + ("edited" if "laf" in modules else ""))
-    after = keys()
-    assert before[0] != after[0] and before[1] == after[1]
+    before = {name: {"key": content_key(inputs(name)), "inputs": inputs(name)} for name in stale}
+    edited(place)
+    found = {name: stale_parts(before[name], inputs(name)) for name in stale}
+    assert {name: [part for part in stale[name] if part not in found[name]] for name in stale} == dict.fromkeys(stale, [])
+    assert {name for name in stale if found[name]} == {name for name in stale if stale[name]}
+
+
+def test_records_name_the_models_they_were_scored_against(problem):
+    record = run_cell(tiny("ts"), problem)
+    assert record["scored_against"] == {
+        "original": fingerprint(problem.run.original), "retrained": fingerprint(problem.run.retrained),
+    }
 
 
 @pytest.mark.parametrize("lost", ["metrics", "key", "versions"])

@@ -104,15 +104,13 @@ def test_a_variants_record_is_not_the_plain_cells(tiny_problems):
     assert read(plain.path)["key"] == first["key"] and read(other.path)["key"] == second["key"]
 
 
-def test_the_variants_name_is_in_its_key_and_only_there(make_run, folder, monkeypatch):
-    problem, contents = Problem.of(make_run()), []
+def test_the_variants_name_is_in_its_settings_and_only_there(make_run, folder):
+    problem = Problem.of(make_run())
     settings = settings_of(tiny("laf"), problem, None)
-    monkeypatch.setattr(cells, "content_key", lambda content: contents.append(content["cell"]))
-    for cell in (tiny("laf"), tiny("laf", variant="joint")):
-        cells.key_of(cell, problem, settings)
-    without, with_name = contents
-    assert "variant" not in without == tiny("laf").described() and with_name["variant"] == "joint"
-    assert with_name == without | {"variant": "joint"}
+    plain, variant = (cells.inputs_of(cell, problem, settings) for cell in (tiny("laf"), tiny("laf", variant="joint")))
+    assert {name for name in plain if plain[name] != variant[name]} == {"settings"}
+    assert "variant" not in tiny("laf").described()
+    assert tiny("laf", variant="joint").described() == tiny("laf").described() | {"variant": "joint"}
 
 
 @pytest.mark.parametrize(("changes", "message"), [

@@ -9,6 +9,7 @@ from exhibits_fakes import drawn_map
 from laf_utils import figures
 from laf_utils.cli import Stop
 from laf_utils.exhibits import mapped, maps
+from laf_utils.support.keys import content_key
 
 
 def test_a_map_holds_the_same_images_in_every_model(make_run, monkeypatch):
@@ -23,7 +24,7 @@ def test_a_map_holds_the_same_images_in_every_model(make_run, monkeypatch):
     rows = maps.sample_of(run)
     assert record["forgotten"] == torch.isin(rows, run.task.forget).int().tolist() and sum(record["forgotten"]) == 30
     assert record["classes"] == run.task.true_labels[rows].tolist()
-    assert record["key"] != maps.key_of(make_run(unlearning__epochs=1))
+    assert record["key"] != content_key(maps.inputs_of(make_run(unlearning__epochs=1)))
 
 
 def test_a_map_is_made_once_and_again_when_its_key_is_another(make_run, tmp_path, monkeypatch):
@@ -32,11 +33,11 @@ def test_a_map_is_made_once_and_again_when_its_key_is_another(make_run, tmp_path
     monkeypatch.setattr(maps, "preset", lambda *names, **settings: run.config)
     monkeypatch.setattr(maps, "Run", lambda config, say: run)
     monkeypatch.setattr(maps, "record_of", lambda run, place: made.append(place) or dict.fromkeys(maps.REQUIRED, {}) | {
-        "schema": 1, "key": maps.key_of(run)})
+        "schema": 1, "key": content_key(maps.inputs_of(run)), "inputs": maps.inputs_of(run)})
     maps.make(place)
     maps.make(place)
     assert len(made) == 1 and place.path == tmp_path / "maps" / "tiny" / "class-quick-seed0.json"
-    place.path.write_text(place.path.read_text().replace(maps.key_of(run), "another"))
+    place.path.write_text(place.path.read_text().replace(content_key(maps.inputs_of(run)), "another"))
     maps.make(place)
     assert len(made) == 2
 

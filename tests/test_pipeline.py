@@ -129,13 +129,18 @@ def test_other_images_are_other_results(make_run, monkeypatch):
     assert computed(complete(make_run())) == set(STAGES)
 
 
-def test_other_code_is_other_results(make_run, monkeypatch):
+def test_other_code_is_other_results(make_run, edited):
     complete(make_run())
-    version = pipeline.code_version
-    monkeypatch.setattr(pipeline, "code_version", lambda modules: version(modules) + ("x" if "laf" in modules else ""))
+    edited("laf.extractor_unlearning_loss")
     assert computed(complete(make_run())) == AFTER_TRAINING
-    monkeypatch.setattr(pipeline, "code_version", lambda modules: version(modules) + ("y" if "training" in modules else ""))
+    edited("training.train")
     assert computed(complete(make_run())) == set(STAGES)
+
+
+def test_other_code_of_the_repair_is_another_repair_only(make_run, edited):
+    complete(make_run())
+    edited("laf.repair")
+    assert computed(complete(make_run())) == {"repair"}
 
 
 @pytest.mark.parametrize("stage", STAGES)

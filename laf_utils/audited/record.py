@@ -67,7 +67,7 @@ def inputs_of(problem: Problem) -> dict[str, str]:
         "method": content_key([
             method_code(), repair_code(), *(code_version((find(name).function,), TRAINED) for name in COMPARED),
         ]),
-        "measuring": code_version((models_of, measured), TRAINED | {"pipeline.Run"}),
+        "measuring": code_version(_MEASURING, TRAINED | {"pipeline.Run"}),
     }
 
 
@@ -165,3 +165,6 @@ def audit_request(place: Place, say: Callable[[str], None] = print) -> dict:
     }
     records.write_json(place.path, record)
     return record
+
+
+_MEASURING = (models_of, measured)

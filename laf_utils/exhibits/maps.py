@@ -69,7 +69,7 @@ def inputs_of(run: Run) -> dict[str, str]:
         "settings": content_key(run.config.as_dict()), "data": content_key(run.data.checksum),
         "task": content_key(run.task.checksum()), "training": training_code(),
         "method": content_key([method_code(), repair_code()]),
-        "measuring": code_version((mapped,), TRAINED | {"pipeline.Run.laf", "pipeline.Run.laf_r"}),
+        "measuring": code_version(_MEASURING, TRAINED | {"pipeline.Run.laf", "pipeline.Run.laf_r"}),
     }
 
 
@@ -106,6 +106,9 @@ def mapped(run: Run) -> dict[str, object]:
         "maps": {name: rounded(points) for name, points in maps.items()},
         "same": same, "classes": classes.tolist(), "forgotten": forgotten.astype(int).tolist(),
     }
+
+
+_MEASURING = (mapped,)
 
 
 def record_of(run: Run, place: Place) -> dict:

@@ -27,10 +27,13 @@ NO_NUMBERS = {  # by place below this package: what is not followed, and why no 
     "beside": "shares out threads",
     "cli": "reads arguments",
     "comparison.memory": "measures the process",
+    "comparison.settings": "its values are in the key",
     "config": "its values are in the key",
     "cost": "counts images",
     "datasets": "the images' checksum is in the key",
     "devices.describe": "describes the machine",
+    "devices.has_fast_bfloat16": "describes the machine",
+    "devices.peak_memory_bytes": "measures the process",
     "devices.resolve": "finds a device, whose type is in the key of a stage",
     "devices.synchronise": "waits",
     "methods.access": "refuses",
@@ -47,9 +50,13 @@ NO_NUMBERS = {  # by place below this package: what is not followed, and why no 
     "pipeline.Run.keep": _STAGES,
     "pipeline.Run.kept": _STAGES,
     "pipeline.Run.train_both": "shares out threads",
+    "pipeline.method_code": _STAGES,
+    "pipeline.repair_code": _STAGES,
+    "pipeline.training_code": _STAGES,
     "presets": "its values are in the key",
     "progress": "draws bars",
     "records": "writes and reads records",
+    "tasks.ForgetTask.checksum": "its value is in the key",
     "wording": "names things",
 }
 
@@ -162,7 +169,7 @@ def definitions(roots: tuple[Root, ...], left_out: frozenset[str] = frozenset(NO
     """
     closure = _Closure(left_out)
     for module, name in (place for root in roots for place in _roots(root)):
-        homes.add(module.split(".")[0])
+        homes.add((module or "").split(".")[0])
         found = parsed(module)
         if found is None or name.split(".")[0] not in found.definitions:
             raise ValueError(f"{module}.{name}: its code lies in no file, so no key can name it")

@@ -41,8 +41,9 @@ def _file(module: str) -> Path | None:
 
 
 @cache
-def parsed(module: str) -> Module | None:
-    path = _file(module)
+def parsed(module: str | None) -> Module | None:
+    """A module's definitions and imports, ``None`` where there is no such file."""
+    path = _file(module) if module else None
     if path is None:
         return None
     tree, found = ast.parse(path.read_text(encoding="utf-8")), Module(module)
