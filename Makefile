@@ -36,12 +36,12 @@ env:  ## make the environment in .venv (once; about 7 GB on Linux, minutes)
 laf:  ## environment, data, then notebooks/LAF.ipynb from end to end
 	@$(NAMES)
 	@$(ENVIRONMENT)
-	@"$(BIN)/python" -m laf_utils.launch $(given)
+	@"$(BIN)/python" -m laf_utils.book.base.execute $(given)
 
 data:  ## fetch a data set: make data DATASET=fashion
 	@$(NAMES)
 	@$(ENVIRONMENT)
-	@"$(BIN)/python" -m laf_utils.launch --data $(given)
+	@"$(BIN)/python" -m laf_utils.book.base.execute --data $(given)
 
 lab: env  ## open notebooks/LAF.ipynb in JupyterLab
 	"$(BIN)/jupyter" lab $(LAB_FLAGS) notebooks/LAF.ipynb
@@ -70,7 +70,7 @@ nbval: nbval-fresh  ## run every notebook in profile quick, with fresh results
 
 .PHONY: nbval-fresh nbval-first nbval-last
 nbval-fresh: env
-	@"$(BIN)/python" -m laf_utils.launch --data
+	@"$(BIN)/python" -m laf_utils.book.base.execute --data
 	rm -rf _build/nbval
 
 nbval-first: nbval-fresh
@@ -90,7 +90,7 @@ experiments: env  ## the grid of experiments, where it was left: make experiment
 	@"$(BIN)/python" -m laf_utils.experiments $(given)
 
 exhibits: env  ## the paper's tables and figures from the records, into _build/exhibits
-	@"$(BIN)/python" -m laf_utils.exhibits $(given)
+	@"$(BIN)/python" -m laf_utils.book.results $(given)
 
 clean:  ## remove what runs and builds made; images and Training/ stay
 	rm -rf runs _build .pytest_cache .ruff_cache .hypothesis build
@@ -104,7 +104,7 @@ distclean: clean  ## clean, and remove the environment
 # a page; where they cannot be had the pages run on scikit-learn's digits and say so. PASSIVE: as for nbval.
 book: env  ## build the book into _build/html; a warning is an error (minutes)
 	rm -rf _build/html _build/.doctrees _build/.jupyter_cache _build/jupyter_execute _build/book
-	@"$(BIN)/python" -m laf_utils.launch --data
+	@"$(BIN)/python" -m laf_utils.book.base.execute --data
 	PATH="$(BIN):$$PATH" LAF_RUNS=$(call quote,$(BOOK_RUNS)) LAF_FALLBACK=optdigits LAF_PROGRESS=0 OMP_WAIT_POLICY=PASSIVE \
 	  "$(BIN)/jupyter-book" build . -W -n --keep-going
 

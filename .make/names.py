@@ -1,7 +1,7 @@
 """Refuse parameters that do not exist, before anything is installed.
 
-``laf_utils.parameters`` says the same later, and is the authority; it cannot be imported yet, because it needs PyTorch, so
-its table is read as text here. Python's standard library only.
+``laf_utils.settings.parameters`` says the same later, and is the authority; it cannot be imported yet, because it needs PyTorch,
+so its table is read as text here. Python's standard library only.
 """
 
 import ast
@@ -9,7 +9,7 @@ import difflib
 import sys
 from pathlib import Path
 
-TABLE = Path(__file__).resolve().parent.parent / "laf_utils" / "parameters.py"
+TABLE = Path(__file__).resolve().parent.parent / "laf_utils" / "settings" / "parameters.py"
 
 
 def known_names(table: Path = TABLE) -> list[str]:

@@ -9,10 +9,10 @@ import statistics
 from collections.abc import Callable
 
 from benchmarks.common import Times, conditions, mnist, ratio, ratio_text, say, write
-from laf_utils.config import TrainingConfig
 from laf_utils.images import Images, Transform
 from laf_utils.models import Architecture
 from laf_utils.representations import outputs
+from laf_utils.settings.config import TrainingConfig
 from laf_utils.training import train
 
 FORMATS = ("float32", "bfloat16")

@@ -15,14 +15,16 @@ from pathlib import Path
 import torch
 
 from benchmarks.common import conditions, in_turn, mnist, say, write
-from laf_utils.config import RunConfig, VAEConfig
+from laf_utils.adaptation import Teacher, unlearn
 from laf_utils.datasets.sets import Dataset, ImageSet
 from laf_utils.images import Images, Transform
-from laf_utils.laf import Densities, Teacher, repair, unlearn
+from laf_utils.laf import repair
+from laf_utils.losses import Densities
 from laf_utils.models import Architecture
-from laf_utils.pipeline import Run
-from laf_utils.presets import preset
 from laf_utils.representations import FrozenRepresentations, apply_frozen
+from laf_utils.run import Run
+from laf_utils.settings.config import RunConfig, VAEConfig
+from laf_utils.settings.presets import preset
 from laf_utils.tasks import ForgetTask, make_task
 from laf_utils.training import train
 from laf_utils.vae import fit_vae

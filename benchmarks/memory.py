@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.common import conditions, say, write
-from laf_utils.devices import peak_memory_bytes
-from laf_utils.paths import ROOT
+from laf_utils.support.devices import peak_memory_bytes
+from laf_utils.support.paths import ROOT
 
 TARGET_GB = 1.5
 
@@ -31,8 +31,8 @@ def peak_bytes() -> int:
 def run_pipeline() -> None:
     """The child: the pipeline, then its peak and what importing alone had cost."""
     from laf_utils.evaluation import evaluate
-    from laf_utils.pipeline import Run
-    from laf_utils.presets import preset
+    from laf_utils.run import Run
+    from laf_utils.settings.presets import preset
 
     imports = peak_bytes()
     epochs = {f"{stage}__epochs": 1 for stage in ("training", "vae", "unlearning")}

@@ -16,12 +16,12 @@ from torch import nn
 from benchmarks.common import RESULTS, conditions, say, write
 from benchmarks.own_models import TRANSFORM, Recipe, data, trained
 from laf_utils import forget
+from laf_utils.audit.unseen import audit
 from laf_utils.datasets import Dataset
-from laf_utils.forgetting.audit import audit
 from laf_utils.forgetting.preparing import alike
 from laf_utils.forgetting.watch import utility
-from laf_utils.paths import runs_folder
-from laf_utils.seeds import stream
+from laf_utils.support.paths import runs_folder
+from laf_utils.support.seeds import stream
 
 REQUESTS, OF_EACH = 10, 100  # requests in a row, images of each
 UNSEEN = 3_000  # test images that the audit is given

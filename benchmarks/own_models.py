@@ -15,10 +15,11 @@ from torch import nn
 from torchvision.models import resnet18
 
 from benchmarks.common import cut, say
-from laf_utils import artefacts, datasets
+from laf_utils import datasets
 from laf_utils.images import Images, Transform, shuffled
-from laf_utils.paths import runs_folder
-from laf_utils.seeds import initialisation, stream
+from laf_utils.support import artefacts
+from laf_utils.support.paths import runs_folder
+from laf_utils.support.seeds import initialisation, stream
 
 TRANSFORM = Transform(normalise=True)  # evaluation; training adds crop and flip
 

@@ -17,13 +17,14 @@ from torch import nn
 from torchvision.models import resnet50
 
 from benchmarks.common import conditions, say, write
-from laf_utils.config import TrainingConfig, UnlearningConfig, VAEConfig
-from laf_utils.devices import describe, has_fast_bfloat16, precision, resolve, synchronise
+from laf_utils.adaptation import unlearn
 from laf_utils.images import Images, Transform
-from laf_utils.laf import Densities, unlearn
+from laf_utils.losses import Densities
 from laf_utils.models import Architecture, parameter_count
-from laf_utils.records import versions
 from laf_utils.representations import PASS_BATCH, FrozenRepresentations
+from laf_utils.settings.config import TrainingConfig, UnlearningConfig, VAEConfig
+from laf_utils.support.devices import describe, has_fast_bfloat16, precision, resolve, synchronise
+from laf_utils.support.records import versions
 from laf_utils.training import train
 from laf_utils.vae import fit_vae
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from benchmarks.common import say
-from laf_utils.paths import ROOT
+from laf_utils.support.paths import ROOT
 
 NAMES = ("machine", "compile", "speed", "linear", "memory", "bfloat16", "together")
 

@@ -15,13 +15,14 @@ import torch
 
 from benchmarks import plain
 from benchmarks.common import Sides, Times, conditions, cut, in_turn, mnist, ratio, ratio_text, say, spread, write
-from laf_utils.config import RunConfig
+from laf_utils.adaptation import Teacher, unlearn
 from laf_utils.datasets.sets import Dataset
 from laf_utils.evaluation import evaluate
-from laf_utils.laf import Teacher, repair, unlearn
+from laf_utils.laf import repair
 from laf_utils.models import Architecture, Network
-from laf_utils.pipeline import Run
-from laf_utils.presets import preset
+from laf_utils.run import Run
+from laf_utils.settings.config import RunConfig
+from laf_utils.settings.presets import preset
 from laf_utils.tasks import make_task
 from laf_utils.training import train
 
@@ -197,7 +198,7 @@ def plain_pipeline(data: Dataset, epochs: dict[str, int]) -> None:
 
 
 def our_pipeline(data: Dataset, epochs: dict[str, int]) -> None:
-    """Everything through ``laf_utils.pipeline``, writing what it keeps to a folder that goes away."""
+    """Everything through ``laf_utils.run``, writing what it keeps to a folder that goes away."""
     with tempfile.TemporaryDirectory() as folder:
         evaluate(new_run(data, epochs, Path(folder)))
 

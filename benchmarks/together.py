@@ -1,4 +1,4 @@
-"""K models at once against the same K models one by one: training, VAEs, unlearning, and other ways of taking the step.
+"""K models at once against the same K models one by one: training, VAEs, and other ways of taking the step.
 
 ``python -m benchmarks.together`` times both sides in turn on real MNIST, class 0 removed, in the published mode. Throughput is
 models times images (for the VAEs: representations) per second of the median.
@@ -12,15 +12,14 @@ import torch
 from benchmarks.common import Sides, Times, conditions, in_turn, mnist, ratio, ratio_text, rounded, say, write
 from benchmarks.together_ways import steps
 from laf_utils.images import Images, Transform
-from laf_utils.laf import Densities, Teacher, unlearn
 from laf_utils.models import Architecture
-from laf_utils.presets import preset
 from laf_utils.representations import FrozenRepresentations
-from laf_utils.together import fit_vaes_together, train_together, unlearn_together
+from laf_utils.settings.presets import preset
+from laf_utils.together import fit_vaes_together, train_together
 from laf_utils.training import train
 from laf_utils.vae import fit_vae
 
-EPOCHS = {"training": 1, "vae": 3, "unlearning": 2}
+EPOCHS = {"training": 1, "vae": 3}
 CNN = Architecture("cnn", 1, 28, 10)
 CPU = torch.device("cpu")
 
@@ -34,15 +33,9 @@ class Bench:
         self.images, self.labels = Images(data.images, Transform()), data.labels
         self.training = replace(config.training, epochs=EPOCHS["training"])
         self.vae = replace(config.vae, epochs=EPOCHS["vae"])
-        self.unlearning = replace(config.unlearning, epochs=EPOCHS["unlearning"])
         self.seeds, self.rows = list(range(members)), [torch.arange(len(data.labels))] * members
-        forget, retain = ((data.labels == 0).nonzero().squeeze(1), (data.labels != 0).nonzero().squeeze(1))
-        self.forget, self.retain = [self.images.subset(forget)] * members, [self.images.subset(retain)] * members
         self.originals = self._train_together()[0]
         self.frozen = [FrozenRepresentations(original.extractor, self.images).prepare() for original in self.originals]
-        self.teachers = [Teacher(own.subset(forget), own.subset(retain)) for own in self.frozen]
-        h = self._fit_together()
-        self.densities = [Densities(*pair) for pair in zip(h, h, strict=True)]  # what they say costs the same
 
     def _train_together(self) -> tuple:
         return train_together(CNN, self.images, self.labels, self.rows, self.seeds, self.training, "original")
@@ -58,24 +51,12 @@ class Bench:
         for own, seed in zip(self.frozen, self.seeds, strict=True):
             fit_vae(own, self.vae, seed=seed, stage="vae_h", device=CPU)
 
-    def _unlearn_together(self) -> None:
-        unlearn_together(
-            self.originals, self.forget, self.retain, self.densities, self.unlearning, seeds=self.seeds, teachers=self.teachers
-        )
-
-    def _unlearn_separately(self) -> None:
-        parts = zip(self.originals, self.forget, self.retain, self.densities, self.seeds, self.teachers, strict=True)
-        for *own, seed, teacher in parts:
-            unlearn(*own, self.unlearning, seed=seed, teacher=teacher)
-
     def stages(self) -> dict[str, tuple[Sides, int]]:
         """Both sides, and the images that one model passes."""
         passed = {name: EPOCHS[name] * len(self.images) for name in ("training", "vae")}
-        unlearned = EPOCHS["unlearning"] * 2 * 2 * len(self.forget[0])  # as many retained ones; a pass for each loss
         return {
             "training": ({"separate": self._train_separately, "together": self._train_together}, passed["training"]),
             "VAE": ({"separate": self._fit_separately, "together": self._fit_together}, passed["vae"]),
-            "unlearning": ({"separate": self._unlearn_separately, "together": self._unlearn_together}, unlearned),
         }
 
 

@@ -1,33 +1,39 @@
 """Label-Agnostic Forgetting (LAF): reproduce, audit and use it.
 
-The rooms of the package, in the order in which data flows through them (a room imports only from rooms above it):
+The rooms of the package. The paper's pipeline stands in front, in its order; the wings lie behind it. A room may import from the
+rooms that its line names, from ``support``, and, in the paper's column, from every line of the paper above it.
 
-``paths``            where files live, each place overridable by an environment variable
-``progress``         one progress bar for everything that takes longer than a second
-``seeds``            named random streams derived from one seed
-``datasets``         images and labels, from whichever door has them, checked
-``tasks``            forget requests: data, class and noisy-label removal as index sets
-``config``           every setting of a run, validated, with the published presets
-``images``           uint8 images on a device and the transforms that turn them into batches
-``models``           CNN and ResNet-18: extractor -> representation -> classifier
-``training``         the one supervised loop; ``beside`` runs two of them at once
-``representations``  frozen passes: representations and logits, computed once
-``vae``              densities over representations
-``laf``              the method: L_UE, L_RA, adaptation, repair
-``audit``            was it forgotten: accuracy, gaps, the published attack
-``records``          one JSON per run
-``methods``          the methods that LAF is compared with, LAF among them, behind one signature
-``pipeline``         the stages of a run, each computed once and kept
-``tables, figures``  everything that people see
-``comparison``       one record per method, request and variant, equal tuning, the tables of both
-``together``         many small models as one, for the measures over many models and for the stages of many runs
-``audited``          the audit over training seeds
-``experiments``      the grid of cells, on one machine or a cluster
-``exhibits``         the paper's tables and figures from records
-``costmodel``        what a method costs, and what larger settings would
-``questions``        what readers asked, answered from records
-``forgetting``       your own classifier: ``forget(model, forget=..., retain=...)``, guards, ledger, report, command line
-``chapters``         what the chapter notebooks show
+===============  ==============================================  ===================================================
+room             may import                                      what it is
+===============  ==============================================  ===================================================
+support          -                                               devices, seeds, files, keys, records, progress
+datasets         -                                               images and labels, from whichever door has them
+tasks            -                                               paper 1: which images are to be forgotten
+images           -                                               paper 2: images on a device, and their transforms
+models           -                                               paper 3: extractor, representation, classifier
+settings         datasets, models, tasks                         every setting of a run, checked; presets; names
+training         paper, settings                                 paper 4: original and retrained
+representations  paper, settings                                 paper 5: frozen passes, computed once
+vae              paper, settings                                 paper 6: the densities h and h_f
+losses           paper, settings                                 paper 7: L_UE and L_RA
+stopping         paper, settings                                 paper 8: a label-free rule that ends the loop
+adaptation       paper, settings                                 paper 9: the loop on both losses
+laf              paper, settings                                 paper 10: LAF and LAF+R as one procedure
+audit            paper, settings                                 was it forgotten: measures and verdicts
+methods          paper, settings                                 what LAF is compared with, behind one signature
+together         paper, settings                                 many small models as one
+run              paper, settings, datasets                       paper 11: a run of settings, each stage once
+evaluation       paper, settings, audit, methods                 paper 12: what a run's models score
+forgetting       paper, settings, audit, methods                 your own classifier: call, report, ledger, command
+experiments      all but forgetting and book                     everything that makes a record
+book.base        all                                             what all pages share
+book.chapters    all, book.base                                  the notebooks' tables, figures and sentences
+book.results     all, book.base, book.chapters                   the results pages
+book.costs       all, book.base, book.chapters, book.results     the page of the cost model
+===============  ==============================================  ===================================================
+
+``tests/test_rooms.py`` holds every import to this table. ``run`` is not for ``audit``, ``methods`` and ``forgetting``; nobody
+imports ``book``.
 """
 
 __version__ = "0.1.0"

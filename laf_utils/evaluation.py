@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 import torch
 
-from . import records
 from .audit import AttackResult, ModelOutputs, accuracies, free_measures, gaps_to_retrained, published_attack
-from .config import RunConfig
-from .cost import Passes, count_passes
-from .devices import describe, peak_memory_bytes
+from .methods.passes import Passes, count_passes
 from .models import Network
-from .pipeline import Run
 from .representations import outputs
-from .seeds import stream
+from .run import Run
+from .settings.config import RunConfig
+from .settings.names import caveats, headline
+from .support import records
+from .support.devices import describe, peak_memory_bytes
 from .support.keys import content_key
-from .wording import caveats, headline
+from .support.seeds import stream
 
 SAMPLE = 900  # training images whose representations are kept for looking at, a third of them forgotten
 
@@ -103,7 +103,7 @@ def make_record(run: Run, evaluation: Evaluation) -> dict:
         },
         "task": {
             "name": task.name, "forget": len(task.forget), "retain": len(task.retain), "checksum": task.checksum(),
-            "forget_classes": list(task.forget_classes), "retain_used": len(run.retain_rows),
+            "forget_classes": list(task.forget_classes), "retain_used": len(run.sets.retain),
         },
         "metrics": evaluation.metrics,
         "attack": {name: attack.as_dict() for name, attack in evaluation.attacks.items()},
@@ -115,7 +115,7 @@ def make_record(run: Run, evaluation: Evaluation) -> dict:
         "threads": {stage: facts["threads"] for stage, facts in run.facts.items() if "threads" in facts},
         "reused": run.reused,
         "passes": count_passes(
-            run.config, task, len(run.retain_rows), Passes(unlearning["images_passed"], unlearning["images_watched"])
+            run.config, task, len(run.sets.retain), Passes(unlearning["images_passed"], unlearning["images_watched"])
         ),
         "peak_memory_mb": peak_memory_bytes() / 2**20,
         "versions": records.versions(),

@@ -1,291 +1,166 @@
-"""Label-Agnostic Forgetting: the two losses, representation adaptation, and the supervised repair of LAF+R.
+"""Label-Agnostic Forgetting as one procedure, and the supervised repair that makes it LAF+R (Shen et al., ICLR 2024).
 
-Shen et al., "Label-Agnostic Forgetting: A Supervision-Free Unlearning in Deep Models", ICLR 2024. Symbols: g_D the original
-extractor (frozen), g_U the one being unlearned, h and h_f the VAEs, D_f forget set, D_r retain set, tau temperature,
-m(e, v) = ||v(e) - e||^2, s(m) = exp(m / (m + 1)), c(x) = 1 - cos(g_U(x), g_D(x)).
-
-Everything up to ``unlearn`` receives images only; labels enter in ``repair`` alone, which is what the R of LAF+R stands for.
+``LAF`` is the only place that says how: represent D_f and D_r once, fit the densities h and h_f, adapt the extractor; ``repair``
+afterwards. Everything up to ``repair`` receives images only; labels enter there alone, which is what the R of LAF+R stands for.
 """
 
 import copy
-import math
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
-from torch import nn
-from tqdm import tqdm
 
-from .config import RepairConfig, UnlearningConfig
-from .devices import precision
+from .adaptation import Adaptation, Teacher, Unlearned, unlearn
 from .images import Images, shuffled
+from .losses import Densities
 from .models import Network
-from .progress import track
-from .representations import FrozenRepresentations, apply_frozen
-from .seeds import stream
-from .stopping import EVERY, AgreementRule, Rule
-from .training import TrainingDiverged, adam
-from .vae import RepresentationVAE
+from .representations import FrozenRepresentations, Place, apply_frozen
+from .settings.config import RepairConfig, UnlearningConfig, VAEConfig
+from .stopping import SAMPLE, Rule
+from .support.progress import track
+from .support.seeds import stream
+from .training import adam
+from .vae import RepresentationVAE, fit_vae
 
 
 @dataclass(frozen=True)
-class Densities:
-    """The two frozen VAEs: ``h`` of the data to keep, ``h_f`` of the data to forget."""
+class Sets:
+    """The images of one request that LAF uses; no label can be reached from them.
 
-    h: RepresentationVAE
-    h_f: RepresentationVAE
+    Args:
+        forget: D_f.
+        retain: the images of D_r that are used.
+        watched: retained images for the stopping rule, such as are not used where enough are left; ``None``: ``retain``.
+        everything: all of D in the order of its rows, where h is fitted on all of it.
+        forget_rows, retain_rows, watched_rows: int64, where those images lie in ``everything``.
+    """
+
+    forget: Images
+    retain: Images
+    watched: Images | None = None
+    everything: Images | None = None
+    forget_rows: torch.Tensor | None = None
+    retain_rows: torch.Tensor | None = None
+    watched_rows: torch.Tensor | None = None
+
+    @classmethod
+    def of(
+        cls, everything: Images, forget_rows: torch.Tensor, retain_rows: torch.Tensor, *, ratio: float | None, seed: int
+    ) -> "Sets":
+        """Those of all images of D and the rows of D_f and D_r (int64, sorted).
+
+        Args:
+            ratio: retained images that are used for each forgotten one; ``None``: all of D_r.
+            seed: draws them.
+        """
+        used = retain_rows[used_of_retain(len(forget_rows), len(retain_rows), ratio, seed).to(retain_rows.device)]
+        unused = retain_rows[~torch.isin(retain_rows, used)]
+        watched = unused if len(unused) >= SAMPLE else used
+        subset = everything.subset
+        return cls(subset(forget_rows), subset(used), subset(watched), everything, forget_rows, used, watched)
+
+
+def used_count(forget: int, retain: int, ratio: float | None) -> int:
+    """How many of ``retain`` images of D_r are used beside ``forget`` images of D_f."""
+    return retain if ratio is None else min(retain, max(1, round(ratio * forget)))
+
+
+def used_of_retain(forget: int, retain: int, ratio: float | None, seed: int) -> torch.Tensor:
+    """int64, sorted places in D_r of the images that are used: all, or a sample in proportion to D_f."""
+    if ratio is None:
+        return torch.arange(retain)
+    drawn = torch.randperm(retain, generator=stream(seed, "retain sample"))
+    return drawn[: used_count(forget, retain, ratio)].sort().values
 
 
 @dataclass(frozen=True)
-class Teacher:
-    """The frozen original's representations of both sets; what was computed for the VAEs is not computed again."""
+class Represented:
+    """The original's representations of D_f, of the used part of D_r, and of what h is fitted on."""
 
     forget: FrozenRepresentations
     retain: FrozenRepresentations
+    h: FrozenRepresentations
 
 
-@dataclass(frozen=True)
-class Unlearned:
-    """What unlearning gives.
-
-    Args:
-        model: the unlearned network, sharing no storage with the original.
-        loss_ue, loss_ra: mean loss per step of each epoch; empty where a loss was switched off.
-        steps: of either loss, taken until the weights that ``model`` holds.
-        images_passed: images passed forward and backward, both losses counted.
-        images_watched: images passed forward only: by the label-free rule, and by the teacher where crops make every batch new.
-        agreement: what that rule saw, one entry per look (empty without it).
-    """
-
-    model: Network
-    loss_ue: list[float]
-    loss_ra: list[float]
-    steps: int
-    images_passed: int
-    images_watched: int = 0
-    agreement: list[dict[str, float]] = field(default_factory=list)
-
-
-def saturating(error: torch.Tensor) -> torch.Tensor:
-    """s(m) = exp(m / (m + 1)), from 1 at m = 0 towards e; its slope is s / (m + 1)^2, 1e-4 of the start at m = 160."""
-    return (error / (error + 1)).exp()
-
-
-def extractor_unlearning_loss(
-    retain: torch.Tensor, forget: torch.Tensor, densities: Densities, noise: torch.Generator | None, reduction: str = "sum"
-) -> torch.Tensor:
-    """L_UE: make retained representations fit h, make forgotten ones stop fitting h_f (paper, extractor unlearning).
-
-    ``sum``: sum over D_r of s(m(g_U(x), h)) - sum over D_f of s(m(g_U(x), h_f)), between -32 (e - 1) and 32 (e - 1) for two
-    full batches of 32. ``mean``: the difference of the means.
-
-    Args:
-        retain, forget: g_U(x) [B_r, 256] and [B_f, 256].
-        noise: of the latent, which stays on as published; ``None`` takes the latent's mean.
-    """
-    keep = saturating(densities.h.squared_error(retain, noise))
-    drop = saturating(densities.h_f.squared_error(forget, noise))
-    return keep.sum() - drop.sum() if reduction == "sum" else keep.mean() - drop.mean()
-
-
-def drift(unlearned: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
-    """c(x) = 1 - cos(g_U(x), g_D(x)) [B], between 0 (same direction) and 2."""
-    return 1 - F.cosine_similarity(unlearned, original, dim=1)
-
-
-def representation_alignment_loss(
-    drift_retain: torch.Tensor, drift_forget: torch.Tensor, temperature: float, reduction: str = "sum", halves: str = "both"
-) -> torch.Tensor:
-    """L_RA: retained representations return to the original's, forgotten ones leave it (paper, representation alignment).
-
-    ``sum``: sum over D_r of log(exp(c(x)) / sum over D_f of exp(c(x') / tau))
-    = sum_r c(x) - |B_r| log sum_f exp(c(x') / tau), which is -32 ln 32 = -110.904 for two full batches at g_U = g_D and can
-    fall by at most 2 * 32 / tau. ``mean``: mean_r c(x) - log mean_f exp(c(x') / tau), zero at g_U = g_D.
-
-    Args:
-        drift_retain, drift_forget: c(x) [B_r] and [B_f].
-        halves: ``retain`` or ``forget`` keeps one of the two terms (ablation).
-    """
-    repel = torch.logsumexp(drift_forget / temperature, dim=0)
-    if reduction == "sum":
-        attract, repel = drift_retain.sum(), len(drift_retain) * repel
-    else:
-        attract, repel = drift_retain.mean(), repel - math.log(len(drift_forget))
-    return {"both": attract - repel, "retain": attract, "forget": -repel}[halves]
-
-
-@torch.no_grad()
-def reestimate_batchnorm(model: nn.Module, images: Images, batch_size: int = 250) -> None:
-    """Replace BatchNorm's running statistics, which the forgotten data helped to make, by those of ``images``."""
-    layers = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    if not layers:
-        return
-    momenta = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.reset_running_stats()
-        layer.momentum = None  # cumulative average
-        layer.train()
-    images = images.for_evaluation()
-    # The average is over batches, so that they must be of one size.
-    for rows in torch.arange(len(images)).tensor_split(-(-len(images) // batch_size)):
-        model(images.batch(rows))
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
-        layer.eval()
-
-
-class Adaptation:
-    """One unlearning run: the student, the frozen teacher's representations, and a step for each loss.
-
-    A subclass that overrides ``of_extractor``, ``of_alignment`` or ``drift`` is LAF with that part exchanged.
-    """
-
-    def __init__(
-        self, original: Network, forget: Images, retain: Images, densities: Densities, config: UnlearningConfig, seed: int,
-        teacher: Teacher | None, watched: Images | None = None, rule: Rule | None = None,
-    ) -> None:
-        self.config, self.densities, self.forget, self.retain = config, densities, forget, retain
-        self.student = copy.deepcopy(original).eval()  # BatchNorm stays in evaluation mode, as published
-        if config.batchnorm == "retain":
-            reestimate_batchnorm(self.student, retain)
-        # The classifier gets no gradient; the graph of the frozen parts is never built.
-        self.student.requires_grad_(False).extractor.requires_grad_(True)
-        self.teacher = teacher or Teacher(
-            FrozenRepresentations(original.extractor, forget), FrozenRepresentations(original.extractor, retain)
-        )
-        self.teacher.forget.prepare()
-        self.teacher.retain.prepare()
-        agreement = config.stop == "agreement" and rule is None
-        self.rule = AgreementRule(original, forget, watched or retain, seed) if agreement else rule
-        self.every = rule.every if rule else EVERY
-        self.steps = self.images_passed = self.teacher_passed = 0
-        self.stopped = False
-        self.order = stream(seed, "unlearning", "order")
-        self.noise = stream(seed, "unlearning", "noise", device=forget.device)
-        self.adam_ue = adam(self.student.extractor.parameters(), config.lr_ue)
-        self.adam_ra = adam(self.student.extractor.parameters(), config.lr_ra)
-
-    def pairs(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Batches of D_f and D_r side by side, reshuffled; the epoch ends with the shorter set."""
-        size, drop = self.config.batch_size, self.config.drop_ragged
-        forget = shuffled(len(self.forget), size, self.order, drop)
-        retain = shuffled(len(self.retain), size, self.order, drop)
-        return list(zip(forget, retain, strict=False))
-
-    def represent(self, inputs: torch.Tensor, count_retain: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """g_U of both halves in one pass: [B_r, 256], [B_f, 256]."""
-        with precision(inputs.device, self.config.precision):
-            e = self.student.extractor(inputs)
-        return e[:count_retain].float(), e[count_retain:].float()
-
-    def of_teacher(self, inputs: torch.Tensor, rows: tuple) -> tuple[torch.Tensor, torch.Tensor]:
-        """g_D of both halves of a step's inputs: [B_r, 256], [B_f, 256]."""
-        count = len(rows[1])
-        self.teacher_passed += 0 if self.teacher.retain.cached else len(inputs)
-        retain = self.teacher.retain.of_batch(rows[1], inputs[:count])
-        return retain, self.teacher.forget.of_batch(rows[0], inputs[count:])
-
-    def drift(self, unlearned: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
-        """c(x) [B] of ``of_alignment``."""
-        return drift(unlearned, original)
-
-    def loss(self, part: str, e: tuple[torch.Tensor, torch.Tensor], inputs: torch.Tensor, rows: tuple) -> torch.Tensor:
-        """``ue`` or ``ra`` of representations [B_r, 256], [B_f, 256] of ``inputs``, the images ``rows`` = (forget, retain)."""
-        return (self.of_extractor if part == "ue" else self.of_alignment)(e, inputs, rows)
-
-    def of_extractor(self, e: tuple[torch.Tensor, torch.Tensor], inputs: torch.Tensor, rows: tuple) -> torch.Tensor:
-        """L_UE."""
-        return extractor_unlearning_loss(*e, self.densities, self.noise, self.config.reduction)
-
-    def of_alignment(self, e: tuple[torch.Tensor, torch.Tensor], inputs: torch.Tensor, rows: tuple) -> torch.Tensor:
-        """L_RA."""
-        config, original = self.config, self.of_teacher(inputs, rows)
-        drifts = (self.drift(e[0], original[0]), self.drift(e[1], original[1]))
-        return representation_alignment_loss(*drifts, config.temperature, config.reduction, config.use_ra)
-
-    def epoch(self, losses: list[str], bar: tqdm) -> dict[str, float]:
-        """One epoch of the named losses (``ue``, ``ra``, or ``ue+ra`` as one step); the mean of each per step.
-
-        Where the label-free rule has seen enough the epoch ends early and ``stopped`` is set.
-        """
-        zero, pairs, taken = torch.zeros((), device=self.forget.device), self.pairs(), 0
-        total = {part: zero for name in losses for part in name.split("+")}
-        for rows in pairs:
-            inputs = torch.cat([self.retain.batch(rows[1], self.order), self.forget.batch(rows[0], self.order)])
-            for name in losses:
-                for part, loss in self._step(name, inputs, rows).items():
-                    total[part] = total[part] + loss
-                self.images_passed += len(inputs)
-            taken, self.steps = taken + 1, self.steps + 1
-            bar.update()
-            if self.rule and self.steps % self.every == 0 and self.rule.should_stop(self.student, self.steps):
-                self.stopped = True
-                break
-        means = {name: value.item() / taken for name, value in total.items()}
-        if not all(map(math.isfinite, means.values())):
-            raise TrainingDiverged("unlearning: a loss is not a number; lower lr_ue and lr_ra")
-        return means
-
-    def _step(self, name: str, inputs: torch.Tensor, rows: tuple[torch.Tensor, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """A new forward pass, the named loss or the sum of both, and one step of its Adam; the value of each loss."""
-        optimiser = self.adam_ue if name == "ue" else self.adam_ra
-        e = self.represent(inputs, len(rows[1]))
-        losses = {part: self.loss(part, e, inputs, rows) for part in name.split("+")}
-        weight = self.config.ra_weight if len(losses) == 2 else 1.0
-        total = sum(weight * loss if part == "ra" else loss for part, loss in losses.items())
-        optimiser.zero_grad()
-        total.backward()
-        optimiser.step()
-        return {part: loss.detach() for part, loss in losses.items()}
-
-
-def schedule_of(config: UnlearningConfig) -> list[list[str]]:
-    """The losses stepped on in each epoch: ``ue``, ``ra``, both in turn, or ``ue+ra`` as one step."""
-    used = (["ue"] if config.use_ue else []) + (["ra"] if config.use_ra != "none" else [])
-    if config.schedule == "two_stage":
-        return [[name] for name in used for _ in range(config.epochs)]
-    if config.schedule == "joint" and len(used) == 2:
-        return [["ue+ra"]] * config.epochs
-    return [used] * config.epochs if used else []
-
-
-def unlearn(
-    original: Network, forget: Images, retain: Images, densities: Densities, config: UnlearningConfig, *, seed: int,
-    teacher: Teacher | None = None, watched: Images | None = None, rule: Rule | None = None,
-    kind: type[Adaptation] = Adaptation,
-) -> Unlearned:
-    """LAF: a copy of ``original`` whose extractor no longer represents ``forget`` as it did. No label is read.
+class LAF:
+    """LAF of one original and one request.
 
     Args:
         original: the trained network, left untouched.
-        forget, retain: images of D_f and D_r; no labels can be reached from them.
-        densities: h and h_f, fitted on the original's representations.
+        sets: the request's images.
+        vae: how h and h_f are fitted, and on what.
         seed: draws order, crops and latent noise.
-        teacher: the original's representations of the same rows, where they are known already.
-        watched: retained images that the stopping rule looks at. Those that unlearning trains on, the default, flatter it.
-        rule: watches the run in place of the configuration's rule.
-        kind: of adaptation; a subclass exchanges a part of the method.
-
-    Raises:
-        TrainingDiverged: a loss is not finite.
+        place: where representations go, as ``FrozenRepresentations`` takes it.
+        flat: as ``vae.fit_vae`` takes it.
     """
-    run = kind(original, forget, retain, densities, config, seed, teacher, watched, rule)
-    history: dict[str, list[float]] = {"ue": [], "ra": []}
-    schedule = schedule_of(config)
-    with track(len(schedule) * len(run.pairs()) if schedule else 0, "unlearning") as bar:
-        for losses in schedule:
-            for name, value in run.epoch(losses, bar).items():
-                history[name].append(value)
-            if run.stopped:
-                break
-    rule, steps = run.rule, run.steps
-    if rule and rule.seen:
-        steps = rule.restore_best(run.student) or steps
-    run.student.requires_grad_(True)
-    return Unlearned(
-        run.student, history["ue"], history["ra"], steps, run.images_passed,
-        run.teacher_passed + (rule.images_passed if rule else 0), rule.seen if rule else [],
-    )
+
+    def __init__(
+        self, original: Network, sets: Sets, vae: VAEConfig, *, seed: int, place: Place | None = None, flat: float = 0.0
+    ) -> None:
+        self.original, self.sets, self.vae, self.seed, self.place, self.flat = original, sets, vae, seed, place, flat
+        self.losses: dict[str, list[float]] = {}
+
+    @cached_property
+    def represented(self) -> Represented:
+        """Each image once."""
+        if self.vae.fit_h_on == "all":
+            everything = self._frozen(self.sets.everything)
+            return Represented(
+                everything.subset(self.sets.forget_rows), everything.subset(self.sets.retain_rows), everything
+            )
+        forget, retain = self._frozen(self.sets.forget), self._frozen(self.sets.retain)
+        return Represented(forget, retain, retain)
+
+    def _frozen(self, images: Images) -> FrozenRepresentations:
+        return FrozenRepresentations(self.original.extractor, images, place=self.place).prepare()
+
+    @property
+    def represented_images(self) -> int:
+        """Images passed through the original to represent them, where that is done once and not anew in every epoch."""
+        if not self.represented.h.cached:
+            return 0
+        if self.vae.fit_h_on == "all":
+            return len(self.sets.everything)
+        return len(self.sets.forget) + len(self.sets.retain)
+
+    @cached_property
+    def densities(self) -> Densities:
+        """h and h_f; ``losses`` holds their losses by epoch, as ``vae_h`` and ``vae_h_f``. What is put here is not fitted.
+
+        Raises:
+            TrainingDiverged: a loss is not finite.
+        """
+        return Densities(self._fitted("vae_h", self.represented.h), self._fitted("vae_h_f", self.represented.forget))
+
+    def _fitted(self, stage: str, known: FrozenRepresentations) -> RepresentationVAE:
+        device = self.sets.forget.device
+        vae, self.losses[stage] = fit_vae(known, self.vae, seed=self.seed, stage=stage, device=device, flat=self.flat)
+        return vae
+
+    def unlearn(
+        self, config: UnlearningConfig, *, start: Network | None = None, rule: Rule | None = None,
+        kind: type[Adaptation] = Adaptation, after_epoch: Callable[[Adaptation, int], None] | None = None,
+    ) -> Unlearned:
+        """Extractor unlearning and representation alignment, see ``adaptation.unlearn``.
+
+        Args:
+            start: a network to go on from, in place of the original.
+
+        Raises:
+            TrainingDiverged: a loss is not finite.
+        """
+        return unlearn(
+            start or self.original, self.sets.forget, self.sets.retain, self.densities, config, seed=self.seed,
+            teacher=Teacher(self.represented.forget, self.represented.retain), watched=self.sets.watched, rule=rule, kind=kind,
+            after_epoch=after_epoch,
+        )
+
+
+def labelled_rows(count: int, share: float, seed: int) -> torch.Tensor:
+    """int64, sorted places of the ``count`` retained images whose labels are known: the same for every method."""
+    return torch.randperm(count, generator=stream(seed, "few labels"))[: max(1, round(share * count))].sort().values
 
 
 def repair(

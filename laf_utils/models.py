@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torchvision.models import resnet18
 
-from .seeds import initialisation
+from .support.seeds import initialisation
 
 REPRESENTATION_WIDTH = 256  # of both networks in the paper
 BACKBONES = ("cnn", "resnet18")

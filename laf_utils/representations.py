@@ -12,7 +12,7 @@ from torch import nn
 
 from .images import Images
 from .models import Network
-from .progress import track
+from .support.progress import track
 
 PASS_BATCH = 500  # images; larger batches gain nothing on a CPU and cost memory
 

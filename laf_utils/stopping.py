@@ -15,7 +15,7 @@ from torch import nn
 from .images import Images
 from .models import Network
 from .representations import outputs
-from .seeds import stream
+from .support.seeds import stream
 
 SAMPLE = 500  # images of each set; the standard error of an agreement near 95 % is then about one point
 EVERY = 50  # steps between looks: two passes over the samples cost a tenth of the 50 steps between them

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from .seeds import stream
+from .support.seeds import stream
 
 TASKS = ("data", "class", "noisy")
 DATA_CLASSES, DATA_PERCENT = (5, 6, 7, 8, 9), 40  # data removal: 40 % of each of classes 5-9

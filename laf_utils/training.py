@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .config import TrainingConfig
-from .devices import precision
 from .images import Images, shuffled
-from .progress import track
-from .seeds import stream
+from .settings.config import TrainingConfig
+from .support.devices import precision
+from .support.progress import track
+from .support.seeds import stream
 
 
 class TrainingDiverged(RuntimeError):

@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .beside import one_thread
-from .config import VAEConfig
 from .images import shuffled
 from .models import REPRESENTATION_WIDTH
-from .progress import track
 from .representations import FrozenRepresentations
-from .seeds import initialisation, stream
+from .settings.config import VAEConfig
+from .support.beside import one_thread
+from .support.progress import track
+from .support.seeds import initialisation, stream
 from .training import adam, check_finite
 
 

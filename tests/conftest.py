@@ -13,11 +13,11 @@ from hypothesis import settings
 
 from laf_utils.evaluation import evaluate, make_record
 from laf_utils.images import Images, Transform
-from laf_utils.laf import Densities
+from laf_utils.losses import Densities
 from laf_utils.models import Architecture
-from laf_utils.pipeline import Run
-from laf_utils.presets import DATASET_PRESETS, preset
 from laf_utils.representations import FrozenRepresentations
+from laf_utils.run import Run
+from laf_utils.settings.presets import DATASET_PRESETS, preset
 from laf_utils.support import definitions
 from laf_utils.vae import VAEConfig, fit_vae
 

@@ -2,8 +2,9 @@
 
 import torch
 
-from laf_utils.comparison.cell import REQUIRED
-from laf_utils.exhibits import gather, maps
+from laf_utils.book.base import reading
+from laf_utils.experiments import maps
+from laf_utils.experiments.cells import REQUIRED
 from laf_utils.methods import METHODS
 
 CPU = {"device": "cpu", "name": "x86_64", "threads": 1}
@@ -35,12 +36,12 @@ def seeds(method, *gaps, **cell):
 
 
 def found(*records):
-    return gather.Found(dict(enumerate(records)))
+    return reading.Found(dict(enumerate(records)))
 
 
 def rows_of(*records):
     cell = records[0]["cell"]
-    return gather.groups(found(*records), cell["dataset"], cell["task"], "paper")
+    return reading.groups(found(*records), cell["dataset"], cell["task"], "paper")
 
 
 REFERENCES = [fake("original", gap=30.0), fake("retrain", gap=0.0), fake("retrain_again", gap=0.1)]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from laf_utils.paths import ROOT
+from laf_utils.support.paths import ROOT
 
 SNAKEMAKE = (Path(sys.executable).parent / "snakemake").exists() or shutil.which("snakemake")
 REAL = '[[cells]]\ndatasets = ["optdigits"]\ntasks = ["class"]\nmethods = ["original", "retrain", "neggrad", "lfssd"]\n' \

@@ -6,8 +6,8 @@ import math
 import torch
 from torch import nn
 
-from laf_utils.config import UnlearningConfig
 from laf_utils.models import Network
+from laf_utils.settings.config import UnlearningConfig
 
 CONFIG = UnlearningConfig(epochs=2, batch_size=16, lr_ue=1e-3, lr_ra=1e-3, temperature=5.0)
 STILL = dataclasses.replace(CONFIG, epochs=1, batch_size=32, lr_ue=1e-30, lr_ra=1e-30)  # moves no weight

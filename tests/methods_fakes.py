@@ -5,11 +5,11 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from laf_utils.config import TrainingConfig
 from laf_utils.images import Images, Transform
 from laf_utils.methods import UnlearningRequest
 from laf_utils.models import Network
-from laf_utils.seeds import initialisation
+from laf_utils.settings.config import TrainingConfig
+from laf_utils.support.seeds import initialisation
 from laf_utils.training import train
 
 CLASSES, CHANNELS, WIDTH = 4, 3, 12

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laf_utils import artefacts
-from laf_utils.artefacts import Artefact, load, prefixed, save, unprefixed
+from laf_utils.support import artefacts
+from laf_utils.support.artefacts import Artefact, load, prefixed, save, unprefixed
 from laf_utils.support.keys import content_key
 
 CONTENT = {"stage": "original", "seed": 0, "lr": 1e-4, "none": None, "nested": {"b": [1, 2], "a": True}}

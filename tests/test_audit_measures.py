@@ -12,8 +12,8 @@ from laf_utils.audit.distance import ks_log10_p, linear_cka, mean_distance, rele
 from laf_utils.audit.many_models import example_epsilon, forget_score, klom, klom_by_image, u_lira
 from laf_utils.audit.membership import ranking, relative_confidence, rmia, u_mia
 from laf_utils.audit.verdict import VERDICTS
-from laf_utils.config import TrainingConfig
 from laf_utils.evaluation import evaluate, make_record
+from laf_utils.settings.config import TrainingConfig
 
 
 def normal(*shape, seed=0, shift=0.0):

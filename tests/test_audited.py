@@ -5,11 +5,9 @@ import json
 import pytest
 import torch
 
-from laf_utils import records
 from laf_utils.audit.verdict import VERDICTS, verdict_over_seeds
-from laf_utils.audited import drawn, selftest, shown
-from laf_utils.audited.__main__ import places_of
-from laf_utils.audited.record import (
+from laf_utils.book.chapters import ch6_figure, ch6_known_answers, ch6_tables
+from laf_utils.experiments.audit_seeds import (
     COMPARED,
     MODELS,
     NULL,
@@ -21,8 +19,10 @@ from laf_utils.audited.record import (
     measured,
     models_of,
 )
-from laf_utils.cli import Stop
-from laf_utils.comparison.problem import Problem
+from laf_utils.experiments.audits import places_of
+from laf_utils.experiments.problem import Problem
+from laf_utils.settings.cli import Stop
+from laf_utils.support import records
 from laf_utils.support.keys import content_key
 from laf_utils.training import TrainingDiverged
 
@@ -88,7 +88,7 @@ def test_a_method_that_diverges_is_named_and_the_others_stay(make_run, monkeypat
     def diverges(name, *_):
         raise TrainingDiverged(f"{name}: the loss of epoch 1 is not a number")
 
-    monkeypatch.setattr("laf_utils.audited.record.run_method", diverges)
+    monkeypatch.setattr("laf_utils.experiments.audit_seeds.run_method", diverges)
     models = models_of(Problem.of(make_run(task="class")))
     assert set(models.failures) == set(COMPARED) and "laf_r" in models.found
     assert "scrub: the loss" in models.failures["scrub"]
@@ -97,9 +97,9 @@ def test_a_method_that_diverges_is_named_and_the_others_stay(make_run, monkeypat
 def test_a_valid_record_is_taken_and_any_other_is_made_anew(tmp_path, make_run, monkeypatch):
     monkeypatch.setenv("LAF_RESULTS", str(tmp_path))
     problem, made = Problem.of(make_run(task="class")), []
-    monkeypatch.setattr("laf_utils.audited.record.Problem", lambda *_, **__: problem)
-    monkeypatch.setattr("laf_utils.audited.record.models_of", lambda p: made.append(p) or Models({}, {}, {}))
-    monkeypatch.setattr("laf_utils.audited.record.measured", lambda *_: {
+    monkeypatch.setattr("laf_utils.experiments.audit_seeds.Problem", lambda *_, **__: problem)
+    monkeypatch.setattr("laf_utils.experiments.audit_seeds.models_of", lambda p: made.append(p) or Models({}, {}, {}))
+    monkeypatch.setattr("laf_utils.experiments.audit_seeds.measured", lambda *_: {
         part: {} for part in ("metrics", "attack", "gaps", "audit", "relearn")
     })
     place = Place("optdigits", "class", 0)
@@ -117,11 +117,11 @@ def test_records_of_other_code_or_a_lacking_part_are_refused(tmp_path):
     (tmp_path / "mnist").mkdir()
     whole = fake()
     (tmp_path / "mnist" / "class-quick-seed0.json").write_text(json.dumps(whole))
-    assert shown.found("mnist", "class", folder=tmp_path) == [whole]
+    assert ch6_tables.found("mnist", "class", folder=tmp_path) == [whole]
     del whole["audit"]
     (tmp_path / "mnist" / "class-quick-seed1.json").write_text(json.dumps(whole))
     with pytest.raises(records.RecordError, match="lacks audit"):
-        shown.found("mnist", "class", folder=tmp_path)
+        ch6_tables.found("mnist", "class", folder=tmp_path)
 
 
 def test_the_verdict_over_seeds_has_two_sides_and_takes_seeds_as_its_unit():
@@ -146,45 +146,45 @@ def test_the_power_over_seeds_is_what_it_says():
 
 
 def test_tables_have_a_row_for_every_model_and_intervals(seeds):
-    for table in (shown.utility(seeds), shown.membership(seeds)):
+    for table in (ch6_tables.utility(seeds), ch6_tables.membership(seeds)):
         assert list(table.index[:3]) == ["Original", "Retrained", "Retrained, another seed"]
         assert len(table) == len(MODELS) and set(table["seeds"]) == {"5"}
-    assert shown.membership(seeds).loc["LAF", "ASR"] == "32.0\u00a0±\u00a02.0"  # t(4) * sqrt(2.5) / sqrt(5)
-    assert "Retrained" not in shown.distances(seeds).index
-    assert shown.verdicts(seeds).loc["LAF", "verdict"] == "over-forgotten"
-    assert shown.utility([]).empty
+    assert ch6_tables.membership(seeds).loc["LAF", "ASR"] == "32.0\u00a0±\u00a02.0"  # t(4) * sqrt(2.5) / sqrt(5)
+    assert "Retrained" not in ch6_tables.distances(seeds).index
+    assert ch6_tables.verdicts(seeds).loc["LAF", "verdict"] == "over-forgotten"
+    assert ch6_tables.utility([]).empty
 
 
 def test_a_model_that_diverged_everywhere_says_so():
     found = [fake(seed, missing=("scrub",)) for seed in range(2)]
-    assert shown.utility(found).loc["SCRUB", "seeds"] == "diverged"
-    assert shown.sentence(found, "scrub").endswith("SCRUB diverged.")
-    assert "SCRUB" not in shown.verdicts(found).index
+    assert ch6_tables.utility(found).loc["SCRUB", "seeds"] == "diverged"
+    assert ch6_tables.sentence(found, "scrub").endswith("SCRUB diverged.")
+    assert "SCRUB" not in ch6_tables.verdicts(found).index
 
 
 def test_a_sentence_holds_its_numbers(seeds):
-    said = shown.sentence(seeds, "laf")
+    said = ch6_tables.sentence(seeds, "laf")
     assert said.startswith("MNIST, class removal: LAF is **over-forgotten**")
     for number in ("3.80 nats below", "5 seeds", "four times in five"):
         assert number in said
-    assert "too few seeds" in shown.sentence(seeds[:1], "laf")
-    assert "indistinguishable" in shown.sentence(seeds, "laf_r")
-    assert "no record yet" in shown.sentence([], "laf")
+    assert "too few seeds" in ch6_tables.sentence(seeds[:1], "laf")
+    assert "indistinguishable" in ch6_tables.sentence(seeds, "laf_r")
+    assert "no record yet" in ch6_tables.sentence([], "laf")
 
 
 def test_what_a_table_rests_on_is_said(seeds):
-    assert shown.rests_on(seeds) == "Training seeds 0, 1, 2, 3, 4; 1,200 images to forget, 10,800 to keep. Profile quick."
+    assert ch6_tables.rests_on(seeds) == "Training seeds 0, 1, 2, 3, 4; 1,200 images to forget, 10,800 to keep. Profile quick."
 
 
 def test_the_picture_has_a_row_for_every_request_with_records(seeds):
-    figure = drawn.against_retrained({("mnist", "class"): seeds, ("mnist", "data"): []})
+    figure = ch6_figure.against_retrained({("mnist", "class"): seeds, ("mnist", "data"): []})
     assert len(figure.axes) == 2
     first = figure.axes[0]
     assert [text.get_text() for text in first.get_yticklabels()][0] == "Original"
     laf = [line.get_xdata() for line in first.lines if len(line.get_xdata()) == 5][2]
     assert sorted(laf) == pytest.approx([-4.0, -3.9, -3.8, -3.7, -3.6])
     with pytest.raises(ValueError, match="no record"):
-        drawn.against_retrained({("mnist", "class"): []})
+        ch6_figure.against_retrained({("mnist", "class"): []})
 
 
 def test_places_span_the_lists_with_seeds_outermost():
@@ -200,8 +200,8 @@ def test_a_wrong_argument_is_one_clear_error(wrong):
 
 
 def test_closed_forms_give_their_answers():
-    for name, value, _, answer in [*selftest._pairwise(), *selftest._many()]:
+    for name, value, _, answer in [*ch6_known_answers._pairwise(), *ch6_known_answers._many()]:
         wanted = {"about 50": (50, 1.5), "near 100": (98, 2.1), "near 0": (0.02, 0.02)}.get(answer)
         goal, error = wanted or (float(answer.split("=")[-1]), 1e-3)
         assert value == pytest.approx(goal, abs=error), name
-    assert len(selftest.closed_forms().splitlines()) == 16
+    assert len(ch6_known_answers.closed_forms().splitlines()) == 16

@@ -8,12 +8,13 @@ import torch
 from torch.utils.data import DataLoader, Subset
 
 from benchmarks import common, plain, together_ways
-from laf_utils.config import TrainingConfig, UnlearningConfig, VAEConfig
+from laf_utils.adaptation import unlearn
 from laf_utils.images import Images, Transform
-from laf_utils.laf import Densities, extractor_unlearning_loss, unlearn
+from laf_utils.losses import Densities, extractor_unlearning_loss
 from laf_utils.models import Architecture, Network
 from laf_utils.representations import FrozenRepresentations, apply_frozen
-from laf_utils.seeds import derive
+from laf_utils.settings.config import TrainingConfig, UnlearningConfig, VAEConfig
+from laf_utils.support.seeds import derive
 from laf_utils.tasks import make_task
 from laf_utils.training import train
 from laf_utils.vae import RepresentationVAE, fit_vae

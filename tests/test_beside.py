@@ -6,8 +6,9 @@ import time
 import pytest
 import torch
 
-from laf_utils import pipeline, progress
-from laf_utils.beside import one_thread, pays, side_by_side
+from laf_utils import run as pipeline
+from laf_utils.support import progress
+from laf_utils.support.beside import one_thread, pays, side_by_side
 
 CPU = torch.device("cpu")
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from laf_utils import book, book_curves
-from laf_utils.config import RunConfig
-from laf_utils.paths import ROOT
-from laf_utils.presets import FIXED_SETTINGS, preset
-from laf_utils.records import MODELS, REQUIRED
+from laf_utils.book.base import training_records
+from laf_utils.book.results import departures, training_curves
+from laf_utils.settings.config import RunConfig
+from laf_utils.settings.presets import FIXED_SETTINGS, preset
+from laf_utils.support.paths import ROOT
+from laf_utils.support.records import MODELS, REQUIRED
 
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 TOC = (ROOT / "_toc.yml").read_text(encoding="utf-8")
@@ -52,12 +53,12 @@ def test_runs_on_fewer_images_stand_in_only_where_the_paper_has_none_and_say_so(
     small = record("cifar10")
     small["config"] |= {"profile": "small", "images": 10_000}
     small["config"]["transforms"]["resize"] = None
-    alone, paper = book.groups([small]), record("cifar10", gap=2.0)
+    alone, paper = training_records.groups([small]), record("cifar10", gap=2.0)
     assert alone == {("cifar10", "class", "reference"): [small]}
-    assert "10,000 images at 32 × 32" in book.headline_table([small]).index[0]
-    assert "10,000 images at 32 × 32" in book.coverage([small]).index[2]
-    assert book.groups([small, paper]) == {("cifar10", "class", "reference"): [paper]}
-    assert "32 × 32" not in book.headline_table([small, paper]).index[0]
+    assert "10,000 images at 32 × 32" in departures.headline_table([small]).index[0]
+    assert "10,000 images at 32 × 32" in departures.coverage([small]).index[2]
+    assert training_records.groups([small, paper]) == {("cifar10", "class", "reference"): [paper]}
+    assert "32 × 32" not in departures.headline_table([small, paper]).index[0]
 
 
 def test_runs_are_the_papers_settings_in_order(training) -> None:
@@ -70,78 +71,78 @@ def test_runs_are_the_papers_settings_in_order(training) -> None:
     quick = record(seed=3)
     quick["config"]["profile"] = "quick"
     write(training, "e", quick)
-    assert [(r["config"]["mode"], r["config"]["seed"]) for r in book.runs()] == [("reference", 0), ("reference", 1), ("fixed", 0)]
+    assert [(r["config"]["mode"], r["config"]["seed"]) for r in training_records.runs()] == [("reference", 0), ("reference", 1), ("fixed", 0)]
 
 
 def test_no_records_still_make_every_table(training) -> None:
     (training / "authors.json").write_text((ROOT / "Training" / "authors.json").read_text(encoding="utf-8"))
-    assert book.runs() == []
-    assert book.headline_table([]).empty and book.modes_table([]).empty
-    assert (book.coverage([]) == "no record").all().all()
-    assert len(book.departures_table([])) == len(book.DEPARTURES)
+    assert training_records.runs() == []
+    assert departures.headline_table([]).empty and departures.modes_table([]).empty
+    assert (departures.coverage([]) == "no record").all().all()
+    assert len(departures.departures_table([])) == len(departures.DEPARTURES)
     for task in ("data", "class", "noisy"):
-        assert book_curves.drawn(task, []) == []
-        assert len(book_curves.table(task, [])) == 8
+        assert training_curves.drawn(task, []) == []
+        assert len(training_curves.table(task, [])) == 8
         with pytest.raises(ValueError, match="no record"):
-            book_curves.figure(task, [])
+            training_curves.figure(task, [])
 
 
 def test_headline_is_the_mean_over_seeds_and_leaves_ablations_out() -> None:
     found = [record(seed=0, gap=1.0), record(seed=1, gap=3.0), record(seed=0, gap=9.0, vae__decoder="linear")]
-    table = book.headline_table(found)
+    table = departures.headline_table(found)
     assert list(table.index) == ["MNIST, class removal, `reference`, 2\u00a0runs"]
     assert table.iloc[0]["gap"] == "2.00\u00a0±\u00a01.41" and table.iloc[0]["cost"] == "50.0\u00a0%"
-    assert book.coverage(found).loc["MNIST", "class removal"] == "reference 2"
+    assert departures.coverage(found).loc["MNIST", "class removal"] == "reference 2"
 
 
 def test_the_page_names_the_settings_without_a_record() -> None:
     some = [record(seed=0), record(seed=1), record("svhn", "data"), record("fashion", mode="fixed")]
-    said = book.coverage_sentence(some)
+    said = departures.coverage_sentence(some)
     assert said.startswith("2 of the 12 settings")
     assert "Fashion-MNIST, class removal" in said and "SVHN, noisy-label removal" in said
     assert "; MNIST, class removal" not in said and "SVHN, data removal" not in said
-    full = [record(d, t) for d in book.PAPER_DATASETS for t in ("data", "class", "noisy")]
-    assert book.coverage_sentence(full) == "12 of the 12 settings have a record in mode `reference`."
+    full = [record(d, t) for d in training_records.PAPER_DATASETS for t in ("data", "class", "noisy")]
+    assert departures.coverage_sentence(full) == "12 of the 12 settings have a record in mode `reference`."
 
 
 def test_an_older_record_had_the_published_value() -> None:
     old = record()
     del old["config"]["vae"]["error"]
-    assert book.settings(old["config"]) == book.settings(record()["config"])
-    assert len(book.groups([old])) == 1
+    assert training_records.settings(old["config"]) == training_records.settings(record()["config"])
+    assert len(training_records.groups([old])) == 1
 
 
 def test_effect_is_of_pairs_that_differ_in_one_switch_only() -> None:
     both = record(gap=9.0, vae__decoder="linear", vae__standardise=True)
     found = [record(gap=4.0), record(gap=1.5, vae__decoder="linear"), both]
-    effect = book.measured_effect("vae.decoder", found)
+    effect = departures.measured_effect("vae.decoder", found)
     assert "4.00 → 1.50" in effect and "`linear`" in effect and "9.00" not in effect
-    assert book.measured_effect("vae.standardise", found) == "–"  # no pair begins at the published setting of all others
-    assert book.measured_effect("vae.decoder", [record(seed=0), record(seed=1, vae__decoder="linear")]) == "–"
+    assert departures.measured_effect("vae.standardise", found) == "–"  # no pair begins at the published setting of all others
+    assert departures.measured_effect("vae.decoder", [record(seed=0), record(seed=1, vae__decoder="linear")]) == "–"
 
 
 def test_every_switch_of_the_fixed_mode_has_a_departure() -> None:
-    named = {departure.switch for departure in book.DEPARTURES if departure.switch}
+    named = {departure.switch for departure in departures.DEPARTURES if departure.switch}
     assert named == set(FIXED_SETTINGS) | {"transforms.augment_everywhere"}
-    assert named <= set(book.settings(RunConfig("mnist", "class").as_dict()))
+    assert named <= set(training_records.settings(RunConfig("mnist", "class").as_dict()))
     for switch in named:
-        assert book.published_value(switch, "reference") != book.published_value(switch, "fixed")
+        assert departures.published_value(switch, "reference") != departures.published_value(switch, "fixed")
 
 
 def test_curves_are_drawn_with_the_authors_points() -> None:
     found = [record("cifar10"), record("mnist"), record("mnist", seed=1)]
-    figure = book_curves.figure("class", found)
+    figure = training_curves.figure("class", found)
     assert len(figure.axes) == 4
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels == ["here", "authors' code, run", "authors' plot"]
-    rows = book_curves.table("class", found)
+    rows = training_curves.table("class", found)
     assert rows.loc["MNIST, here", "lowest (epoch)"] == "\u22123.0\u00a0(1)"
     assert rows.loc["SVHN, here", "epochs"] == "no\u00a0record"
-    assert book_curves.table("data", []).loc["Fashion-MNIST, theirs", "epochs"] == "not\u00a0shown"
+    assert training_curves.table("data", []).loc["Fashion-MNIST, theirs", "epochs"] == "not\u00a0shown"
 
 
 def test_authors_numbers_have_an_origin() -> None:
-    assert all(group["origin"] for group in book.authors().values())
+    assert all(group["origin"] for group in training_records.authors().values())
 
 
 def test_every_page_and_notebook_is_in_the_table_of_contents() -> None:

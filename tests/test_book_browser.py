@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from laf_utils.paths import ROOT
+from laf_utils.support.paths import ROOT
 
 HTML = Path(os.environ.get("LAF_BOOK") or ROOT / "_build" / "html")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -5,15 +5,15 @@ import pytest
 import torch
 
 from laf_utils.audit import log_odds
-from laf_utils.audited.record import NULL
-from laf_utils.chapters import attacks
+from laf_utils.book.chapters import ch6_attacks
+from laf_utils.experiments.audit_seeds import NULL
 
 
 @pytest.fixture(scope="module")
 def opened(optdigits):
     run, evaluation, _ = optdigits("reference")
-    again = attacks.second_retrained(run)
-    return run, evaluation, again, attacks.signals(run, evaluation, again)
+    again = ch6_attacks.second_retrained(run)
+    return run, evaluation, again, ch6_attacks.signals(run, evaluation, again)
 
 
 def test_signals_are_of_the_forgotten_images_and_of_test_images_of_their_classes(opened):
@@ -35,7 +35,7 @@ def test_the_null_is_another_training_on_the_same_images(opened):
 
 def test_the_table_has_the_null_and_agrees_with_the_record(opened):
     run, evaluation, again, found = opened
-    table = attacks.free(run, evaluation, again)
+    table = ch6_attacks.free(run, evaluation, again)
     assert table.index[-1] == "Retrained, another seed" and len(table) == 5
     assert float(table.loc["LAF", "U-MIA (%)"]) == pytest.approx(evaluation.audit["laf"]["u_mia"]["accuracy"], abs=0.051)
     shift = (found["laf"].phi.double() - found["retrained"].phi.double()).mean().item()
@@ -45,7 +45,7 @@ def test_the_table_has_the_null_and_agrees_with_the_record(opened):
 
 def test_the_loss_picture_tells_how_often_the_line_is_right(opened):
     *_, found = opened
-    figure = attacks.u_mia_picture(found)
+    figure = ch6_attacks.u_mia_picture(found)
     assert [axis.get_title(loc="left").split(":")[0] for axis in figure.axes] == ["Original", "Retrained", "LAF"]
     for axis in figure.axes:
         assert 40 <= float(axis.get_title(loc="left").split(": ")[1].split(" %")[0]) <= 100
@@ -54,7 +54,7 @@ def test_the_loss_picture_tells_how_often_the_line_is_right(opened):
 
 def test_curves_are_cumulative_shares(opened):
     *_, found = opened
-    for figure in (attacks.rmia_picture(found), attacks.phi_picture(found)):
+    for figure in (ch6_attacks.rmia_picture(found), ch6_attacks.phi_picture(found)):
         for axis in figure.axes:
             for line in axis.lines:
                 x, y = line.get_data()
@@ -63,6 +63,6 @@ def test_curves_are_cumulative_shares(opened):
 
 def test_the_verdict_picture_writes_the_verdicts(opened):
     *_, found = opened
-    figure = attacks.verdict_picture(found)
+    figure = ch6_attacks.verdict_picture(found)
     written = [text.get_text() for text in figure.axes[0].texts]
     assert len(written) == 3 and written[0] == "under-forgotten"

@@ -10,12 +10,21 @@ import torch
 
 from laf_utils.audit import published_attack
 from laf_utils.audit.attack import _scored
-from laf_utils.chapters import adaptation, densities, drawn_after, drawn_before, membership, pretraining, shared, traces
-from laf_utils.config import replace_nested
+from laf_utils.book.chapters import (
+    ch1_ch2_figures,
+    ch1_pretraining,
+    ch2_densities,
+    ch3_adaptation,
+    ch3_ch4_figures,
+    ch3_traces,
+    ch4_membership,
+    shared,
+)
 from laf_utils.evaluation import evaluate, make_record
-from laf_utils.laf import saturating
-from laf_utils.presets import preset
-from laf_utils.seeds import derive
+from laf_utils.losses import saturating
+from laf_utils.settings.config import replace_nested
+from laf_utils.settings.presets import preset
+from laf_utils.support.seeds import derive
 from laf_utils.tasks import TASKS
 
 
@@ -75,20 +84,20 @@ def test_measuring_two_models_gives_what_evaluating_all_gives(make_run):
 
 def test_requests_are_the_three_tasks_of_the_same_images(make_run):
     run = make_run("data")
-    tasks = pretraining.requests(run)
+    tasks = ch1_pretraining.requests(run)
     assert tuple(tasks) == TASKS and tasks["data"] is run.task
     for name in TASKS:
         assert tasks[name].checksum() == make_run(name).task.checksum()
-    table = pretraining.set_sizes(tasks)
+    table = ch1_pretraining.set_sizes(tasks)
     assert (table["D_f"] + table["D_r"] == table["D"]).all()
     assert table["wrong labels"].tolist() == [0, 0, len(tasks["noisy"].forget)]
-    forget, retain = pretraining.class_counts(tasks, 10)["class"]
+    forget, retain = ch1_pretraining.class_counts(tasks, 10)["class"]
     assert retain[0] == 0 and forget[1:].sum() == 0
 
 
 def test_captions_name_the_true_class_where_the_label_is_wrong(make_run):
     run = make_run("noisy")
-    shown = pretraining.request_images(run, pretraining.requests(run), per_set=4)
+    shown = ch1_pretraining.request_images(run, ch1_pretraining.requests(run), per_set=4)
     assert all("(is " in caption for caption in shown["noisy"]["D_f"][1])
     assert not any("(is " in caption for caption in shown["noisy"]["D_r"][1])
 
@@ -97,17 +106,17 @@ def test_captions_name_the_true_class_where_the_label_is_wrong(make_run):
 def test_the_goal_is_told_with_the_runs_numbers(make_run, task):
     run = make_run(task)
     evaluation = shared.measure(run, {"original": run.original, "retrained": run.retrained})
-    assert f"{evaluation.metrics['retrained']['train_f']:.1f} % (retrained)" in pretraining.goal(run, evaluation)
-    table = pretraining.like_the_forgotten(run, evaluation)
+    assert f"{evaluation.metrics['retrained']['train_f']:.1f} % (retrained)" in ch1_pretraining.goal(run, evaluation)
+    table = ch1_pretraining.like_the_forgotten(run, evaluation)
     assert ("D_f, true labels" in table) == (task == "noisy")
     assert (table["D_r, same classes"] == "–").all() == (task == "class")
 
 
 def test_goals_come_from_the_committed_records(make_run, tmp_path, monkeypatch):
     monkeypatch.setenv("LAF_TRAINING", str(tmp_path / "Training"))
-    (said,) = pretraining.recorded_goals("mnist")
+    (said,) = ch1_pretraining.recorded_goals("mnist")
     assert "no committed records of MNIST" in said.data
-    assert pretraining.goals_in_records("mnist").empty
+    assert ch1_pretraining.goals_in_records("mnist").empty
 
 
 # -- chapter 2 ---------------------------------------------------------------------------------------------------------
@@ -115,34 +124,34 @@ def test_goals_come_from_the_committed_records(make_run, tmp_path, monkeypatch):
 
 def test_no_sigmoid_gets_below_the_unreachable_part(make_run):
     e = torch.tensor([[-2.0, 0.5, 3.0], [0.1, 0.2, 0.9]])
-    assert densities.unreachable(e).tolist() == pytest.approx([8.0, 0.0])
+    assert ch2_densities.unreachable(e).tolist() == pytest.approx([8.0, 0.0])
     run = make_run()
-    representations = densities.examined(run)
-    fit = densities.examine(run.densities, representations, 0)
+    representations = ch2_densities.examined(run)
+    fit = ch2_densities.examine(run.densities, representations, 0)
     for vae in ("h", "h_f"):
         for name, e in representations.items():
-            assert (fit.errors[vae, name] >= densities.unreachable(e).numpy()).all()
+            assert (fit.errors[vae, name] >= ch2_densities.unreachable(e).numpy()).all()
 
 
 def test_slope_is_the_derivative_of_s():
     m = torch.tensor([0.0, 0.3, 1.0, 12.0, 160.0], dtype=torch.float64, requires_grad=True)
     (slope,) = torch.autograd.grad(saturating(m).sum(), m)
-    assert densities.slope(m.detach().numpy()) == pytest.approx(slope.numpy())
-    assert "0.000104" in densities.saturation_lines()  # at m = 160, the specification's 1e-4
+    assert ch2_densities.slope(m.detach().numpy()) == pytest.approx(slope.numpy())
+    assert "0.000104" in ch2_densities.saturation_lines()  # at m = 160, the specification's 1e-4
 
 
 def test_auc_is_perfect_where_the_errors_do_not_overlap():
     errors = {("h", "retain"): np.ones(5), ("h", "forget"): np.full(4, 9.0), ("h_f", "retain"): np.full(5, 9.0),
               ("h_f", "forget"): np.ones(4)}
-    table = densities.told_apart({"x": densities.Fit(errors, {}, np.zeros((2, 1)))})
+    table = ch2_densities.told_apart({"x": ch2_densities.Fit(errors, {}, np.zeros((2, 1)))})
     assert set(table.loc["x"]) == {"100.0"}
 
 
 def test_decoders_are_those_of_the_run_where_they_agree(make_run):
     run = make_run()
-    found = densities.fits(run, densities.examined(run))
-    assert list(found) == list(densities.DECODERS)
-    table = densities.reconstruction_table(found, densities.examined(run))
+    found = ch2_densities.fits(run, ch2_densities.examined(run))
+    assert list(found) == list(ch2_densities.DECODERS)
+    table = ch2_densities.reconstruction_table(found, ch2_densities.examined(run))
     assert (table.loc["of it outside (0, 1), h", ["linear", "linear, standardised"]] == "does not apply").all()
     assert len(list((run.folder / "artefacts").glob("vae-*"))) == len(found)
 
@@ -153,64 +162,64 @@ def test_decoders_are_those_of_the_run_where_they_agree(make_run):
 @pytest.mark.parametrize("mode", ["reference", "fixed"])
 def test_looking_changes_nothing(make_run, mode):
     run = make_run(mode=mode)
-    model, artefact = traces.unlearn_and_look(run)
+    model, artefact = ch3_traces.unlearn_and_look(run)
     assert same(model, run.laf)
     assert artefact.facts["looked"] == {"ue": run.losses["loss_ue"], "ra": run.losses["loss_ra"]}
 
 
 def test_a_trace_starts_at_the_original_and_is_kept(make_run):
     run = make_run()
-    trace = traces.follow(run)
+    trace = ch3_traces.follow(run)
     assert trace.epochs == [0, 1, 2] and len(trace.passed) == 3
     assert trace.drift("forget")[0] == pytest.approx(0, abs=1e-6)
     assert trace.agreement("retain")[0] == 100 and trace.length("forget")[0] == 1
     again = make_run()
-    assert np.array_equal(traces.follow(again).drift("forget"), trace.drift("forget"))
+    assert np.array_equal(ch3_traces.follow(again).drift("forget"), trace.drift("forget"))
     assert again.reused["trace"] is True
 
 
 def test_a_long_unlearning_is_looked_at_some_times_only(make_run):
-    trace = traces.follow(make_run(unlearning__epochs=2 * traces.LOOKS + 1, unlearning__use_ue=False))
-    assert len(trace.epochs) <= traces.LOOKS + 2
-    assert trace.epochs[-1] == 2 * traces.LOOKS + 1
-    assert len(trace.losses["ra"]) == 2 * traces.LOOKS + 1 and not trace.losses["ue"]
+    trace = ch3_traces.follow(make_run(unlearning__epochs=2 * ch3_traces.LOOKS + 1, unlearning__use_ue=False))
+    assert len(trace.epochs) <= ch3_traces.LOOKS + 2
+    assert trace.epochs[-1] == 2 * ch3_traces.LOOKS + 1
+    assert len(trace.losses["ra"]) == 2 * ch3_traces.LOOKS + 1 and not trace.losses["ue"]
 
 
 def test_going_back_is_the_last_look(make_run):
-    trace = dataclasses.replace(traces.follow(make_run()), epochs=[0, 2, 1])
+    trace = dataclasses.replace(ch3_traces.follow(make_run()), epochs=[0, 2, 1])
     assert trace.went_back
-    assert list(adaptation.projection(trace))[-1] == "what is kept"
+    assert list(ch3_adaptation.projection(trace))[-1] == "what is kept"
 
 
 def test_alignment_starts_where_counting_says(make_run):
     run = make_run()
     batches = [32] * (len(run.task.forget) // 32) + [len(run.task.forget) % 32]
     expected = np.mean([-32 * math.log(size) for size in batches if size])
-    assert adaptation.start_of_alignment(run) == pytest.approx(expected, abs=1e-4)
-    assert f"mean over these {len(batches)} steps: {expected:.3f}" in adaptation.arithmetic(run)
-    assert "-32 ln 32 = -110.904" in adaptation.arithmetic(run)
+    assert ch3_adaptation.start_of_alignment(run) == pytest.approx(expected, abs=1e-4)
+    assert f"mean over these {len(batches)} steps: {expected:.3f}" in ch3_adaptation.arithmetic(run)
+    assert "-32 ln 32 = -110.904" in ch3_adaptation.arithmetic(run)
 
 
 def test_alignment_has_no_gradient_before_anything_moved(make_run):
-    length = adaptation.first_gradients(make_run())["length of the gradient"].astype(float)
+    length = ch3_adaptation.first_gradients(make_run())["length of the gradient"].astype(float)
     assert length["L_RA, at the start"] < 1e-4 * length["L_UE, at the start"]
     assert length["L_RA, after one step on L_UE"] > 1e3 * length["L_RA, at the start"]
 
 
 def test_each_loss_alone_steps_on_that_loss_only(make_run):
     run = make_run()
-    alone = adaptation.alone(run)
+    alone = ch3_adaptation.alone(run)
     assert not alone["L_UE alone"].losses["ra"] and not alone["L_RA alone"].losses["ue"]
     assert alone["both losses"].passed[-1] == 2 * alone["L_RA alone"].passed[-1]
-    goal = adaptation.goal_on_followed(run)
-    assert list(adaptation.last_look(alone, goal).index) == [*alone, "Retrained"]
-    assert "L_RA alone: Train_f" in adaptation.alone_sentence(alone, goal)
-    assert "retrained:" in adaptation.turning_point(alone["both losses"], goal)
+    goal = ch3_adaptation.goal_on_followed(run)
+    assert list(ch3_adaptation.last_look(alone, goal).index) == [*alone, "Retrained"]
+    assert "L_RA alone: Train_f" in ch3_adaptation.alone_sentence(alone, goal)
+    assert "retrained:" in ch3_adaptation.turning_point(alone["both losses"], goal)
 
 
 def test_both_modes_start_from_the_same_original(make_run):
     run = make_run("noisy")
-    both = adaptation.both_modes(run)
+    both = ch3_adaptation.both_modes(run)
     assert torch.equal(both["reference"].logits["test"][0], both["fixed"].logits["test"][0])
 
 
@@ -220,7 +229,7 @@ def test_both_modes_start_from_the_same_original(make_run):
 def test_the_opened_attack_is_the_published_one(make_run):
     run = make_run()
     evaluation = evaluate(run)
-    for name, view in membership.open_attacks(run, evaluation).items():
+    for name, view in ch4_membership.open_attacks(run, evaluation).items():
         published = evaluation.attacks[name]
         assert _scored(view.truth, view.score, published.learned_members, published.learned_non_members, False) == published
         assert (view.truth.sum(), (1 - view.truth).sum()) == (published.members, published.non_members)
@@ -230,12 +239,12 @@ def test_the_opened_attack_is_the_published_one(make_run):
 def test_straw_men_score_what_blind_answers_score():
     truth = np.repeat([1, 0], [30, 10])
     for name, score in (("always “member”", 1.0), ("always “non-member”", 0.0)):
-        result, said = _scored(truth, np.full(40, score), 1, 1, True), membership.straw_men(75.0)[name]
+        result, said = _scored(truth, np.full(40, score), 1, 1, True), ch4_membership.straw_men(75.0)[name]
         assert (said["asr"], said["balanced_accuracy"], said["auc"]) == (result.asr, result.balanced_accuracy, result.auc)
 
 
 def test_log_odds_are_symmetric_and_bounded():
-    odds = membership.log_odds(np.array([0.0, 0.01, 0.5, 0.99, 1.0], dtype=np.float32))
+    odds = ch4_membership.log_odds(np.array([0.0, 0.01, 0.5, 0.99, 1.0], dtype=np.float32))
     assert odds[2] == 0 and odds == pytest.approx(-odds[::-1], abs=1e-5)
     assert np.abs(odds).max() <= 8.001
 
@@ -243,12 +252,12 @@ def test_log_odds_are_symmetric_and_bounded():
 def test_reruns_differ_by_the_attacks_own_seed_only(make_run):
     run = make_run("data")
     evaluation = evaluate(run)
-    found = membership.reruns(run, evaluation, count=2)
+    found = ch4_membership.reruns(run, evaluation, count=2)
     train, test = evaluation.outputs["laf"].train.probabilities, evaluation.outputs["laf"].test.probabilities
     seed = derive(run.config.seed, "rerun", 1)
     assert found["laf"][1] == published_attack(train[run.task.retain], train[run.task.forget], test, seed=seed)
-    assert "distance to Retrained" in membership.rerun_table(found)
-    assert "2 seeds of the attack" in membership.noise_sentence(found)
+    assert "distance to Retrained" in ch4_membership.rerun_table(found)
+    assert "2 seeds of the attack" in ch4_membership.noise_sentence(found)
 
 
 # -- figures -----------------------------------------------------------------------------------------------------------
@@ -256,33 +265,33 @@ def test_reruns_differ_by_the_attacks_own_seed_only(make_run):
 
 def test_figures_of_chapters_one_and_two(make_run):
     run = make_run("noisy")
-    tasks, representations = pretraining.requests(run), densities.examined(run)
+    tasks, representations = ch1_pretraining.requests(run), ch2_densities.examined(run)
     evaluation = shared.measure(run, {"original": run.original, "retrained": run.retrained})
-    _, found = run.densities, densities.fits(run, representations)
-    shown = pretraining.request_images(run, tasks, per_set=6)
-    assert drawn(drawn_before.requests(shown), 3 * 2 * 6)
-    assert drawn(drawn_before.class_counts(pretraining.class_counts(tasks, 10), run.data.class_names), 3)
-    assert drawn(drawn_before.training(run.losses, evaluation.metrics), 2)
-    assert drawn(drawn_before.representation_values({name: e.numpy() for name, e in representations.items()}), 2)
-    assert drawn(drawn_before.vae_losses(run.losses), 1)
-    assert drawn(drawn_before.given_back(found), 3)
-    assert drawn(drawn_before.saturation(found), 5)
-    assert drawn(drawn_before.both_sets_under_both(found), 6)
+    _, found = run.densities, ch2_densities.fits(run, representations)
+    shown = ch1_pretraining.request_images(run, tasks, per_set=6)
+    assert drawn(ch1_ch2_figures.requests(shown), 3 * 2 * 6)
+    assert drawn(ch1_ch2_figures.class_counts(ch1_pretraining.class_counts(tasks, 10), run.data.class_names), 3)
+    assert drawn(ch1_ch2_figures.training(run.losses, evaluation.metrics), 2)
+    assert drawn(ch1_ch2_figures.representation_values({name: e.numpy() for name, e in representations.items()}), 2)
+    assert drawn(ch1_ch2_figures.vae_losses(run.losses), 1)
+    assert drawn(ch1_ch2_figures.given_back(found), 3)
+    assert drawn(ch1_ch2_figures.saturation(found), 5)
+    assert drawn(ch1_ch2_figures.both_sets_under_both(found), 6)
 
 
 def test_figures_of_chapters_three_and_four(make_run):
     run = make_run()
     evaluation = evaluate(run)
-    trace, goal, views = traces.follow(run), adaptation.goal_on_followed(run), membership.open_attacks(run, evaluation)
-    assert drawn(drawn_after.both_losses(trace.losses, adaptation.start_of_alignment(run)), 2)
-    assert drawn(drawn_after.moving(adaptation.projection(trace), trace.classes["retain"].numpy()), 3)
-    assert drawn(drawn_after.by_epoch(trace, goal), 3)
-    assert drawn(drawn_after.each_alone({"both": trace, "again": trace}, goal), 4)
-    assert drawn(drawn_after.modes({"reference": trace, "fixed": dataclasses.replace(trace, epochs=[0, 2, 1])}, goal), 3)
-    assert drawn(drawn_after.attack_features(membership.rank_odds(views)), 12)
-    assert drawn(drawn_after.roc(membership.roc_points(views)), 2)
-    assert drawn(drawn_after.attack_noise(membership.reruns(run, evaluation, count=2), evaluation.attacks), 2)
-    assert "ToW" in membership.gap_table(make_record(run, evaluation))
-    assert len(membership.what_fifty_means(evaluation, views)) == 7
-    assert "always “non-member”" in membership.direction_sentence(evaluation, views)
-    assert "half of the test set" in membership.row_counts(evaluation.attacks["laf"])
+    trace, goal, views = ch3_traces.follow(run), ch3_adaptation.goal_on_followed(run), ch4_membership.open_attacks(run, evaluation)
+    assert drawn(ch3_ch4_figures.both_losses(trace.losses, ch3_adaptation.start_of_alignment(run)), 2)
+    assert drawn(ch3_ch4_figures.moving(ch3_adaptation.projection(trace), trace.classes["retain"].numpy()), 3)
+    assert drawn(ch3_ch4_figures.by_epoch(trace, goal), 3)
+    assert drawn(ch3_ch4_figures.each_alone({"both": trace, "again": trace}, goal), 4)
+    assert drawn(ch3_ch4_figures.modes({"reference": trace, "fixed": dataclasses.replace(trace, epochs=[0, 2, 1])}, goal), 3)
+    assert drawn(ch3_ch4_figures.attack_features(ch4_membership.rank_odds(views)), 12)
+    assert drawn(ch3_ch4_figures.roc(ch4_membership.roc_points(views)), 2)
+    assert drawn(ch3_ch4_figures.attack_noise(ch4_membership.reruns(run, evaluation, count=2), evaluation.attacks), 2)
+    assert "ToW" in ch4_membership.gap_table(make_record(run, evaluation))
+    assert len(ch4_membership.what_fifty_means(evaluation, views)) == 7
+    assert "always “non-member”" in ch4_membership.direction_sentence(evaluation, views)
+    assert "half of the test set" in ch4_membership.row_counts(evaluation.attacks["laf"])

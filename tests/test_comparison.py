@@ -8,19 +8,20 @@ import sys
 import pytest
 import torch
 
-from laf_utils import records
-from laf_utils.comparison import __main__ as command
-from laf_utils.comparison import cell as cells
-from laf_utils.comparison import drawn, evidence, live, shown
-from laf_utils.comparison.cell import REFERENCES, REQUIRED, Cell, make, read, run_cell, settings_of
-from laf_utils.comparison.cost import expected, listed, table
-from laf_utils.comparison.memory import PeakMemory
-from laf_utils.comparison.problem import Problem
-from laf_utils.comparison.settings import batch_names, changed, scaled
-from laf_utils.comparison.winners import WinnersError, winners_of, winners_path
-from laf_utils.config import ConfigError
+from laf_utils.book.base import words
+from laf_utils.book.chapters import ch5_evidence, ch5_figure, ch5_live, ch5_tables
+from laf_utils.experiments import cells
+from laf_utils.experiments import comparison as command
+from laf_utils.experiments.cells import REFERENCES, REQUIRED, Cell, make, read, run_cell, settings_of
+from laf_utils.experiments.expected import expected, listed, table
+from laf_utils.experiments.memory import PeakMemory
+from laf_utils.experiments.problem import Problem
+from laf_utils.experiments.tuning_winners import WinnersError, winners_of, winners_path
 from laf_utils.methods import METHODS, run_method
 from laf_utils.methods.method import fingerprint
+from laf_utils.settings.changes import batch_names, changed, scaled
+from laf_utils.settings.config import ConfigError
+from laf_utils.support import records
 from laf_utils.support.keys import content_key, stale_parts
 from laf_utils.training import TrainingDiverged
 
@@ -96,8 +97,8 @@ def test_a_method_that_diverges_leaves_a_record_that_says_so(problem, folder, mo
     monkeypatch.setitem(METHODS, "neggrad", dataclasses.replace(METHODS["neggrad"], function=explode))
     record = run_cell(tiny("neggrad"), problem)
     assert record["failure"] == "neggrad: the loss is not finite" and record["metrics"] is None and record["gap"] is None
-    assert shown.results([read(tiny("neggrad").path)]).loc["NegGrad", "gap"] == "diverged"
-    assert shown.costs([record]).loc["NegGrad", "seconds"] == "–"
+    assert ch5_tables.results([read(tiny("neggrad").path)]).loc["NegGrad", "gap"] == "diverged"
+    assert ch5_tables.costs([record]).loc["NegGrad", "seconds"] == "–"
 
 
 def test_a_method_with_an_original_of_its_own_shows_it_before(problem):
@@ -106,7 +107,7 @@ def test_a_method_with_an_original_of_its_own_shows_it_before(problem):
     record = make(cell, problem, settings)
     assert record["before"] == record["metrics"]  # strength zero: nothing is taken back
     assert record["preparation"]["seconds"] > 0
-    assert list(shown.own_originals([record]).index) == ["Unroll"]
+    assert list(ch5_tables.own_originals([record]).index) == ["Unroll"]
     assert record["before"]["train_r"] != made(problem, "original")["metrics"]["train_r"]
 
 
@@ -179,7 +180,7 @@ def test_inputs_name_settings_request_and_code_apart(problem, make_run):
     ("methods.jit.jit", {"laf": [], "jit": ["method"], "original": []}),
     ("training.train", {"laf": ["training"], "jit": ["training"], "original": ["training"]}),
     ("audit.attack.published_attack", {"laf": ["measuring"], "jit": ["measuring"], "original": ["measuring"]}),
-    ("pipeline.balanced_subset", {"laf": ["training"], "jit": ["training"], "original": ["training"]}),
+    ("run.balanced_subset", {"laf": ["training"], "jit": ["training"], "original": ["training"]}),
 ])
 def test_an_edit_makes_stale_what_rests_on_it_and_says_which_part(place, stale, problem, edited):
     def inputs(name):
@@ -266,7 +267,7 @@ def test_tuned_cells_take_the_winners_and_nothing_else(problem, folder):
     records.write_json(path, {"methods": {"boundary_expand": {"winner": {"settings_at_full_size": {"epochs": 2}}}}})
     record = run_cell(cell, problem, winners=winners_of(cell))
     assert record["settings"]["epochs"] == 2 and record["passes"]["training"] == 2 * 30
-    assert cell.path.name == "class-boundary_expand-seed0-tuned.json" and shown.name_of(record) == "Boundary Expand, tuned"
+    assert cell.path.name == "class-boundary_expand-seed0-tuned.json" and ch5_tables.name_of(record) == "Boundary Expand, tuned"
     with pytest.raises(WinnersError, match="no trials of jit"):
         winners_of(tiny("jit", choice="tuned"))
 
@@ -343,92 +344,92 @@ def recorded(problem):
     """Records of five cells, written."""
     for name in ("ts", "original", "retrain", "laf_r", "retrain_again"):
         run_cell(tiny(name), problem)
-    return shown.found("tiny", "class")
+    return ch5_tables.found("tiny", "class")
 
 
 def test_tables_put_references_first_and_say_which_labels_were_read(recorded):
-    table = shown.results(recorded)
+    table = ch5_tables.results(recorded)
     assert list(table.index) == ["Original", "Retrain", "Retrain, another seed", "T-S", "LAF+R"]
     assert list(table["labels read"]) == ["all", "all of D_r", "all of D_r", "none", "100 % of D_r"]
     assert table.loc["Retrain", "gap"] == "–" and float(table.loc["T-S", "gap"]) > 0
-    costs = shown.costs(recorded)
+    costs = ch5_tables.costs(recorded)
     assert costs.loc["Retrain", "% of retraining"] == "100.0" and costs.loc["Retrain", "seconds"].startswith("~")
-    assert shown.found("tiny", "class", seed=1) == [] and shown.found("tiny", "data") == []
+    assert ch5_tables.found("tiny", "class", seed=1) == [] and ch5_tables.found("tiny", "data") == []
 
 
 def test_tuned_rows_follow_their_own_method(recorded):
     tuned = next(r for r in recorded if r["cell"]["method"] == "ts")
     tuned = json.loads(json.dumps(tuned | {"cell": tuned["cell"] | {"choice": "tuned"}}))
     records.write_json(tiny("ts", choice="tuned").path, tuned)
-    assert [shown.name_of(r) for r in shown.found("tiny", "class")][3:5] == ["T-S", "T-S, tuned"]
+    assert [ch5_tables.name_of(r) for r in ch5_tables.found("tiny", "class")][3:5] == ["T-S", "T-S, tuned"]
 
 
 def test_the_sentence_names_the_nearest_and_the_floor(recorded):
-    text, table = shown.nearest(recorded), shown.results(recorded)
+    text, table = ch5_tables.nearest(recorded), ch5_tables.results(recorded)
     best = min(("T-S", "LAF+R"), key=lambda name: float(table.loc[name, "gap"]))
     assert f"Nearest to Retrain is {best} with a mean gap of {table.loc[best, 'gap']} points" in text
     assert f"another seed is {table.loc['Retrain, another seed', 'gap']} from Retrain" in text
-    assert shown.nearest([]) == "No method is on record for this request."
+    assert ch5_tables.nearest([]) == "No method is on record for this request."
 
 
 def test_the_picture_holds_every_record_but_retrain(recorded):
-    points = drawn.points(recorded)
+    points = ch5_figure.points(recorded)
     assert [point[0] for point in points] == ["Original", "Retrain, another seed", "T-S", "LAF+R"]
     assert points[0][3] == recorded[0]["gap"]["train_f"] and points[0][4] == recorded[0]["gap"]["test_r"]
-    figure = drawn.forgetting_against_utility({"one": recorded, "two": recorded[:2]})
+    figure = ch5_figure.forgetting_against_utility({"one": recorded, "two": recorded[:2]})
     assert len(figure.axes) == 3 and len(figure.axes[0].lines) == 4 and len(figure.axes[1].lines) == 1
     assert [text.get_text() for text in figure.axes[2].texts] == [f"{n}  {p[0]}" for n, p in enumerate(points, 1)]
     with pytest.raises(ValueError, match="nothing to draw"):
-        drawn.forgetting_against_utility({"none": [recorded[1]]})
+        ch5_figure.forgetting_against_utility({"none": [recorded[1]]})
 
 
 def test_the_notebooks_comparison_writes_nothing(make_run, folder):
-    found = live.compare(make_run(), ("original", "boundary_expand"))
+    found = ch5_live.compare(make_run(), ("original", "boundary_expand"))
     assert [record["cell"]["method"] for record in found] == ["original", "boundary_expand"] and not folder.exists()
-    assert set(live.FEW) <= {*METHODS, *REFERENCES}
+    assert set(ch5_live.FEW) <= {*METHODS, *REFERENCES}
 
 
 def test_committed_records_can_be_read_and_are_told_apart():
-    coverage = shown.coverage()
-    assert list(coverage.index) == [shown.title_of(d, t) for d in ("mnist", "fashion") for t in ("class", "data", "noisy")]
+    coverage = ch5_tables.coverage()
+    assert list(coverage.index) == [words.title_of(d, t) for d in ("mnist", "fashion") for t in ("class", "data", "noisy")]
     for dataset in ("mnist", "fashion"):
         for task in ("class", "data", "noisy"):
-            found = shown.found(dataset, task)
+            found = ch5_tables.found(dataset, task)
             assert all(r["cell"]["profile"] == "paper" and r["cell"]["task"] == task for r in found)
-            names = [shown.name_of(r) for r in found]
+            names = [ch5_tables.name_of(r) for r in found]
             assert len(names) == len(set(names))
 
 
 def test_each_method_has_one_number_that_shows_what_its_paper_says(problem, monkeypatch):
-    assert set(evidence.CLAIMS) == set(METHODS)
+    assert set(ch5_evidence.CLAIMS) == set(METHODS)
     quick = {"laf": {}, "sisa": {"training.epochs": 1, "shards": 2}, "scrub_r": {"epochs": 2}, "unroll": {"epochs": 1}}
     found = []
     for name in ("original", *METHODS):
         cell = tiny(name)
         found.append(make(cell, problem, changed(settings_of(cell, problem, None), quick.get(name, {}))))
-    table = evidence.evidence(found)
+    table = ch5_evidence.evidence(found)
     assert len(table) == len(METHODS)
     assert re.fullmatch(r"at most \d\.\d{3} of 2\.303 nats, ln 10", table.loc["NegGrad+", "here"])
     assert float(table.loc["NegGrad+", "here"].split()[2]) <= 2.303
     assert re.fullmatch(r"epoch \d of 2: \d\.\d{3} beside \d\.\d{3}", table.loc["SCRUB+R", "here"])
     assert table.loc["Retrain", "here"].endswith("to 0.00 %") and table.loc["LFSSD", "here"].endswith("% of the weights")
-    assert evidence.evidence(found[1:]).empty
+    assert ch5_evidence.evidence(found[1:]).empty
 
 
 def test_where_published_settings_diverge_the_tuned_record_speaks(recorded):
     failed = json.loads(json.dumps(recorded[3] | {"failure": "no number", "metrics": None}))
     tuned = json.loads(json.dumps(recorded[3] | {"cell": recorded[3]["cell"] | {"choice": "tuned"}}))
-    assert list(evidence.evidence([recorded[0], failed, tuned]).index) == ["T-S, tuned"]
-    assert list(evidence.evidence([recorded[0], tuned, recorded[3]]).index) == ["T-S"]
+    assert list(ch5_evidence.evidence([recorded[0], failed, tuned]).index) == ["T-S, tuned"]
+    assert list(ch5_evidence.evidence([recorded[0], tuned, recorded[3]]).index) == ["T-S"]
     few = (recorded[0], recorded[3], recorded[4])
     quick = [json.loads(json.dumps(r | {"cell": r["cell"] | {"profile": "quick"}})) for r in few]
-    assert list(evidence.evidence([*quick, recorded[0], recorded[3]]).index) == ["T-S", "LAF+R, quick"]
-    assert list(evidence.evidence([quick[2], recorded[0]]).index) == [], "compared with the original of its own profile only"
+    assert list(ch5_evidence.evidence([*quick, recorded[0], recorded[3]]).index) == ["T-S", "LAF+R, quick"]
+    assert list(ch5_evidence.evidence([quick[2], recorded[0]]).index) == [], "compared with the original of its own profile only"
 
 
 def test_records_of_another_profile_stay_out_of_the_tables(problem, recorded):
     quick = tiny("original", profile="quick")
     run_cell(quick, problem)
     assert quick.path.name == "class-original-seed0-quick.json"
-    assert len(shown.found("tiny", "class")) == len(recorded)
-    assert [shown.name_of(r) for r in shown.found("tiny", "class", profile="quick")] == ["Original, quick"]
+    assert len(ch5_tables.found("tiny", "class")) == len(recorded)
+    assert [ch5_tables.name_of(r) for r in ch5_tables.found("tiny", "class", profile="quick")] == ["Original, quick"]

@@ -6,16 +6,16 @@ import sys
 import pytest
 import torch
 
-from laf_utils.comparison import search as searching
-from laf_utils.comparison import shown
-from laf_utils.comparison.cell import EXACT, Cell
-from laf_utils.comparison.problem import Problem
-from laf_utils.comparison.search import Search, carve, search
-from laf_utils.comparison.settings import changed
-from laf_utils.comparison.spaces import SPACES
-from laf_utils.comparison.winners import winners_of, winners_path
+from laf_utils.book.chapters import ch5_tables
+from laf_utils.experiments import tuning as searching
+from laf_utils.experiments.cells import EXACT, Cell
+from laf_utils.experiments.problem import Problem
+from laf_utils.experiments.tuning import Search, carve, search
+from laf_utils.experiments.tuning_spaces import SPACES
+from laf_utils.experiments.tuning_winners import winners_of, winners_path
 from laf_utils.methods import METHODS, run_method
-from laf_utils.paths import results_folder
+from laf_utils.settings.changes import changed
+from laf_utils.support.paths import results_folder
 from laf_utils.training import TrainingDiverged
 
 pytest.importorskip("optuna", reason="the search is an extra: pip install -e '.[tuning]'")
@@ -218,10 +218,10 @@ def test_committed_searches_gave_every_method_as_many_trials():
 def test_trials_and_winners_are_shown_with_what_they_rest_on(make_search, counted):
     one = make_search()
     search(one, winners_path("mnist", "class"))
-    table, kept = shown.tuning("mnist", "class"), json.loads(winners_path("mnist", "class").read_text())["methods"]
+    table, kept = ch5_tables.tuning("mnist", "class"), json.loads(winners_path("mnist", "class").read_text())["methods"]
     assert set(table.index) == {METHODS[name].title for name in SOME}
     assert table.loc["LAF", "published"] == f"{kept['laf']['trials'][0]['gap']:.2f}"
     assert table.loc["LAF", "winner"] == f"{min(trial['gap'] for trial in kept['laf']['trials']):.2f}"
     assert table.loc["LAF", "trial"].endswith("of 3") and "epochs: 2 to 20, whole" in table.loc["LAF", "searched"]
-    assert "3 trials for every method, on 160 images" in shown.searched("mnist", "class")
-    assert shown.tuning("mnist", "noisy").empty and "not searched yet" in shown.searched("mnist", "noisy")
+    assert "3 trials for every method, on 160 images" in ch5_tables.searched("mnist", "class")
+    assert ch5_tables.tuning("mnist", "noisy").empty and "not searched yet" in ch5_tables.searched("mnist", "noisy")

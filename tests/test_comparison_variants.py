@@ -7,18 +7,18 @@ import sys
 import pytest
 import torch
 
-from laf_utils.comparison import __main__ as command
-from laf_utils.comparison import cell as cells
-from laf_utils.comparison import distances, shown
-from laf_utils.comparison.cell import Cell, make, read, run_cell, settings_of
-from laf_utils.comparison.problem import Problem
-from laf_utils.comparison.variants import SHARES, SMOKE_IMAGES, VARIANTS, Variant
-from laf_utils.config import ConfigError
+from laf_utils.book.chapters import ch5_tables
+from laf_utils.experiments import cells, distances
+from laf_utils.experiments import comparison as command
+from laf_utils.experiments.cells import Cell, make, read, run_cell, settings_of
 from laf_utils.experiments.grid import arguments_of, name_of, read_grid, waits_for
+from laf_utils.experiments.problem import Problem
+from laf_utils.experiments.variants import SHARES, SMOKE_IMAGES, VARIANTS, Variant
+from laf_utils.laf import labelled_rows
 from laf_utils.methods import DataAccess, LabelAccess, View, run_method
 from laf_utils.methods.method import fingerprint
-from laf_utils.pipeline import labelled_rows
-from laf_utils.presets import leaves, preset
+from laf_utils.settings.config import ConfigError
+from laf_utils.settings.presets import leaves, preset
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_its_record_lies_in_a_folder_of_its_name_and_is_read_from_there(tiny_pro
     assert read(cell.path) == json.loads(json.dumps(record)) and record["cell"]["variant"] == "without_ue"
     assert record["settings"]["unlearning"]["use_ue"] is False and "loss_ue" in record["history"]
     assert record["history"]["loss_ue"] == [] and len(record["history"]["loss_ra"]) == 2
-    assert shown.found("tiny", "class") == [], "the comparison's tables do not see it"
+    assert ch5_tables.found("tiny", "class") == [], "the comparison's tables do not see it"
     assert Cell("mnist", "data", "laf", 2, "quick", variant="joint").path == (
         folder / "comparison/mnist/joint/data-laf-seed2-quick.json"
     )

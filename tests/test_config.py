@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from laf_utils.config import ConfigError, RunConfig, TrainingConfig, UnlearningConfig, VAEConfig, replace_nested
-from laf_utils.parameters import PARAMETERS, configuration, fallback_from, from_notebook, parse_classes
-from laf_utils.presets import DATASET_PRESETS, adapted, preset
+from laf_utils.settings.config import ConfigError, RunConfig, TrainingConfig, UnlearningConfig, VAEConfig, replace_nested
+from laf_utils.settings.parameters import PARAMETERS, configuration, fallback_from, from_notebook, parse_classes
+from laf_utils.settings.presets import DATASET_PRESETS, adapted, preset
 from laf_utils.tasks import TASKS
 
 BASE = preset("mnist", "class")

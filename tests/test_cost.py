@@ -7,10 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laf_utils.config import UnlearningConfig
-from laf_utils.cost import Passes, count_passes, paired_rows, unlearning_passes
 from laf_utils.images import shuffled
-from laf_utils.presets import preset
+from laf_utils.methods.passes import Passes, count_passes, paired_rows, unlearning_passes
+from laf_utils.settings.config import UnlearningConfig
+from laf_utils.settings.presets import preset
 from laf_utils.tasks import make_task
 
 sizes = st.integers(1, 200)
@@ -33,7 +33,7 @@ def test_a_frozen_pass_is_a_third():
     {"drop_ragged": True}, {"epochs": 0}, {"batch_size": 100},
 ])
 def test_the_forecast_is_what_unlearning_passes(network, make_images, make_densities, settings):
-    from laf_utils.laf import unlearn
+    from laf_utils.adaptation import unlearn
 
     sets = make_images(40, seed=1), make_images(70, seed=2)
     config = dataclasses.replace(UnlearningConfig(epochs=2, batch_size=16), **settings)
@@ -86,7 +86,7 @@ def frozen_passes(run, stage):
 ])
 def test_the_vaes_frozen_passes(make_run, settings):
     run = make_run("class", **settings)
-    counted = count_passes(run.config, run.task, len(run.retain_rows), Passes(0))
+    counted = count_passes(run.config, run.task, len(run.sets.retain), Passes(0))
     assert counted["vae"]["frozen"] == frozen_passes(run, "densities")
 
 
@@ -96,7 +96,7 @@ def test_the_repairs_frozen_pass(make_run, share):
     hook = run.laf.extractor.register_forward_hook(lambda module, given, out: passed.append(len(out)))
     assert run.laf_r is not None  # a copy of LAF, hooks included
     hook.remove()
-    counted = count_passes(run.config, run.task, len(run.retain_rows), Passes(0))
+    counted = count_passes(run.config, run.task, len(run.sets.retain), Passes(0))
     assert counted["repair"] == {"training": 0, "frozen": sum(passed), "equivalent": pytest.approx(sum(passed) / 3)}
 
 

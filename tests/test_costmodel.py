@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from benchmarks import passes
-from laf_utils import book
-from laf_utils.comparison.settings import plain
-from laf_utils.config import UnlearningConfig, VAEConfig
-from laf_utils.cost import Passes
-from laf_utils.costmodel import calibrated, drawn, fit, measured, memory, observed, shown, stages, work, workloads
+from laf_utils.book.base import training_records
+from laf_utils.book.costs import calibrated, drawn, fit, measured, memory, observed, shown, stages, work, workloads
 from laf_utils.methods import METHODS
 from laf_utils.methods.method import Sizes
-from laf_utils.paths import ROOT
+from laf_utils.methods.passes import Passes
+from laf_utils.settings.changes import plain
+from laf_utils.settings.config import UnlearningConfig, VAEConfig
+from laf_utils.support.paths import ROOT
 
 
 def test_everything_but_slow_items_is_planned_on_a_gpu() -> None:
@@ -183,7 +183,7 @@ def test_records_of_the_processor_are_predicted_within_a_quarter() -> None:
 
 
 def test_a_price_that_no_cell_tells_is_the_median_of_wall_clocks() -> None:
-    run = next(r for r in book.runs() if r["config"]["dataset"] == "mnist" and r["machine"]["threads"] == 1)
+    run = next(r for r in training_records.runs() if r["config"]["dataset"] == "mnist" and r["machine"]["threads"] == 1)
     group = replace(GROUP, machine=run["machine"]["name"], bfloat16=run["machine"]["bfloat16_hardware"])
     slower = replace_seconds(run, 2 * run["seconds"]["vae"])
     own = calibrated.calibrate(group, [replace(one, group=group) for one in made()], [run, run, slower])
@@ -225,7 +225,7 @@ def test_implied_passes_with_crops_are_those_of_the_records() -> None:
 
 def test_stages_are_those_of_a_run_on_record() -> None:
     """CIFAR-10 with the sizes of profile ``small``: the passes of its record."""
-    run = next(r for r in book.runs() if r["config"]["dataset"] == "cifar10" and r["config"]["task"] == "class")
+    run = next(r for r in training_records.runs() if r["config"]["dataset"] == "cifar10" and r["config"]["task"] == "class")
     setting = replace(workloads.cifar10("class"), images=10_000, forget=run["task"]["forget"])
     counted = workloads.stages(setting)
     for name, stage in (("original", "original"), ("retrained", "retrained"), ("unlearning", "unlearning"), ("vae", "VAEs")):
@@ -307,7 +307,7 @@ def test_nothing_to_draw_is_said() -> None:
 @pytest.mark.parametrize("device", [None, alone()], ids=["no GPU measured", "a GPU measured"])
 def test_every_cell_of_the_page_runs(device, monkeypatch) -> None:
     monkeypatch.setattr(measured, "read", lambda *_: device)
-    monkeypatch.setattr("laf_utils.figures.show", lambda figure, alt: figure.canvas.draw())
+    monkeypatch.setattr("laf_utils.book.base.style.show", lambda figure, alt: figure.canvas.draw())
     shown: list = []
     monkeypatch.setattr("IPython.display.display", lambda *shows: shown.extend(getattr(item, "data", item) for item in shows))
     space: dict = {}

@@ -7,9 +7,10 @@ import platform
 import pytest
 import torch
 
-from laf_utils.devices import describe, has_fast_bfloat16, peak_memory_bytes, precision, resolve, synchronise
+from laf_utils.adaptation import unlearn
 from laf_utils.images import Images
-from laf_utils.laf import Densities, unlearn
+from laf_utils.losses import Densities
+from laf_utils.support.devices import describe, has_fast_bfloat16, peak_memory_bytes, precision, resolve, synchronise
 
 CPU = torch.device("cpu")
 
@@ -73,7 +74,7 @@ def test_waiting_for_the_cpu_is_nothing():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
 def test_a_gpu_gives_what_the_cpu_gives(network, make_images, make_densities):
-    from laf_utils.config import UnlearningConfig
+    from laf_utils.settings.config import UnlearningConfig
 
     config = UnlearningConfig(epochs=1, batch_size=16, lr_ue=1e-4, lr_ra=1e-4, use_ue=False)  # the latent noise differs
     sets = make_images(40, seed=1), make_images(70, seed=2)

@@ -6,12 +6,12 @@ import re
 import pytest
 from exhibits_fakes import REFERENCES, ablated, drawn_map, fake, found, labelled, rows_of, seeds
 
-from laf_utils import book
 from laf_utils.audit import interval, paired
-from laf_utils.comparison.cell import Cell
-from laf_utils.exhibits import __main__ as command
-from laf_utils.exhibits import ablation, coverage, every, gather, readings, rests, tables, words
-from laf_utils.paths import ROOT
+from laf_utils.book.base import captions, reading, training_records, words
+from laf_utils.book.results import __main__ as command
+from laf_utils.book.results import ablation, coverage, every, sentences, tables
+from laf_utils.experiments.cells import Cell
+from laf_utils.support.paths import ROOT
 
 PAGES = sorted((ROOT / "pages").glob("results*.md"))
 
@@ -45,23 +45,23 @@ def test_rows_climb_the_ladder_and_gather_seeds_of_one_cell_only():
     rows = rows_of(*own, *REFERENCES, *others)
     names = ["Original", "Retrain", "Retrain, another seed", "LAF", "LAF+R", "SCRUB", "SCRUB, tuned"]
     assert [words.name_of(group) for group in rows] == names
-    assert list(gather.pick(rows, "laf").records) == [0, 2]
+    assert list(reading.pick(rows, "laf").records) == [0, 2]
 
 
 def test_what_is_no_record_is_left_out_and_named(folder):
     path = put(fake("laf"))
     (path.parent / "broken.json").write_text("{")
-    all_ = gather.everything()
+    all_ = reading.everything()
     assert list(all_.records) == [path] and [p.name for p in all_.unreadable] == ["broken.json"]
 
 
 def test_paper_stands_before_small_and_quick_fills_no_table():
     small = fake("laf", dataset="svhn", profile="small")
-    assert gather.profile_of(found(small), "svhn", "class") == "small"
-    assert gather.profile_of(found(small, fake("laf", dataset="svhn")), "svhn", "class") == "paper"
-    assert gather.profile_of(found(fake("laf", profile="quick")), "mnist", "class") is None
+    assert reading.profile_of(found(small), "svhn", "class") == "small"
+    assert reading.profile_of(found(small, fake("laf", dataset="svhn")), "svhn", "class") == "paper"
+    assert reading.profile_of(found(fake("laf", profile="quick")), "mnist", "class") is None
     smoke = fake("laf", dataset="svhn", variant="smoke")
-    assert gather.profile_of(found(small, smoke), "svhn", "class") == "small", "a smoke test of 224 x 224 hides no record"
+    assert reading.profile_of(found(small, smoke), "svhn", "class") == "small", "a smoke test of 224 x 224 hides no record"
     assert not tables.exhibit(found(small, smoke), "svhn", "class").about.startswith("No record")
 
 
@@ -104,26 +104,26 @@ def test_seconds_of_different_machines_are_not_averaged():
 def test_a_table_says_what_it_rests_on():
     records = [*REFERENCES, fake("laf", 0), fake("laf", 1)]
     records[0]["caveats"] = ["not the official split"]
-    said = rests.rests_on(rows_of(*records))
+    said = captions.rests_on(rows_of(*records))
     assert "1,000 training images at 28 × 28, 100 to 101 of them to forget" in said
     assert "5 epochs of training, 20 of LAF's unlearning" in said and "profile `paper`" in said
     assert "training seeds 0, 1 (rows with fewer say so)" in said
-    assert rests.ONE_SEED in rests.rests_on(rows_of(*REFERENCES, fake("laf", 0))) and rests.ONE_SEED not in said
+    assert captions.ONE_SEED in captions.rests_on(rows_of(*REFERENCES, fake("laf", 0))) and captions.ONE_SEED not in said
     assert "CPU (x86_64), 1 thread, PyTorch 2.14.1." in said and said.endswith("not the official split.")
-    assert "54.2" in rests.chance_text(rows_of(*records))
-    assert rests.resolution("cifar10", "paper") == "224 × 224 (enlarged from 32 × 32)"
-    assert rests.resolution("cifar10", "small") == "32 × 32"
+    assert "54.2" in captions.chance_text(rows_of(*records))
+    assert captions.resolution("cifar10", "paper") == "224 × 224 (enlarged from 32 × 32)"
+    assert captions.resolution("cifar10", "small") == "32 × 32"
 
 
 def test_authors_rows_are_those_of_the_file_with_their_origin(folder):
-    own = book.authors()["authors_code_measured"]
+    own = training_records.authors()["authors_code_measured"]
     exhibit = tables.exhibit(found(*REFERENCES, fake("laf")), "mnist", "class")
     row = exhibit.table.loc["LAF, authors' code run by us"]
     assert row["Train_r"] == f"{own['laf']['train_r']:.2f}" and row["ASR"] == f"{own['laf']['asr']:.2f}"
     gap = sum(abs(own["laf"][m] - own["retrained"][m]) for m in ("train_r", "train_f", "test_r")) / 3
     assert row["gap (95 % interval)"] == f"{gap:.2f}" and own["origin"] in exhibit.about
     assert any(f"{gap:.2f} points from its own retrained model" in sentence for sentence in exhibit.readings)
-    for dataset, task in {(d, t) for d in book.PAPER_DATASETS for t in ("class", "data", "noisy")} - set(tables.THEIRS):
+    for dataset, task in {(d, t) for d in training_records.PAPER_DATASETS for t in ("class", "data", "noisy")} - set(tables.THEIRS):
         assert tables.their_rows(dataset, task) == {}
 
 
@@ -146,7 +146,7 @@ def test_rows_of_single_experiments_stay_out_of_the_main_tables(folder):
 def test_sentences_say_plainly_where_laf_is_worse():
     floor = seeds("retrain_again", 0.1, 0.11, 0.09)
     rows = rows_of(*REFERENCES, *floor, *seeds("laf", 1.0, 1.1, 0.9), *seeds("scrub", 0.5, 0.61, 0.4))
-    said = " ".join(readings.readings(rows, "On MNIST"))
+    said = " ".join(sentences.readings(rows, "On MNIST"))
     apart = paired(dict(enumerate([1.0, 1.1, 0.9])), dict(enumerate([0.5, 0.61, 0.4])))
     ends = f"95 % interval {apart.low:.2f} to {apart.high:.2f}, 3 seeds"
     assert "SCRUB, with a gap of 0.50 points (95 % interval 0.24 to 0.76, 3 seeds); LAF is worse: farther by" in said
@@ -158,21 +158,21 @@ def test_sentences_say_plainly_where_laf_is_worse():
 
 def test_what_lies_within_the_noise_is_not_called_a_difference():
     rows = rows_of(*seeds("laf", 1.0, 0.5, 0.9), *seeds("scrub", 0.8, 0.7, 0.8), *seeds("retrain_again", 0.9, 0.6, 0.8))
-    said = " ".join(readings.readings(rows, "On MNIST"))
+    said = " ".join(sentences.readings(rows, "On MNIST"))
     assert "LAF lies within the noise floor" in said and "LAF and it cannot be told apart: difference 0.03 points" in said
     assert "better" not in said and "worse" not in said
 
 
 def test_a_wide_interval_puts_nothing_within_the_noise_floor():
     rows = rows_of(*seeds("laf", 1.0, 3.5, 0.9), *seeds("retrain_again", 0.1, 0.2, 0.1))
-    said = readings.floor_sentence(rows, "On MNIST")
+    said = sentences.floor_sentence(rows, "On MNIST")
     assert "cannot be told apart: difference 1.67 points" in said and "within" not in said and "so few seeds do not tell" in said
 
 
 def test_one_seed_says_so_and_is_held_to_the_noise_floor():
     exact = fake("sisa", gap=0.01)  # trains anew what held D_f: a cost to compare with, no approximation
     rows = rows_of(*REFERENCES, fake("laf", gap=0.5), fake("scrub", gap=0.45), fake("ts", gap=2.0), exact)
-    said = " ".join(readings.readings(rows, "On MNIST"))
+    said = " ".join(sentences.readings(rows, "On MNIST"))
     assert "0.50 points (one seed)" in said and "interval" not in said
     assert "told apart: difference 0.05 points (one seed), no more than the noise floor of 0.10 points (one seed)" in said
     assert "T-S, with a gap of 2.00 points (one seed); LAF is better: nearer by 1.50 points (one seed)." in said
@@ -181,10 +181,10 @@ def test_one_seed_says_so_and_is_held_to_the_noise_floor():
 def test_doing_nothing_may_be_nearer():
     failed = fake("jit", failure="no number")
     rows = rows_of(fake("original", gap=1.0), fake("retrain_again", gap=0.1), fake("laf", gap=3.0), failed)
-    said = " ".join(readings.readings(rows, "On MNIST"))
+    said = " ".join(sentences.readings(rows, "On MNIST"))
     assert "LAF is **worse than doing nothing**: farther by 2.00 points (one seed)" in said
     assert "Diverged, and counted in no mean: JiT (1 of 1 seed)." in said
-    assert readings.readings(rows_of(fake("scrub")), "On MNIST") == ()
+    assert sentences.readings(rows_of(fake("scrub")), "On MNIST") == ()
 
 
 # -- coverage ---------------------------------------------------------------------------------------------------------------
@@ -211,7 +211,7 @@ def test_coverage_names_what_is_missing(folder, tmp_path):
     besides = fake("scrub", dataset="svhn")
     for record in (fake("laf"), fake("jit", failure="no number"), fake("laf", variant="without_ue"), besides):
         put(record)
-    summary, mnist = coverage.exhibits(gather.everything(), grid)
+    summary, mnist = coverage.exhibits(reading.everything(), grid)
     assert mnist.table.loc["LAF", "class removal"] == "1 of 2 (no seed 1)"
     assert mnist.table.loc["JiT", "class removal"] == "1 of 2 (no seed 1), 1 diverged"
     assert mnist.table.loc["LAF", "data removal"] == "0 of 2"
@@ -281,8 +281,8 @@ def cells_of(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
 def test_pages_run_with_records_and_without(page, folder, monkeypatch):
     shown = []
-    monkeypatch.setattr("laf_utils.exhibits.exhibit.display", shown.append)
-    monkeypatch.setattr("laf_utils.figures.display", lambda figure, metadata: shown.append(figure))
+    monkeypatch.setattr("laf_utils.book.base.exhibit.display", shown.append)
+    monkeypatch.setattr("laf_utils.book.base.style.display", lambda figure, metadata: shown.append(figure))
     monkeypatch.setattr("IPython.display.display", shown.append)
     for records in ([], [*ablated(), *labelled()]):
         for record in records:
@@ -303,4 +303,4 @@ def test_every_sentence_on_the_committed_records_has_its_number():
 
 def test_what_was_trained_elsewhere_as_one_of_several_says_so():
     record = fake("original", machine={"device": "cuda", "name": "H100", "threads": 1, "together": 6})
-    assert rests.machine_of(record) == "H100 (trained as one of 6, its weights brought over)"
+    assert captions.machine_of(record) == "H100 (trained as one of 6, its weights brought over)"

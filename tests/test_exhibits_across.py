@@ -3,9 +3,9 @@
 import pytest
 from exhibits_fakes import fake, found, seeds
 
-from laf_utils import figures
 from laf_utils.audit import interval
-from laf_utils.exhibits import across, every
+from laf_utils.book.base import style
+from laf_utils.book.results import across, every
 
 MNIST, FASHION, SVHN = ("mnist", "class"), ("fashion", "class"), ("svhn", "class")
 PLACES = [MNIST, FASHION, SVHN]
@@ -89,7 +89,7 @@ def test_the_figure_shows_every_request_and_the_whole_interval():
     assert low < over.low < over.high < high, "the bar ends within the axis"
     assert list(axis.lines[0].get_xdata()) == [3.0, 3.1, 40.0] and list(axis.lines[2].get_xdata()) == [over.low, over.high]
     assert [text.get_text() for text in axis.get_yticklabels()] == ["first", "second"]
-    figures.plt.close(figure)
+    style.plt.close(figure)
     with pytest.raises(ValueError, match="nothing to draw"):
         across.figure({})
 
@@ -98,7 +98,7 @@ def test_an_exhibit_over_requests_draws_its_table():
     exhibit = across.of_methods(found(*two_requests()), PLACES)
     figure = exhibit.draw()
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == list(exhibit.table.columns) and exhibit.alt
-    figures.plt.close(figure)
+    style.plt.close(figure)
 
 
 @pytest.mark.parametrize("of", [across.of_methods, across.of_parts, lambda *given: across.of_shares(*given)[0]])

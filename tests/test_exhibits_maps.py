@@ -6,9 +6,10 @@ import pytest
 import torch
 from exhibits_fakes import drawn_map
 
-from laf_utils import figures
-from laf_utils.cli import Stop
-from laf_utils.exhibits import mapped, maps
+from laf_utils.book.base import style
+from laf_utils.book.results import maps as mapped
+from laf_utils.experiments import maps
+from laf_utils.settings.cli import Stop
 from laf_utils.support.keys import content_key
 
 
@@ -62,4 +63,4 @@ def test_the_map_has_a_number_that_says_who_lies_among_whom():
     assert "LAF+R has the representations of LAF." in exhibit.about and "Profile quick." in exhibit.about
     figure = exhibit.draw()
     assert [axis.get_title(loc="left") for axis in figure.axes] == ["Original", "Retrained", "LAF"]
-    figures.plt.close(figure)
+    style.plt.close(figure)

@@ -3,10 +3,11 @@
 import pytest
 from exhibits_fakes import ablated, fake, found, labelled, seeds
 
-from laf_utils import figures
 from laf_utils.audit import paired
-from laf_utils.comparison.shown import labels_read
-from laf_utils.exhibits import ablation, shares, words
+from laf_utils.book.base import style, words
+from laf_utils.book.base.words import labels_read
+from laf_utils.book.results import ablation
+from laf_utils.book.results import labels as shares
 
 # -- few labels -------------------------------------------------------------------------------------------------------------
 
@@ -56,7 +57,7 @@ def test_the_figure_of_the_shares_has_a_line_for_each_method():
     labels = [line.get_label() for line in axis.lines]
     assert labels == ["LAF", "Retrain, another seed", "LAF+R", "Retrain", "SCRUB", "NegGrad+"]
     assert list(axis.lines[2].get_xdata()) == [1, 10, 100] and axis.lines[2].get_ydata()[2] == pytest.approx(0.45)
-    figures.plt.close(figure)
+    style.plt.close(figure)
     assert shares.drawing(found(), [("mnist", "class")]) is None
     with pytest.raises(ValueError, match="nothing to draw"):
         shares.figure({})
@@ -91,6 +92,6 @@ def test_the_figure_of_the_ablation_has_a_row_for_each_part():
     figure = ablation.drawing(found(*ablated()), [("mnist", "class")])()
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [
         "Original", "Retrain, another seed", "LAF", "LAF, without L_UE", "LAF, without L_RA", "LAF, L_RA without its forget half"]
-    figures.plt.close(figure)
+    style.plt.close(figure)
     with pytest.raises(ValueError, match="nothing to draw"):
         ablation.figure({})

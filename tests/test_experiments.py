@@ -10,16 +10,16 @@ import time
 import pytest
 from experiments_fakes import SNAKEMAKE, RealGrid
 
-from laf_utils.comparison.cell import Cell, read, run_cell
-from laf_utils.comparison.problem import Problem
-from laf_utils.comparison.winners import WinnersError, winners_of
-from laf_utils.config import ConfigError
 from laf_utils.datasets import loading
 from laf_utils.experiments import __main__ as command
 from laf_utils.experiments import follow, launch
+from laf_utils.experiments.cells import Cell, read, run_cell
 from laf_utils.experiments.estimate import hours, seconds_per_pass
 from laf_utils.experiments.grid import Planned, name_of, plan, planned, read_grid, waits_for
 from laf_utils.experiments.launch import GridError
+from laf_utils.experiments.problem import Problem
+from laf_utils.experiments.tuning_winners import WinnersError, winners_of
+from laf_utils.settings.config import ConfigError
 
 TABLE = '[[cells]]\ndatasets = ["mnist"]\ntasks = ["class", "data"]\nmethods = ["original", "laf"]\nseeds = [0, 1]\n'
 
@@ -168,7 +168,7 @@ def test_no_cell_waits_for_itself_in_the_end():
 def test_the_plan_is_what_the_command_takes(tmp_path):
     (cell,) = cells("laf", task="noisy", seed=3, dataset="fashion")
     made = plan([Planned(cell, "missing", 5.0)], tmp_path, "python")["cells"]["fashion/noisy-laf-seed3"]
-    from laf_utils.comparison.__main__ import _options, cells_of
+    from laf_utils.experiments.comparison import _options, cells_of
 
     assert cells_of(_options(made["arguments"].split())) == [cell]
     assert made["after"] == []

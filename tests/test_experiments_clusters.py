@@ -13,8 +13,8 @@ from importlib.util import find_spec
 import pytest
 from experiments_fakes import SNAKEMAKE, RealGrid
 
-from laf_utils.comparison.cell import Cell, read
 from laf_utils.experiments import launch
+from laf_utils.experiments.cells import Cell, read
 from laf_utils.experiments.grid import Planned
 from laf_utils.experiments.launch import GridError
 

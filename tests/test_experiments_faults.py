@@ -16,18 +16,18 @@ import torch
 from experiments_fakes import SNAKEMAKE
 from safetensors import SafetensorError
 
-from laf_utils import artefacts, records
-from laf_utils.artefacts import Artefact
-from laf_utils.cli import signals_as_interrupt
-from laf_utils.comparison.cell import Cell
 from laf_utils.experiments import faults, follow, launch
+from laf_utils.experiments.cells import Cell
 from laf_utils.experiments.estimate import in_words, seconds_left
 from laf_utils.experiments.faults import reason, remove_strays
 from laf_utils.experiments.follow import Progress
 from laf_utils.experiments.grid import Planned, plan
 from laf_utils.experiments.launch import GridError
 from laf_utils.experiments.worker import alone
-from laf_utils.paths import ROOT
+from laf_utils.settings.cli import signals_as_interrupt
+from laf_utils.support import artefacts, records
+from laf_utils.support.artefacts import Artefact
+from laf_utils.support.paths import ROOT
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 needs_snakemake = pytest.mark.skipif(not SNAKEMAKE, reason="Snakemake is not installed (pip install '.[experiments]')")

@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from torchvision.models import resnet18
 from torchvision.transforms import functional as TF
 
-from laf_utils.cli import DATA, SETTINGS
 from laf_utils.forgetting import Refused, command, files
+from laf_utils.settings.cli import DATA, SETTINGS
 
 ARCH = "forgetting_fakes:own_model"
 SCALE = ["--mean", "0.5,0.5,0.5", "--std", "0.1666667,0.1666667,0.1666667"]  # (x - 1/2) * 6

@@ -16,7 +16,7 @@ from torchvision.models.vision_transformer import VisionTransformer
 
 from laf_utils.forgetting import forget
 from laf_utils.forgetting.head import check_stable, find_head, split
-from laf_utils.paths import ROOT
+from laf_utils.support.paths import ROOT
 
 
 def small_vit():

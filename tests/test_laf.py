@@ -10,18 +10,12 @@ import torch.nn.functional as F
 from laf_fakes import CONFIG, FULL, STILL, Fixed, flat, same, still_network
 
 from laf_utils import laf as room
+from laf_utils.adaptation import Teacher, reestimate_batchnorm, unlearn
 from laf_utils.images import Images, Transform
-from laf_utils.laf import (
-    Densities,
-    Teacher,
-    drift,
-    extractor_unlearning_loss,
-    reestimate_batchnorm,
-    unlearn,
-)
+from laf_utils.losses import Densities, drift, extractor_unlearning_loss
 from laf_utils.models import Architecture
 from laf_utils.representations import FrozenRepresentations, apply_frozen
-from laf_utils.seeds import stream
+from laf_utils.support.seeds import stream
 from laf_utils.training import TrainingDiverged
 
 

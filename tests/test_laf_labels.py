@@ -10,14 +10,11 @@ import torch
 import torch.nn.functional as F
 from laf_fakes import same
 
-from laf_utils.config import RepairConfig
-from laf_utils.laf import (
-    reestimate_batchnorm,
-    repair,
-    unlearn,
-)
-from laf_utils.pipeline import Run
+from laf_utils.adaptation import reestimate_batchnorm, unlearn
+from laf_utils.laf import repair
 from laf_utils.representations import FrozenRepresentations
+from laf_utils.run import Run
+from laf_utils.settings.config import RepairConfig
 from laf_utils.stopping import AgreementRule
 from laf_utils.vae import fit_vae
 
@@ -49,7 +46,7 @@ class Poison:
 @pytest.mark.parametrize("mode", ["reference", "fixed"])
 def test_laf_reads_no_label(make_run, monkeypatch, mode):
     run = make_run("noisy", mode=mode, unlearning__retain_ratio=None)
-    for stage in (run.original, run.retain_rows, run.frozen_images):
+    for stage in (run.original, run.sets.retain_rows, run.frozen_images):
         assert stage is not None
     poisoned = dataclasses.replace(run.task, train_labels=Poison(), true_labels=Poison())
     run.__dict__["task"], run.__dict__["train_set"] = poisoned, None

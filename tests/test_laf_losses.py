@@ -9,14 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from laf_fakes import FULL, STILL, Fixed, still_network
 
-from laf_utils.laf import (
-    Densities,
-    drift,
-    extractor_unlearning_loss,
-    representation_alignment_loss,
-    saturating,
-    unlearn,
-)
+from laf_utils.adaptation import unlearn
+from laf_utils.losses import Densities, drift, extractor_unlearning_loss, representation_alignment_loss, saturating
 
 # -- s, L_UE and L_RA by hand ------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""``python -m laf_utils.launch``: from ``NAME=VALUE`` to notebook, page and record, or to one line that says why not."""
+"""``python -m laf_utils.book.base.execute``: from ``NAME=VALUE`` to notebook, page and record, or to one line that says why not."""
 
 import errno
 import functools
@@ -17,9 +17,11 @@ import pytest
 import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from laf_utils import cli, datasets, launch, page
-from laf_utils.cli import DATA, INTERRUPTED, SETTINGS, Stop
-from laf_utils.records import REQUIRED
+from laf_utils import datasets
+from laf_utils.book.base import execute, html
+from laf_utils.settings import cli
+from laf_utils.settings.cli import DATA, INTERRUPTED, SETTINGS, Stop
+from laf_utils.support.records import REQUIRED
 
 PARAMETERS_CELL = 'DATASET, SEED, FORGET_CLASS, FALLBACK = "mnist", 0, 0, None'
 RECORD = json.dumps(dict.fromkeys(REQUIRED, 1))
@@ -79,7 +81,7 @@ def test_what_is_no_name_and_value_is_refused(typed):
 def test_wrong_settings_are_one_line(typed, message, notebook, monkeypatch, capsys):
     notebook()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert launch.main([typed]) == SETTINGS
+    assert execute.main([typed]) == SETTINGS
     told = capsys.readouterr().err
     assert told.startswith("laf: error: ") and message in told and told.count("\n") == 1
 
@@ -93,14 +95,14 @@ def test_only_a_set_that_was_not_named_may_be_replaced(typed, fallback, notebook
     notebook()
     asked = []
     monkeypatch.setattr(datasets, "load", load)
-    assert launch.main(typed) == DATA
+    assert execute.main(typed) == DATA
     assert asked == [("mnist", fallback)]
     assert capsys.readouterr().err == "laf: error: mnist could not be had\n"
 
 
 def test_data_only_says_what_it_has_and_runs_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("LAF_RUNS", str(tmp_path / "runs"))
-    assert launch.main(["--data", "DATASET=optdigits"]) == 0
+    assert execute.main(["--data", "DATASET=optdigits"]) == 0
     assert capsys.readouterr().out == "data: optdigits, 1,348 training and 449 test images, from: scikit-learn\n"
     assert not (tmp_path / "runs").exists()
 
@@ -110,7 +112,7 @@ def test_data_only_says_what_it_has_and_runs_nothing(tmp_path, monkeypatch, caps
 
 def test_a_run_ends_with_where_everything_is(notebook, tmp_path, capfd):
     notebook("print('stage done')", WRITE_RECORD)
-    assert launch.main(["DATASET=optdigits", "SEED=1", "FORGET_CLASS=3,5"]) == 0
+    assert execute.main(["DATASET=optdigits", "SEED=1", "FORGET_CLASS=3,5"]) == 0
     lines, folder = capfd.readouterr().out.splitlines(), run_folder(tmp_path)
     files = {"notebook": "LAF.ipynb", "page": "LAF.html", "record": "record.json"}
     assert lines[-3:] == [f"{name}: {folder / file}" for name, file in files.items()]
@@ -120,22 +122,22 @@ def test_a_run_ends_with_where_everything_is(notebook, tmp_path, capfd):
     text = (folder / "LAF.html").read_text()
     assert "<mfrac>" in text and "<code>\\left</code>" in text
     assert not re.search(r"<script|<link|@import|src=[\"']?(https?:)?//|url\([\"']?https?:", text)
-    assert not (folder / launch.PARTIAL).exists()
+    assert not (folder / execute.PARTIAL).exists()
 
 
 def test_a_cell_that_fails_is_one_line_and_leaves_a_partial_notebook(notebook, tmp_path, capfd):
     notebook("raise ValueError('because\\nof this')", WRITE_RECORD)
-    assert launch.main(["DATASET=optdigits"]) == cli.FAILED
+    assert execute.main(["DATASET=optdigits"]) == cli.FAILED
     folder = run_folder(tmp_path)
     told = capfd.readouterr().err.splitlines()[-1]
-    where = f"the notebook as far as it came: {folder / launch.PARTIAL}"
+    where = f"the notebook as far as it came: {folder / execute.PARTIAL}"
     assert told == f"laf: error: cell 3 failed: ValueError: because of this; {where}"
-    assert (folder / launch.PARTIAL).is_file() and not (folder / "LAF.ipynb").exists()
+    assert (folder / execute.PARTIAL).is_file() and not (folder / "LAF.ipynb").exists()
 
 
 def test_a_process_that_died_is_one_line(notebook, capfd):
     notebook("import os; os._exit(9)")
-    assert launch.main(["DATASET=optdigits"]) == cli.FAILED
+    assert execute.main(["DATASET=optdigits"]) == cli.FAILED
     assert "laf: error: the notebook's process died" in capfd.readouterr().err.splitlines()[-1]
     gc.collect()  # what the dead kernel left would else be collected in the middle of a later test, whose parsing fails of it
 
@@ -158,9 +160,9 @@ def test_an_interrupt_ends_the_kernel_too(number, notebook, tmp_path, capfd, req
     signal.signal(signal.SIGINT, signal.default_int_handler)
     watcher = threading.Thread(target=send_when, args=(tmp_path / "pid", number))
     watcher.start()
-    assert launch.main(["DATASET=optdigits"]) == INTERRUPTED
+    assert execute.main(["DATASET=optdigits"]) == INTERRUPTED
     watcher.join()
-    assert capfd.readouterr().err.splitlines()[-1] == f"laf: {launch.KEPT}"
+    assert capfd.readouterr().err.splitlines()[-1] == f"laf: {execute.KEPT}"
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
@@ -171,23 +173,23 @@ def test_a_process_that_does_not_start_is_one_line(notebook, monkeypatch, capsys
 
     notebook()
     monkeypatch.setattr("papermill.execute_notebook", execute_notebook)
-    assert launch.main(["DATASET=optdigits"]) == cli.FAILED
+    assert execute.main(["DATASET=optdigits"]) == cli.FAILED
     assert capsys.readouterr().err == "laf: error: the notebook's process did not start: Kernel didn't respond in 60 seconds\n"
 
 
 def test_the_same_run_is_not_done_twice_at_once(tmp_path):
-    with launch.alone(tmp_path), pytest.raises(Stop, match="another process is doing this very run"), launch.alone(tmp_path):
+    with execute.alone(tmp_path), pytest.raises(Stop, match="another process is doing this very run"), execute.alone(tmp_path):
         pass
 
 
 def test_a_record_of_an_earlier_run_is_not_taken_for_this_one(tmp_path):
     path = tmp_path / "record.json"
     with pytest.raises(Stop, match="left no record"):
-        launch.checked_record(path, 0)
+        execute.checked_record(path, 0)
     path.write_text(RECORD)
-    assert launch.checked_record(path, time.time() - 5) == path
+    assert execute.checked_record(path, time.time() - 5) == path
     with pytest.raises(Stop, match="is an earlier run's"):
-        launch.checked_record(path, time.time() + 5)
+        execute.checked_record(path, time.time() + 5)
 
 
 # -- what is said -----------------------------------------------------------------------------------------------------
@@ -224,5 +226,5 @@ def test_a_terminal_gets_everything_at_once():
 
 
 def test_equations_that_cannot_be_drawn_can_still_be_read():
-    assert page.mathml(r"\left <", "inline") == r"<code>\left &lt;</code>"
-    assert page.mathml("x", "block").startswith('<math xmlns="http://www.w3.org/1998/Math/MathML" display="block"')
+    assert html.mathml(r"\left <", "inline") == r"<code>\left &lt;</code>"
+    assert html.mathml("x", "block").startswith('<math xmlns="http://www.w3.org/1998/Math/MathML" display="block"')

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from laf_utils.parameters import NOT_SETTINGS, PARAMETERS
-from laf_utils.paths import ROOT
+from laf_utils.settings.parameters import NOT_SETTINGS, PARAMETERS
+from laf_utils.support.paths import ROOT
 
 
 def script(name: str):

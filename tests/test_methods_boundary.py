@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from methods_fakes import CLASSES, CountedExtractor, tiny_request, with_transform
 from torch import nn
 
-from laf_utils.cost import Passes
 from laf_utils.images import IMAGENET_MEAN, IMAGENET_STD, Transform
 from laf_utils.methods import METHODS, boundary, run_method
+from laf_utils.methods.passes import Passes
 from laf_utils.methods.view import last_linear
 from laf_utils.models import Network
 

@@ -17,7 +17,6 @@ from methods_fakes import (
     with_transform,
 )
 
-from laf_utils.config import ConfigError, RepairConfig, TrainingConfig, UnlearningConfig, VAEConfig
 from laf_utils.methods import (
     FURTHER,
     METHODS,
@@ -37,6 +36,7 @@ from laf_utils.methods import (
 from laf_utils.methods.method import fingerprint, run, shares_storage, sizes_of
 from laf_utils.methods.request import joined
 from laf_utils.methods.settings import CHOICES, LIMITS
+from laf_utils.settings.config import ConfigError, RepairConfig, TrainingConfig, UnlearningConfig, VAEConfig
 from laf_utils.training import TrainingDiverged
 
 LAF = {"vae": VAEConfig(epochs=1), "unlearning": UnlearningConfig(epochs=1, lr_ue=1e-3, lr_ra=1e-3)}

@@ -6,7 +6,6 @@ import pytest
 import torch
 from methods_fakes import CountingLabels, Tripwire, tiny_request
 
-from laf_utils.config import TrainingConfig
 from laf_utils.methods import DataAccess, LabelAccess, LabelAccessError, View, run_method
 from laf_utils.methods import few_labels as room
 from laf_utils.methods.few_labels import LabelledShare, on_share
@@ -14,6 +13,7 @@ from laf_utils.methods.method import Sizes, fingerprint
 from laf_utils.methods.neggrad import NegGradPlusSettings, neggrad_plus_passes
 from laf_utils.methods.request import row_ids
 from laf_utils.methods.scrub import ScrubSettings, scrub_passes
+from laf_utils.settings.config import TrainingConfig
 from laf_utils.training import train
 
 SETTINGS = {

@@ -7,11 +7,22 @@ import torch
 from methods_fakes import tiny_request
 from torch import nn
 
-from laf_utils.config import ConfigError
 from laf_utils.images import Images, Transform
-from laf_utils.methods import METHODS, DataAccess, LabelAccess, UnlearningRequest, View, jit, laf, lfssd, request_of, run_method
+from laf_utils.methods import (
+    METHODS,
+    DataAccess,
+    LabelAccess,
+    UnlearningRequest,
+    View,
+    jit,
+    laf,
+    lfssd,
+    request_of,
+    run_method,
+)
 from laf_utils.methods.method import fingerprint
 from laf_utils.models import Network
+from laf_utils.settings.config import ConfigError
 
 
 @pytest.fixture(scope="module")

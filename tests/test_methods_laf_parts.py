@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from methods_fakes import tiny_request
 
-from laf_utils.comparison.problem import Problem
-from laf_utils.config import UnlearningConfig, VAEConfig
-from laf_utils.laf import Adaptation, Densities, drift
+from laf_utils.adaptation import Adaptation
+from laf_utils.experiments.problem import Problem
+from laf_utils.losses import Densities, drift
 from laf_utils.methods import FURTHER, DataAccess, LabelAccess, View, run_method
-from laf_utils.methods import laf_parts as room
+from laf_utils.methods import laf_variants as room
 from laf_utils.methods.laf import LAFSettings
-from laf_utils.methods.laf_parts import (
+from laf_utils.methods.laf_variants import (
     RIDGE,
     DotProduct,
     FrozenReference,
@@ -26,6 +26,7 @@ from laf_utils.methods.laf_parts import (
     with_density,
 )
 from laf_utils.methods.method import fingerprint
+from laf_utils.settings.config import UnlearningConfig, VAEConfig
 from laf_utils.vae import RepresentationVAE, fit_vae
 
 SETTINGS = LAFSettings(VAEConfig(epochs=1, latent_dims=3), UnlearningConfig(epochs=1, lr_ue=1e-3, lr_ra=1e-3))

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from methods_fakes import CLASSES, tiny_request
 
-from laf_utils.config import TrainingConfig
 from laf_utils.methods import METHODS, DataAccess, LabelAccess, View, neggrad, request_of, run_method
 from laf_utils.methods.loops import batches, cycled, cycled_images
 from laf_utils.methods.method import fingerprint
+from laf_utils.settings.config import TrainingConfig
 from laf_utils.training import TrainingDiverged
 
 

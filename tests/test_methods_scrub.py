@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from methods_fakes import CLASSES, Tripwire, tiny_network, tiny_request
 
-from laf_utils.cost import Passes
 from laf_utils.methods import METHODS, DataAccess, LabelAccess, View, bad_teacher, run_method, scrub
 from laf_utils.methods.loops import distillation
 from laf_utils.methods.method import fingerprint
 from laf_utils.methods.parts import FrozenLogits, Spent
+from laf_utils.methods.passes import Passes
 from laf_utils.methods.request import joined
 from laf_utils.representations import apply_frozen
 

@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from methods_fakes import CLASSES, CountedExtractor, tiny_data, tiny_network, tiny_request
 from torch import nn
 
-from laf_utils.config import TrainingConfig
 from laf_utils.images import Images, Transform
 from laf_utils.methods import METHODS, DataAccess, LabelAccess, UnlearningRequest, View, prepare, run_method, sisa, unroll
 from laf_utils.methods.method import fingerprint
 from laf_utils.models import Network
 from laf_utils.representations import outputs
+from laf_utils.settings.config import TrainingConfig
 
 SHARDS = sisa.SISASettings(shards=4, slices=3, training=TrainingConfig(epochs=4, learning_rate=3e-3))
 

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.models import resnet18
 
-from laf_utils.config import VAEConfig
 from laf_utils.models import BACKBONES, Architecture, parameter_count
+from laf_utils.settings.config import VAEConfig
 from laf_utils.vae import RepresentationVAE
 
 CNN = Architecture("cnn", 1, 28, 10)

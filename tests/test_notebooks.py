@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from laf_utils.parameters import NOT_SETTINGS, PARAMETERS, configuration
-from laf_utils.paths import notebooks_folder
+from laf_utils.settings.parameters import NOT_SETTINGS, PARAMETERS, configuration
+from laf_utils.support.paths import notebooks_folder
 
 NOTEBOOKS = sorted(notebooks_folder().glob("*.ipynb"))
 CHAPTERS = [path for path in NOTEBOOKS if path.name[:2].isdigit()]

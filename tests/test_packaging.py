@@ -14,10 +14,10 @@ import yaml
 from setuptools import find_packages
 
 import laf_utils
-from laf_utils.config import RunConfig
-from laf_utils.parameters import PARAMETERS, configuration
-from laf_utils.paths import ROOT
-from laf_utils.presets import DATASET_PRESETS, reference_settings
+from laf_utils.settings.config import RunConfig
+from laf_utils.settings.parameters import PARAMETERS, configuration
+from laf_utils.settings.presets import DATASET_PRESETS, reference_settings
+from laf_utils.support.paths import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 NAME = re.compile(r"[A-Za-z0-9._-]+")

@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from laf_utils import datasets, paths, pipeline, seeds
-from laf_utils.artefacts import Artefact
-from laf_utils.config import ConfigError
+from laf_utils import datasets
+from laf_utils import run as pipeline
 from laf_utils.evaluation import evaluate, make_record
-from laf_utils.pipeline import Run, balanced_subset, labelled_rows
-from laf_utils.presets import preset
-from laf_utils.seeds import derive, initialisation, stream
+from laf_utils.laf import labelled_rows
+from laf_utils.run import Run, balanced_subset
+from laf_utils.settings.config import ConfigError
+from laf_utils.settings.names import caveats
+from laf_utils.settings.presets import preset
+from laf_utils.support import paths, seeds
+from laf_utils.support.artefacts import Artefact
+from laf_utils.support.seeds import derive, initialisation, stream
 from laf_utils.tasks import TASKS
-from laf_utils.wording import caveats
 
 STAGES = ("original", "retrained", "vae", "unlearning", "repair")
 MODES = ("reference", "fixed")
@@ -279,9 +282,9 @@ def test_the_two_vaes_are_not_confused_on_disk(make_run):
 @pytest.mark.parametrize(("ratio", "count"), [(None, 270), (0.5, 15), (1.0, 30), (2.0, 60), (100.0, 270), (0.001, 1)])
 def test_a_share_of_the_retained_images(make_run, ratio, count):
     run = make_run(unlearning__retain_ratio=ratio)
-    assert len(run.retain_rows) == count
-    assert torch.equal(run.retain_rows, run.retain_rows.unique())
-    assert set(run.retain_rows.tolist()) <= set(run.task.retain.tolist())
+    assert len(run.sets.retain_rows) == count
+    assert torch.equal(run.sets.retain_rows, run.sets.retain_rows.unique())
+    assert set(run.sets.retain_rows.tolist()) <= set(run.task.retain.tolist())
 
 
 def test_transforms_of_training_are_used_elsewhere_only_as_published(make_run):
@@ -443,7 +446,7 @@ def test_places_are_absolute_and_overridable(monkeypatch, tmp_path, variable, pl
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv(variable, "~/there")
     assert place() == tmp_path.resolve() / "there"
-    assert Path(paths.__file__).resolve().parent.parent == paths.ROOT
+    assert Path(paths.__file__).resolve().parents[2] == paths.ROOT
 
 
 # -- what the stopping rule may look at ------------------------------------------------------------------------------------
@@ -452,7 +455,7 @@ def test_places_are_absolute_and_overridable(monkeypatch, tmp_path, variable, pl
 def test_the_stopping_rule_watches_retained_images_that_unlearning_does_not_use(make_run, monkeypatch):
     monkeypatch.setattr(pipeline, "SAMPLE", 20)
     run = make_run("class", mode="fixed", unlearning__retain_ratio=0.5)
-    used, watched = set(run.retain_rows.tolist()), set(run.watched_rows.tolist())
+    used, watched = set(run.sets.retain_rows.tolist()), set(run.sets.watched_rows.tolist())
     assert watched == set(run.task.retain.tolist()) - used
     given = []
     monkeypatch.setattr(pipeline, "unlearn", lambda *_, watched, **__: given.append(watched))
@@ -463,8 +466,8 @@ def test_the_stopping_rule_watches_retained_images_that_unlearning_does_not_use(
 
 def test_where_too_few_are_left_it_watches_those_in_use(make_run):
     run = make_run("class", mode="reference")
-    assert run.retain_rows.equal(run.task.retain)
-    assert run.watched_rows.equal(run.retain_rows)
+    assert run.sets.retain_rows.equal(run.task.retain)
+    assert run.sets.watched_rows.equal(run.sets.retain_rows)
 
 
 def test_a_class_that_has_no_effect_is_said(make_run):

@@ -5,12 +5,18 @@ import re
 import pandas as pd
 import pytest
 
-from laf_utils.comparison.variants import VARIANTS
-from laf_utils.exhibits.gather import Found, gap, metric
+from laf_utils.book.base.reading import Found, gap, metric
+from laf_utils.book.chapters import (
+    ch7_answers,
+    ch7_arms,
+    ch7_figures,
+    ch7_questions,
+    ch7_tables,
+)
+from laf_utils.book.chapters.ch7_questions import Arm
 from laf_utils.experiments.grid import read_grid
+from laf_utils.experiments.variants import VARIANTS
 from laf_utils.methods import find
-from laf_utils.questions import answers, arms, asked, drawn, shown
-from laf_utils.questions.asked import Arm
 
 
 def fake(method="laf", seed=0, gap=1.0, *, dataset="mnist", task="class", variant="", failure=None, train_f=5.0, cka=0.5):
@@ -28,23 +34,23 @@ def fake(method="laf", seed=0, gap=1.0, *, dataset="mnist", task="class", varian
 
 
 def board_of(*records):
-    return arms.board(Found(dict(enumerate(records))))
+    return ch7_arms.board(Found(dict(enumerate(records))))
 
 
 def test_every_arm_is_a_cell_of_the_grid_in_every_place():
-    grid = {(c.dataset, c.task, c.method, c.variant) for c in read_grid() if c.profile == asked.PROFILE}
-    wanted = [Arm(), Arm("original"), Arm("retrain_again"), *(arm for question in asked.QUESTIONS for arm in question.arms)]
-    for dataset, task in asked.PLACES:
+    grid = {(c.dataset, c.task, c.method, c.variant) for c in read_grid() if c.profile == ch7_questions.PROFILE}
+    wanted = [Arm(), Arm("original"), Arm("retrain_again"), *(arm for question in ch7_questions.QUESTIONS for arm in question.arms)]
+    for dataset, task in ch7_questions.PLACES:
         assert {(dataset, task, arm.method, arm.variant) for arm in wanted} <= grid
 
 
 def test_an_arm_changes_one_thing_of_laf():
-    for question in asked.QUESTIONS:
+    for question in ch7_questions.QUESTIONS:
         for arm in question.arms:
             assert (arm.method == "laf") == bool(arm.variant), "a method or a variant, not both"
             assert arm.variant in VARIANTS or find(arm.method).label_access == find("laf").label_access
-            assert arm.title in asked.listed()
-    assert {question.number for question in asked.QUESTIONS} == {1, 4, 5, 6, 7}
+            assert arm.title in ch7_questions.listed()
+    assert {question.number for question in ch7_questions.QUESTIONS} == {1, 4, 5, 6, 7}
 
 
 def test_differences_pair_each_run_with_laf_of_its_own_place_and_seed():
@@ -57,8 +63,8 @@ def test_differences_pair_each_run_with_laf_of_its_own_place_and_seed():
     )
     assert board.differences(arm) == {("mnist", "class", 0): 3.0, ("mnist", "class", 1): 1.0, ("fashion", "class", 0): 2.0}
     assert board.pooled(arm).mean == pytest.approx(2.0) and board.pooled(arm).count == 3
-    assert board.pooled(arm, places=asked.of_task("data")) is None
-    assert shown.pooled(board, asked.SCHEDULE, "class").loc["one step on the sum", "passes, LAF = 1"] == "0.50"
+    assert board.pooled(arm, places=ch7_questions.of_task("data")) is None
+    assert ch7_tables.pooled(board, ch7_questions.SCHEDULE, "class").loc["one step on the sum", "passes, LAF = 1"] == "0.50"
 
 
 def test_other_profiles_and_settings_are_not_arms():
@@ -77,46 +83,46 @@ def three(variant="", gaps=(1.0, 1.1, 0.9), **more):
 
 def test_a_sentence_says_farther_nearer_or_not_to_be_told_apart():
     board = board_of(*three(), *three("two_stage", (21.0, 21.2, 20.8)), *three("joint", (0.5, 1.5, 1.0)))
-    said = answers.in_request(board, asked.SCHEDULE, "class")
+    said = ch7_answers.in_request(board, ch7_questions.SCHEDULE, "class")
     assert re.search(r"farther from retrained is \*two stages\* 20\.00 \(19\.\d\d to 20\.\d\d\)", said)
     assert re.search(r"not to be told apart is \*one step on the sum\* 0\.00 \(\u2212", said) and "3 paired runs" in said
     board = board_of(*three(gaps=(9.0, 9.1, 8.9)), *three("two_stage"))
-    assert "nearer is *two stages* \u22128.00" in answers.in_request(board, asked.SCHEDULE, "class")
+    assert "nearer is *two stages* \u22128.00" in ch7_answers.in_request(board, ch7_questions.SCHEDULE, "class")
 
 
 def test_one_run_proves_nothing_and_a_diverged_one_is_named():
     board = board_of(fake(gap=1.0), fake("laf_l2", gap=80.0), fake("laf_dot", failure="diverged"))
-    said = answers.answer(board, asked.SIMILARITY)
+    said = ch7_answers.answer(board, ch7_questions.SIMILARITY)
     assert "not to be told apart is *squared distance in L_RA* 79.00 (one run)" in said
     assert "diverged: *dot product in L_RA* in 1" in said
-    table = shown.pooled(board, asked.SIMILARITY, "class")
+    table = ch7_tables.pooled(board, ch7_questions.SIMILARITY, "class")
     assert table.loc["dot product in L_RA", "runs"] == "0, 1 diverged" and table.loc["dot product in L_RA", "gap (points)"] == "–"
-    assert shown.by_place(board, asked.SIMILARITY).loc["dot product in L_RA", "MNIST, class removal"] == "diverged"
+    assert ch7_tables.by_place(board, ch7_questions.SIMILARITY).loc["dot product in L_RA", "MNIST, class removal"] == "diverged"
 
 
 def test_each_table_of_a_question_says_what_it_is_of():
     board = board_of(*three(), *three("joint"), *three(task="data"), *three("joint", task="data"))
-    assert [table.caption.split(" ")[0] for table in shown.of_question(board, asked.SCHEDULE)] == ["Gap", "Class", "Data"]
-    assert [table.caption.split(":")[0] for table in shown.of_epochs(board)] == ["MNIST, data removal", "MNIST, class removal"]
-    only = shown.of_question(board_of(*three(), *three("joint")), asked.SCHEDULE)
+    assert [table.caption.split(" ")[0] for table in ch7_tables.of_question(board, ch7_questions.SCHEDULE)] == ["Gap", "Class", "Data"]
+    assert [table.caption.split(":")[0] for table in ch7_tables.of_epochs(board)] == ["MNIST, data removal", "MNIST, class removal"]
+    only = ch7_tables.of_question(board_of(*three(), *three("joint")), ch7_questions.SCHEDULE)
     assert [table.caption.split(" ")[0] for table in only] == ["Gap", "Class"], "an empty table is none"
 
 
 def test_two_sentences_one_for_each_request():
     board = board_of(*three(), *three("joint"), *three(task="data"), *three("joint", task="data"))
-    assert len(re.findall(r"In (class|data) removal, ", answers.answer(board, asked.SCHEDULE))) == 2
+    assert len(re.findall(r"In (class|data) removal, ", ch7_answers.answer(board, ch7_questions.SCHEDULE))) == 2
 
 
 def test_without_records_every_question_says_so():
     board = board_of()
-    for question in (asked.SCHEDULE, asked.SIMILARITY, asked.LOSSES, asked.DENSITIES):
-        assert answers.answer(board, question) == answers.NOTHING
+    for question in (ch7_questions.SCHEDULE, ch7_questions.SIMILARITY, ch7_questions.LOSSES, ch7_questions.DENSITIES):
+        assert ch7_answers.answer(board, question) == ch7_answers.NOTHING
         with pytest.raises(ValueError, match="nothing to draw"):
-            drawn.differences(board, question)
-        assert len(shown.of_question(board, question)) == 1
-    assert shown.of_epochs(board) == []
-    assert answers.goal(board) == answers.NOTHING and shown.about(board) == "No record of profile quick yet."
-    assert answers.costs(pd.DataFrame(index=pd.MultiIndex.from_tuples([("SCRUB", "x")]))) == answers.NOTHING
+            ch7_figures.differences(board, question)
+        assert len(ch7_tables.of_question(board, question)) == 1
+    assert ch7_tables.of_epochs(board) == []
+    assert ch7_answers.goal(board) == ch7_answers.NOTHING and ch7_tables.about(board) == "No record of profile quick yet."
+    assert ch7_answers.costs(pd.DataFrame(index=pd.MultiIndex.from_tuples([("SCRUB", "x")]))) == ch7_answers.NOTHING
 
 
 def goal_records():
@@ -135,33 +141,33 @@ def goal_board():
 
 def test_the_goal_is_told_by_the_nearest_number_of_epochs():
     board = goal_board()
-    names = list(shown.trajectory(board, ("mnist", "data")))
+    names = list(ch7_tables.trajectory(board, ("mnist", "data")))
     assert names == ["0 epochs: the original", "1 epoch", "2 epochs", "5 epochs", "10 epochs", "20 epochs", "40 epochs",
-                     shown.AGAIN_NAME]
-    said = answers.goal(board)
+                     ch7_tables.AGAIN_NAME]
+    said = ch7_answers.goal(board)
     assert "MNIST, data removal: 5 epochs with 2.00 points (one seed)" in said
     assert "tried in 0 of 2 requests" in said and "in 2 of 2 (MNIST, class removal: 1.00 to 0.03;" in said
     assert said.endswith(": where to end has to be measured.")
     farther = board_of(*goal_records(), fake(variant="epochs_40", gap=0.4, cka=0.02))
-    assert "tried in 1 of 2" in answers.goal(farther) and answers.goal(farther).endswith("do not agree on how far to go.")
+    assert "tried in 1 of 2" in ch7_answers.goal(farther) and ch7_answers.goal(farther).endswith("do not agree on how far to go.")
     assert "answers 99.50 (one seed) % of $D_f$" in said and "97.50 (one seed) % after 10 epochs" in said
 
 
 def test_epochs_are_compared_on_the_seeds_that_all_of_them_have():
     more = [fake(seed=1, gap=0.1), fake(seed=1, variant="epochs_1", gap=0.2), fake("retrain_again", seed=1, gap=0.0)]
     board = board_of(*goal_records(), *more)
-    assert {tuple(group.records) for group in shown.trajectory(board, ("mnist", "class")).values()} == {(0,)}
-    assert "MNIST, class removal: 5 epochs with 2.00 points (one seed)" in answers.goal(board), "10 win by their seed alone"
-    assert shown.of_epochs(board)[1].caption.startswith("MNIST, class removal: training seed 0, mean")
+    assert {tuple(group.records) for group in ch7_tables.trajectory(board, ("mnist", "class")).values()} == {(0,)}
+    assert "MNIST, class removal: 5 epochs with 2.00 points (one seed)" in ch7_answers.goal(board), "10 win by their seed alone"
+    assert ch7_tables.of_epochs(board)[1].caption.startswith("MNIST, class removal: training seed 0, mean")
 
 
 def test_figures_are_drawn_at_phone_width():
     board = board_of(*three(), *three("two_stage", (81.0, 81.2, 80.8)), *three("joint", (-40.0, 90.0, 3.0)))
-    figure = drawn.differences(board, asked.SCHEDULE)
+    figure = ch7_figures.differences(board, ch7_questions.SCHEDULE)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["two stages", "one step on the sum"]
     below = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert "0" in below and len(below) <= 8, "numbers that run into each other"
-    assert figure.get_figwidth() < 6 and drawn.over_epochs(goal_board()).get_figwidth() < 6
+    assert figure.get_figwidth() < 6 and ch7_figures.over_epochs(goal_board()).get_figwidth() < 6
 
 
 def test_train_f_is_compared_in_points():

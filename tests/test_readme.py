@@ -6,8 +6,9 @@ import re
 import pytest
 import torch
 
-from laf_utils import records, tables
-from laf_utils.paths import ROOT, training_folder
+from laf_utils.book.base import tables
+from laf_utils.support import records
+from laf_utils.support.paths import ROOT, training_folder
 
 README = ROOT / "README.md"
 BEGIN, END = "<!-- results: begin (tests/test_readme.py draws this from Training/mnist) -->", "<!-- results: end -->"

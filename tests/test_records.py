@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from laf_utils import records
 from laf_utils.evaluation import run_name
-from laf_utils.paths import ROOT
-from laf_utils.presets import preset
-from laf_utils.records import MODELS, REQUIRED, RecordError, read, read_all, write_json
+from laf_utils.settings.presets import preset
+from laf_utils.support import records
+from laf_utils.support.paths import ROOT
+from laf_utils.support.records import MODELS, REQUIRED, RecordError, read, read_all, write_json
 
 MODES = ["reference", "fixed"]
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+from laf_utils import adaptation, stopping
 from laf_utils import laf as room
-from laf_utils import stopping
-from laf_utils.config import UnlearningConfig
 from laf_utils.images import Images, Transform
 from laf_utils.models import Network
+from laf_utils.settings.config import UnlearningConfig
 from laf_utils.stopping import EVERY, FLOOR, GAIN, PATIENCE, SAMPLE, AgreementRule
 
 
@@ -175,7 +175,7 @@ def unlearn_with(monkeypatch, network, make_images, make_densities):
     def run(rule, every, **changes):
         monkeypatch.setattr(room, "AgreementRule", lambda *a: rule)
         monkeypatch.setattr(room, "EVERY", every)
-        return room.unlearn(network, *sets, densities, dataclasses.replace(CONFIG, **changes), seed=0)
+        return adaptation.unlearn(network, *sets, densities, dataclasses.replace(CONFIG, **changes), seed=0)
 
     return run
 
@@ -215,6 +215,6 @@ def test_the_reported_step_is_that_of_the_weights(monkeypatch, network, make_ima
     monkeypatch.setattr(room, "EVERY", 5)
     monkeypatch.setattr(stopping, "FLOOR", 2.0)  # no look can be good enough
     sets = make_images(40, seed=1), make_images(70, seed=2)
-    found = room.unlearn(network, *sets, make_densities(network, *sets), CONFIG, seed=0)  # nine steps, one look
+    found = adaptation.unlearn(network, *sets, make_densities(network, *sets), CONFIG, seed=0)  # nine steps, one look
     assert [look["step"] for look in found.agreement] == [5]
     assert found.steps == 9

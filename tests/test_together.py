@@ -5,7 +5,6 @@ divides each gradient by its own size, so where a gradient is nearly zero a diff
 learning rate. The mean difference is therefore held against the mean way the weights went.
 """
 
-import copy
 import dataclasses
 import inspect
 
@@ -13,14 +12,12 @@ import pytest
 import torch
 
 from laf_utils import together
-from laf_utils.config import TrainingConfig, UnlearningConfig, VAEConfig
 from laf_utils.images import Images
-from laf_utils.laf import Densities, Teacher, unlearn
 from laf_utils.models import Architecture
-from laf_utils.presets import FIXED_SETTINGS
 from laf_utils.representations import FrozenRepresentations
-from laf_utils.together import Stack, StackedNetwork, fit_vaes_together, train_together, unlearn_together
-from laf_utils.together import unlearning as room
+from laf_utils.settings.config import TrainingConfig, VAEConfig
+from laf_utils.settings.presets import FIXED_SETTINGS
+from laf_utils.together import Stack, StackedNetwork, fit_vaes_together, train_together
 from laf_utils.together.members import AT_ONCE
 from laf_utils.training import TrainingDiverged, train
 from laf_utils.vae import fit_vae
@@ -223,164 +220,6 @@ def test_vaes_of_sets_of_different_sizes_are_refused(data):
         fit_vaes_together(parts, VAEConfig(epochs=1), seeds=[0, 1], stage="vae_h", device=CPU)
 
 
-# -- unlearning --------------------------------------------------------------------------------------------------------
-
-
-@dataclasses.dataclass
-class Request:
-    """Three originals with their sets and densities."""
-
-    originals: list
-    forget: list
-    retain: list
-    densities: list
-
-    def together(self, config, **changes):
-        return unlearn_together(
-            self.originals, self.forget, self.retain, self.densities, config, **{"seeds": SEEDS} | changes
-        )
-
-    def one_by_one(self, config, teachers=(None,) * 3):
-        parts = zip(self.originals, self.forget, self.retain, self.densities, SEEDS, teachers, strict=True)
-        return [unlearn(*own, config, seed=seed, teacher=teacher) for *own, seed, teacher in parts]
-
-    def strangers(self):
-        """Each model's neighbour as its teacher."""
-        parts = zip(self.originals[1:] + self.originals[:1], self.forget, self.retain, strict=True)
-        return [Teacher(*(FrozenRepresentations(other.extractor, part) for part in own)) for other, *own in parts]
-
-
-def make_request(images, rows, vae=None):
-    originals = [CNN.build(seed, "original").eval() for seed in SEEDS]
-    forget, retain = [images.subset(own[:10]) for own in rows], [images.subset(own[10:]) for own in rows]  # ragged: 8 and 2
-    config = VAEConfig(**{"epochs": 1} | (vae or {}))
-    densities = []
-    for original, f, r, seed in zip(originals, forget, retain, SEEDS, strict=True):
-        h, h_f = (
-            fit_vae(FrozenRepresentations(original.extractor, part), config, seed=seed, stage=stage, device=CPU)[0]
-            for part, stage in ((r, "vae_h"), (f, "vae_h_f"))
-        )
-        densities.append(Densities(h, h_f))
-    return Request(originals, forget, retain, densities)
-
-
-def assert_agree(ours, theirs, tolerance=TIGHT):
-    assert furthest([a.model for a in ours], [b.model for b in theirs]) < tolerance
-    for a, b in zip(ours, theirs, strict=True):
-        assert (a.steps, a.images_passed, a.images_watched) == (b.steps, b.images_passed, b.images_watched)
-        assert a.loss_ue == pytest.approx(b.loss_ue, abs=tolerance) and a.loss_ra == pytest.approx(b.loss_ra, abs=tolerance)
-        assert a.agreement == b.agreement
-
-
-@pytest.mark.parametrize("settings", [
-    {}, FIXED | {"stop": "last"}, FIXED, {"schedule": "two_stage"}, {"use_ue": False}, {"use_ra": "none"}, {"use_ra": "retain"},
-    {"epochs": 0},
-], ids=["reference", "fixed without rule", "fixed", "two stages", "without ue", "without ra", "half of ra", "no epoch"])
-def test_in_float64_unlearning_together_is_unlearning_one_by_one(data, float64, settings):
-    request = make_request(data[0], data[2], FIXED_VAE if settings.get("reduction") else None)
-    config = UnlearningConfig(**settings | SHORT | {"epochs": settings.get("epochs", 2)})
-    # Of one's own representations L_RA's gradient is zero at the start. Adam would make steps of what rounding leaves of it.
-    teachers = request.strangers()
-    ours = request.together(config, teachers=teachers)
-    assert_agree(ours, request.one_by_one(config, teachers))
-    if config.epochs:
-        assert min((flat(a.model) - flat(b)).abs().max() for a, b in zip(ours, request.originals, strict=True)) > 1e-3
-
-
-def test_crops_are_drawn_anew_as_published(make_images, data, float64):
-    request = make_request(make_images(40, augment=True), data[2])
-    assert_agree(request.together(UnlearningConfig(**SHORT)), request.one_by_one(UnlearningConfig(**SHORT)))
-
-
-def test_in_float32_unlearning_agrees_up_to_rounding(data):
-    request = make_request(data[0], data[2])
-    config = UnlearningConfig(**SHORT)
-    for ours, theirs, original in zip(request.together(config), request.one_by_one(config), request.originals, strict=True):
-        moved = (flat(theirs.model) - flat(original)).abs().mean()
-        assert (flat(ours.model) - flat(theirs.model)).abs().mean() < 0.01 * moved
-        assert ours.loss_ue == pytest.approx(theirs.loss_ue, abs=1e-4)
-
-
-class StopsAt:
-    """Ends a run at a step that depends on its seed: 3 for seed 3, 1 for seed 1, never for seed 7."""
-
-    def __init__(self, original, forget, retain, seed):
-        self.last, self.seen, self.images_passed = seed, [], 0
-
-    def should_stop(self, model, step):
-        self.seen.append({"step": step})
-        return step >= self.last
-
-    def restore_best(self, model):
-        return None
-
-
-def test_a_model_whose_rule_stops_leaves_and_the_others_go_on(data, float64, monkeypatch):
-    for module in (room, __import__("laf_utils.laf", fromlist=["laf"])):
-        monkeypatch.setattr(module, "AgreementRule", StopsAt)
-        monkeypatch.setattr(module, "EVERY", 1)
-    request, config = make_request(data[0], data[2]), UnlearningConfig(**SHORT | {"stop": "agreement"})
-    ours = request.together(config)
-    assert [own.steps for own in ours] == [3, 1, 4]
-    assert_agree(ours, request.one_by_one(config))
-    everyone = UnlearningConfig(**SHORT | {"stop": "agreement", "epochs": 5})
-    assert [own.steps for own in request.together(everyone)] == [3, 1, 7]
-
-
-def test_the_real_rule_looks_at_each_model_alone(data, float64, monkeypatch):
-    for module in (room, __import__("laf_utils.laf", fromlist=["laf"])):
-        monkeypatch.setattr(module, "EVERY", 2)
-    request = make_request(data[0], data[2])
-    config = UnlearningConfig(**SHORT | {"stop": "agreement", "epochs": 8, "lr_ue": 1e-2})
-    assert_agree(request.together(config), request.one_by_one(config))
-
-
-def test_the_rule_looks_at_the_watched_images(data, float64, monkeypatch):
-    monkeypatch.setattr(room, "EVERY", 1)
-    request, config = make_request(data[0], data[2]), UnlearningConfig(**SHORT | {"stop": "agreement", "epochs": 1})
-    watched = [images.subset(torch.arange(3)) for images in request.retain]
-    assert [own.images_watched for own in request.together(config, watched=watched)] == [3 * (10 + 3)] * 3
-    assert [own.images_watched for own in request.together(config)] == [3 * (10 + 14)] * 3
-
-
-def test_the_given_teachers_are_the_ones_that_count(data):
-    request, config = make_request(data[0], data[2]), UnlearningConfig(**SHORT)
-    own, strange = request.together(config), request.together(config, teachers=request.strangers())
-    assert furthest([a.model for a in own], [b.model for b in strange]) > 1e-4
-
-
-def test_originals_stay_and_results_share_nothing(data):
-    request = make_request(data[0], data[2])
-    before = [copy.deepcopy(original.state_dict()) for original in request.originals]
-    results = request.together(UnlearningConfig(**SHORT))
-    for original, state in zip(request.originals, before, strict=True):
-        assert all(torch.equal(value, state[name]) for name, value in original.state_dict().items())
-    owned = [p.data_ptr() for model in [*request.originals, *(own.model for own in results)] for p in model.parameters()]
-    assert len(set(owned)) == len(owned)
-    assert all(p.requires_grad for own in results for p in own.model.parameters())
-    for own, original in zip(results, request.originals, strict=True):
-        assert torch.equal(flat(own.model.classifier), flat(original.classifier))
-
-
-def test_what_cannot_be_unlearned_together_is_refused(data):
-    request = make_request(data[0], data[2])
-    with pytest.raises(ValueError, match="float32 only"):
-        request.together(UnlearningConfig(**SHORT | {"precision": "bfloat16"}))
-    with pytest.raises(ValueError, match="2 seeds and 3 originals"):
-        request.together(UnlearningConfig(**SHORT), seeds=[0, 1])
-    with pytest.raises(ValueError, match="3 seeds and 1 watched"):
-        request.together(UnlearningConfig(**SHORT), watched=request.retain[:1])
-    request.forget[1] = request.forget[1].subset(torch.arange(9))
-    with pytest.raises(ValueError, match="forget sets must be of one length for all models, got 9, 10"):
-        request.together(UnlearningConfig(**SHORT))
-
-
-def test_a_diverged_run_is_an_error(data):
-    with pytest.raises(TrainingDiverged, match="lower lr_ue and lr_ra"):
-        make_request(data[0], data[2]).together(UnlearningConfig(**SHORT | {"lr_ue": 1e30, "lr_ra": 1e30}))
-
-
 def test_labels_reach_the_training_alone():
-    for function in (fit_vaes_together, unlearn_together):
-        assert not [name for name in inspect.signature(function).parameters if "label" in name or "target" in name]
+    assert not [name for name in inspect.signature(fit_vaes_together).parameters if "label" in name or "target" in name]
     assert "labels" in inspect.signature(together.train_together).parameters

@@ -7,13 +7,13 @@ import sys
 import pytest
 import torch
 
-from laf_utils.audited import many
-from laf_utils.paths import results_folder
-from laf_utils.records import write_json
-from laf_utils.together import __main__ as command
-from laf_utils.together.record import REQUIRED, example, make, read
-from laf_utils.together.shadows import KINDS, PARTS, Shadows
-from laf_utils.together.spread import errors, jackknife, without
+from laf_utils.book.chapters import ch6_many_models
+from laf_utils.experiments import many_models as command
+from laf_utils.experiments.shadows import KINDS, PARTS, Shadows
+from laf_utils.experiments.shadows_record import REQUIRED, example, make, read
+from laf_utils.experiments.shadows_spread import errors, jackknife, without
+from laf_utils.support.paths import results_folder
+from laf_utils.support.records import write_json
 
 COMMITTED = sorted((results_folder() / "shadows").rglob("*.json"))
 
@@ -62,19 +62,19 @@ def record_of(found):
 
 def test_what_is_far_is_told_apart_and_what_is_not_is_not():
     record = record_of(normal(models=12, images=60, original=60.0))
-    assert many.told_apart(record, "original") and not many.told_apart(record, "laf")
-    found = many.sentence(record, "original")
+    assert ch6_many_models.told_apart(record, "original") and not ch6_many_models.told_apart(record, "laf")
+    found = ch6_many_models.sentence(record, "original")
     assert "**told from retrained models**" in found and "100.0 ± 0.0" in found
-    assert "is not told" in many.sentence(record, "laf") and "MNIST" in many.sentence(record, "laf")
-    rows = many.table(record)
+    assert "is not told" in ch6_many_models.sentence(record, "laf") and "MNIST" in ch6_many_models.sentence(record, "laf")
+    rows = ch6_many_models.table(record)
     assert list(rows.index) == ["Original", "Retrained, other seeds", "LAF", "LAF+R"]
     assert rows.loc["Original", "U-LiRA AUC"].startswith("100.0")
-    assert many.rests_on(record).startswith("12 models") and many.rests_on(record).endswith("few")
+    assert ch6_many_models.rests_on(record).startswith("12 models") and ch6_many_models.rests_on(record).endswith("few")
 
 
 def test_the_picture_shows_every_model_of_every_kind():
     record = record_of(normal())
-    axis = many.one_image(record).axes[0]
+    axis = ch6_many_models.one_image(record).axes[0]
     assert [len(line.get_xdata()) for line in axis.lines] == [6] * 5
     assert [label.get_text() for label in axis.get_yticklabels()][-1] == "Retrained"
 
@@ -82,8 +82,8 @@ def test_the_picture_shows_every_model_of_every_kind():
 def test_the_record_with_the_most_models_is_shown(tmp_path):
     for models in (6, 12):
         write_json(tmp_path / "mnist" / f"class-models{models}.json", record_of(normal(models=models)))
-    assert many.found("mnist", "class", tmp_path)["place"]["models"] == 12
-    assert many.found("mnist", "data", tmp_path) is None
+    assert ch6_many_models.found("mnist", "class", tmp_path)["place"]["models"] == 12
+    assert ch6_many_models.found("mnist", "data", tmp_path) is None
 
 
 def test_a_record_is_made_and_read_again(make_run, tmp_path):

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from laf_utils.audit.confidence import log_odds
-from laf_utils.presets import DATASET_PRESETS
+from laf_utils.experiments.shadows import IMAGES, KINDS, PARTS, Shadows, shadow_config, shadows
 from laf_utils.representations import outputs
-from laf_utils.together.shadows import IMAGES, KINDS, PARTS, Shadows, shadow_config, shadows
+from laf_utils.settings.presets import DATASET_PRESETS
 
 SEEDS = [0, 4, 2]  # 0 is that of the run
 

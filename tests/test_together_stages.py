@@ -7,14 +7,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from laf_utils import datasets, pipeline
-from laf_utils.comparison import again as noise_floor
-from laf_utils.comparison.cell import AGAIN, Cell, make, settings_of
-from laf_utils.comparison.problem import Problem
-from laf_utils.devices import describe
-from laf_utils.pipeline import Run
-from laf_utils.together import stages as room
-from laf_utils.together.stages import train_stages
+from laf_utils import datasets
+from laf_utils import run as pipeline
+from laf_utils.experiments import second_retrained as noise_floor
+from laf_utils.experiments import stages as room
+from laf_utils.experiments.cells import AGAIN, Cell, make, settings_of
+from laf_utils.experiments.problem import Problem
+from laf_utils.experiments.stages import train_stages
+from laf_utils.run import Run
+from laf_utils.support.devices import describe
 
 CPU = torch.device("cpu")
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from laf_utils.config import TrainingConfig
 from laf_utils.images import shuffled
-from laf_utils.seeds import stream
+from laf_utils.settings.config import TrainingConfig
+from laf_utils.support.seeds import stream
 from laf_utils.training import TrainingDiverged, adam, train
 
 CONFIG = TrainingConfig(epochs=2, batch_size=16, learning_rate=1e-3)

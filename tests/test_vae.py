@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from laf_utils.config import VAEConfig
 from laf_utils.images import shuffled
 from laf_utils.representations import FrozenRepresentations
-from laf_utils.seeds import initialisation, stream
+from laf_utils.settings.config import VAEConfig
+from laf_utils.support.seeds import initialisation, stream
 from laf_utils.vae import RepresentationVAE, fit_vae, vae_loss
 
 CPU = torch.device("cpu")

@@ -15,7 +15,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score, roc_curve
 from sklearn.model_selection import train_test_split
 from xgboost import XGBClassifier
 
-from ..seeds import derive, stream
+from ..support.seeds import derive, stream
 
 BATCH = 32  # rows are counted in whole batches, as published
 ROWS = 5_000  # rows of each kind the attacker learns from, reached by whole batches: 5,024

@@ -9,8 +9,8 @@ import torch
 from scipy.stats import ks_2samp
 from torch import nn
 
-from ..config import TrainingConfig
 from ..images import Images
+from ..settings.config import TrainingConfig
 from ..training import train
 
 RELEARN_EPOCHS = 10  # epochs tried

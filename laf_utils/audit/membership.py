@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.model_selection import StratifiedShuffleSplit, cross_val_score
 
-from ..seeds import derive, stream
+from ..support.seeds import derive, stream
 
 CLIP = 100.0  # nats: losses beyond it count as it
 SPLITS = 10

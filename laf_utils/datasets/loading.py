@@ -13,7 +13,7 @@ from laf_utils.datasets.checks import assemble
 from laf_utils.datasets.errors import DataError, DataUnavailable, DoorClosed
 from laf_utils.datasets.sets import Arrays, Dataset
 from laf_utils.datasets.transfer import held, workplace
-from laf_utils.paths import data_folder
+from laf_utils.support.paths import data_folder
 
 
 class Door(NamedTuple):

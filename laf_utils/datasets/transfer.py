@@ -17,7 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from laf_utils.datasets.errors import DoorClosed, one_line
-from laf_utils.progress import track
+from laf_utils.support.progress import track
 
 CONNECT_LIMIT = 5.0  # seconds for a server to begin its answer, name look-up included
 STALL_LIMIT = 10.0  # seconds without a single byte

@@ -10,14 +10,14 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from ..cli import SETTINGS, Stop, known_values, one_line_errors, stopping
-from ..comparison.cell import Cell
-from ..comparison.winners import WinnersError
-from ..config import ConfigError
+from ..settings.cli import SETTINGS, Stop, known_values, one_line_errors, stopping
+from ..settings.config import ConfigError
+from .cells import Cell
 from .estimate import hours, in_words, seconds_per_pass
 from .faults import full_disk
 from .grid import GRID, STATES, Planned, planned, read_grid
 from .launch import GridError, run, workers_of
+from .tuning_winners import WinnersError
 
 PICKS = {  # what each name picks cells by
     "DATASET": "dataset", "TASK": "task", "METHOD": "method", "SEED": "seed", "PROFILE": "profile", "SETTINGS": "choice",

@@ -3,8 +3,8 @@
 import statistics
 from collections.abc import Iterable
 
-from .. import records
-from ..comparison.cell import read
+from ..support import records
+from .cells import read
 from .grid import Planned
 
 LEAST = 10_000  # training passes below which the seconds of a record say little about their rate

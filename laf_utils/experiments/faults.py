@@ -7,7 +7,7 @@ import shutil
 import time
 from pathlib import Path
 
-from ..paths import results_folder, runs_folder
+from ..support.paths import results_folder, runs_folder
 
 FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))  # as programs print them
 MESSAGE = r"^ *message: (.*?)(?:\bFor further error details|\bFurther, |^ {4}[\w ]+:)"  # of the workflow, on a cell's failure

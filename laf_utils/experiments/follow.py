@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from ..progress import track
+from ..support.progress import track
 from .estimate import in_words, seconds_left
 from .grid import Planned
 

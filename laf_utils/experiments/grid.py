@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from .. import records
-from ..comparison.cell import AGAIN, ORIGINAL, REFERENCES, RETRAIN, Cell, inputs_of, read, settings_of
-from ..comparison.cost import expected, listed
-from ..comparison.problem import Problem
-from ..comparison.variants import VARIANTS
-from ..comparison.winners import WinnersError, winners_of
-from ..config import ConfigError
 from ..datasets import remembered
-from ..paths import ROOT
-from ..presets import DATASET_PRESETS
+from ..settings.config import ConfigError
+from ..settings.presets import DATASET_PRESETS
+from ..support import records
 from ..support.keys import stale_parts
+from ..support.paths import ROOT
+from .cells import AGAIN, ORIGINAL, REFERENCES, RETRAIN, Cell, inputs_of, read, settings_of
+from .expected import expected, listed
+from .problem import Problem
+from .tuning_winners import WinnersError, winners_of
+from .variants import VARIANTS
 
 GRID = ROOT / "workflow" / "grid.toml"
 STATES = ("valid", "stale", "missing")
@@ -47,7 +47,7 @@ def name_of(cell: Cell) -> str:
 
 
 def arguments_of(cell: Cell) -> str:
-    """What ``python -m laf_utils.comparison`` is called with."""
+    """What ``python -m laf_utils.experiments`` is called with."""
     return (
         f"DATASET={cell.dataset} TASK={cell.task} METHOD={cell.method} SEED={cell.seed} PROFILE={cell.profile} "
         f"SETTINGS={cell.choice}{f' VARIANT={cell.variant}' if cell.variant else ''}"

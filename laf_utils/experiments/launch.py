@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
-from ..paths import ROOT, runs_folder
+from ..support.paths import ROOT, runs_folder
 from .faults import cluster_message, reason, remove_strays
 from .follow import follow
 from .grid import Planned, plan

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..comparison.__main__ import main as comparison
+from .comparison import main as comparison
 
 
 @contextlib.contextmanager
@@ -32,7 +32,7 @@ def alone(lock: Path, say: Callable[[str], None] = print) -> Iterator[None]:
 
 
 def main() -> int:
-    """The command; its exit code is that of ``laf_utils.comparison``."""
+    """The command; its exit code is that of ``laf_utils.experiments``."""
     lock = Path(sys.argv.pop(1))
     with alone(lock, lambda line: print(line, flush=True)):
         return comparison()

@@ -13,8 +13,8 @@ import torchvision
 from torch import nn
 
 from .. import __version__
-from ..devices import describe
 from ..methods.method import fingerprint
+from ..support.devices import describe
 from .engine import Outcome, Work, carry_out
 from .head import device_of, dtype_of, whole, working_copy
 from .keeping import DEFAULT_BOUND, Keeper

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ..config import RepairConfig, UnlearningConfig, VAEConfig
 from ..methods import METHODS, DataAccess, LabelAccess, available
 from ..methods.laf import LAFRSettings, LAFSettings
+from ..settings.config import RepairConfig, UnlearningConfig, VAEConfig
 from .refusal import Refused
 
 # From these shares on, both by the original's own (imperfect) answers, a request removes a class: of what is answered with the

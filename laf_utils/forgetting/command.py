@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..cli import DATA, SETTINGS, Stop, one_line_errors
+from ..settings.cli import DATA, SETTINGS, Stop, one_line_errors
 
 REFUSED, ADVISED = 4, 5
 OF_DATA = ("bad_images", "bad_ids", "bad_weights", "bad_architecture", "unstable_images")
@@ -91,7 +91,7 @@ def _files(options: argparse.Namespace) -> tuple[list[Path], list[Path], list[Pa
 
 
 def _model(options: argparse.Namespace) -> Any:
-    from ..devices import resolve
+    from ..support.devices import resolve
     from .files import build, read_weights
 
     try:
@@ -150,9 +150,9 @@ def data(options: argparse.Namespace) -> int:
 
 def audit(options: argparse.Namespace) -> int:
     """The two-sided audit of one model."""
+    from ..audit.unseen import LEAST
+    from ..audit.unseen import audit as measure
     from ..representations import apply_frozen
-    from .audit import LEAST
-    from .audit import audit as measure
     from .preparing import alike
 
     forget, _, unseen = _files(options)

@@ -8,13 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..laf import Densities, Teacher, repair, unlearn
+from ..laf import LAF, Sets, repair
 from ..methods import METHODS, UnlearningRequest, available, run_method
 from ..methods.laf import LAFSettings
 from ..models import Network
-from ..representations import FrozenRepresentations
 from ..training import TrainingDiverged
-from ..vae import fit_vae
 from .choice import derived_settings, strengthened
 from .head import has_batch_statistics
 from .keeping import Keeper
@@ -64,54 +62,43 @@ def _looks(watch: Watch) -> list[dict[str, float]]:
     return [{key: round(value, 4) for key, value in look.items()} for look in watch.seen]
 
 
-class _LAF:
-    """LAF with its VAEs fitted once for all attempts."""
+def _procedure(work: Work, settings: LAFSettings, keeper: Keeper) -> LAF:
+    """LAF of the work, whose VAEs are fitted once for all attempts; h never sees D_f."""
+    vae, sets = replace(settings.vae, fit_h_on="retain"), Sets(work.forget, work.retain)
+    return LAF(work.network, sets, vae, seed=work.seed, place=keeper.place, flat=FLAT)
 
-    def __init__(self, work: Work, settings: LAFSettings, keeper: Keeper) -> None:
-        self.work, network, device = work, work.network, work.forget.device
-        frozen = [
-            FrozenRepresentations(network.extractor, images, place=keeper.place).prepare() for images in (work.forget,
-            work.retain)
-        ]
-        self.teacher = Teacher(*frozen)
-        fit = {"config": settings.vae, "seed": work.seed, "device": device, "flat": FLAT}
-        self.densities = Densities(
-            fit_vae(self.teacher.retain, stage="vae_h", **fit)[0], fit_vae(self.teacher.forget, stage="vae_h_f", **fit)[0]
-        )
 
-    def attempt(self, settings: LAFSettings, watch: Watch, start: Network | None = None) -> Network | None:
-        """The network at the best look, ``None`` where no look was good enough; ``start`` in place of the original."""
-        work, student = self.work, None
-        try:
-            student = unlearn(
-                start or work.network, work.forget, work.retain, self.densities, settings.unlearning, seed=work.seed,
-                teacher=self.teacher, rule=watch,
-            ).model
-        except TrainingDiverged:
-            watch.ended = "not finite"
-        if watch.best is None:
-            return None
-        student = copy.deepcopy(work.network) if student is None else student
-        watch.restore_best(student)
-        return student
+def _attempt(laf: LAF, settings: LAFSettings, watch: Watch, start: Network | None = None) -> Network | None:
+    """The network at the best look, ``None`` where no look was good enough; ``start`` in place of the original."""
+    student = None
+    try:
+        student = laf.unlearn(settings.unlearning, start=start, rule=watch).model
+    except TrainingDiverged:
+        watch.ended = "not finite"
+    if watch.best is None:
+        return None
+    student = copy.deepcopy(laf.original) if student is None else student
+    watch.restore_best(student)
+    return student
 
-    def recovery(self, settings: LAFSettings, state: dict[str, torch.Tensor], watch: Watch) -> Network | None:
-        """From a point that has forgotten: the retained half of L_RA alone wins utility back, without labels."""
-        start = copy.deepcopy(self.work.network)
-        start.load_state_dict(state)
-        own = replace(settings.unlearning, use_ue=False, use_ra="retain", schedule="two_stage", batchnorm="original")
-        return self.attempt(replace(settings, unlearning=own), watch, start)
+
+def _recovery(laf: LAF, settings: LAFSettings, state: dict[str, torch.Tensor], watch: Watch) -> Network | None:
+    """From a point that has forgotten: the retained half of L_RA alone wins utility back, without labels."""
+    start = copy.deepcopy(laf.original)
+    start.load_state_dict(state)
+    own = replace(settings.unlearning, use_ue=False, use_ra="retain", schedule="two_stage", batchnorm="original")
+    return _attempt(laf, replace(settings, unlearning=own), watch, start)
 
 
 def _recovered(
-    laf: _LAF, settings: LAFSettings, watch: Watch, make_watch: Callable[..., Watch], outcome: Outcome
+    laf: LAF, work: Work, settings: LAFSettings, watch: Watch, make_watch: Callable[..., Watch], outcome: Outcome
 ) -> tuple[Network | None, Watch]:
     """A recovery from the best point of an attempt that has forgotten, where it cost more than ``Work.aim`` allows."""
     point = watch.cheapest
-    if point is None or point[0] >= laf.work.aim:
+    if point is None or point[0] >= work.aim:
         return None, watch
     again = make_watch(1 - GAIN)
-    model = laf.recovery(settings, point[1], again)
+    model = _recovery(laf, settings, point[1], again)
     kept = again.best[1] if again.best else None
     outcome.attempts.append({"strength": 0.0, "ended": f"recovery: {again.ended}", "kept": kept, "looks": _looks(again)})
     better = model is not None and (watch.best is None or again.best[0] < watch.best[0])
@@ -125,16 +112,17 @@ def run_laf(work: Work, settings: LAFSettings, make_watch: Callable[..., Watch],
     """
     outcome, best, tried = Outcome(None, None, settings), None, [1.0]
     try:
-        laf = _LAF(work, settings, keeper)
+        laf = _procedure(work, settings, keeper)
+        _ = laf.densities
     except TrainingDiverged as error:
         outcome.attempts.append({"strength": 0.0, "ended": str(error), "kept": None, "looks": []})
         return outcome
     for strength in tried:
         watch, own = make_watch(), strengthened(settings, strength)
-        model = laf.attempt(own, watch)
+        model = _attempt(laf, own, watch)
         kept = watch.best[1] if watch.best else None
         outcome.attempts.append({"strength": strength, "ended": watch.ended, "kept": kept, "looks": _looks(watch)})
-        recovered, watch = _recovered(laf, own, watch, make_watch, outcome)
+        recovered, watch = _recovered(laf, work, own, watch, make_watch, outcome)
         model, kept = recovered or model, watch.best[1] if watch.best else None
         if model is not None and (best is None or watch.best[0] < best):
             best = watch.best[0]

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import nn
 
-from ..config import UnlearningConfig
-from ..cost import paired_rows
-from ..devices import synchronise
+from ..methods.passes import paired_rows
+from ..settings.config import UnlearningConfig
+from ..support.devices import synchronise
 from .choice import derived_settings, retained_used
 from .engine import ATTEMPTS
 from .head import find_head, split, working_copy

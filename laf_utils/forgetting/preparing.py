@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..config import UnlearningConfig
 from ..models import Network
-from ..progress import track
 from ..representations import apply_frozen
-from ..seeds import stream
+from ..settings.config import UnlearningConfig
+from ..support.progress import track
+from ..support.seeds import stream
 from .choice import SCOPES, Choice, Scope, choose, retained_used, scope_of
 from .head import check_stable, device_of, dtype_of, find_head, has_batch_statistics, split, working_copy
 from .keeping import Keeper

@@ -2,7 +2,7 @@
 
 import torch
 
-from .audit import audit
+from ..audit.unseen import audit
 from .engine import Outcome
 from .preparing import Answers, Prepared
 from .watch import ERRORS, FORGOTTEN, Watch, agreement_gap, utility

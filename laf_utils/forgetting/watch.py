@@ -13,8 +13,8 @@ import torch
 from scipy.stats import norm
 from torch import nn
 
+from ..audit.unseen import LEVEL, auc_error, separation
 from ..representations import apply_frozen
-from .audit import LEVEL, auc_error, separation
 from .choice import Scope
 from .sources import OwnImages
 

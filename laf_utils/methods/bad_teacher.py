@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..cost import Passes
-from ..progress import track
+from ..support.progress import track
 from ..training import adam
 from .loops import distillation, one_pass
 from .method import Sizes
 from .parts import FrozenLogits
+from .passes import Passes
 from .request import joined
 from .settings import Settings
 from .view import View

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..cost import Passes
 from ..images import IMAGENET_MEAN, IMAGENET_STD, Transform
-from ..progress import track
-from ..seeds import initialisation
+from ..support.progress import track
+from ..support.seeds import initialisation
 from .loops import BatchLoss, one_pass, sgd
 from .method import Sizes
+from .passes import Passes
 from .settings import Settings
 from .view import View, last_linear
 

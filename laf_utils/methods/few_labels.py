@@ -8,13 +8,13 @@ from dataclasses import replace
 
 from torch import nn
 
-from ..config import TrainingConfig
-from ..cost import Passes
+from ..settings.config import TrainingConfig
 from ..training import train
 from .access import LabelAccess
 from .method import Implied, Sizes
 from .neggrad import NegGradPlusSettings, neggrad_plus
 from .parts import SETS, Part
+from .passes import Passes
 from .scrub import ScrubSettings, scrub
 from .view import View
 

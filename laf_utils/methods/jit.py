@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..cost import Passes
-from ..progress import track
+from ..support.progress import track
 from .loops import BATCH, batches, finite, sgd, take_step
 from .method import Sizes
+from .passes import Passes
 from .settings import Settings
 from .view import View
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..cost import Passes
 from ..images import Images
-from ..progress import track
+from ..support.progress import track
 from .loops import BATCH, batches
 from .method import Sizes
+from .passes import Passes
 from .request import joined
 from .settings import Settings
 from .view import View

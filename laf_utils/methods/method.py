@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..cost import Passes
-from ..devices import synchronise
+from ..support.devices import synchronise
 from ..training import TrainingDiverged
 from .access import DataAccess, LabelAccess
+from .passes import Passes
 from .request import UnlearningRequest
 from .view import View
 

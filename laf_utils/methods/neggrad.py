@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..cost import Passes
-from ..progress import track
+from ..support.progress import track
 from .loops import BATCH, batches, cycled, cycled_images, finite, one_pass, sgd, take_step
 from .method import Sizes
+from .passes import Passes
 from .settings import Settings
 from .view import View
 

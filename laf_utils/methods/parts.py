@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ..cost import Passes
 from ..images import Images
 from ..representations import FrozenRepresentations
 from .access import LabelAccess, LabelAccessError
+from .passes import Passes
 
 if TYPE_CHECKING:
     from .view import View

@@ -2,10 +2,10 @@
 
 from torch import nn
 
-from ..config import TrainingConfig
-from ..cost import Passes
+from ..settings.config import TrainingConfig
 from ..training import train
 from .method import Sizes
+from .passes import Passes
 from .view import View
 
 

@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..cost import Passes
-from ..progress import track
+from ..support.progress import track
 from ..training import adam
 from .loops import BATCH, distillation, one_pass, sgd
 from .method import Sizes
+from .passes import Passes
 from .settings import Settings
 from .view import View
 

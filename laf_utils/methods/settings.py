@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from ..config import ConfigError
+from ..settings.config import ConfigError
 
 INFINITE = float("inf")
 # Setting: (type, least, most). A learning rate of zero is allowed: strength zero has to be the identity.

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import nn
 
-from ..config import TrainingConfig
 from ..images import Images
 from ..models import Network
+from ..settings.config import TrainingConfig
 from ..training import train
 from .request import joined, row_ids, same_pixels
 from .settings import Settings

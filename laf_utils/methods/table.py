@@ -22,7 +22,20 @@ from typing import Any
 
 from torch import nn
 
-from . import bad_teacher, boundary, few_labels, jit, laf, laf_parts, lfssd, neggrad, retrain, scrub, sisa, unroll
+from . import (
+    bad_teacher,
+    boundary,
+    few_labels,
+    jit,
+    laf,
+    laf_variants,
+    lfssd,
+    neggrad,
+    retrain,
+    scrub,
+    sisa,
+    unroll,
+)
 from .access import DataAccess, LabelAccess
 from .method import Method, MethodResult, prepare_with, run, with_pseudo_labels
 from .request import UnlearningRequest
@@ -111,12 +124,12 @@ FURTHER: dict[str, Method] = {
         Method("neggrad_plus_few", KURMANJI, FEW, BOTH, neggrad.NegGradPlusSettings(), few_labels.neggrad_plus_few,
                "NegGrad+, labelled share, pseudo-labels", implied=few_labels.on_share(neggrad.neggrad_plus_passes, pseudo=True),
                **ASCENT),
-        _exchanged("laf_l2", "squared distance in L_RA", laf_parts.with_similarity(laf_parts.SquaredDistance)),
-        _exchanged("laf_dot", "dot product in L_RA", laf_parts.with_similarity(laf_parts.DotProduct)),
-        _exchanged("laf_autoencoder", "autoencoders", laf_parts.with_density(laf_parts.autoencoder)),
-        _exchanged("laf_pca", "principal components", laf_parts.with_density(laf_parts.principal_components)),
-        _exchanged("laf_gaussian", "Gaussians", laf_parts.with_density(laf_parts.gaussian)),
-        _exchanged("laf_frozen", "the frozen original", laf_parts.without_density),
+        _exchanged("laf_l2", "squared distance in L_RA", laf_variants.with_similarity(laf_variants.SquaredDistance)),
+        _exchanged("laf_dot", "dot product in L_RA", laf_variants.with_similarity(laf_variants.DotProduct)),
+        _exchanged("laf_autoencoder", "autoencoders", laf_variants.with_density(laf_variants.autoencoder)),
+        _exchanged("laf_pca", "principal components", laf_variants.with_density(laf_variants.principal_components)),
+        _exchanged("laf_gaussian", "Gaussians", laf_variants.with_density(laf_variants.gaussian)),
+        _exchanged("laf_frozen", "the frozen original", laf_variants.without_density),
     )
 }
 

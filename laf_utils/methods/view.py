@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ..representations import apply_frozen
-from ..seeds import initialisation, stream
+from ..support.seeds import initialisation, stream
 from .access import DataAccess, DataAccessError, LabelAccess, LabelAccessError
 from .parts import SETS, Part, Spent
 from .request import UnlearningRequest

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from ..paths import results_folder
+from .paths import results_folder
 
 ABSENT = "inputs"  # what is stale of a record that has no parts, or whose key is not theirs
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from ..config import TrainingConfig
 from ..images import Images, shuffled
 from ..models import Architecture, Network
-from ..progress import track
-from ..seeds import stream
+from ..settings.config import TrainingConfig
+from ..support.progress import track
+from ..support.seeds import stream
 from ..training import adam
 from .members import AT_ONCE, check_each, groups, one_each, same_length
 from .stacked import StackedNetwork, side_by_side

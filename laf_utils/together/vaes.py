@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import nn
 
-from ..beside import one_thread
-from ..config import VAEConfig
 from ..images import shuffled
-from ..progress import track
 from ..representations import FrozenRepresentations
-from ..seeds import initialisation, stream
+from ..settings.config import VAEConfig
+from ..support.beside import one_thread
+from ..support.progress import track
+from ..support.seeds import initialisation, stream
 from ..training import adam
 from ..vae import RepresentationVAE
 from .members import check_each, one_each, same_length

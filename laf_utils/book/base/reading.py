@@ -1,0 +1,148 @@
+"""Every record of the comparison, by what it is about, over training seeds.
+
+A row of a table is a ``Group``: the records of one method at one choice of settings that differ in their seed only.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ...audit import interval, paired
+from ...audit.statistics import Interval
+from ...experiments.cells import REFERENCES, read
+from ...methods import METHODS
+from ...support.paths import results_folder
+from ...support.records import RecordError
+
+LEVELS = ("none", "few", "all")
+PROFILES = ("paper", "small")  # in the order in which a table takes them; quick is a demonstration and fills no table
+DEFAULTS = "defaults"
+
+Value = Callable[[dict], float | None]
+
+
+@dataclass(frozen=True)
+class Found:
+    """All records by their path, and the files below ``comparison`` that are none."""
+
+    records: dict[Path, dict]
+    unreadable: tuple[Path, ...] = ()
+
+
+def everything(folder: Path | None = None) -> Found:
+    """Every record below ``results/comparison``, those of variants included; a file that is no record is named, not raised."""
+    records, unreadable = {}, []
+    for path in sorted((folder or results_folder() / "comparison").rglob("*.json")):
+        try:
+            records[path] = read(path)
+        except RecordError:
+            unreadable.append(path)
+    return Found(records, tuple(unreadable))
+
+
+@dataclass(frozen=True)
+class Group:
+    """The records of one row by training seed. A record whose method diverged has no numbers and counts as that."""
+
+    method: str
+    variant: str
+    choice: str
+    records: dict[int, dict]
+
+    @property
+    def any(self) -> dict:
+        """One of the records: what does not depend on the seed is the same in all."""
+        return next(iter(self.records.values()))
+
+    @property
+    def good(self) -> dict[int, dict]:
+        """Those that have numbers."""
+        return {seed: record for seed, record in self.records.items() if not record["failure"] and record["metrics"]}
+
+    @property
+    def level(self) -> str:
+        """``none``, ``few`` or ``all``: which labels the method may read."""
+        return self.any["label_access"]["level"]
+
+    def values(self, value: Value) -> dict[int, float]:
+        """A measure by seed; seeds that diverged or to which it does not apply are left out."""
+        own = {seed: value(record) for seed, record in self.good.items()}
+        return {seed: number for seed, number in own.items() if number is not None}
+
+
+def metric(name: str) -> Value:
+    """A measure of ``record["metrics"]``, percent."""
+    return lambda record: record["metrics"].get(name)
+
+
+def gap(record: dict) -> float | None:
+    """Mean distance to the retrained model of the same seed, points."""
+    return record["gap"] and record["gap"]["mean"]
+
+
+def tow(record: dict) -> float | None:
+    """ToW, 1 for the retrained model itself."""
+    return record["gap"] and record["gap"]["tow"]
+
+
+def cka(part: str) -> Value:
+    """CKA of the representations of ``forget`` or ``retain`` to the retrained model's; older records have none."""
+    return lambda record: (record.get("representation") or {}).get(part, {}).get("cka")
+
+
+def chance(record: dict) -> float | None:
+    """What always answering "member" scores in the published attack, percent."""
+    return record["attack"] and record["attack"]["chance"]
+
+
+def _order(group: Group) -> tuple:
+    names = list(METHODS)
+    reference = REFERENCES.index(group.method) if group.method in REFERENCES and not group.variant else len(REFERENCES)
+    place = names.index(group.method) if group.method in names else len(names)
+    return reference, LEVELS.index(group.level), place, group.method, group.choice != DEFAULTS, group.variant
+
+
+def groups(found: Found, dataset: str, task: str, profile: str, variants: tuple[str, ...] = ("",)) -> list[Group]:
+    """The rows of a table: references first, then up the ladder of label access."""
+    rows: dict[tuple[str, str, str], dict[int, dict]] = {}
+    for record in found.records.values():
+        cell = record["cell"]
+        if (cell["dataset"], cell["task"], cell["profile"]) == (dataset, task, profile) and cell.get("variant", "") in variants:
+            rows.setdefault((cell["method"], cell.get("variant", ""), cell["choice"]), {})[cell["seed"]] = record
+    return sorted((Group(*row, dict(sorted(own.items()))) for row, own in rows.items()), key=_order)
+
+
+def seeds_of_variants(rows: list[Group]) -> list[Group]:
+    """All rows with those training seeds alone that a row of a variant has: what stands side by side rests on the same."""
+    wanted = {seed for group in rows if group.variant for seed in group.records}
+    kept = [replace(group, records={seed: r for seed, r in group.records.items() if seed in wanted}) for group in rows]
+    return [group for group in kept if group.records]
+
+
+def profile_of(found: Found, dataset: str, task: str) -> str | None:
+    """The profile that a table of this data set and task shows: ``paper`` where there is a record of it, else ``small``.
+
+    A record of a variant alone, as of a smoke test, does not count: the table shows plain ones.
+    """
+    plain = [record["cell"] for record in found.records.values() if not record["cell"].get("variant")]
+    have = {c["profile"] for c in plain if (c["dataset"], c["task"]) == (dataset, task)}
+    return next((profile for profile in PROFILES if profile in have), None)
+
+
+def pick(rows: list[Group], method: str, variant: str = "") -> Group | None:
+    """The row of a method at published settings."""
+    return next((g for g in rows if (g.method, g.variant, g.choice) == (method, variant, DEFAULTS)), None)
+
+
+def over(group: Group | None, value: Value = gap) -> Interval | None:
+    """A measure over seeds, or ``None`` where no record has it."""
+    own = group.values(value) if group else {}
+    return interval(list(own.values())) if own else None
+
+
+def difference(first: Group | None, second: Group | None, value: Value = gap) -> Interval | None:
+    """first - second over the seeds that both have, or ``None`` where they share none."""
+    if first is None or second is None:
+        return None
+    own, other = first.values(value), second.values(value)
+    return paired(own, other) if own.keys() & other.keys() else None

@@ -1,0 +1,178 @@
+"""Every figure of the notebooks and the book, one style. A figure draws; what it shows was computed elsewhere."""
+
+from collections.abc import Callable
+from functools import wraps
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ...settings.names import MODEL_NAMES
+
+# Okabe and Ito's palette (distinguishable with colour-blindness); one colour per model everywhere.
+COLOURS = {"original": "#7f7f7f", "retrained": "#000000", "laf": "#D55E00", "laf_r": "#0072B2"}
+FORGET, TEST, RETAIN = "#CC3311", "#0077BB", "#999999"
+STYLE = {
+    "figure.dpi": 110, "savefig.dpi": 110, "figure.constrained_layout.use": True, "font.size": 10,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10.5, "axes.titlelocation": "left",
+    "axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.7, "axes.axisbelow": True, "legend.frameon": False,
+    "figure.facecolor": "white", "savefig.facecolor": "white",
+}
+WIDTH = 8.0  # inches: a notebook's column
+
+
+def panels(rows: int, columns: int, height: float, **settings: object) -> tuple[Figure, np.ndarray]:
+    """A figure of ``height`` inches, as wide as the text, and its axes [rows, columns]; ``settings`` are ``plt.subplots``'s."""
+    return plt.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False, **settings)
+
+
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Draw in the style of this project, whatever the notebook has set."""
+
+    @wraps(draw)
+    def inside(*args: object, **kwargs: object) -> Figure:
+        with mpl.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return inside
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Display a figure once, with a text for those who cannot see it."""
+    with mpl.rc_context(STYLE):
+        display(figure, metadata={"image/png": {"alt": alt}})
+    plt.close(figure)
+
+
+@styled
+def image_sets(sets: dict[str, tuple[np.ndarray, list[str]]]) -> Figure:
+    """A row of sample images per set.
+
+    Args:
+        sets: title to (uint8 [n, C, H, W], n captions).
+    """
+    columns = max(len(images) for images, _ in sets.values())
+    figure, axes = panels(len(sets), columns, 1.15 * len(sets))
+    for row, (title, (images, captions)) in zip(axes, sets.items(), strict=True):
+        for axis in row:
+            axis.set_axis_off()
+        for axis, image, caption in zip(row, images, captions, strict=False):
+            picture = image.transpose(1, 2, 0)
+            axis.imshow(picture.squeeze(), cmap="gray_r", vmin=0, vmax=255)
+            axis.set_title(caption, fontsize=7, loc="center", pad=2)
+        row[0].text(-0.15, 0.5, title, transform=row[0].transAxes, ha="right", va="center", fontsize=9)
+    return figure
+
+
+def _curve(axis: Axes, values: list[float], label: str, colour: str) -> None:
+    axis.plot(range(1, len(values) + 1), values, marker="o", markersize=3, label=label, color=colour)
+
+
+@styled
+def loss_curves(losses: dict[str, list[float]]) -> Figure:
+    """Losses by epoch: training, the VAEs, and the two losses of LAF."""
+    figure, axes = panels(2, 2, 4.8)
+    drawn = [
+        ("Training: cross-entropy (nats)", {"original": ("Original", COLOURS["original"]),
+                                            "retrained": ("Retrained", COLOURS["retrained"])}),
+        ("VAEs: squared error + KL, per image", {"vae_h": ("h (kept)", TEST), "vae_h_f": ("h_f (forgotten)", FORGET)}),
+        ("L_UE: extractor unlearning, per step", {"loss_ue": ("L_UE", COLOURS["laf"])}),
+        ("L_RA: representation alignment, per step", {"loss_ra": ("L_RA", COLOURS["laf"])}),
+    ]
+    for axis, (title, curves) in zip(axes.flat, drawn, strict=True):
+        for key, (label, colour) in curves.items():
+            if losses.get(key):
+                _curve(axis, losses[key], label, colour)
+        axis.set(title=title, xlabel="epoch")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        if len(curves) > 1:
+            axis.legend()
+    return figure
+
+
+@styled
+def per_class_accuracy(accuracy: dict[str, np.ndarray], class_names: tuple[str, ...], highlighted: tuple[int, ...]) -> Figure:
+    """Accuracy per class on the test set, one mark per model.
+
+    Args:
+        accuracy: model to percent [classes].
+        highlighted: the classes that the forget request touches.
+    """
+    figure, axes = panels(1, 1, 3.0)
+    axis, place = axes[0, 0], np.arange(len(class_names))
+    for label in highlighted:
+        axis.axvspan(label - 0.5, label + 0.5, color="#f4e3dc", zorder=0)
+    markers = {"original": "o", "retrained": "D", "laf": "s", "laf_r": "^"}
+    for offset, (model, values) in zip(np.linspace(-0.27, 0.27, len(accuracy)), accuracy.items(), strict=True):
+        axis.plot(place + offset, values, markers[model], color=COLOURS[model], label=MODEL_NAMES[model], markersize=6)
+    axis.set_xticks(place, class_names, rotation=30 if max(map(len, class_names)) > 5 else 0)
+    axis.set(title="Test accuracy by class (%); shaded: touched by the request", ylim=(-4, 104))
+    axis.grid(axis="x", visible=False)
+    axis.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.12 if max(map(len, class_names)) <= 5 else -0.3))
+    return figure
+
+
+@styled
+def forgotten_confusion(shares: dict[str, np.ndarray], class_names: tuple[str, ...], true_classes: list[int]) -> Figure:
+    """What each model calls the forgotten images: percent by predicted class.
+
+    Args:
+        shares: model to percent [true classes, classes]; rows sum to 100.
+        true_classes: the true class of each row.
+    """
+    models, rows = list(shares), len(true_classes)
+    figure, axes = panels(len(models), 1, 0.7 + len(models) * (0.28 * rows + 0.32), sharex=True)
+    for axis, model in zip(axes[:, 0], models, strict=True):
+        axis.imshow(shares[model], cmap="Oranges", vmin=0, vmax=100, aspect="auto")
+        for (i, j), value in np.ndenumerate(shares[model]):
+            text = f"{value:.0f}" if value >= 0.5 else "·"
+            axis.text(j, i, text, ha="center", va="center", fontsize=7.5, color="white" if value > 60 else "#333333")
+        axis.set_yticks(range(rows), [class_names[c] for c in true_classes])
+        axis.set_ylabel(MODEL_NAMES[model], rotation=0, ha="right", va="center", labelpad=18)
+        axis.grid(visible=False)
+    axes[-1, 0].set_xticks(range(len(class_names)), class_names, rotation=30 if max(map(len, class_names)) > 5 else 0)
+    axes[-1, 0].set_xlabel("predicted class (% of the forgotten images of a row)")
+    return figure
+
+
+@styled
+def representation_maps(maps: dict[str, np.ndarray], classes: np.ndarray, forgotten: np.ndarray) -> Figure:
+    """One projection of several models' representations, side by side.
+
+    Args:
+        maps: model to float [n, 2], the same n images for every model.
+        classes: int [n], what colours the kept images.
+        forgotten: bool [n], drawn on top.
+    """
+    figure, axes = panels(1, len(maps), 3.1, sharex=True, sharey=True)
+    for axis, (model, points) in zip(axes[0], maps.items(), strict=True):
+        kept = ~forgotten
+        axis.scatter(*points[kept].T, c=classes[kept], cmap="tab10", vmin=0, vmax=9, s=5, alpha=0.45, linewidths=0)
+        axis.scatter(*points[forgotten].T, c="black", s=7, alpha=0.75, linewidths=0, label="forgotten")
+        axis.set(title=MODEL_NAMES[model], xticks=[], yticks=[])
+        axis.grid(visible=False)
+    axes[0, 0].legend(loc="lower left", markerscale=2, handletextpad=0.1)
+    return figure
+
+
+@styled
+def confidence_histograms(confidence: dict[str, dict[str, np.ndarray]]) -> Figure:
+    """Largest softmax probability of forgotten and of test images, one panel per model.
+
+    Args:
+        confidence: model to {"forget": float [n_f], "test": float [n_t]}.
+    """
+    figure, axes = panels(1, len(confidence), 2.6, sharey=True)
+    bins = np.linspace(0, 1, 26)
+    for axis, (model, values) in zip(axes[0], confidence.items(), strict=True):
+        for name, colour in (("forget", FORGET), ("test", TEST)):
+            weights = np.full(len(values[name]), 100 / len(values[name]))
+            axis.hist(values[name], bins, weights=weights, color=colour, alpha=0.18)
+            axis.hist(values[name], bins, weights=weights, color=colour, histtype="step", linewidth=1.4, label=name)
+        axis.set(title=MODEL_NAMES[model], xlabel="confidence", yscale="log", ylim=(0.05, 150))
+    axes[0, 0].set_ylabel("% of images (log)")
+    axes[0, 0].legend(loc="upper left")
+    return figure

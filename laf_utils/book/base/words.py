@@ -1,0 +1,117 @@
+"""Names of rows, and numbers with their intervals, in the words that tables, figures and sentences share."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from ...audit.statistics import Interval
+from ...experiments.cells import AGAIN, ORIGINAL, RETRAIN
+from ...experiments.variants import VARIANTS
+from ...methods import FURTHER, find
+from ...settings.names import DATASET_NAMES, TASK_NAMES
+from .reading import DEFAULTS, Group
+from .tables import MISSING
+
+TITLES = {ORIGINAL: "Original", RETRAIN: "Retrain", AGAIN: "Retrain, another seed"}
+
+FEW_NAMES = {"retrain_few": "Retrain", "scrub_few": "SCRUB", "neggrad_plus_few": "NegGrad+"}
+
+
+def method_name(method: str, variant: str = "") -> str:
+    """A method in tables, with what its variant changes."""
+    known = TITLES.get(method) or FEW_NAMES.get(method) or _title(method)
+    changed = VARIANTS[variant].title if variant in VARIANTS else variant
+    return f"{known}, {changed}" if changed else known
+
+
+def _title(method: str) -> str:
+    """Of the table of methods; a record may be of one that is not in it any more."""
+    try:
+        title = find(method).title
+    except KeyError:
+        return method
+    return f"LAF, {title}" if method in FURTHER and method.startswith("laf_") else title  # a part of LAF exchanged
+
+
+def name_of(group: Group) -> str:
+    """The row of a group."""
+    return method_name(group.method, group.variant) + (", tuned" if group.choice != DEFAULTS else "")
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A true minus, and none before zero."""
+    text = f"{value:.{digits}f}"
+    return text.replace("-", "\u2212") if float(text) else text.lstrip("-")
+
+
+def gap_text(found: Interval | None, digits: int = 2) -> str:
+    """For a cell: ``0.85``, or ``0.85 (0.50 to 1.20)`` of several seeds, without a break."""
+    if found is None:
+        return MISSING
+    ends = f" ({signed(found.low, digits)} to {signed(found.high, digits)})" if found.count > 1 else ""
+    return f"{signed(found.mean, digits)}{ends}".replace(" ", "\u00a0")
+
+
+def points_text(found: Interval, unit: str = "points", digits: int = 2, of: str = "seed") -> str:
+    """For a sentence: ``0.85 points (95 % interval 0.50 to 1.20, 3 seeds)``, or ``0.85 points (one seed)``.
+
+    Args:
+        of: what was counted, in the singular.
+    """
+    spread = f"one {of}"
+    if found.count > 1:
+        spread = f"95 % interval {signed(found.low, digits)} to {signed(found.high, digits)}, {found.count} {of}s"
+    return f"{signed(found.mean, digits)} {unit} ({spread})"
+
+
+def within_noise(found: Interval, floor: Interval | None = None) -> bool:
+    """Whether a paired difference of gaps says nothing.
+
+    Of several seeds: its interval holds zero. Of one seed, which has no interval: it is no larger than ``floor``, the gap of a
+    second retrained model, where that is known.
+    """
+    if found.count > 1:
+        return found.low <= 0 <= found.high
+    return floor is not None and abs(found.mean) <= floor.mean
+
+
+def verdict_text(found: Interval, floor: Interval | None = None, than: str = "", of: str = "seed") -> str:
+    """A paired difference of gaps in words: nearer or farther (``than`` what) and by how much, or that it says nothing.
+
+    Args:
+        of: what ``found`` counts, in the singular; a floor is over seeds.
+    """
+    small = floor is not None and abs(found.mean) <= floor.mean
+    noise = f"no more than the noise floor of {points_text(floor)}" if small else ""
+    if within_noise(found, floor):
+        return f"cannot be told apart: difference {points_text(found, of=of)}" + (f", {noise}" if found.count == 1 else "")
+    way = "farther" if found.mean > 0 else "nearer"
+    size = Interval(abs(found.mean), found.std, *sorted((abs(found.low), abs(found.high))), found.count)
+    return f"{way}{f' than {than}' if than else ''} by {points_text(size, of=of)}" + (f", though {noise}" if small else "")
+
+
+def labels_read(record: dict) -> str:
+    """Which labels the method was told."""
+    if record["cell"]["method"] in (RETRAIN, AGAIN):
+        return "all of D_r"
+    access = record["label_access"]
+    if access["level"] == "few":
+        share, variant = access["share_of_retain"], record["cell"].get("variant")
+        if share is None:  # it diverged, and the record holds no share; its settings do
+            share = VARIANTS[variant].changes.get("repair.labelled_share", 1.0) if variant else 1.0
+        return f"{100 * share:.0f} % of D_r"
+    return access["level"]
+
+
+def title_of(dataset: str, task: str) -> str:
+    """The heading of a table."""
+    return f"{DATASET_NAMES[dataset]}, {TASK_NAMES[task]}"
+
+
+def mean_text(values: Iterable[float | None], digits: int = 2) -> str:
+    """``0.19``, or ``0.19 ± 0.02`` for several; values that do not apply are left out."""
+    numbers = pd.Series([v for v in values if v is not None], dtype=float)
+    if numbers.empty:
+        return MISSING
+    spread = f"\u00a0±\u00a0{numbers.std():.{digits}f}" if len(numbers) > 1 else ""
+    return f"{numbers.mean():.{digits}f}{spread}"

@@ -1,0 +1,1 @@
+"""What the notebooks compute and show: ``laf_views`` for ``LAF.ipynb``, ``chN_`` for chapter N, ``shared`` for several."""

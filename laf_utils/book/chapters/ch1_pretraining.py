@@ -1,0 +1,143 @@
+"""Chapter 1: the three forget requests, and what original and retrained make of them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import torch
+from IPython.display import Markdown
+
+from ...evaluation import Evaluation
+from ...run import Run
+from ...settings.names import DATASET_NAMES, MODEL_NAMES, TASK_NAMES
+from ...support import records
+from ...support.paths import training_folder
+from ...tasks import TASKS, ForgetTask
+from ..base.tables import MISSING
+from .laf_views import touched_classes
+from .shared import draw, variant
+
+
+def requests(run: Run) -> dict[str, ForgetTask]:
+    """The three forget requests on the training images of this run."""
+    others = {name: variant(run, replace(run.config, task=name), TASK_NAMES[name]) for name in TASKS if name != run.config.task}
+    return {name: others.get(name, run).task for name in TASKS}
+
+
+def set_sizes(tasks: dict[str, ForgetTask]) -> pd.DataFrame:
+    """Images of D, D_f and D_r by request, and the labels in D_f that are wrong."""
+    rows = {}
+    for name, task in tasks.items():
+        wrong = int((task.train_labels != task.true_labels).sum())
+        rows[TASK_NAMES[name]] = {
+            "D": len(task.train_labels), "D_f": len(task.forget), "D_r": len(task.retain), "wrong labels": wrong,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def request_images(run: Run, tasks: dict[str, ForgetTask], per_set: int) -> dict[str, dict[str, tuple[np.ndarray, list[str]]]]:
+    """Some images of D_f and D_r of each request: task to set to (uint8 [n, C, H, W], n captions)."""
+    names, shown = run.data.class_names, {}
+    for name, task in tasks.items():
+        shown[name] = {}
+        for part, rows in (("D_f", task.forget), ("D_r", task.retain)):
+            chosen = draw(rows, per_set, run.config.seed, "shown", name, part)
+            pairs = zip(task.train_labels[chosen].tolist(), task.true_labels[chosen].tolist(), strict=True)
+            captions = [names[g] if g == t else _wrong(names[g], names[t]) for g, t in pairs]
+            shown[name][part] = run.train_set.images[chosen].numpy(), captions
+    return shown
+
+
+def _wrong(given: str, true: str) -> str:
+    line = f"{given} (is {true})"
+    return line if len(line) < 12 else f"{given}\n(is {true})"
+
+
+def class_counts(tasks: dict[str, ForgetTask], classes: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Images of D_f and of D_r by true class: task to two int [classes]."""
+    return {
+        name: tuple(torch.bincount(task.true_labels[rows], minlength=classes).numpy() for rows in (task.forget, task.retain))
+        for name, task in tasks.items()
+    }
+
+
+def _percent(hit: torch.Tensor) -> str:
+    return f"{100 * hit.float().mean().item():.1f}" if len(hit) else MISSING
+
+
+def like_the_forgotten(run: Run, evaluation: Evaluation) -> pd.DataFrame:
+    """Accuracy in percent on D_f and on other images of the same classes, one row per model."""
+    task, rows = run.task, {}
+    touched = torch.tensor(touched_classes(run))
+    siblings = task.retain[torch.isin(task.true_labels[task.retain], touched)]
+    same_test = torch.isin(run.data.test.labels, touched)
+    for name, output in evaluation.outputs.items():
+        said, on_test = output.train.predictions.cpu(), output.test.predictions.cpu() == run.data.test.labels
+        row = {"D_f": _percent((said == task.train_labels)[task.forget])}
+        if task.name == "noisy":
+            row = {"D_f, wrong labels": row["D_f"], "D_f, true labels": _percent((said == task.true_labels)[task.forget])}
+        row |= {
+            "D_r, same classes": _percent((said == task.train_labels)[siblings]),
+            "test, same classes": _percent(on_test[same_test]), "test, other classes": _percent(on_test[~same_test]),
+        }
+        rows[MODEL_NAMES[name]] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def goal(run: Run, evaluation: Evaluation) -> str:
+    """What a model that never saw D_f does with it, and why, with this run's numbers."""
+    forgot, said = run.task, evaluation.metrics["retrained"]
+    before, f = evaluation.metrics["original"]["train_f"], said["train_f"]
+    if forgot.name == "class":
+        reason = (
+            "No retained image has the forgotten label, so training only ever pushed that output down: the retrained model has "
+            "no way to say the class, and every forgotten image is given to the kept class it looks most like."
+        )
+    elif forgot.name == "data":
+        reason = (
+            "Other images of the same classes stayed in $D_r$ and taught the classes all the same. To the retrained model the "
+            f"forgotten images are simply unseen images, and it treats them as it treats the test set (Test {said['test']:.1f} "
+            "%). A method that drove this number to zero would have forgotten too much."
+        )
+    else:
+        reason = (
+            "Train_f counts agreement with the *wrong* labels here. The retrained model never met them and calls "
+            f"{said['train_f_true']:.1f} % of the forgotten images by their true class; the original "
+            f"{evaluation.metrics['original']['train_f_true']:.1f} %."
+        )
+        guess = 100 / (run.data.num_classes - 1)
+        if before <= 1.5 * guess:
+            reason += (
+                f" A guess would hit {guess:.1f} % of the wrong labels: this original has hardly learned them, so there is "
+                "little here that could be forgotten. Train it for longer (`EPOCHS`, or profile `paper`) to see them learned."
+            )
+    return f"**The goal of this run:** Train_f falls from {before:.1f} % (original) to {f:.1f} % (retrained). {reason}"
+
+
+def goals_in_records(dataset: str) -> pd.DataFrame:
+    """Train_f and Test of original and retrained in the committed records of a data set, by request; mean over seeds."""
+    folder, rows = training_folder() / dataset, {}
+    found = records.read_all(folder) if folder.is_dir() else []
+    for task in TASKS:
+        same = {
+            r["config"]["seed"]: r["metrics"] for r in found
+            if r["config"]["task"] == task and r["config"]["profile"] in ("paper", "small") and r["config"]["mode"] == "reference"
+        }
+        if not same:
+            continue
+        test = "test_r" if task == "class" else "test"
+        rows[TASK_NAMES[task]] = {
+            f"{MODEL_NAMES[model]}, {label}": f"{np.mean([m[model][key] for m in same.values()]):.2f}"
+            for key, label in (("train_f", "Train_f"), (test, "Test (kept classes)"))
+            for model in ("original", "retrained")
+        } | {"seeds": len(same)}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def recorded_goals(dataset: str) -> list[Markdown | pd.DataFrame]:
+    """The table of the committed records with a sentence that says what it rests on, or one that says there are none."""
+    table, name = goals_in_records(dataset), DATASET_NAMES.get(dataset, dataset)
+    if table.empty:
+        return [Markdown(f"There are no committed records of {name} at the paper's settings.")]
+    said = f"The same at the paper's settings: {name}, profile `paper`, from the committed records in `Training/`, in percent."
+    return [Markdown(said), table]

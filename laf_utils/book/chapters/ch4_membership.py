@@ -1,0 +1,185 @@
+"""Chapter 4: the published attack row by row, what its number is worth, and how much of it is the attack's own luck.
+
+Convention, as in ``audit.attack``: *member* is the positive class, all numbers in percent.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.metrics import roc_curve
+from sklearn.model_selection import train_test_split
+from xgboost import XGBClassifier
+
+from ...audit import ModelOutputs, published_attack
+from ...audit.attack import ROWS, UNUSED_SHARE, AttackResult, sorted_probabilities, whole_batches
+from ...evaluation import Evaluation
+from ...run import Run
+from ...settings.names import MEASURE_NAMES, MODEL_NAMES
+from ...support.seeds import derive, stream
+
+RERUNS = 10
+RANKS = {"largest": -1, "second": -2, "third": -3}
+KINDS = {"members": "members (D_r)", "non_members": "non-members (test)", "forget": "attacked: D_f"}
+
+
+@dataclass(frozen=True)
+class AttackView:
+    """One attack on one model, opened.
+
+    Args:
+        features: kind to sorted probabilities [n, classes]: ``members`` and ``non_members`` are what the attacker learns
+            from, ``forget`` what it is asked about.
+        truth: int [m], 1 for the rows of D_f and 0 for the attacked test images.
+        score: float [m], the attacker's probability of "member" for those rows.
+    """
+
+    features: dict[str, np.ndarray]
+    truth: np.ndarray
+    score: np.ndarray
+
+
+def open_attack(output: ModelOutputs, run: Run) -> AttackView:
+    """``published_attack`` with its rows and scores kept; a test holds both to the same numbers."""
+    task, seed = run.task, run.config.seed
+    train, test = output.train.probabilities.cpu(), output.test.probabilities.cpu()
+    retain, forget = train[task.retain], train[task.forget]
+    learned_out = whole_batches(ROWS, len(test)) if whole_batches(ROWS, len(test)) < len(test) else len(test) // 2
+    learned_in = whole_batches(ROWS, min(len(forget), len(retain)))
+    chosen = torch.randperm(len(retain), generator=stream(seed, "attack", "members"))[:learned_in]
+    attacked_out = test[learned_out:][: whole_batches(len(forget), len(test) - learned_out)]
+    kinds = {"members": retain[chosen], "non_members": test[:learned_out], "forget": forget, "attacked_out": attacked_out}
+    features = {kind: sorted_probabilities(rows) for kind, rows in kinds.items()}
+    split = train_test_split(
+        np.concatenate([features["members"], features["non_members"]]), np.repeat([1, 0], [learned_in, learned_out]),
+        test_size=UNUSED_SHARE, random_state=derive(seed, "attack", "split") % 2**32,
+    )
+    attacker = XGBClassifier(n_estimators=100, objective="binary:logistic", n_jobs=torch.get_num_threads())
+    attacker.fit(split[0], split[2])
+    outside = features.pop("attacked_out")
+    score = attacker.predict_proba(np.concatenate([features["forget"], outside]))[:, 1]
+    return AttackView(features, np.repeat([1, 0], [len(forget), len(outside)]), score)
+
+
+def open_attacks(run: Run, evaluation: Evaluation) -> dict[str, AttackView]:
+    """The attack on each model."""
+    return {name: open_attack(output, run) for name, output in evaluation.outputs.items()}
+
+
+def row_counts(result: AttackResult) -> str:
+    """Which rows the attacker learns from and which it is asked about, as lines of plain text."""
+    rule = "as published" if result.as_published else "half of the test set, which is too small for the published 5,024"
+    return "\n".join([
+        f"learns from  {result.learned_members:6,} members (D_r)   {result.learned_non_members:6,} non-members (test, {rule})",
+        f"is asked of  {result.members:6,} members (D_f)   {result.non_members:6,} non-members (other test images)",
+        f"always answering member scores {result.chance:.2f} %, always answering non-member {100 - result.chance:.2f} %",
+    ])
+
+
+def log_odds(probabilities: np.ndarray) -> np.ndarray:
+    """log10(p / (1 - p)), within -8 and 8: where probabilities near 0 and 1 can still be told apart."""
+    p = np.clip(probabilities.astype(np.float64), 1e-8, 1 - 1e-8)
+    return np.log10(p / (1 - p))
+
+
+def rank_odds(views: dict[str, AttackView]) -> dict[str, dict[str, dict[str, np.ndarray]]]:
+    """Model to rank to kind to log-odds [n] of the largest, second and third probability of each image."""
+    return {
+        model: {rank: {kind: log_odds(view.features[kind][:, place]) for kind in KINDS} for rank, place in RANKS.items()}
+        for model, view in views.items()
+    }
+
+
+def straw_men(chance: float) -> dict[str, dict[str, float]]:
+    """What attackers score who look at nothing; ``member_forget`` and ``member_test``: how often they say "member"."""
+    blind = {"balanced_accuracy": 50.0, "auc": 50.0}
+    return {
+        "always “member”": blind | {"asr": chance, "member_forget": 100.0, "member_test": 100.0},
+        "always “non-member”": blind | {"asr": 100 - chance, "member_forget": 0.0, "member_test": 0.0},
+        "tosses a coin": blind | {"asr": 50.0, "member_forget": 50.0, "member_test": 50.0},
+    }
+
+
+def what_fifty_means(evaluation: Evaluation, views: dict[str, AttackView]) -> pd.DataFrame:
+    """Blind attackers beside the real one on each model; percent."""
+    rows = straw_men(evaluation.attacks["original"].chance)
+    for model, view in views.items():
+        said = {f"member_{kind}": 100 * (view.score > 0.5)[view.truth == k].mean() for k, kind in ((1, "forget"), (0, "test"))}
+        rows[f"the attack on {MODEL_NAMES[model]}"] = evaluation.attacks[model].as_dict() | said
+    columns = {
+        "member_forget": "D_f called member", "member_test": "test called member", "asr": "ASR",
+        "balanced_accuracy": "balanced accuracy", "auc": "AUC", "tpr_at_1_fpr": "TPR at 1 % FPR",
+    }
+    table = {n: {c: f"{r[k]:.2f}" if k in r else "1.00" for k, c in columns.items()} for n, r in rows.items()}
+    return pd.DataFrame.from_dict(table, orient="index")
+
+
+def roc_points(views: dict[str, AttackView]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """False and true positive rates in percent, by model."""
+    curves = {name: roc_curve(view.truth, view.score) for name, view in views.items()}
+    return {name: (100 * false, 100 * true) for name, (false, true, _) in curves.items()}
+
+
+def reruns(run: Run, evaluation: Evaluation, count: int = RERUNS) -> dict[str, list[AttackResult]]:
+    """The attack again with other seeds of its own: other members to learn from, other rows left out. The models stay."""
+    task, found = run.task, {}
+    for name, output in evaluation.outputs.items():
+        train, test = output.train.probabilities.cpu(), output.test.probabilities.cpu()
+        retain, forget = train[task.retain], train[task.forget]
+        seeds = [derive(run.config.seed, "rerun", k) for k in range(count)]
+        found[name] = [published_attack(retain, forget, test, seed=seed) for seed in seeds]
+    return found
+
+
+def rerun_table(found: dict[str, list[AttackResult]]) -> pd.DataFrame:
+    """Mean and standard deviation of ASR over the attack's seeds, and the distance of its mean to the retrained model's."""
+    asr = {name: np.array([result.asr for result in results]) for name, results in found.items()}
+    rows = {}
+    for name, values in asr.items():
+        rows[MODEL_NAMES[name]] = {
+            "ASR, mean": f"{values.mean():.2f}", "standard deviation": f"{values.std(ddof=1):.2f}",
+            "lowest": f"{values.min():.2f}", "highest": f"{values.max():.2f}",
+            "distance to Retrained": f"{values.mean() - asr['retrained'].mean():+.2f}",
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def noise_sentence(found: dict[str, list[AttackResult]]) -> str:
+    """Whether the differences between models are larger than the attack's own noise."""
+    asr = {name: np.array([result.asr for result in results]) for name, results in found.items()}
+    noise = np.sqrt(np.mean([values.var(ddof=1) for values in asr.values()]))
+    means = {name: values.mean() for name, values in asr.items()}
+    distance = abs(means["laf"] - means["retrained"])
+    verdict = "more than" if distance > 2 * np.sqrt(2) * noise else "within"
+    return (
+        f"Over {len(asr['laf'])} seeds of the attack, ASR on one and the same model moves by {noise:.2f} points (standard "
+        f"deviation); the models' means lie between {min(means.values()):.2f} and {max(means.values()):.2f} %. LAF is "
+        f"{distance:.2f} points from the retrained model, {verdict} what two single attacks on equal models could differ by "
+        f"({2 * np.sqrt(2) * noise:.2f} points, two standard deviations of a difference). Seeds of training would add their "
+        "own spread."
+    )
+
+
+def direction_sentence(evaluation: Evaluation, views: dict[str, AttackView]) -> str:
+    """What the numbers say of LAF beside the retrained model, and how often the attacker says "member" at all."""
+    laf, goal = evaluation.attacks["laf"], evaluation.attacks["retrained"]
+    side = "less" if laf.auc < goal.auc else "more"
+    says = 100 * np.mean([(view.score > 0.5).mean() for view in views.values()])
+    share = 100 * laf.learned_members / (laf.learned_members + laf.learned_non_members)
+    return (
+        f"The attacker learned from {share:.0f} % members and says “member” to {says:.0f} % of what it is asked, averaged over "
+        f"the models. It scores {laf.asr:.2f} % on LAF and {goal.asr:.2f} % on the retrained model; always “member” would score "
+        f"{laf.chance:.2f} %, always “non-member” {100 - laf.chance:.2f} %. By AUC, to which neither the sizes of the groups nor "
+        f"the threshold matter, forgotten images look {side} like members under LAF ({laf.auc:.2f} %) than under the retrained "
+        f"model ({goal.auc:.2f} %)."
+    )
+
+
+def gap_table(record: dict) -> pd.DataFrame:
+    """|difference| to the retrained model of every measure, one row per model, in percentage points; ToW is 1 at best."""
+    rows = {}
+    for model, gap in record["gaps"].items():
+        row = {name: f"{gap[key]:.2f}" for key, name in MEASURE_NAMES.items() if key in gap}
+        rows[MODEL_NAMES[model]] = row | {"mean of accuracies": f"{gap['mean']:.2f}", "ToW": f"{gap['tow']:.3f}"}
+    return pd.DataFrame.from_dict(rows, orient="index")

@@ -1,0 +1,76 @@
+"""One number for each method that shows it does what its paper says, from its record."""
+
+import math
+from collections.abc import Callable
+
+import pandas as pd
+
+from ...experiments.cells import ORIGINAL
+from .ch5_tables import name_of
+
+
+def _accuracy(record: dict, original: dict) -> str:
+    return f"Train_f from {original['metrics']['train_f']:.2f} to {record['metrics']['train_f']:.2f} %"
+
+
+def _ends(name: str) -> Callable[[dict, dict], str]:
+    def said(record: dict, original: dict) -> str:
+        values = record["history"][name]
+        return f"{values[0]:.3g} in its first pass, {values[-1]:.3g} in its last"
+
+    return said
+
+
+def _bounded(record: dict, original: dict) -> str:
+    return f"at most {max(record['history']['forget_loss']):.3f} of {math.log(10):.3f} nats, ln 10"
+
+
+def _rewound(record: dict, original: dict) -> str:
+    history = record["history"]
+    (chosen,), (goal,) = history["chosen_epoch"], history["held_out_error"]
+    return f"epoch {chosen} of {len(history['forget_error'])}: {history['forget_error'][chosen - 1]:.3f} beside {goal:.3f}"
+
+
+def _trained_again(record: dict, original: dict) -> str:
+    return f"{100 * record['passes']['training'] / original['passes']['training']:.0f} % of the original's image passes"
+
+
+# Method -> (what its paper says of it, the number that shows it).
+CLAIMS: dict[str, tuple[str, Callable[[dict, dict], str]]] = {
+    "retrain": ("never saw D_f", _accuracy),
+    "jit": ("forgets from D_f alone", _accuracy),
+    "boundary_expand": ("D_f's loss into the added class falls", _ends("loss")),
+    "laf": ("forgets without labels", _accuracy),
+    "laf_r": ("the repair brings it nearer", lambda r, o: f"mean gap {r['gap']['mean']:.2f} points"),
+    "lfssd": ("dampens without training", lambda r, o: f"{100 * r['history']['dampened'][0]:.2f} % of the weights"),
+    "ts": ("D_f is answered like a fresh network: a guess", _accuracy),
+    "scrub_unlabelled": ("KL to the teacher on D_f rises", _ends("forget_kl")),
+    "boundary_shrink_pseudo": ("loss to the nearest other class falls", _ends("loss")),
+    "neggrad_plus_pseudo": ("forget loss stays bounded", _bounded),
+    "neggrad": ("forget loss rises", _ends("forget_loss")),
+    "neggrad_plus": ("forget loss stays bounded", _bounded),
+    "boundary_shrink": ("loss to the nearest other class falls", _ends("loss")),
+    "scrub": ("KL to the teacher on D_f rises", _ends("forget_kl")),
+    "scrub_r": ("rewinds to the held-out error", _rewound),
+    "unroll": ("takes back D_f's first gradients in one pass", _accuracy),
+    "sisa": ("trains again only what held D_f", _trained_again),
+}
+
+
+def evidence(records: list[dict]) -> pd.DataFrame:
+    """What each method's paper says and the number that shows it: at published settings, or tuned where those diverge.
+
+    Args:
+        records: of one request, its original among them; those of profile ``quick`` speak where there is no other.
+    """
+    originals = {r["cell"]["profile"]: r for r in records if r["cell"]["method"] == ORIGINAL}
+    rows, told = {}, set()
+    for record in sorted(records, key=lambda r: (r["cell"]["profile"] == "quick", r["cell"]["choice"] == "tuned")):
+        method, original = record["cell"]["method"], originals.get(record["cell"]["profile"])
+        if original is None or record["failure"] or method not in CLAIMS or method in told:
+            continue
+        told.add(method)
+        claim, number = CLAIMS[method]
+        start = record["before"] and {"metrics": record["before"], "passes": original["passes"]}
+        rows[name_of(record)] = {"its paper": claim, "here": number(record, start or original)}
+    return pd.DataFrame.from_dict(rows, orient="index")

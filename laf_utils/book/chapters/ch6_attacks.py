@@ -1,0 +1,180 @@
+"""Chapter 6: each attack from the inside, on one run: what it reads, where it draws its line, what it finds.
+
+All of them read phi or a number made from it, so each picture shows that number for forgotten images beside images that no model
+saw, or beside what a retrained model gives for the same images.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from sklearn.linear_model import LogisticRegression
+
+from ...audit import ModelOutputs, free_measures, log_odds, verdict
+from ...audit.confidence import label_loss, label_probability
+from ...audit.membership import CLIP, relative_confidence
+from ...evaluation import Evaluation
+from ...experiments.audit_seeds import NULL
+from ...experiments.cells import AGAIN, Cell, retrained_again, settings_of
+from ...experiments.problem import Problem
+from ...representations import Outputs, outputs
+from ...run import Run
+from ...support.seeds import stream
+from ..base import style as figures
+from ..base.tables import MISSING
+from .ch6_tables import title_of
+
+WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
+COLOURS = figures.COLOURS | {NULL: "#009E73"}
+LEAST_LOSS = 1e-6  # nats: what a logarithmic axis can still show
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What the attacks read of one model.
+
+    Args:
+        phi: [n_f] log-odds of the label, on D_f.
+        forget_loss, test_loss: [n_f], [n_t] cross-entropy in nats, on D_f and on test images of the same classes.
+        forget_p, test_p: the label's probability, likewise.
+    """
+
+    phi: torch.Tensor
+    forget_loss: torch.Tensor
+    test_loss: torch.Tensor
+    forget_p: torch.Tensor
+    test_p: torch.Tensor
+
+
+def second_retrained(run: Run) -> ModelOutputs:
+    """Outputs of a model retrained from another seed: what every measure is held against."""
+    problem = Problem.of(run)
+    model, _, _ = retrained_again(problem, settings_of(Cell(run.data.name, run.config.task, AGAIN), problem, None))
+    draw, none = stream(run.config.seed, "evaluation"), torch.empty(0, dtype=torch.int64)
+    return ModelOutputs(
+        outputs(model, run.frozen_images, f"{NULL} on training images", draw),
+        outputs(model, run.test_images, f"{NULL} on test images", keep=none),
+    )
+
+
+def signals(run: Run, evaluation: Evaluation, again: ModelOutputs) -> dict[str, Signals]:
+    """What the attacks read, of every model of the run and of the second retrained one."""
+    task, test_labels = run.task, run.data.test.labels.cpu()
+    labels, alike = task.train_labels[task.forget], torch.isin(test_labels, task.true_labels[task.forget].unique())
+    found = {}
+    for name, output in {**evaluation.outputs, NULL: again}.items():
+        forget, test = output.train.logits.cpu()[task.forget], output.test.logits.cpu()[alike]
+        found[name] = Signals(
+            log_odds(forget, labels), label_loss(forget, labels), label_loss(test, test_labels[alike]),
+            label_probability(forget, labels), label_probability(test, test_labels[alike]),
+        )
+    return found
+
+
+def free(run: Run, evaluation: Evaluation, again: ModelOutputs) -> pd.DataFrame:
+    """Every free measure of this run, the second retrained model among them as the null of each."""
+    every = again.train.representations
+    sampled = ModelOutputs(Outputs(every[evaluation.sample.to(every.device)], again.train.logits), again.test)
+    found = free_measures(
+        {**evaluation.outputs, NULL: sampled}, run.task, run.data.test.labels, evaluation.sample, seed=run.config.seed
+    )
+
+    def text(value: float | None, digits: int) -> str:
+        return MISSING if value is None else f"{value:.{digits}f}"
+
+    return pd.DataFrame.from_dict({
+        title_of(name): {
+            "U-MIA (%)": text(own["u_mia"] and own["u_mia"]["accuracy"], 1),
+            "RMIA AUC (%)": text(own["rmia"] and own["rmia"]["auc"], 1),
+            "KS, log10 p": text(own["ks_log10_p"], 1), "JS on D_f (nats)": text(own["js_forget"], 3),
+            "CKA on D_f": text(own["cka_forget"], 3),
+            "distance on D_f": text(own["distance_forget"], 2),
+            "shift of φ (nats)": text(own["verdict"] and own["verdict"]["shift"], 2),
+        } for name, own in found.items()
+    }, orient="index")
+
+
+def _loss_panel(axis: Axes, own: Signals, name: str) -> None:
+    every = torch.cat([own.forget_loss, own.test_loss]).clamp(LEAST_LOSS, CLIP)
+    bins = np.geomspace(every.min().item(), max(every.max().item(), 1.01 * every.min().item()), 40)
+    groups = {"forgotten": (own.forget_loss, figures.FORGET), "test, same classes": (own.test_loss, figures.TEST)}
+    for label, (loss, colour) in groups.items():
+        weights = np.full(len(loss), 100 / len(loss))
+        shown = loss.clamp(LEAST_LOSS, CLIP).numpy()
+        axis.hist(shown, bins, weights=weights, histtype="step", color=colour, linewidth=1.5, label=label)
+    count = min(len(own.forget_loss), len(own.test_loss))
+    losses = torch.cat([own.forget_loss[:count], own.test_loss[:count]]).clamp(-CLIP, CLIP).numpy()[:, None]
+    attack = LogisticRegression().fit(losses, np.repeat([1, 0], count))
+    line = -float(attack.intercept_[0]) / float(attack.coef_[0, 0]) if attack.coef_[0, 0] else np.nan
+    if LEAST_LOSS < line < CLIP:
+        axis.axvline(line, color="#444444", linestyle="--", linewidth=1.2)
+    right = 100 * attack.score(losses, np.repeat([1, 0], count))
+    axis.set(xscale="log", xlim=(bins[0], bins[-1]), title=f"{title_of(name)}: {right:.1f} % right")
+
+
+@figures.styled
+def u_mia_picture(found: Mapping[str, Signals], models: tuple[str, ...] = ("original", "retrained", "laf")) -> Figure:
+    """Losses of forgotten and of test images with the line that tells them apart best, one panel per model."""
+    figure, axes = figures.plt.subplots(len(models), 1, figsize=(WIDTH, 1.9 * len(models)), squeeze=False)
+    for axis, name in zip(axes[:, 0], models, strict=True):
+        _loss_panel(axis, found[name], name)
+        axis.set_ylabel("% of images")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=2, fontsize=8.5)
+    axes[-1, 0].set_xlabel("loss of the label (nats, log); dashed: the attacker's line")
+    return figure
+
+
+@figures.styled
+def rmia_picture(found: Mapping[str, Signals], models: tuple[str, ...] = ("original", "laf")) -> Figure:
+    """Share of test images that each ratio r = p_model / p exceeds, for forgotten and for other test images.
+
+    The attacker's score of an image is the height of the population's curve at that image's r.
+    """
+    figure, axes = figures.plt.subplots(len(models), 1, figsize=(WIDTH, 2.2 * len(models)), squeeze=False)
+    goal = found["retrained"]
+    for axis, name in zip(axes[:, 0], models, strict=True):
+        own = found[name]
+        ratios = {
+            "forgotten": (relative_confidence(own.forget_p, goal.forget_p[None]), figures.FORGET),
+            "test, same classes": (relative_confidence(own.test_p, goal.test_p[None]), figures.TEST),
+        }
+        for label, (ratio, colour) in ratios.items():
+            axis.plot(ratio.sort().values.numpy(), np.linspace(0, 100, len(ratio)), color=colour, label=label, linewidth=1.6)
+        axis.set(title=title_of(name), ylabel="% below", xscale="log")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=2, fontsize=8.5)
+    axes[-1, 0].set_xlabel("r(x): confidence relative to models that never saw x (log)")
+    return figure
+
+
+@figures.styled
+def phi_picture(found: Mapping[str, Signals]) -> Figure:
+    """Share of forgotten images below each phi, by model. KS reads the largest vertical distance to the retrained curve."""
+    figure, axes = figures.plt.subplots(1, 1, figsize=(WIDTH, 3.4))
+    for name in ("original", "retrained", NULL, "laf", "laf_r"):
+        phi = found[name].phi.sort().values.numpy()
+        style = "--" if name == NULL else "-"
+        axes.plot(phi, np.linspace(0, 100, len(phi)), style, color=COLOURS[name], label=title_of(name), linewidth=1.6)
+    axes.set(xlabel="φ: log-odds of the label on D_f (nats)", ylabel="% of images below")
+    figure.legend(loc="outside upper left", ncols=3, fontsize=8.5)
+    return figure
+
+
+@figures.styled
+def verdict_picture(found: Mapping[str, Signals], models: tuple[str, ...] = ("original", "laf", "laf_r")) -> Figure:
+    """Each model's mean shift of phi with its interval; grey: as far apart as two retrained models are."""
+    figure, axis = figures.plt.subplots(1, 1, figsize=(WIDTH, 0.9 + 0.5 * len(models)))
+    goal, again = found["retrained"].phi, found[NULL].phi
+    for place, name in enumerate(models):
+        own = verdict(found[name].phi, goal, again)
+        axis.errorbar(own.shift, place, xerr=(own.high - own.low) / 2, fmt="o", color=COLOURS[name], capsize=3)
+        axis.annotate(own.verdict, (own.shift, place), (0, 7), textcoords="offset points", ha="center", fontsize=8.5)
+    axis.axvspan(-own.floor, own.floor, color="#e0e0e0", zorder=0)
+    axis.axvline(0, color="black", linewidth=1)
+    axis.set_yticks(range(len(models)), [title_of(name) for name in models])
+    axis.set(ylim=(len(models) - 0.5, -0.75), xlabel="mean shift of φ against the retrained model (nats)")
+    axis.margins(x=0.25)
+    return figure

@@ -1,0 +1,70 @@
+"""The audit over seeds as a picture: every model against the retrained one of the same seed."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ...audit import interval
+from ...experiments.audit_seeds import MODELS, NULL
+from ..base import style
+from .ch6_tables import heading, rmia_auc, shift, title_of, u_mia, values
+
+WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
+SHOWN = tuple(model for model in MODELS if model != "retrained")
+LINEAR = {"shift of φ (nats)": 1.0, "U-MIA (points)": 2.0}  # below that the axes are linear
+
+
+def _differences(records: list[dict], model: str) -> dict[str, list[float]]:
+    """By measure, one number per seed: the shift of phi, and U-MIA less that of the retrained model."""
+    own, goal = values(records, model, u_mia), values(records, "retrained", u_mia)
+    return {
+        "shift of φ (nats)": list(values(records, model, shift).values()),
+        "U-MIA (points)": [own[seed] - goal[seed] for seed in own.keys() & goal.keys()],
+    }
+
+
+def _row(axis: Axes, place: int, numbers: list[float], colour: str) -> None:
+    axis.plot(numbers, [place] * len(numbers), "o", color=colour, alpha=0.35, markersize=4, linewidth=0)
+    if len(numbers) > 1:
+        over = interval(numbers)
+        axis.plot([over.low, over.high], [place] * 2, color=colour, linewidth=2.2)
+    if numbers:
+        axis.plot([sum(numbers) / len(numbers)], [place], "|", color=colour, markersize=12, markeredgewidth=2)
+
+
+@style.styled
+def against_retrained(places: dict[tuple[str, str], list[dict]]) -> Figure:
+    """One row of panels per request: dots are seeds, bars 95 % intervals, the line at zero is the retrained model.
+
+    Args:
+        places: (data set, task) to its records.
+
+    Raises:
+        ValueError: no record at all.
+    """
+    places = {place: records for place, records in places.items() if records}
+    if not places:
+        raise ValueError("no record of the audit: nothing to draw")
+    figure, axes = style.plt.subplots(
+        len(places), 2, figsize=(WIDTH, 2.15 * len(places)), squeeze=False, sharey=True, sharex="col"
+    )
+    for row, (place, records) in zip(axes, places.items(), strict=True):
+        for axis, (measure, linear) in zip(row, LINEAR.items(), strict=True):
+            null = _differences(records, NULL)[measure]
+            if len(null) > 1:
+                axis.axvspan(interval(null).low, interval(null).high, color="#e0e0e0", zorder=0)
+            axis.axvline(0, color="black", linewidth=1)
+            for number, model in enumerate(SHOWN):
+                colour = style.COLOURS.get(model, "#6a3d9a" if model != NULL else "black")
+                _row(axis, number, _differences(records, model)[measure], colour)
+            axis.set_xscale("symlog", linthresh=linear)
+            axis.set_yticks(range(len(SHOWN)), [title_of(model) for model in SHOWN])
+            axis.set_ylim(len(SHOWN) - 0.5, -0.5)
+        row[0].set_title(heading(*place))
+    for axis, measure in zip(axes[-1], LINEAR, strict=True):
+        axis.set_xlabel(measure)
+    return figure
+
+
+def spread_of_attack(records: list[dict]) -> dict[str, list[float]]:
+    """RMIA's AUC by model, one number per seed."""
+    return {title_of(model): list(values(records, model, rmia_auc).values()) for model in SHOWN}

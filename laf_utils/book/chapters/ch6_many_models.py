@@ -1,0 +1,103 @@
+"""What the records of many models say: tables, sentences and a picture of the likelihood-ratio attack on one image."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ...audit.many_models import SIGMA_FLOOR
+from ...experiments.shadows_record import read
+from ...support.paths import results_folder
+from ..base import style
+from .ch6_tables import TITLES, heading
+
+WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
+ROWS = {"original": TITLES["original"], "null": "Retrained, other seeds", "laf": TITLES["laf"], "laf_r": TITLES["laf_r"]}
+COLOURS = style.COLOURS | {"null": "#555555"}
+COLUMNS = {
+    "U-LiRA AUC": (("u_lira", "auc"), 1), "forget score": (("forget_score",), 3), "without utility": (("forgetting_alone",), 3),
+    "KLoM on D_f (nats)": (("klom", "forget", "mean"), 1), "KLoM on D_r (nats)": (("klom", "retain", "mean"), 1),
+    "KLoM on test (nats)": (("klom", "test", "mean"), 1),
+}
+
+
+def found(dataset: str, task: str, folder: Path | None = None) -> dict | None:
+    """The committed record with the most models of a data set and task; ``None`` where there is none.
+
+    Raises:
+        RecordError: a file that is no record.
+    """
+    paths = ((folder or results_folder() / "shadows") / dataset).glob(f"{task}-models*.json")
+    most = max(paths, key=lambda path: int(re.sub(r"\D", "", path.stem)), default=None)
+    return most and read(most)
+
+
+def _at(tree: dict, names: tuple[str, ...]) -> float:
+    for name in names:
+        tree = tree[name]
+    return tree
+
+
+def rests_on(record: dict) -> str:
+    """What a record's tables rest on."""
+    settings = record["settings"]
+    said = (
+        f"{record['place']['models']} models of each kind, {settings['train_images']:,} training images, "
+        f"{settings['forget']:,} of them to forget."
+    )
+    return " ".join([said, *record["caveats"]])
+
+
+def table(record: dict) -> pd.DataFrame:
+    """Every measure over many models with one jackknife standard error, by kind of model."""
+    rows = {}
+    for kind, title in ROWS.items():
+        measures, error = record["measures"][kind], record["error"][kind]
+        rows[title] = {
+            name: f"{_at(measures, where):.{digits}f}\u00a0±\u00a0{_at(error, where):.{digits}f}"
+            for name, (where, digits) in COLUMNS.items()
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def told_apart(record: dict, kind: str) -> bool:
+    """Whether the likelihood-ratio attack tells a kind from retrained models: AUC less the null's, against twice the error."""
+    own, null = record["measures"][kind]["u_lira"]["auc"], record["measures"]["null"]["u_lira"]["auc"]
+    spread = np.hypot(record["error"][kind]["u_lira"]["auc"], record["error"]["null"]["u_lira"]["auc"])
+    return bool(own - null > 2 * spread)
+
+
+def sentence(record: dict, kind: str) -> str:
+    """What the likelihood-ratio attack says of a kind, with its numbers."""
+    own, null = (record["measures"][name]["u_lira"]["auc"] for name in (kind, "null"))
+    errors = [record["error"][name]["u_lira"]["auc"] for name in (kind, "null")]
+    said = "**told from retrained models**" if told_apart(record, kind) else "not told from retrained models"
+    return (
+        f"{heading(record['place']['dataset'], record['place']['task'])}: {ROWS[kind]} is {said}. The AUC of U-LiRA is "
+        f"{own:.1f} ± {errors[0]:.1f}; between two groups of {record['place']['models']} retrained models it is "
+        f"{null:.1f} ± {errors[1]:.1f}."
+    )
+
+
+def _bell(axis: Axes, phi: list[float], place: int, colour: str) -> None:
+    """The models as dots and the Gaussian that the attacker fits to them, one row high."""
+    mean, std = float(np.mean(phi)), max(float(np.std(phi, ddof=1)), SIGMA_FLOOR)
+    x = np.linspace(mean - 3 * std, mean + 3 * std, 120)
+    axis.fill_between(x, place, place - 0.75 * np.exp(-(((x - mean) / std) ** 2) / 2), color=colour, alpha=0.25, linewidth=0)
+    axis.plot(phi, [place] * len(phi), "o", color=colour, markersize=4, alpha=0.8)
+
+
+@style.styled
+def one_image(record: dict) -> Figure:
+    """phi of one forgotten image in every model of a record, kind by kind, with the Gaussian fitted to each kind."""
+    phi = record["example"]["phi"]
+    titles = {kind: ROWS[kind] for kind in ("original", "laf", "laf_r", "null")} | {"retrained": "Retrained"}
+    figure, axis = style.plt.subplots(1, 1, figsize=(WIDTH, 0.8 + 0.6 * len(titles)))
+    for place, kind in enumerate(titles):
+        _bell(axis, phi[kind], place, COLOURS[kind])
+    axis.set_yticks(range(len(titles)), list(titles.values()))
+    axis.set(ylim=(len(titles) - 0.7, -0.9), xlabel="φ of one forgotten image (nats)")
+    return figure

@@ -1,0 +1,167 @@
+"""Chapter 8: classifiers that this project did not write, made small enough to be trained on the page, and what the watch saw."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+from torchvision.models import resnet18
+from torchvision.models.vision_transformer import VisionTransformer
+
+from ... import datasets
+from ...forgetting import Report
+from ...forgetting.head import find_head
+from ...images import Images, Transform
+from ...run import balanced_subset
+from ...settings.config import RunConfig, TrainingConfig
+from ...settings.presets import adapted
+from ...support.devices import resolve
+from ...support.seeds import initialisation
+from ...tasks import make_task
+from ...training import train
+from ..base.style import COLOURS, FORGET, RETAIN, panels, styled
+
+IMAGES = 1_200  # training images of profile ``quick``
+RECIPES = {  # of profile ``quick``; ``paper`` trains on all images with the run's own epochs
+    "ResNet-18": TrainingConfig(epochs=3, learning_rate=1e-3),
+    "small ViT": TrainingConfig(epochs=6, learning_rate=1e-3),
+}
+
+
+@dataclass(frozen=True)
+class Own:
+    """The page's stand-in for a practitioner's own data: network inputs, and labels that ``forget`` never sees.
+
+    Args:
+        forget, retain, unseen: float32 [n, 3, side, side], pixels from -1 to 1.
+        labels: int64 of ``forget`` and ``retain`` together, for training only; ``unseen_labels`` for accuracies only.
+    """
+
+    config: RunConfig
+    data: datasets.Dataset
+    pixels: torch.Tensor
+    rows_forget: torch.Tensor
+    rows_retain: torch.Tensor
+    labels: torch.Tensor
+    unseen: torch.Tensor
+    unseen_labels: torch.Tensor
+
+    @property
+    def forget(self) -> torch.Tensor:
+        return inputs(self.pixels[self.rows_forget]).to(resolve(self.config.device))
+
+    @property
+    def retain(self) -> torch.Tensor:
+        return inputs(self.pixels[self.rows_retain]).to(resolve(self.config.device))
+
+
+def inputs(pixels: torch.Tensor) -> torch.Tensor:
+    """uint8 [n, 1 or 3, side, side] to float32 [n, 3, side, side] between -1 and 1; grey images three times over."""
+    x = pixels.float() / 127.5 - 1
+    return x.expand(-1, 3, -1, -1).contiguous()
+
+
+def own_data(config: RunConfig, fallback: str | None = None) -> Own:
+    """The request of the page's parameters on the training images, and unseen images from the test set."""
+    data = datasets.load(config.dataset, fallback=fallback)
+    config = adapted(config, data.name) if data.is_fallback else config
+    images, labels, test = data.train.images, data.train.labels, data.test
+    if config.profile == "quick" and len(labels) > IMAGES:
+        rows = balanced_subset(labels, IMAGES, data.num_classes, config.seed)
+        images, labels = images[rows], labels[rows]
+        test = replace(test, images=test.images[:IMAGES], labels=test.labels[:IMAGES])
+    task = make_task(
+        config.task, labels, classes=data.num_classes, seed=config.seed, forget_classes=config.forget_classes
+    )
+    unseen = inputs(test.images).to(resolve(config.device))
+    return Own(config, data, images, task.forget, task.retain, task.train_labels, unseen, test.labels)
+
+
+def classifier(name: str, own: Own) -> nn.Module:
+    """A torchvision model as it comes, trained on all the images: ``ResNet-18`` or ``small ViT``."""
+    side, classes = own.pixels.shape[-1], own.data.num_classes
+    with initialisation(own.config.seed, name):
+        model = resnet18(num_classes=classes) if name == "ResNet-18" else VisionTransformer(
+            image_size=side, patch_size=side // 7 if side % 7 == 0 else side // 8, num_layers=2, num_heads=4, hidden_dim=64,
+            mlp_dim=128, num_classes=classes,
+        )
+    device = resolve(own.config.device)
+    images = Images(own.pixels.expand(-1, 3, -1, -1).to(device), _Centred())
+    recipe = RECIPES[name] if own.config.profile == "quick" else own.config.training
+    train(model.to(device), images, own.labels, recipe, seed=own.config.seed, stage=name)
+    return model
+
+
+@dataclass(frozen=True)
+class _Centred(Transform):
+    """uint8 pixels to -1..1, as ``inputs`` has them."""
+
+    def __call__(self, pixels: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        return pixels.float() / 127.5 - 1
+
+
+def caveats(own: Own) -> list[str]:
+    """What a reader must know before believing a number of this page."""
+    found = []
+    if own.data.is_fallback:
+        found.append(f"FALLBACK: {own.data.requested} could not be had, these are {own.data.name}.")
+    if own.config.profile == "quick":
+        found.append(f"Profile quick: {len(own.labels):,} training images and a few epochs. A demonstration with weak models.")
+    return found
+
+
+def sizes(own: Own) -> str:
+    """The numbers of images."""
+    return f"forget {len(own.rows_forget):,}, retain {len(own.rows_retain):,}, unseen {len(own.unseen):,}"
+
+
+def mistakes(model: nn.Module, own: Own) -> dict[str, dict[str, object]]:
+    """Requests that are refused, by what is wrong with them."""
+    forget, retain = own.forget, own.retain
+    return {
+        "nothing to forget": {"model": model, "forget": forget[:0], "retain": retain},
+        "an image in both sets": {"model": model, "forget": forget, "retain": torch.cat([retain, forget[:1]])},
+        "no linear head": {"model": nn.Sequential(model, nn.Softmax(1)), "forget": forget, "retain": retain},
+        "pixels without a transform": {"model": model, "forget": own.pixels[own.rows_forget], "retain": retain},
+    }
+
+
+def representations_found(models: dict[str, nn.Module], own: Own) -> str:
+    """One line for each model: the layer that gives the logits, and the width of the representation."""
+    x, lines = own.unseen[:2], []
+    for name, model in models.items():
+        head = find_head(model, x)
+        lines.append(f"{name}: head {head}, representation {model.get_submodule(head).in_features} wide")
+    return "\n".join(lines)
+
+
+@torch.no_grad()
+def accuracies(models: dict[str, nn.Module], own: Own) -> dict[str, dict[str, float]]:
+    """Percent of the test images of kept and of removed classes that each model gets right."""
+    removed = torch.tensor(own.config.forget_classes if own.config.task == "class" else ())
+    gone, found = torch.isin(own.unseen_labels, removed), {}
+    for name, model in models.items():
+        hit = torch.cat([model.eval()(x).argmax(1).cpu() for x in own.unseen.split(500)]) == own.unseen_labels
+        found[name] = {"Test_r": 100 * hit[~gone].float().mean().item()}
+        if gone.any():
+            found[name]["Test_f"] = 100 * hit[gone].float().mean().item()
+    return found
+
+
+@styled
+def watched(reports: dict[str, Report]) -> Figure:
+    """What the watch saw in the last attempt, one panel for each model: utility, and what is left of the forget set."""
+    figure, axes = panels(1, len(reports), 2.8, sharey=True)
+    for axis, (name, report) in zip(axes[0], reports.items(), strict=True):
+        looks = report.content["attempts"][-1]["looks"]
+        key = "named" if looks and "named" in looks[0] else "forget"
+        steps = [look.get("step", 0) for look in looks]
+        axis.plot(steps, [100 * look.get("utility", float("nan")) for look in looks], color=RETAIN, marker="o", label="utility")
+        left = {"named": "forget set, removed class", "forget": "forget set, agreement"}[key]
+        axis.plot(steps, [100 * look.get(key, float("nan")) for look in looks], color=FORGET, marker="o", label=left)
+        axis.axhline(100 * report.content["options"]["floor"], color=COLOURS["original"], linestyle=":", label="utility floor")
+        axis.set_title(name)
+        axis.set_xlabel("step")
+    axes[0][0].set_ylabel("%")
+    axes[0][-1].legend(fontsize=8)
+    return figure

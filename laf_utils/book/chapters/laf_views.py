@@ -1,0 +1,68 @@
+"""What the figures of a run show, computed from its outputs."""
+
+import numpy as np
+import torch
+
+from ...audit.projection import shared_projection
+from ...evaluation import Evaluation
+from ...run import Run
+from ...support.seeds import stream
+
+
+def touched_classes(run: Run) -> tuple[int, ...]:
+    """The true classes of the forget set."""
+    return tuple(run.task.true_labels[run.task.forget].unique().tolist())
+
+
+def sample_images(run: Run, per_set: int = 9) -> dict[str, tuple[np.ndarray, list[str]]]:
+    """Some images of D_f and D_r with their training labels (and the true one where they differ)."""
+    task, sets = run.task, {}
+    for name, rows in (("forget", task.forget), ("retain", task.retain)):
+        chosen = rows[torch.randperm(len(rows), generator=stream(run.config.seed, "shown", name))[:per_set]]
+        given, true = task.train_labels[chosen].tolist(), task.true_labels[chosen].tolist()
+        names = run.data.class_names
+        captions = [names[g] if g == t else f"{names[g]} (is {names[t]})" for g, t in zip(given, true, strict=True)]
+        sets[f"{name}\n{len(rows):,}"] = (run.train_set.images[chosen].numpy(), captions)
+    return sets
+
+
+def class_accuracy(run: Run, evaluation: Evaluation) -> dict[str, np.ndarray]:
+    """Test accuracy by class in percent, [classes] per model."""
+    labels = run.data.test.labels
+    totals = torch.bincount(labels, minlength=run.data.num_classes).clamp_min(1)
+    result = {}
+    for name, output in evaluation.outputs.items():
+        hits = labels[output.test.predictions.cpu() == labels]
+        result[name] = (100 * torch.bincount(hits, minlength=run.data.num_classes) / totals).numpy()
+    return result
+
+
+def forget_predictions(run: Run, evaluation: Evaluation) -> dict[str, np.ndarray]:
+    """What each model calls the forgotten images: percent [touched classes, classes]."""
+    true, result = run.task.true_labels[run.task.forget], {}
+    for name, output in evaluation.outputs.items():
+        predicted = output.train.predictions.cpu()[run.task.forget]
+        rows = [torch.bincount(predicted[true == c], minlength=run.data.num_classes).float() for c in touched_classes(run)]
+        result[name] = torch.stack([100 * row / row.sum() for row in rows]).numpy()
+    return result
+
+
+def confidence(run: Run, evaluation: Evaluation) -> dict[str, dict[str, np.ndarray]]:
+    """The largest softmax probability of every forgotten and every test image, per model."""
+    return {
+        name: {
+            "forget": output.train.probabilities.max(1).values.cpu()[run.task.forget].numpy(),
+            "test": output.test.probabilities.max(1).values.cpu().numpy(),
+        }
+        for name, output in evaluation.outputs.items()
+    }
+
+
+def representation_maps(
+    run: Run, evaluation: Evaluation, models: tuple[str, ...] = ("original", "retrained", "laf")
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Maps [n, 2] of the evaluation's sample in several models (``audit.projection``), true classes [n], forgotten [n]."""
+    rows = evaluation.sample
+    forgotten = torch.isin(rows, run.task.forget).numpy()
+    found = {name: evaluation.outputs[name].train.representations.cpu().numpy() for name in models}
+    return shared_projection(found, forgotten, run.config.seed), run.task.true_labels[rows].numpy(), forgotten

@@ -1,0 +1,193 @@
+"""The tables of the cost model: coefficients, held-out errors, and what larger settings would take."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from ...methods import METHODS
+from ...methods.table import FURTHER
+from ...settings.changes import plain
+from ..base.tables import MISSING
+from ..base.words import TITLES
+from .fit import NAMES, QUARTER, SPLITS, SYMBOLS, Fit, held_out, interval, resampled, within
+from .measured import Alone
+from .memory import added, kept_before
+from .observed import Observed
+from .stages import grid, seconds_of_baselines, seconds_of_stages
+from .workloads import Setting, stages
+
+
+def coefficients(fitted: Fit, cells: Sequence[Observed]) -> pd.DataFrame:
+    """Seconds per unit with the range over resampled methods, and the share of all predicted seconds that each explains."""
+    ranges = resampled(cells)
+    scored = [cell for cell in cells if cell.scored]
+    total = sum(fitted.predict(cell.work) for cell in scored)
+    rows = {}
+    for kind, value in fitted.seconds.items():
+        ends = ranges.get(kind, ())  # none of a price that no cell tells
+        share = 100 * value * sum(getattr(cell.work, kind) for cell in scored) / total
+        rows[f"one {NAMES[kind]}"] = {
+            "ms": f"{1e3 * value:.3g}", "5th to 95th percentile": " to ".join(f"{1e3 * end:.3g}" for end in ends) or "borrowed",
+            "% of all seconds": f"{share:.1f}",
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def errors(cells: Sequence[Observed]) -> pd.DataFrame:
+    """Held-out predictions of one machine and network: one row for each way of leaving cells out."""
+    rows = {}
+    for by in SPLITS:
+        left = held_out(cells, by)
+        if left.empty:
+            continue
+        told = left[left["untold"] == ""]
+        if told.empty:
+            continue
+        low, high = interval(told["ratio"])
+        rows[f"each {'family of methods' if by == 'family' else by} in turn"] = {
+            "cells": len(left), "within a quarter": f"{100 * within(left['ratio']):.0f} %",
+            "every kind of work told": len(told), "of those within a quarter": f"{100 * within(told['ratio']):.0f} %",
+            "predicted / measured, median": f"{told['ratio'].median():.2f}",
+            "range": f"{told['ratio'].min():.2f} to {told['ratio'].max():.2f}",
+            "measured lies at (90 % of cells)": f"{low:.2f} to {high:.2f} of predicted",
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def outside(cells: Sequence[Observed]) -> pd.DataFrame:
+    """Every held-out prediction that is off by more than a quarter, and what the fit had not seen."""
+    rows = []
+    for by in SPLITS:
+        left = held_out(cells, by)
+        off = left[~left["ratio"].between(*QUARTER)]
+        rows += [
+            {"left out": by, "cell": row.label, "measured (s)": f"{row.measured:.1f}", "predicted (s)": f"{row.predicted:.1f}",
+             "predicted / measured": f"{row.ratio:.2f}", "kinds of work the rest could not tell": row.untold or "none"}
+            for row in off.itertuples()
+        ]
+    measured = ["measured (s)", "predicted (s)", "predicted / measured"]
+    return pd.DataFrame(rows, columns=["left out", "cell", *measured, "kinds of work the rest could not tell"])
+
+
+def equation(fitted: Fit) -> str:
+    """The model of one machine and network as a line of TeX, with its coefficients in milliseconds."""
+    terms = [rf"{1e3 * value:.3g}\,\text{{ms}}\times\text{{{SYMBOLS[kind]}}}" for kind, value in fitted.seconds.items()]
+    return r"\begin{aligned} t \approx {} & " + r" \\ & {} + ".join(terms) + r" \end{aligned}"  # a line each: phones are narrow
+
+
+def in_time(seconds: float) -> str:
+    """Hours from an hour on, else minutes or seconds."""
+    if seconds >= 3600:
+        return f"{seconds / 3600:,.1f} h"
+    return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.2g} s"
+
+
+def percent(share: float) -> str:
+    """A share as percent: whole from ten on, else two digits that mean something."""
+    return f"{100 * share:.0f}" if share >= 0.1 else f"{100 * share:.2g}"
+
+
+def between(seconds: float, factors: tuple[float, float]) -> str:
+    return f"{in_time(seconds * factors[0])} to {in_time(seconds * factors[1])}"
+
+
+def stage_times(setting: Setting, alone: Alone, factors: tuple[float, float]) -> pd.DataFrame:
+    """Passes, steps and time of every stage of a setting, with the interval that held-out errors give.
+
+    Args:
+        factors: of ``fit.interval``.
+    """
+    seconds, work = seconds_of_stages(setting, alone), stages(setting)
+    total = sum(seconds.values())
+    rows = {
+        name: {
+            "forward and backward": f"{work[name].training:,.0f}", "forward only": f"{work[name].frozen:,.0f}",
+            "VAE steps": f"{work[name].vae_steps:,.0f}", "time": in_time(value), "interval": between(value, factors),
+            "% of the run": f"{100 * value / total:.1f}",
+        }
+        for name, value in seconds.items()
+    }
+    rows["all"] = {"time": in_time(total), "interval": between(total, factors), "% of the run": "100.0"}
+    return pd.DataFrame.from_dict(rows, orient="index").fillna("")
+
+
+def counted_stages(setting: Setting) -> pd.DataFrame:
+    """Passes and VAE steps of every stage: what can be said without a measured device."""
+    names = {"training": "forward and backward", "frozen": "forward only", "vae_steps": "VAE steps"}
+    rows = {
+        name: {title: f"{getattr(work, kind):,.0f}" for kind, title in names.items()} for name, work in stages(setting).items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def rates(alone: Alone) -> pd.DataFrame:
+    """Microseconds per image of every measured pass, by network and pass; one column per batch and number format."""
+    rows: dict[str, dict[str, str]] = {}
+    for row in alone.found["passes"]:
+        if row["pass"] != "laf":
+            cell = f"{1e6 * row['seconds']:,.1f}"
+            rows.setdefault(f"{row['network']}, {row['pass']}", {})[f"{row['format']}, batch {row['batch']}"] = cell
+    return pd.DataFrame.from_dict(rows, orient="index").fillna(MISSING)
+
+
+def baseline_times(setting: Setting, alone: Alone, factors: tuple[float, float]) -> pd.DataFrame:
+    """Time of LAF and of every baseline, its own original apart, and its share of retraining's; cheapest first."""
+    own = seconds_of_stages(setting, alone)
+    taken = {"laf": (own["VAEs"] + own["unlearning"], 0.0)} | seconds_of_baselines(setting, alone)
+    rows = {
+        title_of(name): {
+            "time": in_time(after), "interval": between(after, factors),
+            "% of retraining": percent(after / own["retrained"]),
+            "its own original": in_time(before) if before else MISSING,
+        }
+        for name, (after, before) in sorted(taken.items(), key=lambda item: item[1][0])
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def title_of(method: str) -> str:
+    """What tables call a method."""
+    known = METHODS | FURTHER
+    return known[method].title if method in known else TITLES.get(method, method)
+
+
+def gigabytes(value: float) -> str:
+    """Bytes in words."""
+    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if value >= size:
+            return f"{value / size:,.1f} {unit}"
+    return f"{value:.0f} B"
+
+
+def bytes_of(settings: Sequence[Setting], parameters: dict[str, int]) -> pd.DataFrame:
+    """What each setting keeps in memory: images, LAF's representations and VAEs, a teacher's logits, SISA's checkpoints.
+
+    Args:
+        parameters: of the networks by their names in ``benchmarks/passes.py``.
+    """
+    rows = {}
+    for setting in settings:
+        weights, config = parameters[setting.network], setting.config
+        laf = added("laf", {"vae": plain(config.vae), "unlearning": plain(config.unlearning)}, setting.shape(weights))
+        scrub = added("scrub", plain(METHODS["scrub"].published(config.task)), replace(setting.shape(weights), crops=False))
+        sisa = kept_before("sisa", plain(METHODS["sisa"].settings), weights)
+        rows[setting.title] = {
+            "images, uint8": gigabytes(setting.image_bytes), "representations": gigabytes(laf["representations"]),
+            "both VAEs": gigabytes(laf["VAEs"]), "teacher's logits": gigabytes(scrub["teacher's logits"]),
+            "SISA's checkpoints": gigabytes(sum(sisa.values())), "student": gigabytes(laf["student, gradients, optimiser"]),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def grid_times(settings: Sequence[Setting], alone: Alone, devices: Sequence[int] = (1, 4, 16), seeds: int = 3) -> pd.DataFrame:
+    """Hours of all cells of a request: each by itself, with shared originals, and on several devices."""
+    rows = {}
+    for setting in settings:
+        found = grid(setting, alone, seeds)
+        rows[setting.title] = {
+            "cells": found.cells, "each by itself": in_time(3600 * found.alone), "shared": in_time(3600 * found.shared),
+            "saved": f"{100 * (1 - found.shared / found.alone):.0f} %",
+        } | {f"on {n} devices": in_time(3600 * found.hours(n)) for n in devices if n > 1} | {
+            "longest chain": in_time(3600 * found.chain)}
+    return pd.DataFrame.from_dict(rows, orient="index")

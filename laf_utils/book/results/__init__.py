@@ -1,0 +1,13 @@
+"""The paper's exhibits, drawn from records: ``make exhibits``, or ``python -m laf_utils.book.results``.
+
+``tables``      one table for each data set and task, with the authors' own numbers where they exist
+``sentences``   what a table says, each with its number and interval
+``labels``      semi-supervised: with how many labels what comes how near
+``ablation``    LAF without one of its parts
+``maps``        the representations in two dimensions
+``across``      the same comparison over all requests
+``coverage``    which cells of the grid are on record
+``departures``  where the published method and this book differ
+``training_curves``  losses of training runs
+``every``       all of them in their order
+"""

@@ -1,0 +1,137 @@
+"""LAF without one of its parts: without L_UE, without L_RA, with either half of L_RA alone.
+
+The number is the paired difference of the gap to full LAF over the seeds that both have: what the seed does to both cancels.
+"""
+
+from collections.abc import Callable
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ...audit import interval
+from ...experiments.cells import AGAIN, ORIGINAL, RETRAIN
+from ..base import style
+from ..base.captions import chance_text, rests_on
+from ..base.exhibit import Exhibit
+from ..base.reading import DEFAULTS, PROFILES, Found, Group, cka, difference, gap, groups, over, pick, seeds_of_variants
+from ..base.tables import MISSING
+from ..base.words import gap_text, mean_text, name_of, points_text, title_of, verdict_text, within_noise
+from .sentences import diverged
+from .tables import READING, clocks_text, table
+
+NAME, TITLE, NOTHING = "ablation", "Ablation", "No record of LAF without one of its parts yet."
+FIGURE = (
+    "Gap to the retrained model of LAF with and without its parts: dots are seeds, strokes their means, bars 95 % intervals; the "
+    "dashed line is full LAF."
+)
+METHOD = "laf"
+PARTS = ("without_ue", "without_ra", "ra_retain_only", "ra_forget_only")
+BESIDE = (ORIGINAL, RETRAIN, AGAIN, METHOD)
+CKA = {"retain": "CKA on D_r", "forget": "CKA on D_f"}
+DIFFERENCE = "difference to LAF (95 % interval)"
+WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
+LINEAR = 1.0  # points: below that the axis is linear, so that zero is on it
+
+
+def profile_of(found: Found, dataset: str, task: str) -> str | None:
+    """The profile that has cells of the ablation."""
+    cells = [record["cell"] for record in found.records.values()]
+    have = {c["profile"] for c in cells if (c["dataset"], c["task"]) == (dataset, task) and c.get("variant", "") in PARTS}
+    return next((profile for profile in PROFILES if profile in have), None)
+
+
+def rows_of(found: Found, dataset: str, task: str) -> list[Group]:
+    """References, full LAF, then LAF without each part, of the seeds that a part was left out with; none where none was."""
+    profile = profile_of(found, dataset, task)
+    if profile is None:
+        return []
+    rows = groups(found, dataset, task, profile, ("", *PARTS))
+    kept = [g for g in rows if g.choice == DEFAULTS and g.method in BESIDE and (not g.variant or g.method == METHOD)]
+    # Stable: references stay first.
+    return sorted(seeds_of_variants(kept), key=lambda g: PARTS.index(g.variant) if g.variant else -1)
+
+
+def numbers(rows: list[Group], task: str) -> pd.DataFrame:
+    """The table of the rows, with the paired difference to full LAF, and CKA to the retrained model where records have it."""
+    result, laf = table(rows, task), pick(rows, METHOD)
+    apart = {name_of(g): gap_text(difference(g, laf)) if g.variant else MISSING for g in rows}
+    result.insert(list(result.columns).index("ToW"), DIFFERENCE, pd.Series(apart))
+    for part, column in CKA.items():
+        values = {name_of(g): list(g.values(cka(part)).values()) for g in rows}
+        if any(values.values()):
+            texts = {name: mean_text(own, 3) for name, own in values.items()}
+            result.insert(list(result.columns).index("seconds"), column, pd.Series(texts))
+    return result
+
+
+def readings(rows: list[Group], where: str) -> tuple[str, ...]:
+    """One sentence for each part: what leaving it out does."""
+    laf, floor, said = pick(rows, METHOD), over(pick(rows, AGAIN)), []
+    for group in rows:
+        apart = difference(group, laf) if group.variant else None
+        if apart is None:
+            continue
+        words = f"{where}: {name_of(group)} has a gap of {points_text(over(group))}"
+        if within_noise(apart, floor):
+            said.append(f"{words}; it and full LAF {verdict_text(apart, floor)}: on this request the part is not seen to matter.")
+        elif apart.mean > 0:
+            said.append(f"{words}, {verdict_text(apart, floor, 'full LAF')}.")
+        else:
+            said.append(f"{words}, {verdict_text(apart, floor, 'full LAF')}: it does better without.")
+    failed = diverged([group for group in rows if group.variant])
+    return (*said, *([failed] if failed else []))
+
+
+def _panel(axis: Axes, rows: list[Group]) -> None:
+    drawn = [g for g in rows if g.values(gap) and g.method != RETRAIN]
+    for place, group in enumerate(drawn):
+        values = list(group.values(gap).values())
+        own, colour = interval(values), style.COLOURS["laf"] if group.method == METHOD else "black"
+        axis.plot(values, [place] * len(values), "o", color=colour, alpha=0.4, markersize=4, linewidth=0)
+        axis.plot([own.mean], [place], "|", color=colour, markersize=13, markeredgewidth=2)
+        if own.count > 1:
+            axis.plot([max(own.low, 0), own.high], [place] * 2, color=colour, linewidth=2)
+    laf = over(pick(rows, METHOD))
+    if laf:
+        axis.axvline(laf.mean, color=style.COLOURS["laf"], linewidth=0.8, linestyle="--", zorder=0)
+    axis.set_xscale("symlog", linthresh=LINEAR)
+    axis.set_xticks([0, 1, 3, 10, 30, 100], ["0", "1", "3", "10", "30", "100"])
+    axis.minorticks_off()
+    axis.set_xlim(-0.05, 130)
+    axis.set_yticks(range(len(drawn)), [name_of(g) for g in drawn], fontsize=9)
+    axis.set_ylim(len(drawn) - 0.5, -0.5)
+
+
+@style.styled
+def figure(rows_by_title: dict[str, list[Group]]) -> Figure:
+    """One panel per request: the gap of LAF with and without its parts; dots are seeds, bars 95 % intervals.
+
+    Raises:
+        ValueError: no request has a cell of the ablation.
+    """
+    if not rows_by_title:
+        raise ValueError("no record of the ablation: nothing to draw")
+    count = len(rows_by_title)
+    result, axes = style.plt.subplots(count, 1, figsize=(WIDTH, 2.1 * count + 0.4), squeeze=False, sharex=True)
+    for axis, (title, rows) in zip(axes[:, 0], rows_by_title.items(), strict=True):
+        _panel(axis, rows)
+        axis.set_title(title)
+    axes[-1, 0].set_xlabel("gap to retrained (points)")
+    return result
+
+
+def drawing(found: Found, places: list[tuple[str, str]]) -> Callable[[], Figure] | None:
+    """What draws one panel for each place that has records, ``None`` where none has."""
+    panels = {title_of(*place): rows for place in places if (rows := rows_of(found, *place))}
+    return (lambda: figure(panels)) if panels else None
+
+
+def exhibit(found: Found, dataset: str, task: str) -> Exhibit:
+    """Table and sentences of one request."""
+    rows, title = rows_of(found, dataset, task), title_of(dataset, task)
+    name, heading = f"{NAME}-{task}-{dataset}", f"{TITLE}: {title}"
+    if not rows:
+        return Exhibit(name, heading, NOTHING, pd.DataFrame())
+    about = f"{rests_on(rows)}\n\n{READING} {chance_text(rows)} {clocks_text(rows)}"
+    return Exhibit(name, heading, about, numbers(rows, task), readings(rows, f"On {title}"))

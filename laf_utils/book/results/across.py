@@ -1,0 +1,189 @@
+"""What the tables say together: paired differences of gaps, one row for each request, then their mean over the requests.
+
+A request is a data set and a task. Its number is the mean over its training seeds, so that one with more seeds weighs no more;
+the interval of the last row is Student's over requests. It speaks of requests like these, where a table's own interval speaks of
+seeds of one request: a comparison that comes out differently from request to request has a wide one, however sure each is.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ...audit import interval
+from ...audit.statistics import Interval
+from ...experiments.cells import AGAIN, ORIGINAL
+from ..base import style
+from ..base.exhibit import Exhibit
+from ..base.reading import Found, Group, difference, pick, profile_of
+from ..base.words import gap_text, method_name, signed, title_of, verdict_text, within_noise
+from . import ablation, labels, tables
+from .sentences import LEVEL_WORDS, nearest
+
+ABOUT = (
+    "{what}: the difference of their gaps to the retrained model in points, below zero where the first is nearer. Taken seed by "
+    "seed, with 95 % intervals over seeds; the last row is over requests, each weighing the same. In the figure dots are "
+    "requests, strokes their means, bars 95 % intervals: blue where the first is nearer, orange where it is farther, grey where "
+    "neither can be said. Requests of one data set share its images, which the interval over requests leaves out of account."
+)
+MEAN = "mean over {} requests (95 % interval)"
+NOTHING = "No record of two rows to compare yet."
+TITLE = "Over all requests"
+ALT = "{title}, a row for each comparison, dots for requests, a bar for the interval of their mean; the numbers are in the table."
+WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
+LINEAR = 1.0  # points: within that the axis is linear, so that zero is on it
+NEARER = "#0072B2"
+TICKS = (-100, -30, -10, -3, -1, 0, 1, 3, 10, 30, 100)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One column: a first row against a second, in every request that has both.
+
+    Args:
+        column: its heading.
+        first, second: what they are called in the sentence.
+        of: the paired difference first - second among a request's rows, ``None`` where it lacks one of them.
+    """
+
+    column: str
+    first: str
+    second: str
+    of: Callable[[list[Group]], Interval | None]
+
+
+def sentence(own: Comparison, found: list[Interval]) -> str:
+    """Who is nearer over all requests, by how much, and in how many of them."""
+    over = interval([each.mean for each in found])
+    both = f"{own.first} and {own.second} {verdict_text(over, of='request')}"
+    said = both if within_noise(over) else f"{own.first} is {verdict_text(over, than=own.second, of='request')}"
+    return f"{said}; the former is nearer in {sum(each.mean < 0 for each in found)} of {len(found)}."
+
+
+def _left_out(rows_by_title: dict[str, list[Group]], used: list[str]) -> str:
+    """Requests that have records and yet stand in no row: a comparison of what did not diverge must say what did."""
+    left = []
+    for title, rows in rows_by_title.items():
+        if rows and title not in used:
+            failed = dict.fromkeys(method_name(group.method) for group in rows if not group.good)
+            left.append(title + (f" ({', '.join(failed)} diverged)" if failed else ""))
+    return f" No such difference on record: {'; '.join(left)}." if left else ""
+
+
+def exhibit(name: str, title: str, what: str, rows_by_title: dict[str, list[Group]], columns: list[Comparison]) -> Exhibit:
+    """The table of some comparisons over requests; a note where no request has any of them."""
+    cells = {own.column: {title: apart for title, rows in rows_by_title.items() if (apart := own.of(rows))} for own in columns}
+    used = [title for title in rows_by_title if any(title in found for found in cells.values())]
+    if not used:
+        return Exhibit(name, title, NOTHING, pd.DataFrame())
+    kept = [own for own in columns if cells[own.column]]
+    table = pd.DataFrame({own.column: {title: gap_text(cells[own.column].get(title)) for title in used} for own in kept})
+    means = {own.column: interval([apart.mean for apart in cells[own.column].values()]) for own in kept}
+    counts = {mean.count for mean in means.values()}
+    last = MEAN.format(counts.pop() if len(counts) == 1 else "the")
+    table.loc[last] = {column: gap_text(mean) for column, mean in means.items()}
+    said = tuple(sentence(own, list(cells[own.column].values())) for own in kept)
+    drawn = {own.column: [apart.mean for apart in cells[own.column].values()] for own in kept}
+    about = ABOUT.format(what=what) + _left_out(rows_by_title, used)
+    return Exhibit(name, title, about, table, said, lambda: figure(drawn), ALT.format(title=title))
+
+
+@style.styled
+def figure(differences: dict[str, list[float]]) -> Figure:
+    """One row for each comparison: a dot for each request, a stroke for their mean, a bar for its 95 % interval.
+
+    Args:
+        differences: by comparison, one number for each request, points.
+
+    Raises:
+        ValueError: no comparison.
+    """
+    if not differences:
+        raise ValueError("no comparison over requests: nothing to draw")
+    result, axis = style.plt.subplots(figsize=(WIDTH, 0.45 * len(differences) + 0.9))
+    for place, values in enumerate(differences.values()):
+        own = interval(values)
+        apart = own.count > 1 and not own.low <= 0 <= own.high
+        colour = "0.45" if not apart else style.COLOURS["laf"] if own.mean > 0 else NEARER
+        axis.plot(values, [place] * len(values), "o", color="black", alpha=0.3, markersize=4, linewidth=0)
+        axis.plot([own.mean], [place], "|", color=colour, markersize=13, markeredgewidth=2)
+        if own.count > 1:
+            axis.plot([own.low, own.high], [place] * 2, color=colour, linewidth=2)
+    axis.axvline(0, color="black", linewidth=0.8, zorder=0)
+    axis.set_xscale("symlog", linthresh=LINEAR)
+    axis.set_xticks(TICKS, [signed(tick, 0) for tick in TICKS], fontsize=8)
+    axis.minorticks_off()
+    low, high = axis.dataLim.intervalx
+    axis.set_xlim(min(1.5 * low, -LINEAR), max(1.5 * high, LINEAR))  # of dots and bars
+    axis.set_yticks(range(len(differences)), list(differences), fontsize=9)
+    axis.set_ylim(len(differences) - 0.5, -0.5)
+    axis.set_xlabel("difference of gaps (points)\nfirst nearer \u2190   \u2192 first farther")
+    return result
+
+
+def _against_nearest(level: str) -> Callable[[list[Group]], Interval | None]:
+    def of(rows: list[Group]) -> Interval | None:
+        found = nearest(rows, level)
+        return difference(pick(rows, "laf"), found[0]) if found else None
+
+    return of
+
+
+def _between(first: tuple[str, str], second: tuple[str, str]) -> Callable[[list[Group]], Interval | None]:
+    """Between two rows, each a method and a variant."""
+    return lambda rows: difference(pick(rows, *first), pick(rows, *second))
+
+
+def _profile(found: Found, place: tuple[str, str]) -> str:
+    """`` (small)`` of a request whose table is not of the profile ``paper``."""
+    profile = profile_of(found, *place)
+    return "" if profile in ("paper", None) else f" ({profile})"
+
+
+def of_methods(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
+    """LAF against the noise floor, against doing nothing, against the nearest others; LAF+R against LAF."""
+    laf = ("laf", "")
+    columns = [
+        *(Comparison(f"LAF \u2212 {name}", "LAF", name, _between(laf, (method, "")))
+          for method in (AGAIN, ORIGINAL) for name in [method_name(method)]),
+        *(Comparison(f"LAF \u2212 {name}", "LAF", name, _against_nearest(level))
+          for level in ("none", "all") for name in [f"the nearest {LEVEL_WORDS[level]}"]),
+        Comparison("LAF+R \u2212 LAF", "LAF+R", "LAF", _between(("laf_r", ""), laf)),
+    ]
+    what = "Two methods (the nearest of several is chosen on the same numbers, in its favour)"
+    rows = {title_of(*place) + _profile(found, place): tables.rows_of(found, *place) for place in places}
+    return exhibit("across", TITLE, what, rows, columns)
+
+
+def of_parts(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
+    """LAF without each of its parts against full LAF."""
+    columns = [
+        Comparison(name.removeprefix("LAF, "), name, "full LAF", _between(("laf", part), ("laf", "")))
+        for part in ablation.PARTS for name in [method_name("laf", part)]
+    ]
+    rows = {title_of(*place): ablation.rows_of(found, *place) for place in places}
+    return exhibit("across-ablation", f"{ablation.TITLE}: {TITLE.lower()}", "LAF without a part and full LAF", rows, columns)
+
+
+def _of_share(share: int, method: str, name: str) -> Comparison:
+    """LAF+R with a share of the labels against LAF, which reads none, or against a baseline with the same ones."""
+    variant, free = labels.variant_of(share), method == "laf"
+    own = f"LAF+R with {share} % of the labels"
+    other = name if free else f"{name} with the same"
+    return Comparison(f"{share} %", own, other, _between(("laf_r", variant), (method, "" if free else variant)))
+
+
+def of_shares(found: Found, places: Sequence[tuple[str, str]]) -> list[Exhibit]:
+    """LAF+R by share of the labels: against LAF, and against each baseline with the same ones."""
+    rows, result = {title_of(*place): labels.rows_of(found, *place) for place in places}, []
+    others = {few: name for name, (few, _) in labels.LINES.items() if few != "laf_r"}
+    for method, name in {"laf": "LAF", **others}.items():
+        given = "LAF without any" if method == "laf" else f"{name} with the same labels"
+        # With all labels Retrain is the goal, and the others stand in the tables of methods.
+        asked = [share for share in labels.SHARES if method == "laf" or share != labels.FULL]
+        result.append(exhibit(
+            f"across-labels-{method}", f"{labels.TITLE}, {TITLE.lower()}: LAF+R \u2212 {name}",
+            f"LAF+R with a share of the labels and {given}", rows, [_of_share(share, method, name) for share in asked],
+        ))
+    return result

@@ -1,0 +1,218 @@
+"""What the book's pages say of runs: headlines, departures and their measured effect, what is on record.
+
+Everything is computed from ``Training/``: the records of runs, and ``authors.json``, the numbers of others with their origin.
+"""
+
+from dataclasses import dataclass
+from importlib import metadata
+
+import pandas as pd
+
+from ...settings.names import DATASET_NAMES, TASK_NAMES
+from ...settings.presets import preset
+from ...support import records
+from ...tasks import TASKS
+from ..base.tables import MISSING
+from ..base.training_records import PAPER_DATASETS, _is_preset, authors, groups, images_text, settings
+from ..base.words import mean_text
+
+BOOK_PACKAGES = (
+    "jupyter-book", "Sphinx", "sphinx-book-theme", "myst-nb", "sphinx-mathjax-offline", "matplotlib", "pandas", "scipy",
+)
+
+
+@dataclass(frozen=True)
+class Departure:
+    """A published choice with a side effect. Its values are those of the presets."""
+
+    choice: str
+    effect: str
+    switch: str | None  # dotted setting; None: both are always computed, or nothing but time differs
+    alternative: str = ""  # in words, where there is no switch
+
+
+DEPARTURES = (
+    Departure("h is fitted on all of D", "it has also seen the data to forget", "vae.fit_h_on"),
+    Departure("the decoder ends in a sigmoid, representations are signed and unbounded",
+              "most of a representation cannot be reconstructed; s(m) saturates and its slope nearly vanishes", "vae.decoder"),
+    Departure("representations are modelled on their own scale", "dimensions of large variance dominate m", "vae.standardise"),
+    Departure("m sums over the 256 dimensions", "m is far above 1, where s(m) is flat", "vae.error"),
+    Departure("losses are sums over batches of unequal size", "one step per epoch is skewed", "unlearning.reduction"),
+    Departure("the last, smaller batch of D_f takes a step of its own", "the same skewed step", "unlearning.drop_ragged"),
+    Departure("L_UE and L_RA take alternating steps", "two forward and backward passes for each pair of batches",
+              "unlearning.schedule"),
+    Departure("L_RA has the step size of the alternating schedule", "too small for a tenth of the steps", "unlearning.lr_ra"),
+    Departure("separate steps need no weight between the losses", "one step on the sum needs one", "unlearning.ra_weight"),
+    Departure("a fixed number of epochs, the last one kept", "over- and under-forgetting go unnoticed", "unlearning.stop"),
+    Departure("20 epochs (40 for ResNet-18)", "most of them after forgetting is done", "unlearning.epochs"),
+    Departure("all of D_r is drawn from", "cost and storage follow D_r, not the request", "unlearning.retain_ratio"),
+    Departure("BatchNorm keeps the original's statistics", "they were computed with the forgotten data", "unlearning.batchnorm"),
+    Departure("training crops and flips also when measuring and attacking",
+              "Train below Test; the attacker can learn the crop", "transforms.augment_everywhere"),
+    Departure("wrong labels are drawn from 0-8", "no class 9 among them", "all_wrong_labels"),
+    Departure("ASR is accuracy on groups of unequal size", "always “member” scores more than half", None,
+              "balanced accuracy, AUC and TPR at 1 % FPR beside it, always"),
+    Departure("the teacher runs in every step, index sets are built in O(n²)", "cost only", None,
+              "computed once and kept, always"),
+    Departure("ReLU before max-pooling", "none: the numbers are the same", None, "after it, a quarter of the work, always"),
+)
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+def setting_name(dataset: str, task: str) -> str:
+    """``MNIST, class removal``."""
+    return f"{DATASET_NAMES[dataset]}, {TASK_NAMES[task]}"
+
+
+def headline_table(found: list[dict], model: str = "laf") -> pd.DataFrame:
+    """One row per setting and mode: a model's numbers, the retrained model's in brackets, and what unlearning cost."""
+    rows = {}
+    for (dataset, task, mode), same in groups(found).items():
+        test = "test_r" if task == "class" else "test"
+
+        def pair(key: str, same: list[dict] = same) -> str:
+            return " ".join([mean_text(r["metrics"][model][key] for r in same),
+                             f"({mean_text(r['metrics']['retrained'][key] for r in same)})"])
+
+        count = f"{len(same)}\u00a0run{'s' if len(same) > 1 else ''}"
+        which = ", ".join(filter(None, (setting_name(dataset, task), images_text(same), f"`{mode}`", count)))
+        rows[which] = {
+            "Train_r": pair("train_r"), "Train_f": pair("train_f"), "Test": pair(test), "ASR": pair("asr"),
+            "gap": mean_text(r["gaps"][model]["mean"] for r in same), "cost": cost_text(same),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def cost_text(same: list[dict]) -> str:
+    """Densities and unlearning as a share of retraining's image passes; the same for every seed, but for when a rule stops."""
+    return f"{sum(100 * r['passes']['share_of_retraining']['with_vae'] for r in same) / len(same):.1f}\u00a0%"
+
+
+def authors_table(found: list[dict]) -> pd.DataFrame:
+    """LAF and retrained of one seed here beside the authors' code, where a full set of their numbers is at hand."""
+    origins = {("mnist", "class"): "authors_code_measured", ("cifar10", "class"): "published_notebook"}
+    here, rows = groups(found), {}
+    columns = {"train_r": "Train_r", "train_f": "Train_f", "test_r": "Test_r", "test_f": "Test_f", "asr": "ASR"}
+    for (dataset, task), key in origins.items():
+        for model, name in (("retrained", "Retrained"), ("laf", "LAF")):
+            label = f"{setting_name(dataset, task)}: {name}"
+            theirs = authors()[key][model]
+            rows[f"{label}, theirs"] = {c: mean_text([theirs.get(k)]) for k, c in columns.items()}
+            same = here.get((dataset, task, "reference"), [])
+            if same:
+                which = ", ".join(filter(None, (label, "here", images_text(same))))
+                rows[which] = {c: mean_text(r["metrics"][model].get(k) for r in same) for k, c in columns.items()}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def coverage(found: list[dict]) -> pd.DataFrame:
+    """Which of the twelve settings have records, by data set and task: the number of seeds of each mode."""
+    here = groups(found)
+    rows = {}
+    for dataset in PAPER_DATASETS:
+        counted = {t: {m: len(here.get((dataset, t, m), [])) for m in ("reference", "fixed")} for t in TASKS}
+        rows[DATASET_NAMES[dataset]] = {
+            TASK_NAMES[t]: ", ".join(f"{m} {n}" for m, n in modes.items() if n) or "no record" for t, modes in counted.items()
+        }
+        small = {images_text(here[key]) for key in here if key[0] == dataset} - {""}
+        if small:
+            rows[f"{DATASET_NAMES[dataset]}, {' and '.join(sorted(small))}"] = rows.pop(DATASET_NAMES[dataset])
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def coverage_sentence(found: list[dict]) -> str:
+    """How many of the twelve settings have a record in mode ``reference``, and the names of those that have none."""
+    here = groups(found)
+    missing = [setting_name(d, t) for d in PAPER_DATASETS for t in TASKS if (d, t, "reference") not in here]
+    total = len(PAPER_DATASETS) * len(TASKS)
+    named = f" None yet: {'; '.join(missing)}." if missing else ""
+    return f"{total - len(missing)} of the {total} settings have a record in mode `reference`.{named}"
+
+
+def published_value(switch: str, mode: str) -> str:
+    """What a switch is set to in a mode: one value, or one for each network where they differ."""
+    values = {}
+    for dataset in PAPER_DATASETS:
+        for task in TASKS:
+            value = settings(preset(dataset, task, profile="paper", mode=mode).as_dict())[switch]
+            values.setdefault("all" if value is None else str(value).lower() if isinstance(value, bool) else str(value), None)
+    return " / ".join(values)
+
+
+def measured_effect(switch: str, found: list[dict]) -> str:
+    """What the switch alone did to LAF's gap to retrained: published runs against runs that differ from one in it only."""
+    ignored, pairs = ("mode", "device"), {}
+    known = [({k: v for k, v in settings(r["config"]).items() if k not in ignored}, r) for r in found]
+    for own, record in known:
+        if record["config"]["mode"] != "reference" or not _is_preset(record):
+            continue
+        for other, changed in known:
+            if [name for name in own if own[name] != other[name]] == [switch]:
+                pairs.setdefault((own["dataset"], own["task"], other[switch]), []).append((record, changed))
+    found_effects = []
+    for (dataset, task, value), same in pairs.items():
+        before, after = (mean_text(r["gaps"]["laf"]["mean"] for r in side) for side in zip(*same, strict=True))
+        count = f"{len(same)} run{'s' if len(same) > 1 else ''}"
+        found_effects.append(f"gap {before} → {after} points at `{value}` ({setting_name(dataset, task)}, {count})")
+    return "; ".join(found_effects) or MISSING
+
+
+def departures_table(found: list[dict]) -> pd.DataFrame:
+    """Every published choice with a side effect, its switch, and what it did alone."""
+    rows = {}
+    for d in DEPARTURES:
+        values = [f"`{published_value(d.switch, mode)}`" for mode in ("reference", "fixed")] if d.switch else []
+        rows[d.choice] = {
+            "side effect": d.effect,
+            "switch: published → `fixed`": f"`{d.switch}`: {' → '.join(values)}" if d.switch else d.alternative,
+            "measured alone": measured_effect(d.switch, found) if d.switch else MISSING,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def modes_table(found: list[dict]) -> pd.DataFrame:
+    """``reference`` and ``fixed`` side by side for every setting that has both: LAF's gap, ToW, attack distance and cost."""
+    here, rows = groups(found), {}
+    for dataset, task, mode in here:
+        if not {(dataset, task, "reference"), (dataset, task, "fixed")} <= here.keys():
+            continue
+        same = here[dataset, task, mode]
+        rows[", ".join(filter(None, (setting_name(dataset, task), images_text(same), f"`{mode}`")))] = {
+            "gap to retrained": mean_text(r["gaps"]["laf"]["mean"] for r in same),
+            "ToW": mean_text((r["gaps"]["laf"]["tow"] for r in same), 3),
+            "ASR distance": mean_text(r["gaps"]["laf"]["asr"] for r in same),
+            "cost": cost_text(same),
+            "runs": str(len(same)),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def left(table: str) -> str:
+    """A Markdown table whose cells are text: aligned to the left."""
+    return table.replace("---:", "---")
+
+
+def versions() -> pd.DataFrame:
+    """What this build of the book ran on."""
+    found = records.versions()
+    for name in BOOK_PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return pd.DataFrame.from_dict({name: {"version": version} for name, version in found.items()}, orient="index")

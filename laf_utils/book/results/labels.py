@@ -1,0 +1,178 @@
+"""Semi-supervised: how near LAF+R comes with few labels, beside baselines that are given the same labels.
+
+A share is a percentage of D_r whose labels may be read. At 100 % stand the plain cells; Retrain is the goal there, at gap zero.
+"""
+
+from collections.abc import Callable
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter
+
+from ...audit import interval
+from ...experiments.cells import AGAIN, ORIGINAL, RETRAIN
+from ..base import style as figures
+from ..base.captions import chance_text, rests_on
+from ..base.exhibit import Exhibit
+from ..base.reading import DEFAULTS, PROFILES, Found, Group, difference, gap, groups, over, pick, seeds_of_variants
+from ..base.words import method_name, points_text, title_of, verdict_text, within_noise
+from .sentences import diverged
+from .tables import READING, clocks_text, table
+
+NAME, TITLE, NOTHING = "labels", "Few labels", "No record with a share of the labels yet."
+FIGURE = (
+    "Gap to the retrained model against the share of D_r whose labels may be read, mean over seeds with a band of one standard "
+    "deviation; horizontal lines read no label, or show a second retrained model, below which no difference means anything."
+)
+SHARES = (1, 5, 10, 50, 100)
+FULL = SHARES[-1]
+PSEUDO = "neggrad_plus_pseudo"
+CONTROL = " At 100 % NegGrad+ is its control, which takes the original's predictions for all labels and reads none of D_r's."
+# By method: with a share of the labels, and what stands for it with all of them where it has no cell of its own there.
+LINES = {
+    "LAF+R": ("laf_r", "laf_r"), "Retrain": ("retrain_few", RETRAIN), "SCRUB": ("scrub_few", "scrub"),
+    "NegGrad+": ("neggrad_plus_few", PSEUDO),
+}
+COLOURS = {"LAF+R": "#0072B2", "Retrain": "#000000", "SCRUB": "#6a3d9a", "NegGrad+": "#009E73"}
+MARKS = {"LAF+R": "o", "Retrain": "D", "SCRUB": "s", "NegGrad+": "^"}
+FLAT = {"laf": ("#D55E00", "--"), "ts": ("#8c6d1f", ":"), AGAIN: ("#7f7f7f", "-.")}  # rows that no share moves
+WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
+LINEAR = 1.0  # points: below that the axis is linear, so that zero is on it
+
+
+def variant_of(share: int) -> str:
+    """The variant of a share's cells; those of 100 % are plain."""
+    return "" if share == FULL else f"labels_{share}"
+
+
+def profile_of(found: Found, dataset: str, task: str) -> str | None:
+    """The profile that has cells with a share of the labels."""
+    names = {variant_of(share) for share in SHARES} - {""}
+    cells = [record["cell"] for record in found.records.values()]
+    have = {c["profile"] for c in cells if (c["dataset"], c["task"]) == (dataset, task) and c.get("variant", "") in names}
+    return next((profile for profile in PROFILES if profile in have), None)
+
+
+def lines(rows: list[Group]) -> dict[str, dict[int, Group]]:
+    """By method and share, the rows that have numbers."""
+    result = {}
+    for name, (few, full) in LINES.items():
+        own = {share: pick(rows, few, variant_of(share)) for share in SHARES}
+        own[FULL] = own[FULL] or pick(rows, full)
+        result[name] = {share: group for share, group in own.items() if group and group.values(gap)}
+    return {name: own for name, own in result.items() if own}
+
+
+def _shown(rows: list[Group]) -> list[Group]:
+    drawn = {id(group) for line in lines(rows).values() for group in line.values()}
+    plain = {*FLAT, ORIGINAL}
+    return [g for g in rows if g.choice == DEFAULTS and (g.variant or g.method in plain or id(g) in drawn)]
+
+
+def _by_share(rows: list[Group]) -> list[Group]:
+    """Original and the rows that no share moves, then each method from few labels to all."""
+    ends = [full for _, full in LINES.values()]
+    place = {few: number for number, (few, _) in enumerate(LINES.values())} | {full: n for n, full in enumerate(ends)}
+
+    def order(group: Group) -> tuple:
+        share = int(group.variant.rpartition("_")[2]) if group.variant else FULL
+        return place.get(group.method, -1), share
+
+    return sorted(_shown(rows), key=order)
+
+
+def readings(rows: list[Group], where: str) -> tuple[str, ...]:
+    """For each share: LAF+R beside the nearest baseline with the same labels, and beside LAF without any; what diverged."""
+    drawn, laf, floor, said = lines(rows), pick(rows, "laf"), over(pick(rows, AGAIN)), []
+    for share in SHARES:
+        own = drawn.get("LAF+R", {}).get(share)
+        others = {name: line[share] for name, line in drawn.items() if name != "LAF+R" and share in line}
+        others = {name: g for name, g in others.items() if g.method != RETRAIN and g.level != "none" and difference(own, g)}
+        if own is None:
+            continue
+        words = f"{where}, {share} % of the labels of D_r: LAF+R has a gap of {points_text(over(own))}"
+        if others:
+            name = min(others, key=lambda n: over(others[n]).mean)
+            apart = difference(own, others[name])
+            same = within_noise(apart, floor)
+            rest = f"{'and it' if same else 'is'} {verdict_text(apart, floor)}"
+            words += f"; of {len(others)} baseline{'s' * (len(others) > 1)} with these labels the nearest is {name}, with "
+            words += f"{points_text(over(others[name]))}: LAF+R {rest}"
+        said.append(f"{words}.")
+    first = min(drawn.get("LAF+R", {}), default=None)
+    apart = difference(drawn["LAF+R"][first], laf) if first else None
+    if apart:
+        free, same = "LAF without any label", within_noise(apart, floor)
+        way = f"and {free} {verdict_text(apart, floor)}" if same else f"is {verdict_text(apart, floor, free)}"
+        said.append(f"LAF+R with {first} % of the labels {way}.")
+    failed = diverged([group for group in rows if group.variant])
+    return (*said, *([failed] if failed else []))
+
+
+def _panel(axis: Axes, rows: list[Group]) -> None:
+    for method, (colour, style) in FLAT.items():
+        own = over(pick(rows, method))
+        if own:
+            axis.axhline(own.mean, color=colour, linestyle=style, linewidth=1.3, label=method_name(method), zorder=1)
+    for name, line in lines(rows).items():
+        spread = {share: interval(list(group.values(gap).values())) for share, group in line.items()}
+        shares, means = list(spread), [own.mean for own in spread.values()]
+        half = [own.std if own.count > 1 else 0.0 for own in spread.values()]
+        axis.plot(shares, means, color=COLOURS[name], marker=MARKS[name], markersize=5, linewidth=1.5, label=name)
+        low, high = ([max(m + sign * h, 0) for m, h in zip(means, half, strict=True)] for sign in (-1, 1))
+        axis.fill_between(shares, low, high, color=COLOURS[name], alpha=0.15, linewidth=0)
+    axis.set_xscale("log")
+    axis.set_yscale("symlog", linthresh=LINEAR)
+    axis.set(xlim=(0.85, 118), ylim=(-0.05, 150), ylabel="gap to retrained (points)")
+    axis.xaxis.set_major_locator(FixedLocator(SHARES))
+    axis.yaxis.set_major_locator(FixedLocator([0, 0.5, 1, 3, 10, 30, 100]))
+    axis.minorticks_off()
+    for scale in (axis.xaxis, axis.yaxis):
+        scale.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+@figures.styled
+def figure(rows_by_title: dict[str, list[Group]]) -> Figure:
+    """One panel per request: gap against the share of labels, bands of one standard deviation over seeds.
+
+    Raises:
+        ValueError: no request has a cell with a share of the labels.
+    """
+    if not rows_by_title:
+        raise ValueError("no record with a share of the labels: nothing to draw")
+    count = len(rows_by_title)
+    result, axes = figures.plt.subplots(count, 1, figsize=(WIDTH, 2.6 * count + 1.0), squeeze=False, sharex=True)
+    for axis, (title, rows) in zip(axes[:, 0], rows_by_title.items(), strict=True):
+        _panel(axis, rows)
+        axis.set_title(title)
+    axes[-1, 0].set_xlabel("labels of the kept images that may be read (%)")
+    handles = {}
+    for axis in axes[:, 0]:
+        handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    result.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=8.5)
+    return result
+
+
+def rows_of(found: Found, dataset: str, task: str) -> list[Group]:
+    """The rows of the exhibit: cells with a share of the labels, and the plain ones of their seeds; none without the former."""
+    profile = profile_of(found, dataset, task)
+    rows = groups(found, dataset, task, profile, tuple(map(variant_of, SHARES))) if profile else []
+    return _by_share(seeds_of_variants(rows))
+
+
+def drawing(found: Found, places: list[tuple[str, str]]) -> Callable[[], Figure] | None:
+    """What draws one panel for each place that has records, ``None`` where none has."""
+    panels = {title_of(*place): rows for place in places if (rows := rows_of(found, *place))}
+    return (lambda: figure(panels)) if panels else None
+
+
+def exhibit(found: Found, dataset: str, task: str) -> Exhibit:
+    """Table and sentences of one request."""
+    rows, title = rows_of(found, dataset, task), title_of(dataset, task)
+    name = f"{NAME}-{task}-{dataset}"
+    if not rows:
+        return Exhibit(name, f"{TITLE}: {title}", NOTHING, pd.DataFrame())
+    about = f"{rests_on(rows)}\n\n{READING} {chance_text(rows)} {clocks_text(rows)}"
+    about += CONTROL if any(g.method == PSEUDO for g in _shown(rows)) else ""
+    return Exhibit(name, f"{TITLE}: {title}", about, table(rows, task), readings(rows, f"On {title}"))

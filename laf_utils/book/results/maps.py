@@ -1,0 +1,103 @@
+"""The representation maps, drawn from their records, with one number per model that the picture can be held to."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.neighbors import NearestNeighbors
+
+from ...experiments.maps import read
+from ...settings.names import MODEL_NAMES
+from ...support.paths import results_folder
+from ...support.records import RecordError
+from ..base import style
+from ..base.exhibit import Exhibit
+from ..base.tables import MISSING
+
+NEIGHBOURS = 10
+COLUMN = f"forgotten among the {NEIGHBOURS} nearest of a forgotten image (%)"
+BESIDE = "lies among the retrained model's rather than the original's: {} images (%)"
+
+
+def found(folder: Path | None = None) -> dict[Path, dict]:
+    """All records of maps by their path; a file that is no record is left out."""
+    records = {}
+    for path in sorted((folder or results_folder() / "maps").rglob("*.json")):
+        try:
+            records[path] = read(path)
+        except RecordError:
+            continue
+    return records
+
+
+def arrays(record: dict) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Coordinates [n, 2] by model, true classes [n] and forgotten [n] of a record."""
+    points = record["maps"]
+    maps = {name: np.asarray(points[name], dtype=float).reshape(-1, 2) for name in MODEL_NAMES if name in points}
+    return maps, np.asarray(record["classes"]), np.asarray(record["forgotten"], dtype=bool)
+
+
+def apart(points: np.ndarray, forgotten: np.ndarray) -> float:
+    """Percent of forgotten images among the nearest neighbours in the map of a forgotten image: 100 of a cluster of their own.
+
+    Args:
+        points: float [n, 2].
+        forgotten: bool [n].
+    """
+    near = NearestNeighbors(n_neighbors=NEIGHBOURS + 1).fit(points).kneighbors(points[forgotten], return_distance=False)
+    return float(100 * forgotten[near[:, 1:]].mean())  # the first is the image itself
+
+
+def moved(maps: dict[str, np.ndarray], rows: np.ndarray, model: str = "laf") -> float:
+    """Percent of the nearest neighbours of a model's images that are the retrained model's, among those and the original's.
+
+    All panels share one projection: 0 of a model whose images lie where the original has them, 100 where the retrained one has.
+
+    Args:
+        maps: float [n, 2] by model.
+        rows: bool [n], the images that are looked at, in all three.
+    """
+    both = np.concatenate([maps["original"][rows], maps["retrained"][rows]])
+    near = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(both))).fit(both).kneighbors(maps[model][rows], return_distance=False)
+    return float(100 * (near >= rows.sum()).mean())
+
+
+def table(record: dict) -> pd.DataFrame:
+    """How much forgotten images lie among themselves, by model, and where LAF's lie."""
+    maps, _, forgotten = arrays(record)
+    rows = {}
+    for name, points in maps.items():
+        parts = {"forgotten": forgotten, "kept": ~forgotten}
+        where = {BESIDE.format(part): f"{moved(maps, own):.1f}" if name == "laf" else MISSING for part, own in parts.items()}
+        rows[MODEL_NAMES[name]] = {COLUMN: f"{apart(points, forgotten):.1f}"} | where
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def readings(record: dict) -> tuple[str, ...]:
+    """Where LAF's images lie, and how much forgotten ones lie among themselves beside what that would be at random."""
+    maps, _, forgotten = arrays(record)
+    own = {name: apart(points, forgotten) for name, points in maps.items()}
+    chance = 100 * (forgotten.sum() - 1) / (len(forgotten) - 1)
+    each = ", ".join(f"{value:.1f} % in {MODEL_NAMES[name]}" for name, value in own.items())
+    return (
+        f"Of the neighbours of LAF's forgotten images {moved(maps, forgotten):.1f} % are the retrained model's rather than the "
+        f"original's, of its kept images' {moved(maps, ~forgotten):.1f} % (one seed): 0 is the original's place, 100 the "
+        "retrained model's.",
+        f"Of the {NEIGHBOURS} nearest neighbours of a forgotten image these are forgotten ones: {each}; {chance:.1f} % where "
+        "images lie at random (one seed).",
+    )
+
+
+def exhibit(record: dict) -> Exhibit:
+    """The map of one record."""
+    place, (maps, classes, forgotten) = record["place"], arrays(record)
+    count = f"{int((~forgotten).sum())} kept images, coloured by class, and {int(forgotten.sum())} forgotten ones in black"
+    how = "every model's representations turned onto the original's by the rotation that fits best on the kept images"
+    same = [f"{MODEL_NAMES[a]} has the representations of {MODEL_NAMES[b]}." for a, b in record["same"].items()]
+    about = " ".join([f"{record['headline']}. {count}; {how}, then one t-SNE for all models.", *same, *record["caveats"]])
+    title = f"Representations: {record['headline'].split(';')[0]}"
+    alt = f"{len(maps)} panels, one for each model: {count}. How much the forgotten ones lie among themselves is in the table."
+    name = f"map-{place['task']}-{place['dataset']}-{place['profile']}-seed{place['seed']}"
+    return Exhibit(
+        name, title, about, table(record), readings(record), lambda: style.representation_maps(maps, classes, forgotten), alt
+    )

@@ -1,0 +1,118 @@
+"""Training curves of the records beside the authors' digitised ones (``Training/authors.json``)."""
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ...settings.names import DATASET_NAMES
+from ..base.style import COLOURS, STYLE, WIDTH
+from ..base.tables import MISSING
+from ..base.training_records import PAPER_DATASETS, authors, groups, images_text
+from .departures import setting_name
+
+READING_ERROR = 0.4  # of values read off the authors' pictures
+THEIRS = "#0072B2"
+AUTHORS_KEYS = {"mnist": "digits"}  # how authors.json calls a data set, where that differs
+# Whole series of the authors, by setting: (group of authors.json, its label).
+SERIES = {
+    ("mnist", "class"): ("authors_code_measured", "authors' code, run"),
+    ("cifar10", "class"): ("published_notebook", "authors' notebook"),
+}
+COLUMNS = ("epochs", "L_UE first", "lowest (epoch)", "L_UE last", "L_RA first", "L_RA last")
+
+
+def published(dataset: str, task: str) -> list | None:
+    """``[epochs, L_UE first, extreme, last, L_RA first, last]`` of a setting the authors show, else ``None``."""
+    return authors()["published_curves"].get(f"{task}_{AUTHORS_KEYS.get(dataset, dataset)}")
+
+
+def table(task: str, found: list[dict]) -> pd.DataFrame:
+    """First, extreme and last values of both losses, the authors' and ours (mean over runs)."""
+    here, rows = groups(found), {}
+    for dataset in PAPER_DATASETS:
+        name, theirs, same = DATASET_NAMES[dataset], published(dataset, task), here.get((dataset, task, "reference"))
+        shown = [MISSING if value is None else str(value) for value in theirs] if theirs else _nothing("not shown")
+        own = _own(same) if same else _nothing("no record")
+        which = ", ".join(filter(None, ("here", images_text(same) if same else "")))
+        for who, values in (("theirs", shown), (which, own)):
+            rows[f"{name}, {who}"] = dict(zip(COLUMNS, map(_typeset, values), strict=True))
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _nothing(why: str) -> list[str]:
+    return [why] + [MISSING] * (len(COLUMNS) - 1)
+
+
+def _typeset(value: str) -> str:
+    """A true minus, and no line break inside a value."""
+    return value.replace("-", "\u2212").replace(" ", "\u00a0")
+
+
+def _own(same: list[dict]) -> list[str]:
+    ue, ra = (pd.DataFrame([r["losses"][name] for r in same]).mean() for name in ("loss_ue", "loss_ra"))
+    ends = [f"{ra.iloc[0]:.1f}", f"{ra.iloc[-1]:.1f}"]
+    return [str(len(ue)), f"{ue.iloc[0]:.1f}", f"{ue.min():.1f} ({int(ue.idxmin())})", f"{ue.iloc[-1]:.1f}", *ends]
+
+
+def drawn(task: str, found: list[dict]) -> list[str]:
+    """The data sets of which a task's curves can be drawn."""
+    here = groups(found)
+    return [dataset for dataset in PAPER_DATASETS if (dataset, task, "reference") in here]
+
+
+def figure(task: str, found: list[dict]) -> Figure:
+    """Both losses by epoch, one row per data set with a record: every run of ours, and the authors' values.
+
+    Raises:
+        ValueError: no record of this task.
+    """
+    datasets, here = drawn(task, found), groups(found)
+    if not datasets:
+        raise ValueError(f"no record of {task!r}")
+    with mpl.rc_context(STYLE):
+        rows = len(datasets)
+        result, axes = plt.subplots(rows, 2, figsize=(WIDTH, 0.5 + 2.3 * rows), squeeze=False)
+        result.get_layout_engine().set(h_pad=0.12)  # inches: a title keeps clear of the numbers above it
+        for row, dataset in zip(axes, datasets, strict=True):
+            for axis, name in zip(row, ("loss_ue", "loss_ra"), strict=True):
+                _panel(axis, dataset, task, name, here[dataset, task, "reference"])
+        for axis in axes[-1]:
+            axis.set_xlabel("epoch, counted from 0 as the authors do")
+    return result
+
+
+def _panel(axis: Axes, dataset: str, task: str, name: str, same: list[dict]) -> None:
+    here = ", ".join(filter(None, ("here", images_text(same))))
+    for number, record in enumerate(same):
+        axis.plot(record["losses"][name], color=COLOURS["laf"], linewidth=1.4, label=None if number else here)
+    _their_series(axis, dataset, task, name)
+    _their_points(axis, published(dataset, task), name)
+    symbol = {"loss_ue": "$L_{UE}$", "loss_ra": "$L_{RA}$"}[name]
+    axis.set_title(f"{setting_name(dataset, task)}: {symbol}")
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    if name == "loss_ue":
+        axis.legend(fontsize=8)
+
+
+def _their_series(axis: Axes, dataset: str, task: str, name: str) -> None:
+    if (dataset, task) not in SERIES:
+        return
+    key, label = SERIES[dataset, task]
+    values = authors()[key][f"{name}_by_epoch"]
+    points = {int(epoch): value for epoch, value in (values if isinstance(values, dict) else dict(enumerate(values))).items()}
+    axis.plot(list(points), list(points.values()), "--", marker=".", color=THEIRS, linewidth=1, markersize=3, label=label)
+
+
+def _their_points(axis: Axes, theirs: list | None, name: str) -> None:
+    if not theirs:
+        return
+    epochs, first, extreme, last, ra_first, ra_last = theirs
+    points = {0: first, epochs - 1: last} if name == "loss_ue" else {0: ra_first, epochs - 1: ra_last}
+    if name == "loss_ue" and extreme:
+        value, _, epoch = extreme.partition(" ")
+        points[int(epoch.strip("()"))] = float(value)
+    axis.errorbar(
+        list(points), list(points.values()), yerr=READING_ERROR, fmt="x", color=THEIRS, capsize=2, label="authors' plot"
+    )

@@ -1,0 +1,52 @@
+"""What cells will cost, from the passes that each method's definition implies: known before anything runs."""
+
+import pandas as pd
+
+from ..methods import METHODS, find
+from ..methods.method import Sizes
+from ..methods.passes import Passes
+from .cells import AGAIN, EXACT, ORIGINAL, REFERENCES, Cell, settings_of
+from .problem import HELD_OUT_SHARE, Problem
+
+COMPARED = tuple(METHODS)  # those of this project: a method that a session adds to the table is on no record
+
+
+def listed(choice: str) -> list[str]:
+    """The methods of a table: references first where the settings are the defaults."""
+    methods = [name for name in COMPARED if name not in EXACT]
+    return methods if choice == "tuned" else [*REFERENCES, *methods, "sisa"]
+
+
+def expected(cell: Cell, problem: Problem) -> Passes:
+    """Passes of a cell, its method's own original and the evaluation included; the settings are the published ones.
+
+    What a run has as an artefact costs nothing but the evaluation.
+    """
+    run = problem.run
+    everything, retain = len(run.task.train_labels), len(run.task.retain)
+    epochs, test = run.config.training.epochs, everything + len(run.data.test.labels)
+    if cell.from_pipeline:
+        return Passes(0, test)
+    if cell.method == AGAIN:
+        return Passes(epochs * retain, test)
+    if cell.method in ("sisa", ORIGINAL):  # before and after the deletion, each about as much as a training
+        return Passes(epochs * (everything + retain), 2 * test)
+    method, settings = find(cell.method), settings_of(cell, problem, None)
+    few = max(1, round(run.config.repair.labelled_share * retain))  # asking the request would train its original
+    sizes = Sizes(len(run.task.forget), retain, few, round(HELD_OUT_SHARE * len(run.data.test.labels)))
+    implied = method.implied(settings, sizes)
+    own = settings.epochs * everything if method.prepare else 0
+    return Passes(implied.training + own, implied.frozen + (2 if method.prepare else 1) * test)
+
+
+def table(plan: list[tuple[Cell, Passes]]) -> str:
+    """One line per cell and the sum, in training passes; divide by a machine's images per second for seconds."""
+    rows = [
+        {"cell": cell.path.stem, "data": cell.dataset, "forward and backward": passes.training, "forward": passes.frozen,
+         "equivalent": round(passes.equivalent)}
+        for cell, passes in sorted(plan, key=lambda item: item[1].equivalent)
+    ]
+    rows.append({"cell": "all", "data": ""} | {
+        name: sum(row[name] for row in rows) for name in ("forward and backward", "forward", "equivalent")
+    })
+    return pd.DataFrame(rows).to_string(index=False)

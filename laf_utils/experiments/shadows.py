@@ -1,0 +1,222 @@
+"""Many models of one forget request, for the measures over many models: only the training seeds differ.
+
+Of each seed an original, LAF, LAF+R and a retrained model, and as many retrained models again, so that retrained models can be
+held against retrained models: what a measure says there is its null. Kept are phi and accuracies, no weights.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TypeVar
+
+import torch
+
+from ..audit.confidence import log_odds
+from ..audit.many_models import forget_score, klom, u_lira
+from ..images import Images
+from ..laf import LAF, repair
+from ..losses import Densities
+from ..models import Network
+from ..representations import outputs
+from ..run import TRAINED, Run
+from ..settings.config import RunConfig
+from ..settings.presets import preset
+from ..support.artefacts import Artefact
+from ..support.definitions import code_version
+from ..support.seeds import stream
+from ..together.training import train_together
+from ..together.vaes import fit_vaes_together
+
+PARTS = ("forget", "retain", "test")
+KINDS = ("original", "laf", "laf_r", "retrained")
+IMAGES = 6_000  # training images, the same number of each class: a tenth of the paper's, for many times its models
+SAMPLE = 1_000  # retained and test images whose phi is kept
+LEAST = 3  # models of a kind: the likelihood-ratio attack leaves one out and needs a spread of the others
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Shadows:
+    """What K models of each kind (2K retrained ones) say of the same images.
+
+    Args:
+        phi: by kind and part, float32 [K, n] ([2K, n] for ``retrained``, the seeds' own first), nats. ``forget`` is all of D_f,
+            ``retain`` and ``test`` are samples. A training image's label is the one it was trained with.
+        accuracy: by kind and part, percent of these images, one value per model.
+        settings: the configuration, seeds and numbers of images.
+        seconds: by stage, with the threads and the load average they were measured with.
+    """
+
+    phi: dict[str, dict[str, torch.Tensor]]
+    accuracy: dict[str, dict[str, list[float]]]
+    settings: dict
+    seconds: dict
+
+    def halves(self, part: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """phi of the retrained models of the seeds themselves and of the other retrained models, [K, n] each."""
+        phi = self.phi["retrained"][part]
+        return phi[: len(phi) // 2], phi[len(phi) // 2 :]
+
+    def _measured(self, phi: Callable[[str], torch.Tensor], utility: tuple[float, ...]) -> dict:
+        retrained = {part: self.halves(part)[0] for part in PARTS}
+        return {
+            "forget_score": forget_score(phi("forget"), retrained["forget"], utility_ratios=utility),
+            "forgetting_alone": forget_score(phi("forget"), retrained["forget"]),
+            "klom": {part: asdict(klom(phi(part), retrained[part])) for part in PARTS},
+            "u_lira": u_lira(phi("forget"), retrained["forget"]).as_dict(),
+        }
+
+    def _utility(self, accuracies: dict[str, list[float]], models: slice) -> tuple[float, ...]:
+        """Mean accuracy of these models over that of the retrained ones of the seeds, on retained and on test images."""
+        half = len(self.accuracy["retrained"]["test"]) // 2
+        return tuple(
+            sum(accuracies[part][models]) / max(sum(self.accuracy["retrained"][part][:half]), 1e-9) for part in ("retain", "test")
+        )
+
+    def measures(self) -> dict[str, dict]:
+        """Forget score, KLoM and U-LiRA of every kind against the retrained models of the seeds, plain numbers.
+
+        ``null`` is the same of the other retrained models: where a kind cannot be told from it, these models show no leak.
+        ``original`` is the other end: nothing forgotten. ``forgetting_alone`` is the forget score without utility ratios.
+        Read forget score and KLoM beside their null only: with few models both are far from 1 and 0 where there is nothing to
+        find (null of five: 0.25, and 8 nats).
+        """
+        half = len(self.phi["retrained"]["forget"]) // 2
+        found = {
+            kind: self._measured(lambda part, kind=kind: self.phi[kind][part], self._utility(self.accuracy[kind], slice(half)))
+            for kind in KINDS if kind != "retrained"
+        }
+        other = self._utility(self.accuracy["retrained"], slice(half, None))
+        return found | {"null": self._measured(lambda part: self.halves(part)[1], other)}
+
+    def record(self) -> dict:
+        """Settings, seconds, accuracies and measures as plain values."""
+        return {"settings": self.settings, "seconds": self.seconds, "accuracy": self.accuracy, "measures": self.measures()}
+
+
+def shadow_config(dataset: str, task: str, *, mode: str = "reference", **changes: object) -> RunConfig:
+    """The quick profile on ``IMAGES`` images: settings under which many models are affordable on two cores.
+
+    Args:
+        changes: as of ``presets.preset``.
+
+    Raises:
+        ConfigError: as ``presets.preset``.
+    """
+    return preset(dataset, task, profile="quick", mode=mode, **{"images": IMAGES} | changes)
+
+
+def shadows(run: Run, seeds: Sequence[int], *, sample: int = SAMPLE) -> Shadows:
+    """Train and unlearn K models of a run's forget request, one for each training seed; taken from disk where known.
+
+    The request, that is the images and the index sets, is the run's and the same for all. The retrained models take ``seeds`` and
+    as many seeds after the largest of them.
+
+    Args:
+        run: of ``shadow_config`` or any other configuration of the CNN.
+        seeds: K training seeds, three or more.
+        sample: retained and test images whose phi is kept.
+
+    Raises:
+        ValueError: fewer than three seeds, a seed twice, or what the functions of this package cannot compute together.
+        TrainingDiverged: a loss is not finite.
+    """
+    seeds = list(seeds)
+    if len(seeds) < LEAST or len(set(seeds)) < len(seeds):
+        raise ValueError(f"at least {LEAST} different seeds, got {seeds}")
+    content = run._method_content() | {
+        "unlearning": asdict(run.config.unlearning), "repair": asdict(run.config.repair), "seeds": seeds, "sample": sample,
+        "shadow_code": code_version((_compute,), TRAINED),
+    }
+    kept = run.kept("shadows", content, lambda: _compute(run, seeds, sample))
+    phi = {kind: {part: kept.tensors[f"{kind}.{part}"] for part in PARTS} for kind in KINDS}
+    settings = {
+        "config": run.config.as_dict(), "dataset": run.data.name, "train_images": len(run.train_set.labels),
+        "forget": len(run.task.forget), "retain": len(run.task.retain), "seeds": seeds, "retrained_seeds": _retrained(seeds),
+        "phi_images": {part: phi["original"][part].shape[1] for part in PARTS},
+    }
+    seconds = kept.facts["by_stage"] | {name: kept.facts[name] for name in ("threads", "load_average")}
+    return Shadows(phi, kept.facts["accuracy"], settings, seconds)
+
+
+def _retrained(seeds: list[int]) -> list[int]:
+    return seeds + [max(seeds) + 1 + place for place in range(len(seeds))]
+
+
+def _compute(run: Run, seeds: list[int], sample: int) -> Artefact:
+    seconds: dict[str, float] = {}
+
+    def timed(stage: str, call: Callable[[], Value]) -> Value:
+        start = time.perf_counter()
+        value = call()
+        seconds[stage] = time.perf_counter() - start
+        return value
+
+    everything = torch.arange(len(run.train_set.labels))
+    models = {
+        "original": timed("original", lambda: _trained(run, everything, seeds, "original")),
+        "retrained": timed("retrained", lambda: _trained(run, run.task.retain, _retrained(seeds), "retrained")),
+    }
+    procedures = [LAF(model, run.sets, run.config.vae, seed=seed) for model, seed in zip(models["original"], seeds, strict=True)]
+    timed("representations", lambda: [procedure.represented for procedure in procedures])
+    timed("vae", lambda: _fit(run, procedures, seeds))
+    models["laf"] = timed("unlearning", lambda: [own.unlearn(run.config.unlearning).model for own in procedures])
+    models["laf_r"] = timed("repair", lambda: _repaired(run, models["laf"], seeds))
+    sets = _sets(run, sample)
+    seen = timed("phi", lambda: {kind: _seen(models[kind], sets) for kind in KINDS})
+    tensors = {f"{kind}.{part}": seen[kind][part][0] for kind in KINDS for part in PARTS}
+    accuracy = {kind: {part: seen[kind][part][1] for part in PARTS} for kind in KINDS}
+    load = [round(value, 2) for value in os.getloadavg()]
+    return Artefact(tensors, {"losses": {}, "by_stage": seconds, "accuracy": accuracy, "load_average": load})
+
+
+def _trained(run: Run, rows: torch.Tensor, seeds: list[int], stage: str) -> list[Network]:
+    return train_together(
+        run.architecture, run.train_images, run.task.train_labels, [rows] * len(seeds), seeds, run.config.training, stage
+    )[0]
+
+
+def _fit(run: Run, procedures: list[LAF], seeds: list[int]) -> None:
+    """The densities of all, fitted as one."""
+    h, h_f = (
+        fit_vaes_together(
+            [getattr(own.represented, part) for own in procedures], run.config.vae, seeds=seeds, stage=stage, device=run.device
+        )[0]
+        for part, stage in (("h", "vae_h"), ("forget", "vae_h_f"))
+    )
+    for own, *pair in zip(procedures, h, h_f, strict=True):
+        own.densities = Densities(*pair)
+
+
+def _repaired(run: Run, unlearned: list[Network], seeds: list[int]) -> list[Network]:
+    """Model by model: the head alone is trained, on representations that are computed once."""
+    images, labels = run.train_images.subset(run.task.retain), run.task.train_labels[run.task.retain]
+    return [
+        repair(model, images, labels, run.config.repair, seed=seed)[0] for model, seed in zip(unlearned, seeds, strict=True)
+    ]
+
+
+def _sets(run: Run, sample: int) -> dict[str, tuple[Images, torch.Tensor]]:
+    """Images, without crops, and labels of every part."""
+    draw, task, train = stream(run.config.seed, "shadows"), run.task, run.train_images.for_evaluation()
+    retain = task.retain[torch.randperm(len(task.retain), generator=draw)[:sample]]
+    test = torch.randperm(len(run.data.test.labels), generator=draw)[:sample]
+    return {
+        "forget": (train.subset(task.forget), task.train_labels[task.forget]),
+        "retain": (train.subset(retain), task.train_labels[retain]),
+        "test": (run.test_images.subset(test), run.data.test.labels[test]),
+    }
+
+
+def _seen(
+    models: list[Network], sets: dict[str, tuple[Images, torch.Tensor]]
+) -> dict[str, tuple[torch.Tensor, list[float]]]:
+    """phi [K, n] and accuracies in percent on every part."""
+    found = {}
+    for part, (images, labels) in sets.items():
+        logits = [outputs(model, images, "phi").logits.cpu() for model in models]
+        right = [100 * (own.argmax(1) == labels).double().mean().item() for own in logits]
+        found[part] = torch.stack([log_odds(own, labels) for own in logits]), right
+    return found

@@ -1,0 +1,54 @@
+"""The record of many models of one request: the measures over them, their null, their error bars, and one image to look at."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..run import Run
+from ..settings.names import caveats, headline
+from ..support import records
+from ..support.devices import describe
+from ..support.paths import results_folder
+from .shadows import Shadows, shadows
+from .shadows_spread import errors
+
+SCHEMA = 1
+REQUIRED = ("schema", "headline", "caveats", "place", "settings", "seconds", "accuracy", "measures", "error", "example")
+
+
+def path_of(dataset: str, task: str, models: int) -> Path:
+    """Where the record of so many models of each kind lies."""
+    return results_folder() / "shadows" / dataset / f"{task}-models{models}.json"
+
+
+def read(path: Path) -> dict:
+    """A record of many models.
+
+    Raises:
+        RecordError: the file is missing, is no JSON or lacks a part.
+    """
+    return records.read_parts(path, REQUIRED, SCHEMA)
+
+
+def example(found: Shadows) -> dict:
+    """phi of one forgotten image in every model: the one where LAF is as far from the retrained models as on the median."""
+    own, (retrained, null) = found.phi["laf"]["forget"], found.halves("forget")
+    distance = (own.mean(0) - retrained.mean(0)).abs()
+    image = int(distance.argsort()[len(distance) // 2])
+    rows = {"retrained": retrained, "null": null} | {kind: found.phi[kind]["forget"] for kind in ("original", "laf", "laf_r")}
+    shown = {kind: [round(value, 3) for value in phi[:, image].tolist()] for kind, phi in rows.items()}
+    return {"place_in_forget": image, "phi": shown}
+
+
+def make(run: Run, seeds: Sequence[int]) -> dict:
+    """The record of one model of each kind per seed, plain values; trained and unlearned as one, or taken from disk.
+
+    Raises:
+        ValueError: too few seeds for error bars, or what ``shadows`` raises.
+    """
+    found = shadows(run, seeds)
+    place = {"dataset": run.data.name, "task": run.config.task, "models": len(seeds)}
+    return {
+        "schema": SCHEMA, "created": records.now(), "commit": records.commit(), "headline": headline(run.config, run.data),
+        "caveats": caveats(run.config, run.data), "place": place, **found.record(), "error": errors(found),
+        "example": example(found), "versions": records.versions(), "machine": describe(run.device),
+    }

@@ -1,0 +1,118 @@
+"""Originals and retrained models of several runs trained as one, and kept as the stages of those runs.
+
+A GPU waits for the processor when it trains one small network; trained side by side, K networks take hardly longer than one.
+What a run finds on disk afterwards is what it would have trained itself, up to rounding (``training``), and says where that was.
+
+``python -m laf_utils.experiments.stages DATASET=mnist STAGE=original SEED=1,2`` trains those of the three tasks.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+
+import torch
+
+from ..images import Images
+from ..models import Network
+from ..run import Run
+from ..settings.cli import SETTINGS, Stop, known_values, one_line_errors, stopping
+from ..support.artefacts import Artefact
+from ..support.devices import DEVICES, describe, synchronise
+from ..support.keys import content_key
+from ..tasks import TASKS
+from ..together.training import train_together
+from .problem import Problem
+from .second_retrained import again_stage
+
+STAGES = ("original", "retrained", "again")
+NAMES = {
+    "DATASET": "mnist", "TASK": ",".join(TASKS), "STAGE": "original", "SEED": "0", "PROFILE": "paper", "FOR": "", "AT_ONCE": "8",
+}
+
+
+def _of(run: Run, stage: str) -> tuple[str, dict, int, torch.Tensor]:
+    """(name of the artefact, its content, training seed, rows) of a stage of a run."""
+    if stage == "again":
+        name, content, seed = again_stage(run)
+        return name, content, seed, run.task.retain
+    rows = torch.arange(len(run.train_set.labels)) if stage == "original" else run.task.retain
+    return stage, run._training_content("all" if stage == "original" else "retain"), run.config.seed, rows
+
+
+def train_stages(runs: Sequence[Run], stages: Sequence[str], *, device: str = "", at_once: int = 8) -> int:
+    """Train the named stage of each run, those that are not on disk yet as one; returns how many that were.
+
+    Args:
+        runs: of one data set, the same images of it, and one way to train.
+        stages: one of ``STAGES`` for each run: ``original``, ``retrained``, or ``again``, the second retrained model.
+        device: type of the device of the runs that will take them, where it is not this one.
+        at_once: networks that are trained as one.
+
+    Raises:
+        ValueError: as ``train_together``, or runs that do not share their images (a profile with fewer of them draws them by the
+            seed) or their settings of training.
+        TrainingDiverged: a loss is not finite.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        if run.data.checksum != first.data.checksum or not torch.equal(run.train_set.images, first.train_set.images):
+            raise ValueError("runs whose networks are trained as one must share their images")
+        if (run.config.training, run.config.transforms) != (first.config.training, first.config.transforms):
+            raise ValueError("runs whose networks are trained as one must share their settings of training")
+    todo = {}
+    for run, stage in zip(runs, stages, strict=True):
+        name, content, seed, rows = _of(run, stage)
+        taken_by = {"device": device} if device else {}
+        if not run.holds(name, content | taken_by):
+            todo[content_key(content)] = run, name, content | taken_by, seed, rows
+    if not todo:
+        return 0
+    images: Images = first.train_images
+    labels = torch.stack([run.task.train_labels for run, *_ in todo.values()])
+    seeds, rows = [one[3] for one in todo.values()], [one[4] for one in todo.values()]
+    start = time.perf_counter()
+    drawn = "original" if stages[0] == "original" else "retrained"  # what names the random streams, of both retrained models too
+    config = first.config.training
+    models, losses = train_together(first.architecture, images, labels, rows, seeds, config, drawn, at_once)
+    synchronise(first.device)
+    seconds = (time.perf_counter() - start) / len(models)
+    for model, own, (run, name, content, *_) in zip(models, losses, todo.values(), strict=True):
+        run.keep(name, content, _artefact(model, own, name, seconds, len(models), first.device))
+    return len(models)
+
+
+def _artefact(model: Network, losses: list[float], name: str, seconds: float, count: int, device: torch.device) -> Artefact:
+    machine = describe(device) | {"together": count}
+    return Artefact(dict(model.state_dict()), {
+        "losses": {name: losses}, "seconds": seconds, "threads": torch.get_num_threads(), "machine": machine,
+    })
+
+
+def main() -> int:
+    """The command; its exit code."""
+
+    def command() -> None:
+        given = NAMES | known_values(sys.argv[1:], NAMES)
+        stages = given["STAGE"].split(",")
+        if not set(stages) <= set(STAGES) or ("original" in stages and len(stages) > 1):
+            raise Stop(f"STAGE must be original, or retrained, again or both, got {given['STAGE']!r}", SETTINGS)
+        kinds = [kind for kind in DEVICES if kind != "auto"]  # of which an artefact's name knows nothing
+        if given["FOR"] and given["FOR"] not in kinds:
+            raise Stop(f"FOR must be one of {', '.join(kinds)}, got {given['FOR']!r}", SETTINGS)
+        at_once = given["AT_ONCE"]
+        if not all(number.isdigit() for number in [*given["SEED"].split(","), at_once]) or int(at_once) < 1:
+            raise Stop("SEED must be whole numbers, AT_ONCE one above zero", SETTINGS)
+        with stopping(ValueError):  # what cannot be trained as one: index sets of several lengths, ResNet-18
+            runs = [
+                Problem(given["DATASET"], task, int(seed), given["PROFILE"]).run
+                for task in given["TASK"].split(",") for seed in given["SEED"].split(",")
+            ]
+            of, each = [run for _ in stages for run in runs], [stage for stage in stages for _ in runs]
+            count = train_stages(of, each, device=given["FOR"], at_once=int(at_once))
+            print(f"{count} of {len(of)} trained as one", flush=True)
+
+    return one_line_errors(command, "interrupted; nothing of this was kept")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

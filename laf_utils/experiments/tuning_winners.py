@@ -1,0 +1,33 @@
+"""The settings that the equal tuning chose, as they are kept in ``results/tuning``."""
+
+import json
+from pathlib import Path
+
+from ..support.paths import results_folder
+from .cells import Cell
+
+
+class WinnersError(ValueError):
+    """There are no winners for a cell, or their file cannot be read."""
+
+
+def winners_path(dataset: str, task: str) -> Path:
+    """Where the trials and winners of one search lie."""
+    return results_folder() / "tuning" / dataset / f"{task}.json"
+
+
+def winners_of(cell: Cell) -> dict[str, object]:
+    """Dotted settings that won for the cell's method, at the size of the cell's data.
+
+    Raises:
+        WinnersError: no search of this data set and task, or none of this method.
+    """
+    path = winners_path(cell.dataset, cell.task)
+    search = f"python -m laf_utils.experiments.tuning DATASET={cell.dataset} TASK={cell.task} makes them"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return found["methods"][cell.method]["winner"]["settings_at_full_size"]
+    except (OSError, ValueError) as error:
+        raise WinnersError(f"{path}: no trials to choose tuned settings from ({error}); {search}") from error
+    except KeyError as error:
+        raise WinnersError(f"{path}: no trials of {cell.method}; {search}") from error

@@ -1,0 +1,52 @@
+"""Settings of any method as plain values, and copies of them changed by dotted names."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass, replace
+from typing import Any
+
+from .config import ConfigError
+
+
+def plain(settings: Any) -> dict:
+    """Nested plain values, as records keep them."""
+    return asdict(settings) if is_dataclass(settings) else dict(vars(settings))
+
+
+def changed(settings: Any, changes: Mapping[str, object]) -> Any:
+    """A copy with dotted settings changed, e.g. ``{"unlearning.lr_ue": 1e-5}`` or ``{"epochs": 3}``.
+
+    Raises:
+        ConfigError: a setting that does not exist, or a value that it cannot have.
+    """
+    groups: dict[str, dict[str, object]] = {}
+    own: dict[str, object] = {}
+    for name, value in changes.items():
+        group, _, leaf = name.partition(".")
+        if group not in {field.name for field in fields(settings)}:
+            raise ConfigError(f"{type(settings).__name__} has no setting {name!r}")
+        if leaf:
+            groups.setdefault(group, {})[leaf] = value
+        else:
+            own[name] = value
+    for group, inner in groups.items():
+        own[group] = changed(getattr(settings, group), inner)
+    return replace(settings, **own)
+
+
+def batch_names(settings: Any) -> list[str]:
+    """Dotted names of the batch sizes that unlearning itself steps with; those of VAEs and of training are not among them."""
+    names = {field.name for field in fields(settings)}
+    if "batch_size" in names:
+        return ["batch_size"]
+    return ["unlearning.batch_size"] if "unlearning" in names else []
+
+
+def scaled(settings: Any, factor: float) -> Any:
+    """The settings for ``factor`` times as many images: batches grow with the sets, so that the number of steps stays."""
+    found = {}
+    for name in batch_names(settings):
+        value = settings
+        for part in name.split("."):
+            value = getattr(value, part)
+        found[name] = max(1, round(value * factor))
+    return changed(settings, found)

@@ -1,0 +1,150 @@
+"""What every command line of this project shares: ``NAME=VALUE`` to values, errors to one line, a terminal that stays clean."""
+
+import contextlib
+import errno
+import signal
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import product
+from typing import TextIO
+
+from ..datasets import DataError
+from .config import ConfigError
+
+FAILED, SETTINGS, DATA, INTERRUPTED = 1, 2, 3, 130  # exit codes
+WORDS = {"none": None, "null": None, "true": True, "false": False}
+TEXT = ("DATASET", "FALLBACK")  # names of files, so "007" is not 7
+
+
+class Stop(Exception):
+    """The end of a command, with what to tell and the exit code."""
+
+    def __init__(self, message: str, code: int = FAILED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def value(text: str) -> object:
+    """A whole number, a number, True, False or None where the text says so; otherwise the text itself."""
+    if text.lower() in WORDS:
+        return WORDS[text.lower()]
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
+
+
+def values(arguments: Sequence[str]) -> dict[str, object]:
+    """``["SEED=1", "FORGET_CLASS=3,5"]`` as ``{"SEED": 1, "FORGET_CLASS": "3,5"}``.
+
+    Raises:
+        Stop: something that is not ``NAME=VALUE``.
+    """
+    found = {}
+    for argument in arguments:
+        name, _, text = (part.strip() for part in argument.partition("="))
+        if not name or not text:
+            raise Stop(f"expected NAME=VALUE, got {argument!r}", SETTINGS)
+        found[name] = text if name in TEXT and text.lower() not in WORDS else value(text)
+    return found
+
+
+class Terminal:
+    """A file that passes on what a running cell prints.
+
+    On a terminal everything, so that progress bars move. Elsewhere whole lines only, without the states of bars that were
+    overwritten: a log of a build is to be read.
+    """
+
+    def __init__(self, target: TextIO) -> None:
+        self.target, self.rest = target, ""
+
+    def write(self, text: str) -> None:
+        if self.target.isatty():
+            self.target.write(text)
+            return
+        *lines, self.rest = (self.rest + text).split("\n")
+        for line in lines:
+            last = line.rstrip("\r").rpartition("\r")[2].rstrip()
+            if last or "\r" not in line:
+                self.target.write(f"{last}\n")
+        self.rest = self.rest.rpartition("\r")[2]
+
+    def flush(self) -> None:
+        self.target.flush()
+
+
+@contextlib.contextmanager
+def signals_as_interrupt() -> Iterator[None]:
+    """Being told to end, or losing the terminal, does the same as Ctrl-C: what was started is stopped too."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    names = [signal.SIGTERM, signal.SIGHUP]
+    before = {name: signal.signal(name, interrupt) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def known_values(arguments: Sequence[str], names: Collection[str]) -> dict[str, str]:
+    """``["SEED=1,2"]`` as ``{"SEED": "1,2"}``: text, of these names only.
+
+    Raises:
+        Stop: something that is not ``NAME=VALUE`` with one of the names.
+    """
+    found = {}
+    for argument in arguments:
+        name, _, text = argument.partition("=")
+        if name not in names or not text:
+            raise Stop(f"expected NAME=VALUE with one of {', '.join(names)}, got {argument!r}", SETTINGS)
+        found[name] = text
+    return found
+
+
+def spanned(found: Mapping[str, str]) -> list[tuple[str, str, int]]:
+    """(data set, task, seed) of all that the lists ``DATASET``, ``TASK`` and ``SEED`` span; seeds outermost, so that what is
+    there after a while is balanced.
+
+    Raises:
+        Stop: a seed that is no whole number.
+    """
+    seeds, datasets, tasks = (found[name].split(",") for name in ("SEED", "DATASET", "TASK"))
+    if not all(seed.isdigit() for seed in seeds):
+        raise Stop(f"SEED must be whole numbers, got {found['SEED']!r}", SETTINGS)
+    return [(dataset, task, int(seed)) for seed, dataset, task in product(seeds, datasets, tasks)]
+
+
+@contextlib.contextmanager
+def stopping(*wrong_settings: type[Exception]) -> Iterator[None]:
+    """What a user can mend ends the command: settings that cannot be meant (these errors too), data that cannot be had."""
+    try:
+        yield
+    except (ConfigError, *wrong_settings) as error:
+        raise Stop(str(error), SETTINGS) from error
+    except DataError as error:
+        raise Stop(str(error)) from error
+
+
+def one_line_errors(command: Callable[[], None], interrupted: str) -> int:
+    """Run a command; its exit code. What a user can do something about is said in one line instead of a traceback."""
+    try:
+        with signals_as_interrupt():
+            command()
+    except Stop as stop:
+        message, code = str(stop), stop.code
+    except KeyboardInterrupt:
+        print(f"\nlaf: {interrupted}", file=sys.stderr)
+        return INTERRUPTED
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        message, code = f"{error.strerror}{where}", FAILED
+    else:
+        return 0
+    print(f"laf: error: {message}", file=sys.stderr)
+    return code

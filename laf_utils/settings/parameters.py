@@ -1,0 +1,149 @@
+"""From a notebook's parameters cell to a validated configuration.
+
+papermill only warns of a parameter that does not exist and then runs with the default; here a name that is not known, or a
+value that cannot be meant, is one clear error before anything is trained.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping
+
+from ..datasets import DATASETS
+from ..support.paths import data_folder
+from .config import ConfigError, RunConfig
+from .presets import DatasetPreset, preset
+
+# Parameter of the notebooks, in the paper's words -> setting. ``None`` keeps the preset's value.
+PARAMETERS: Mapping[str, str] = {
+    "DATASET": "dataset",
+    "TASK": "task",
+    "FORGET_CLASS": "forget_classes",
+    "SEED": "seed",
+    "PROFILE": "profile",
+    "MODE": "mode",
+    "DEVICE": "device",
+    "IMAGES": "images",
+    "EPOCHS": "training.epochs",
+    "BATCH_SIZE": "training.batch_size",
+    "LR": "training.learning_rate",
+    "PRECISION": "training.precision",
+    "LATENT_DIMS": "vae.latent_dims",
+    "VAE_EPOCHS": "vae.epochs",
+    "DECODER": "vae.decoder",
+    "STANDARDISE": "vae.standardise",
+    "FIT_H_ON": "vae.fit_h_on",
+    "UNLEARNING_EPOCHS": "unlearning.epochs",
+    "LR_UE": "unlearning.lr_ue",
+    "LR_RA": "unlearning.lr_ra",
+    "TEMPERATURE": "unlearning.temperature",
+    "SCHEDULE": "unlearning.schedule",
+    "REDUCTION": "unlearning.reduction",
+    "STOP": "unlearning.stop",
+    "USE_UE": "unlearning.use_ue",
+    "USE_RA": "unlearning.use_ra",
+    "LR_REPAIR": "repair.learning_rate",
+    "REPAIR_EPOCHS": "repair.epochs",
+    "LABELLED_SHARE": "repair.labelled_share",
+}
+NOT_SETTINGS = ("FALLBACK",)  # parameters that say where images come from, not what is computed
+HEAD = ("DATASET", "TASK", "PROFILE", "MODE")  # what names a preset
+INTERACTIVE = ("In", "Out", "exit", "quit", "open")  # names that IPython puts beside the user's
+PLAIN = (bool, int, float, str, list, tuple, type(None))
+
+
+def _suggestion(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
+
+
+def check_names(names: Mapping[str, object] | list[str]) -> None:
+    """Refuse parameters that do not exist.
+
+    Raises:
+        ConfigError: naming the parameter and the nearest known one.
+    """
+    known = [*PARAMETERS, *NOT_SETTINGS]
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"unknown parameter {name!r}{_suggestion(name, known)}")
+
+
+def parse_classes(value: object) -> tuple[int, ...]:
+    """Class numbers from ``3``, ``"3"``, ``"3,5"`` or ``[3, 5]``."""
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    try:
+        return tuple(int(str(part)) for part in parts)
+    except ValueError as error:
+        raise ConfigError(f"FORGET_CLASS must be one class number or several, got {value!r}") from error
+
+
+def _own_preset(dataset: object) -> DatasetPreset | None:
+    """The preset for one's own ``NAME.npz`` in the data folder: by its channels, native resolution, everything else plain."""
+    from ..datasets import load
+
+    if not isinstance(dataset, str) or dataset in DATASETS or not (data_folder() / f"{dataset}.npz").is_file():
+        return None
+    small = load(dataset, download=False).channels == 1
+    return DatasetPreset("cnn" if small else "resnet18", None, False, False, 12_000 if small else 2_000, 10 if small else 6)
+
+
+def configuration(values: Mapping[str, object]) -> RunConfig:
+    """The configuration that parameters ask for.
+
+    Args:
+        values: parameter names to values; ``None`` keeps the preset's value.
+
+    Raises:
+        ConfigError: unknown name or value; the message names the parameter.
+    """
+    check_names(values)
+    given = {name: value for name, value in values.items() if value is not None and name in PARAMETERS}
+    if "FORGET_CLASS" in given:
+        given["FORGET_CLASS"] = parse_classes(given["FORGET_CLASS"])
+    named: dict[str, object] = {}
+    own = _own_preset(given.get("DATASET"))
+    # One after the other, those that name a preset first: the one that fails is the one at fault.
+    for name in sorted(given, key=lambda name: name not in HEAD):
+        named[name] = given[name]
+        try:
+            _preset(named, own)
+        except ConfigError as error:
+            raise ConfigError(f"{name}: {error}") from error
+    config = _preset(named, own)
+    if config.task == "class" and config.dataset in DATASETS and max(config.forget_classes) > 9:
+        raise ConfigError(f"FORGET_CLASS: class {max(config.forget_classes)} does not exist: classes are 0 to 9")
+    return config
+
+
+def _preset(given: Mapping[str, object], own: DatasetPreset | None) -> RunConfig:
+    """The preset of the parameters that name one, with the other parameters set."""
+    head = {PARAMETERS[name]: given[name] for name in HEAD if name in given}
+    dataset, task = head.pop("dataset", "mnist"), head.pop("task", "class")
+    changes = {PARAMETERS[name].replace(".", "__"): value for name, value in given.items() if name not in HEAD}
+    return preset(dataset, task, own=own, **head, **changes)
+
+
+def from_notebook(namespace: Mapping[str, object]) -> RunConfig:
+    """The configuration of a notebook: call it with ``globals()`` right after the parameters cell.
+
+    Every plain value in the namespace counts as a parameter, so a misspelt one is found wherever it was set: papermill's
+    injected cell, the command line, or the cell itself.
+    """
+    known = (*PARAMETERS, *NOT_SETTINGS)
+    values = {
+        name: value
+        for name, value in namespace.items()
+        if name in known or (isinstance(value, PLAIN) and not name.startswith("_") and name not in INTERACTIVE)
+    }
+    return configuration(values)
+
+
+def fallback_from(namespace: Mapping[str, object]) -> str | None:
+    """The data set to use, loudly, where the one asked for cannot be had: the notebook's ``FALLBACK``.
+
+    ``LAF_FALLBACK`` stands in for it where nobody can set a parameter: when the book is built or notebooks are tested.
+    """
+    fallback = namespace.get("FALLBACK") or os.environ.get("LAF_FALLBACK") or None
+    if fallback is not None and fallback not in DATASETS:
+        raise ConfigError(f"FALLBACK must be None or one of {', '.join(DATASETS)}, got {fallback!r}")
+    return fallback
