@@ -31,6 +31,8 @@ from .tasks import ForgetTask, make_task
 from .training import train
 from .vae import RepresentationVAE
 
+NETWORKS = ("original", "retrained", "retrain_again", "unlearning", "repair")  # stages whose artefact is a whole network
+
 
 def balanced_subset(labels: torch.Tensor, images: int, classes: int, seed: int) -> torch.Tensor:
     """int64 rows of ``images // classes`` random images of each class, sorted."""
@@ -134,10 +136,22 @@ class Run:
         """Put what was computed elsewhere where ``kept`` finds it."""
         artefacts.save(self.folder / "artefacts", stage, self._placed(stage, content), computed)
 
+    def _like(self, stage: str) -> dict[str, torch.Tensor] | None:
+        """Tensors with the names, shapes and types of a stage's artefact; ``None`` of a stage of another room."""
+        with initialisation(self.config.seed, "like", stage):
+            if stage == "vae":
+                vae = RepresentationVAE(self.config.vae).state_dict()
+                return prefixed("h", vae.items()) | prefixed("h_f", vae.items())
+            if stage in NETWORKS:
+                return dict(self.architecture.build(self.config.seed, stage, torch.device("cpu")).state_dict())
+        return None
+
     def kept(self, stage: str, content: dict, compute: Callable[[], Artefact]) -> Artefact:
         """The artefact of a stage, from disk or computed, timed and kept."""
         content = self._placed(stage, content)
-        found = artefacts.load(self.folder / "artefacts", stage, content)
+        found = artefacts.load(
+            self.folder / "artefacts", stage, content, like=self._like(stage), needs=("seconds", "losses"), say=self.say
+        )
         self.reused[stage] = found is not None
         if found is None:
             start = time.perf_counter()

@@ -79,7 +79,7 @@ def test_cells_are_mean_and_deviation_and_the_gap_has_students_interval():
     gaps = [1.0, 1.4, 1.1]
     row = tables.table(rows_of(*(fake("ts", seed, gap) for seed, gap in enumerate(gaps))), "class").loc["T-S"]
     over = interval(gaps)
-    assert row["Train_r"] == "100.00\u00a0±\u00a01.00" and row["seeds"] == "3"
+    assert row["Train_r"] == "99.00\u00a0±\u00a01.00" and row["seeds"] == "3"
     assert row["gap (95 % interval)"] == f"{over.mean:.2f} ({over.low:.2f} to {over.high:.2f})".replace(" ", "\u00a0")
     assert row["gap (95 % interval)"].startswith("1.17") and over.low > 0
 
@@ -247,14 +247,25 @@ def test_one_command_writes_every_exhibit(folder, tmp_path, monkeypatch, capsys)
     assert str(tmp_path / "out") in capsys.readouterr().out
 
 
-def test_no_record_at_all_is_a_note_and_no_error(folder, tmp_path, monkeypatch, capsys):
-    assert run_command(monkeypatch, tmp_path / "out") == 0
-    assert "No record with a share of the labels yet." in (tmp_path / "out" / "labels-class.md").read_text(encoding="utf-8")
-    assert "have no record yet" in capsys.readouterr().out
+def test_no_record_at_all_is_one_line(folder, tmp_path, monkeypatch, capsys):
+    assert run_command(monkeypatch, tmp_path / "out") == 1
+    told = capsys.readouterr()
+    assert told.err.startswith("laf: error: nothing can be drawn: there is no record below ") and told.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_broken_record_is_named_and_ends_in_a_code_of_its_own(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "every", lambda found: [])
+    path = put(fake("laf"))
+    (path.parent / "broken.json").write_text("{")
+    assert run_command(monkeypatch, tmp_path / "out") == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert "broken.json: cannot be read as a record" in first and second.startswith("laf: error: left out: 1 of")
 
 
 def test_only_its_own_folder_is_emptied_first(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(command, "every", lambda: [])
+    monkeypatch.setattr(command, "every", lambda found: [])
+    put(fake("laf"))
     for name in ("own", "other"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "old.md").write_text("of a record that is gone")

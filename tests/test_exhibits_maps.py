@@ -9,8 +9,8 @@ from exhibits_fakes import drawn_map
 from laf_utils.book.base import style
 from laf_utils.book.results import maps as mapped
 from laf_utils.experiments import maps
-from laf_utils.settings.cli import Stop
 from laf_utils.support.keys import content_key
+from laf_utils.support.reading import ReadingError
 
 
 def test_a_map_holds_the_same_images_in_every_model(make_run, monkeypatch):
@@ -46,7 +46,7 @@ def test_a_map_is_made_once_and_again_when_its_key_is_another(make_run, tmp_path
 def test_the_command_of_the_maps_spans_its_lists():
     places = maps.places_of(["DATASET=mnist,fashion", "SEED=0,1"])
     assert len(places) == 12 and places[0] == maps.Place("mnist", "class", 0, "quick")
-    with pytest.raises(Stop, match="SEED"):
+    with pytest.raises(ReadingError, match="SEED"):
         maps.places_of(["SEED=x"])
 
 

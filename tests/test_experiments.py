@@ -20,6 +20,7 @@ from laf_utils.experiments.launch import GridError
 from laf_utils.experiments.problem import Problem
 from laf_utils.experiments.tuning_winners import WinnersError, winners_of
 from laf_utils.settings.config import ConfigError
+from laf_utils.support.sealing import sealed
 
 TABLE = '[[cells]]\ndatasets = ["mnist"]\ntasks = ["class", "data"]\nmethods = ["original", "laf"]\nseeds = [0, 1]\n'
 
@@ -110,7 +111,7 @@ def test_a_record_is_missing_then_valid_then_stale(tiny_problem):
     run_cell(item.cell, tiny_problem)
     assert planned([item.cell])[0].state == "valid"
     record = json.loads(item.cell.path.read_text())
-    item.cell.path.write_text(json.dumps(record | {"key": "0" * 16}))
+    item.cell.path.write_text(json.dumps(sealed(record | {"key": "0" * 16})))
     assert planned([item.cell])[0].state == "stale"
     item.cell.path.write_text(json.dumps(record)[:-40])
     assert planned([item.cell])[0].state == "missing", "a truncated record is none"

@@ -18,6 +18,7 @@ from laf_utils.forgetting.preparing import alike
 from laf_utils.forgetting.report import forgetting
 from laf_utils.forgetting.sources import ArrayStore, OwnImages
 from laf_utils.forgetting.watch import Sets, Watch, agreement_gap, classes_in_use, utility
+from laf_utils.support.sealing import sealed
 
 X, Y = patterns(800, 1)
 U, _ = patterns(400, 2)
@@ -169,7 +170,8 @@ def test_losses_that_add_up_are_held_against_the_first_model(model, tmp_path):
     first, report = forget(model, X[:20], X[40:], ledger=path, method="ts", unseen=U)
     assert not any("together" in reason for reason in report.content["reasons"])
     entry = json.loads(path.read_text())
-    path.write_text(json.dumps(entry | {"utility": 0.94}, sort_keys=True) + "\n")
+    path.write_text(json.dumps(sealed(entry | {"utility": 0.94}), sort_keys=True) + "\n")
+    path.with_name("ledger.jsonl.head").unlink()
     _, report = forget(first, X[20:40], X[40:], ledger=path, method="ts", unseen=U)
     least = min(part["utility"] for part in report.content["utility"].values()) / 100
     assert least >= 0.95 and report.content["utility_together"] == pytest.approx(0.94 * least)

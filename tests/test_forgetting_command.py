@@ -115,7 +115,7 @@ def test_data_says_what_would_be_read(place, tmp_path, capsys):
         ({"--model": "nowhere.safetensors"}, DATA, "there is no file"),
         ({"--arch": "resnet18"}, DATA, "expected torchvision:NAME"),
         ({"--arch": "torchvision:resnet18"}, DATA, "do not fit"), ({"--arch": "torchvision:nothing"}, DATA, "nothing"),
-        ({"--floor": "3"}, SETTINGS, "floor"), ({"--device": "abacus"}, SETTINGS, "not available"),
+        ({"--floor": "3"}, SETTINGS, "floor"), ({"--device": "abacus"}, SETTINGS, "device must be one of"),
         ({"--method": "sisa"}, command.REFUSED, "[method]"), ({"--accept": "all"}, SETTINGS, "accept"),
     ],
 )

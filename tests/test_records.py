@@ -78,9 +78,11 @@ def test_the_chance_level_stands_beside_the_attack(recorded):
 def test_a_record_comes_back_as_it_went(recorded, tmp_path):
     *_, record = recorded
     path = write_json(tmp_path / "a" / "record.json", record)
-    assert read(path) == strictly(path.read_text()) == json.loads(json.dumps(record))
+    written = strictly(path.read_text())
+    assert written.pop("checksum") == records.sealed(record)["checksum"]
+    assert read(path) == written == json.loads(json.dumps(record))
     assert list(path.parent.iterdir()) == [path]
-    assert list(strictly(path.read_text())) == sorted(record)
+    assert list(strictly(path.read_text())) == sorted([*record, "checksum"])
 
 
 def test_a_record_names_no_folder_of_this_machine(recorded):
@@ -97,7 +99,7 @@ def test_no_number_that_is_none(tmp_path, value):
     assert list(tmp_path.iterdir()) == [path]
 
 
-COMPLETE = dict.fromkeys(REQUIRED, 0) | {"schema": records.SCHEMA}
+COMPLETE = {part: {} for part in REQUIRED} | {"schema": records.SCHEMA}
 
 
 @pytest.mark.parametrize("part", REQUIRED)
@@ -140,8 +142,8 @@ def test_a_schema_that_is_no_number_is_refused(tmp_path):
 
 def test_all_records_of_a_folder_in_order(tmp_path):
     for name in ("b/x.json", "a/y.json", "c.json"):
-        write_json(tmp_path / name, COMPLETE | {"config": name})
-    assert [record["config"] for record in read_all(tmp_path)] == ["a/y.json", "b/x.json", "c.json"]
+        write_json(tmp_path / name, COMPLETE | {"config": {"name": name}})
+    assert [record["config"]["name"] for record in read_all(tmp_path)] == ["a/y.json", "b/x.json", "c.json"]
     (tmp_path / "d.json").write_text("{}")
     with pytest.raises(RecordError, match="d.json"):
         read_all(tmp_path)

@@ -93,7 +93,7 @@ def test_a_record_is_made_and_read_again(make_run, tmp_path):
     assert len(record["example"]["phi"]["null"]) == 4 and record["error"]["null"]["u_lira"]["auc"] >= 0
 
 
-@pytest.mark.parametrize(("argument", "said"), [("MODELS=3", "above 3"), ("MODEL=8", "MODEL"), ("DATASET=mnits", "mnits")])
+@pytest.mark.parametrize(("argument", "said"), [("MODELS=3", "from 4"), ("MODEL=8", "MODEL"), ("DATASET=mnits", "mnits")])
 def test_a_wrong_argument_gets_one_line(argument, said, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["together", argument])
     assert command.main() != 0

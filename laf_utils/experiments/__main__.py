@@ -10,8 +10,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from ..settings.cli import SETTINGS, Stop, known_values, one_line_errors, stopping
+from ..settings.cli import Stop, known_values, one_line_errors, stopping
 from ..settings.config import ConfigError
+from ..support.paths import check_writable, results_folder, runs_folder
+from ..support.reading import items, whole
 from .cells import Cell
 from .estimate import hours, in_words, seconds_per_pass
 from .faults import full_disk
@@ -26,12 +28,15 @@ PICKS = {  # what each name picks cells by
 PLAIN = "none"  # a variant's name for cells that are none
 NAMES = ("PLAN", "EXECUTOR", "WORKERS", "GRID", *PICKS)
 FAILED = 1
+MOST_WORKERS = 10_000
 
 
 def _options(arguments: list[str]) -> dict[str, str]:
     found = known_values(arguments, NAMES)
-    if not found.get("WORKERS", "1").isdigit() or found.get("WORKERS") == "0":
-        raise Stop(f"WORKERS must be a whole number, at least 1, got {found['WORKERS']!r}", SETTINGS)
+    whole(found.get("WORKERS", "1"), "WORKERS", 1, MOST_WORKERS)
+    whole(found.get("PLAN", "0"), "PLAN", 0, 1)
+    for name in PICKS:
+        items(found.get(name, PLAIN), name)
     return found
 
 
@@ -41,7 +46,7 @@ def chosen(grid: list[Cell], options: dict[str, str]) -> list[Cell]:
     Raises:
         ConfigError: one of the values is of no cell of the grid, or together they pick none.
     """
-    wanted = {name: options[name].split(",") for name in PICKS if name in options}
+    wanted = {name: items(options[name], name) for name in PICKS if name in options}
     for name, values in wanted.items():
         there = dict.fromkeys(_value(cell, name) for cell in grid)
         if strange := [value for value in values if value not in there]:
@@ -72,10 +77,14 @@ def report(grid: list[Planned], workers: int) -> tuple[list[Planned], float | No
 
 
 def _run(options: dict[str, str]) -> int:
-    grid = planned(chosen(read_grid(Path(options.get("GRID", GRID))), options))
     profile = options.get("EXECUTOR", "local")
-    workers = int(options["WORKERS"]) if "WORKERS" in options else None
-    todo, expected = report(grid, workers or workers_of(profile))
+    usual = workers_of(profile)
+    if options.get("PLAN", "0") == "0":
+        check_writable(results_folder(), "LAF_RESULTS")
+        check_writable(runs_folder(), "LAF_RUNS")
+    grid = planned(chosen(read_grid(Path(options.get("GRID", GRID))), options))
+    workers = whole(options["WORKERS"], "WORKERS") if "WORKERS" in options else None
+    todo, expected = report(grid, workers or usual)
     if options.get("PLAN", "0") != "0" or not todo:
         return 0
     failed = run(todo, profile, workers, lambda line: print(line, flush=True), expected)

@@ -7,7 +7,9 @@ import sys
 import time
 
 from ..settings.cli import known_values, one_line_errors, spanned, stopping
-from .audit_seeds import Place, audit_request
+from ..support.paths import check_writable, results_folder, runs_folder
+from ..support.records import RecordError
+from .audit_seeds import Place, audit_request, read
 
 NAMES = {"DATASET": "mnist,fashion", "TASK": "class,data", "SEED": "0,1,2,3,4", "PROFILE": "quick"}
 
@@ -16,10 +18,19 @@ def places_of(arguments: list[str]) -> list[Place]:
     """Every place that the arguments span, seeds outermost, so that what is there after a while is balanced.
 
     Raises:
-        Stop: an argument that is not ``NAME=VALUE`` with a known name, or a seed that is no number.
+        Stop: an argument that is not ``NAME=VALUE`` with a known name.
+        ReadingError: a seed that is no number, or an item twice.
     """
     found = NAMES | known_values(arguments, NAMES)
     return [Place(*place, found["PROFILE"]) for place in spanned(found)]
+
+
+def _say_broken(place: Place) -> None:
+    try:
+        read(place.path)
+    except RecordError as error:
+        if place.path.exists():
+            print(f"{' '.join(str(error).split())}; it is made anew", flush=True)
 
 
 def main() -> int:
@@ -27,8 +38,12 @@ def main() -> int:
 
     def command() -> None:
         with stopping():
-            for place in places_of(sys.argv[1:]):
+            places = places_of(sys.argv[1:])
+            check_writable(results_folder(), "LAF_RESULTS")
+            check_writable(runs_folder(), "LAF_RUNS")
+            for place in places:
                 start = time.perf_counter()
+                _say_broken(place)
                 record = audit_request(place)
                 verdicts = {name: own["verdict"] for name, own in record["audit"].items()}
                 said = ", ".join(f"{name}: {found['verdict']}" for name, found in verdicts.items() if found)

@@ -26,6 +26,7 @@ from ..support.keys import content_key, stale_parts
 from ..support.paths import results_folder
 from ..tasks import TASKS
 from ..training import TrainingDiverged
+from .checked import checked
 from .distances import to_retrained
 from .memory import PeakMemory
 from .problem import Measured, Problem
@@ -109,9 +110,10 @@ def read(path: Path) -> dict:
     """A record of a cell.
 
     Raises:
-        RecordError: the file is missing, is no JSON, lacks a part, or was written by a newer schema.
+        RecordError: the file is missing, is no JSON, lacks a part, was written by a newer schema, was changed since it was
+            sealed, or says what cannot be.
     """
-    return records.read_parts(path, REQUIRED, SCHEMA)
+    return checked(path, records.read_parts(path, REQUIRED, SCHEMA), Cell)
 
 
 def _table_entry(cell: Cell) -> Method:
@@ -285,8 +287,9 @@ def run_cell(
         known = read(cell.path)
         if not stale_parts(known, inputs_of(cell, problem, settings)):
             return known
-    except records.RecordError:
-        pass
+    except records.RecordError as error:
+        if cell.path.exists():
+            say(f"{' '.join(str(error).split())}; it is made anew")
     record = make(cell, problem, settings)
     records.write_json(cell.path, record)
     return record

@@ -8,8 +8,9 @@ import sys
 import time
 from itertools import product
 
-from ..settings.cli import known_values, one_line_errors, stopping
-from ..settings.config import ConfigError
+from ..settings.cli import SETTINGS, Stop, known_values, one_line_errors, stopping
+from ..support.paths import check_writable, results_folder, runs_folder
+from ..support.reading import chosen, items, seed
 from .cells import Cell, run_cell
 from .expected import expected, listed, table
 from .tuning_winners import WinnersError, winners_of
@@ -21,23 +22,30 @@ NAMES = {
 
 
 def _options(arguments: list[str]) -> dict[str, list[str]]:
-    return {name: text.split(",") for name, text in (NAMES | known_values(arguments, NAMES)).items()}
+    given = NAMES | known_values(arguments, NAMES)
+    found = {name: [""] if name == "VARIANT" and not text else items(text, name) for name, text in given.items()}
+    for name in ("PLAN", "PROFILE"):
+        if len(found[name]) > 1:
+            raise Stop(f"{name} takes one value, got {given[name]!r}", SETTINGS)
+    chosen(given["PLAN"], "PLAN", ("0", "1"))
+    return found
 
 
 def cells_of(options: dict[str, list[str]]) -> list[Cell]:
     """Every cell that the lists span, by data set, task and seed, cheap methods first."""
     cells = []
     names = ("DATASET", "TASK", "SEED", "SETTINGS", "VARIANT")
-    for dataset, task, seed, choice, variant in product(*(options[name] for name in names)):
+    for dataset, task, number, choice, variant in product(*(options[name] for name in names)):
         methods = listed(choice) if options["METHOD"] == ["all"] else options["METHOD"]
-        if not seed.isdigit():
-            raise ConfigError(f"SEED must be a whole number, got {seed!r}")
-        cells += [Cell(dataset, task, method, int(seed), options["PROFILE"][0], choice, variant) for method in methods]
+        cells += [Cell(dataset, task, method, seed(number), options["PROFILE"][0], choice, variant) for method in methods]
     return cells
 
 
 def _run(options: dict[str, list[str]]) -> None:
     cells, problems = cells_of(options), {}
+    if options["PLAN"] == ["0"]:
+        check_writable(results_folder(), "LAF_RESULTS")
+        check_writable(runs_folder(), "LAF_RUNS")
     for cell in cells:
         problems[cell.place] = problems.get(cell.place) or cell.problem()
     plan = [(cell, expected(cell, problems[cell.place])) for cell in cells]

@@ -1,5 +1,6 @@
 """Which cells a grid has, which of them need to be made, and in which order."""
 
+import math
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -7,11 +8,13 @@ from itertools import product
 from pathlib import Path
 
 from ..datasets import remembered
+from ..datasets.errors import one_line
 from ..settings.config import ConfigError
 from ..settings.presets import DATASET_PRESETS
 from ..support import records
 from ..support.keys import stale_parts
 from ..support.paths import ROOT
+from ..support.reading import MOST_SEED, ReadingError, file_name
 from .cells import AGAIN, ORIGINAL, REFERENCES, RETRAIN, Cell, inputs_of, read, settings_of
 from .expected import expected, listed
 from .problem import Problem
@@ -20,6 +23,7 @@ from .variants import VARIANTS
 
 GRID = ROOT / "workflow" / "grid.toml"
 STATES = ("valid", "stale", "missing")
+MOST_CELLS = 100_000
 MEMORY_MB = 2_000  # of a cell on images of 28 x 28: measured peak 1.3 GB, and what evaluation adds
 
 
@@ -61,21 +65,43 @@ def read_grid(path: Path = GRID) -> list[Cell]:
         ConfigError: the file cannot be read, or names what does not exist.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("cells", [])
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read as a grid ({error})") from error
-    cells: dict[Cell, None] = {}
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: cannot be read as a grid ({one_line(error)})") from error
+    tables, cells = content.get("cells", []), {}
+    if content.keys() - {"cells"} or not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise ConfigError(f"{path}: a grid is tables named [[cells]] and nothing else")
     for table in tables:
-        unknown = table.keys() - {"datasets", "tasks", "methods", "seeds", "profile", "settings", "variants"}
-        if unknown or not {"datasets", "tasks", "methods", "seeds"} <= table.keys():
-            needs = "datasets, tasks, methods, seeds, and may have profile, settings and variants"
-            raise ConfigError(f"{path}: a table needs {needs}; got {', '.join(table)}")
-        choice = table.get("settings", "defaults")
-        methods = listed(choice) if table["methods"] == ["all"] else table["methods"]
-        spans = (table["datasets"], table["seeds"], table["tasks"], methods, table.get("variants", [""]))
+        spans, profile, choice = _spans(table, path)
+        if math.prod(map(len, spans)) > MOST_CELLS - len(cells):
+            raise ConfigError(f"{path}: more than {MOST_CELLS} cells")
         for dataset, seed, task, method, variant in product(*spans):
-            cells[Cell(dataset, task, method, seed, table.get("profile", "paper"), choice, variant)] = None
+            cells[Cell(dataset, task, method, seed, profile, choice, variant)] = None
     return list(cells)
+
+
+def _spans(table: dict, path: Path) -> tuple[tuple[list, ...], str, str]:
+    """Data sets, seeds, tasks, methods and variants of one table, each a list of its kind; its profile and its settings."""
+    unknown = table.keys() - {"datasets", "tasks", "methods", "seeds", "profile", "settings", "variants"}
+    if unknown or not {"datasets", "tasks", "methods", "seeds"} <= table.keys():
+        needs = "datasets, tasks, methods, seeds, and may have profile, settings and variants"
+        raise ConfigError(f"{path}: a table needs {needs}; got {', '.join(table)}")
+    for name, kind in (("datasets", str), ("tasks", str), ("methods", str), ("seeds", int), ("variants", str)):
+        own = table.get(name, [""])
+        if not isinstance(own, list) or not own or not all(type(item) is kind for item in own):
+            raise ConfigError(f"{path}: {name} must be a list of {'whole numbers' if kind is int else 'names'}")
+    if not all(0 <= seed <= MOST_SEED for seed in table["seeds"]):
+        raise ConfigError(f"{path}: seeds are whole numbers from 0 to {MOST_SEED}")
+    profile, choice = table.get("profile", "paper"), table.get("settings", "defaults")
+    if not isinstance(profile, str) or not isinstance(choice, str):
+        raise ConfigError(f"{path}: profile and settings are one name each")
+    try:
+        for dataset in table["datasets"]:
+            file_name(dataset, "a data set")
+    except ReadingError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    methods = listed(choice) if table["methods"] == ["all"] else table["methods"]
+    return (table["datasets"], table["seeds"], table["tasks"], methods, table.get("variants", [""])), profile, choice
 
 
 def planned(cells: Iterable[Cell], say: Callable[[str], None] = lambda line: None) -> list[Planned]:

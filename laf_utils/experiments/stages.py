@@ -19,11 +19,14 @@ from ..settings.cli import SETTINGS, Stop, known_values, one_line_errors, stoppi
 from ..support.artefacts import Artefact
 from ..support.devices import DEVICES, describe, synchronise
 from ..support.keys import content_key
+from ..support.paths import check_writable, runs_folder
+from ..support.reading import chosen, items, seed, whole
 from ..tasks import TASKS
 from ..together.training import train_together
 from .problem import Problem
 from .second_retrained import again_stage
 
+MOST_AT_ONCE = 4_096  # networks side by side
 STAGES = ("original", "retrained", "again")
 NAMES = {
     "DATASET": "mnist", "TASK": ",".join(TASKS), "STAGE": "original", "SEED": "0", "PROFILE": "paper", "FOR": "", "AT_ONCE": "8",
@@ -93,22 +96,21 @@ def main() -> int:
 
     def command() -> None:
         given = NAMES | known_values(sys.argv[1:], NAMES)
-        stages = given["STAGE"].split(",")
-        if not set(stages) <= set(STAGES) or ("original" in stages and len(stages) > 1):
+        stages = chosen(given["STAGE"], "STAGE", STAGES)
+        if "original" in stages and len(stages) > 1:
             raise Stop(f"STAGE must be original, or retrained, again or both, got {given['STAGE']!r}", SETTINGS)
         kinds = [kind for kind in DEVICES if kind != "auto"]  # of which an artefact's name knows nothing
         if given["FOR"] and given["FOR"] not in kinds:
             raise Stop(f"FOR must be one of {', '.join(kinds)}, got {given['FOR']!r}", SETTINGS)
-        at_once = given["AT_ONCE"]
-        if not all(number.isdigit() for number in [*given["SEED"].split(","), at_once]) or int(at_once) < 1:
-            raise Stop("SEED must be whole numbers, AT_ONCE one above zero", SETTINGS)
+        at_once, seeds = whole(given["AT_ONCE"], "AT_ONCE", 1, MOST_AT_ONCE), [seed(one) for one in items(given["SEED"], "SEED")]
+        tasks = chosen(given["TASK"], "TASK", TASKS)
+        check_writable(runs_folder(), "LAF_RUNS")
         with stopping(ValueError):  # what cannot be trained as one: index sets of several lengths, ResNet-18
             runs = [
-                Problem(given["DATASET"], task, int(seed), given["PROFILE"]).run
-                for task in given["TASK"].split(",") for seed in given["SEED"].split(",")
+                Problem(given["DATASET"], task, one, given["PROFILE"]).run for task in tasks for one in seeds
             ]
             of, each = [run for _ in stages for run in runs], [stage for stage in stages for _ in runs]
-            count = train_stages(of, each, device=given["FOR"], at_once=int(at_once))
+            count = train_stages(of, each, device=given["FOR"], at_once=at_once)
             print(f"{count} of {len(of)} trained as one", flush=True)
 
     return one_line_errors(command, "interrupted; nothing of this was kept")

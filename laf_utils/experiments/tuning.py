@@ -8,7 +8,6 @@ tree-structured Parzen estimator. The winner goes to the full size with batches 
 ``python -m laf_utils.experiments.tuning TASK=class`` searches; methods whose trials are there already stay (extra ``tuning``).
 """
 
-import json
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -29,8 +28,10 @@ from ..settings.config import ConfigError
 from ..settings.presets import preset
 from ..support import records
 from ..support.keys import content_key
+from ..support.paths import check_writable, results_folder
+from ..support.reading import chosen
 from ..support.seeds import derive, stream
-from ..tasks import ForgetTask
+from ..tasks import TASKS, ForgetTask
 from ..training import TrainingDiverged
 from .cells import Cell, settings_of
 from .problem import Problem
@@ -199,8 +200,8 @@ def search(one: Search, path: Path) -> dict:
     """The trials of every method, kept in ``path`` after each; methods whose trials are there with the same space stay."""
     about, known = one.about(), {}
     if path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        same = all(before["about"][name] == about[name] for name in about if name not in ("versions", "commit"))
+        before = records.read_parts(path, ("schema", "about", "methods"), 1)
+        same = all(before["about"].get(name) == about[name] for name in about if name not in ("versions", "commit"))
         known = before["methods"] if same else {}
     for method, space in SPACES.items():
         if known.get(method, {}).get("space") != {dimension.name: dimension.words() for dimension in space}:
@@ -215,8 +216,10 @@ def main() -> int:
     def command() -> None:
         defaults = {"DATASET": "mnist", "TASK": "data,class,noisy"}
         given = defaults | known_values(sys.argv[1:], defaults)
-        with stopping():
-            for task in given["TASK"].split(","):
+        with stopping(records.RecordError):
+            tasks = chosen(given["TASK"], "TASK", TASKS)
+            check_writable(results_folder(), "LAF_RESULTS")
+            for task in tasks:
                 search(Search(given["DATASET"], task), winners_path(given["DATASET"], task))
 
     return one_line_errors(command, "interrupted; trials of whole methods stay, and the same command goes on")

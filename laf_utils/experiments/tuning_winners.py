@@ -27,7 +27,7 @@ def winners_of(cell: Cell) -> dict[str, object]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return found["methods"][cell.method]["winner"]["settings_at_full_size"]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WinnersError(f"{path}: no trials to choose tuned settings from ({error}); {search}") from error
-    except KeyError as error:
+    except (KeyError, TypeError) as error:
         raise WinnersError(f"{path}: no trials of {cell.method}; {search}") from error

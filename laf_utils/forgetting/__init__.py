@@ -12,7 +12,9 @@
 ``engine``     attempts, rollback, the best point
 ``report, page``  numbers and verdict; JSON and HTML
 ``call``       ``forget`` itself
+``soundness``  whether weights, archives, images and models from outside are what they say
 ``files``      weights, architectures and lists of images from the command line
+``arguments``  what the command line takes, each value read once and within bounds
 ``command``    ``laf forget``, ``laf audit``, ``laf data``
 """
 

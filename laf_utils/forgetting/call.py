@@ -3,6 +3,7 @@
 import platform
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from torch import nn
 from .. import __version__
 from ..methods.method import fingerprint
 from ..support.devices import describe
+from ..support.paths import check_file_writable
 from .engine import Outcome, Work, carry_out
 from .head import device_of, dtype_of, whole, working_copy
 from .keeping import DEFAULT_BOUND, Keeper
@@ -39,7 +41,7 @@ def forget(
     method: str = "auto", settings: Any = None, head: str | None = None, transform: Any = None, seed: int = 0,
     device: str | torch.device | None = None, floor: float = 0.95, memory: int = DEFAULT_BOUND, folder: str | Path | None = None,
     ledger: str | Path | None = None, accept: tuple[str, ...] = (), overlap: str = "refuse",
-    scope: str = "auto",
+    scope: str = "auto", save: Callable[[nn.Module], dict[str, Any]] | None = None,
 ) -> Forgotten:
     """An unlearned copy of ``model`` and a report; ``model`` itself is left as it is.
 
@@ -65,7 +67,9 @@ def forget(
         ledger: file that records the request and is checked against earlier ones.
         accept: risks taken knowingly, of ``refusal.RISKS``.
         scope: ``class`` where D_f is all of some classes, ``instances`` where its classes stay; ``auto``: by the original's
-        answers. overlap: of images in both sets: ``refuse``, or ``drop`` them from D_r.
+        answers.
+        overlap: of images in both sets: ``refuse``, or ``drop`` them from D_r.
+        save: writes the copy, before the ledger says that the request is done; what it returns stands in report and ledger.
 
     Raises:
         Refused: a request that is not carried out; ``reason`` is for programs, the message for people.
@@ -77,7 +81,7 @@ def forget(
     )
     given = Given(forget, retain, unseen, retain_labels, unseen_labels)
     before, clock = fingerprint(model), _Clock()
-    book = _opened(ledger, before)
+    book, instead_of = opened(ledger, before, options.accept)
     with Keeper(memory, options.folder) as keeper:
         prepared = prepare(model, given, options, keeper, book)
         clock.mark("prepare")
@@ -93,13 +97,15 @@ def forget(
         outcome = carry_out(prepared.choice.method, work, watch, keeper)
         clock.mark("unlearn")
         network = outcome.network or prepared.network
-        content = _measured(prepared, network, outcome, watches[0], book)
+        content = _measured(prepared, network, outcome, watches[0], book, instead_of)
         clock.mark("report")
         content["memory"] = {"bound": memory, "in_memory": keeper.in_memory, "on_disk": keeper.on_disk}
     unlearned = _as_given(network, model)
     content |= _circumstances(prepared, options, outcome, before, fingerprint(unlearned), clock)
+    if save is not None:
+        content["weights"] = save(unlearned)
     if book is not None:
-        content["ledger"] = _entered(book, content, prepared)
+        content["ledger"] = _entered(book, content, prepared, instead_of)
     return Forgotten(unlearned, Report(content))
 
 
@@ -115,13 +121,25 @@ class _Clock:
         self.seconds[stage], self._last = round(now - self._last, 3), now
 
 
-def _opened(ledger: str | Path | None, model: str) -> Ledger | None:
+def opened(ledger: str | Path | None, model: str, accept: tuple[str, ...] = ()) -> tuple[Ledger | None, int | None]:
+    """The ledger that a model (its fingerprint) goes on with, and the request that is asked again, if one is.
+
+    Raises:
+        Refused: ``changed_ledger``: it cannot be read, or it is another model's.
+        PlaceError: it cannot be written to.
+    """
     if ledger is None:
-        return None
-    book = Ledger(Path(ledger))
-    if not book.follows(model):
-        raise Refused("changed_ledger", f"{ledger}: this is not the model that the ledger's last request left")
-    return book
+        return None, None
+    book = Ledger(check_file_writable(Path(ledger), "ledger"))
+    if book.follows(model):
+        return book, None
+    again = book.repeats(model)
+    if again is not None and "lost_weights" in accept:
+        return book, again
+    message = f"{ledger}: this is not the model that the ledger's last request left"
+    if again is not None:
+        message += "; if that one was lost, accept lost_weights to ask its request again"
+    raise Refused("changed_ledger", message)
 
 
 def _as_given(network: nn.Module, model: nn.Module) -> nn.Module:
@@ -132,13 +150,15 @@ def _as_given(network: nn.Module, model: nn.Module) -> nn.Module:
     return copied.to(dtype_of(model)) if dtype_of(model) in (torch.float16, torch.bfloat16) else copied
 
 
-def _measured(prepared: Prepared, network: nn.Module, outcome: Outcome, watch: Watch, book: Ledger | None) -> dict[str, Any]:
+def _measured(
+    prepared: Prepared, network: nn.Module, outcome: Outcome, watch: Watch, book: Ledger | None, instead_of: int | None = None
+) -> dict[str, Any]:
     after = prepared.answers(network)
     numbers: dict[str, Any] = {
         "utility": measured_utility(prepared, after), "forgetting": forgetting(prepared, after), "audit": audits(prepared, after),
     }
     least = min((entry["utility"] / 100 for entry in numbers["utility"].values()), default=None)
-    together = None if book is None or least is None else book.utility() * least
+    together = None if book is None or least is None else book.utility(instead_of) * least
     said, reasons = verdict(prepared, watch, outcome, numbers, together)
     return {"verdict": said, "reasons": reasons, "kept": outcome.look is not None, "utility_together": together, **numbers}
 
@@ -173,12 +193,13 @@ def _circumstances(
     }
 
 
-def _entered(book: Ledger, content: dict[str, Any], prepared: Prepared) -> dict[str, Any]:
+def _entered(book: Ledger, content: dict[str, Any], prepared: Prepared, instead_of: int | None) -> dict[str, Any]:
     least = min((entry["utility"] / 100 for entry in content["utility"].values()), default=None)
     entry = book.add(
         {
             "before": content["model"]["before"], "after": content["model"]["after"], "kept": content["kept"],
             "utility": least, "method": content["method"]["name"], "verdict": content["verdict"], "images": content["images"],
+            "weights": content.get("weights", {}).get("sha256"), "instead_of": instead_of,
         },
         prepared.digests,
     )

@@ -7,73 +7,23 @@ interrupted. With ``--json`` standard output is one JSON object and nothing else
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..settings.cli import DATA, SETTINGS, Stop, one_line_errors
+from ..support.paths import check_file_writable, check_writable
+from .arguments import numbers, parsed, size
+
+__all__ = ["main", "numbers", "size"]
 
 REFUSED, ADVISED = 4, 5
 OF_DATA = ("bad_images", "bad_ids", "bad_weights", "bad_architecture", "unstable_images")
-UNITS = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
-
-
-def size(text: str) -> int:
-    """``512MB`` or ``2GB`` as bytes."""
-    number, unit = text[:-2], text[-2:].lower()
-    if unit not in UNITS:
-        raise argparse.ArgumentTypeError(f"expected a size such as 512MB or 2GB, got {text!r}")
-    try:
-        return int(float(number) * UNITS[unit])
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected a size such as 512MB or 2GB, got {text!r}") from error
-
-
-def numbers(text: str) -> tuple[float, ...]:
-    """``0.5,0.5,0.5``."""
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected numbers such as 0.5,0.5,0.5, got {text!r}") from error
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="laf", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    images = argparse.ArgumentParser(add_help=False)
-    images.add_argument("--data", type=Path, required=True, help="folder of the training images")
-    images.add_argument("--ids", type=Path, required=True, help="CSV or text file that names the images to forget")
-    images.add_argument("--unseen", type=Path, help="folder of images that the model was not trained on")
-    images.add_argument("--size", type=int, help="side in pixels to resize to (default: as they are)")
-    images.add_argument("--mean", type=numbers, help="to subtract from pixels in 0..1, e.g. 0.485,0.456,0.406")
-    images.add_argument("--std", type=numbers, help="to divide by after that")
-    images.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    model = argparse.ArgumentParser(add_help=False)
-    model.add_argument("--model", type=Path, required=True, help=".safetensors, or .pt/.pth with tensors only")
-    model.add_argument("--arch", required=True, help="torchvision:NAME, timm:NAME or module:function")
-    model.add_argument("--classes", type=int, help="of the head (default: read from the weights)")
-    model.add_argument("--head", help="layer that gives the logits (default: found)")
-    model.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
-    model.add_argument("--seed", type=int, default=0)
-    forgets = commands.add_parser("forget", parents=[model, images], help="write an unlearned copy and a report")
-    forgets.add_argument("--out", type=Path, required=True, help="folder of the unlearned weights and the report")
-    forgets.add_argument("--method", default="auto")
-    forgets.add_argument("--no-retain", action="store_true", help="the other images of --data are not at hand for training")
-    forgets.add_argument("--floor", type=float, default=0.95, help="least utility, 0 to 1")
-    forgets.add_argument("--memory", type=size, default=1 << 30, help="bound of what lies in memory, e.g. 2GB")
-    forgets.add_argument("--scope", choices=("auto", "class", "instances"), default="auto")
-    forgets.add_argument("--ledger", type=Path)
-    forgets.add_argument("--accept", action="append", default=[], help="a risk taken knowingly: batch_statistics")
-    forgets.add_argument("--overlap", choices=("refuse", "drop"), default="refuse")
-    forgets.add_argument("--dry-run", action="store_true", help="check everything and estimate time and memory; write nothing")
-    audits = commands.add_parser("audit", parents=[model, images], help="is a model sure of the named images as of unseen ones?")
-    audits.set_defaults(needs_unseen=True)
-    commands.add_parser("data", parents=[images], help="what would be read, and whether it can be")
-    return parser
 
 
 def _say(options: argparse.Namespace, content: dict[str, Any], lines: Sequence[str]) -> None:
@@ -85,20 +35,32 @@ def _files(options: argparse.Namespace) -> tuple[list[Path], list[Path], list[Pa
     from .sources import files_in
 
     forget, retain = divided(options.data, read_ids(options.ids))
-    if options.unseen is not None and not options.unseen.is_dir():
+    if options.unseen is None:
+        return forget, retain, []
+    if not options.unseen.is_dir():
         raise Stop(f"there is no folder {options.unseen}", DATA)
-    return forget, retain, [] if options.unseen is None else files_in(options.unseen)
+    unseen = files_in(options.unseen)
+    if not unseen:
+        raise Stop(f"there are no images in {options.unseen}", DATA)
+    return forget, retain, unseen
 
 
 def _model(options: argparse.Namespace) -> Any:
     from ..support.devices import resolve
+    from ..support.reading import device as device_name
     from .files import build, read_weights
 
-    try:
-        device = resolve(options.device)
-    except ValueError as error:
-        raise Stop(str(error), SETTINGS) from error
+    device = resolve(device_name(options.device))
+    if device.type == "cuda" and (device.index or 0) >= torch_devices():
+        raise Stop(f"device {options.device!r} is not available on this machine ({torch_devices()} GPUs)", SETTINGS)
     return build(options.arch, read_weights(options.model), options.classes).to(device)
+
+
+def torch_devices() -> int:
+    """GPUs that CUDA sees."""
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def _transform(options: argparse.Namespace) -> Any:
@@ -110,25 +72,27 @@ def _transform(options: argparse.Namespace) -> Any:
 def _opened(options: argparse.Namespace, files: list[Path], model: Any, name: str) -> Any:
     from .keeping import Keeper
     from .preparing import Options, open_images
+    from .soundness import check_takes
 
-    return open_images(files, Options(transform=_transform(options)), Keeper(), model, name)
+    images = open_images(files, Options(transform=_transform(options)), Keeper(), model, name)
+    check_takes(model, images)
+    return images
 
 
 def data(options: argparse.Namespace) -> int:
     """Counts, sizes, images that cannot be read, exact copies in both sets."""
     import hashlib
 
-    from PIL import Image
+    from .soundness import size_of
 
+    _transform(options)
     forget, retain, unseen = _files(options)
     sizes: dict[str, int] = {}
     broken, seen = [], {}
     for path in (*forget, *retain, *unseen):
         try:
-            with Image.open(path) as file:
-                file.load()
-                key = f"{file.width}x{file.height}"
-        except OSError as error:
+            key = "{}x{}".format(*size_of(path))
+        except ValueError as error:
             broken.append(f"{path.name}: {error}")
             continue
         sizes[key] = sizes.get(key, 0) + 1
@@ -155,9 +119,8 @@ def audit(options: argparse.Namespace) -> int:
     from ..representations import apply_frozen
     from .preparing import alike
 
+    _transform(options)
     forget, _, unseen = _files(options)
-    if not unseen:
-        raise Stop("audit needs --unseen, a folder of images that the model was not trained on", SETTINGS)
     model = _model(options)
     own, other = (
         apply_frozen(model, _opened(options, files, model, name), "audit").cpu()
@@ -179,9 +142,39 @@ def audit(options: argparse.Namespace) -> int:
     return 0
 
 
-def _dry(options: argparse.Namespace, model: Any, forget: list[Path], retain: list[Path], unseen: list[Path]) -> int:
-    from .estimate import estimate
+def _checked_targets(options: argparse.Namespace) -> None:
+    """Whether everything can be written that the end of a request writes, before its first step.
 
+    Raises:
+        PlaceError: a target cannot be written to.
+    """
+    check_writable(options.out, "--out")
+    for name in ("unlearned.safetensors", "report.json", "report.html"):
+        check_file_writable(options.out / name, "--out")
+    if options.ledger is not None:
+        check_file_writable(options.ledger, "--ledger")
+
+
+def _asked(options: argparse.Namespace) -> dict[str, Any]:
+    """Options of a request as ``forget`` takes them; the dry run checks the same ones."""
+    return {
+        "method": options.method, "head": options.head, "transform": _transform(options), "seed": options.seed,
+        "floor": options.floor, "memory": options.memory, "accept": tuple(options.accept), "overlap": options.overlap,
+        "scope": options.scope,
+    }
+
+
+def _dry(options: argparse.Namespace, model: Any, forget: list[Path], retain: list[Path], unseen: list[Path]) -> int:
+    """All that ``call.forget`` does before it trains, and what the rest would cost."""
+    from ..methods.method import fingerprint
+    from .call import opened
+    from .estimate import estimate
+    from .keeping import Keeper
+    from .preparing import Given, Options, prepare
+
+    book, _ = opened(options.ledger, fingerprint(model), tuple(options.accept))
+    with Keeper(options.memory) as keeper:
+        prepare(model, Given(forget, retain or None, unseen or None), Options(**_asked(options)), keeper, book)
     found = estimate(model, _opened(options, forget, model, "forget"), len(retain), len(unseen), options.head)
     total = found.weights + found.activations + min(found.representations, options.memory)
     _say(options, {**found.as_dict(), "bytes": total, "forget": len(forget), "retain": len(retain)}, [
@@ -193,27 +186,47 @@ def _dry(options: argparse.Namespace, model: Any, forget: list[Path], retain: li
 
 
 def forget(options: argparse.Namespace) -> int:
-    """The whole request: weights and report in ``--out``."""
+    """The whole request: weights and report in ``--out``, the weights before the ledger says that it is done."""
     from . import call
-    from .files import write_weights
+    from .files import file_checksum, write_weights
 
+    target = options.out / "unlearned.safetensors"
+
+    def save(unlearned: Any) -> dict[str, str]:
+        return {"file": target.name, "sha256": file_checksum(write_weights(unlearned, target))}
+
+    _checked_targets(options)
+    asked = _asked(options)
     own, others, unseen = _files(options)
     model = _model(options)
     retain = [] if options.no_retain else others
+    for files, name in ((own, "forget"), (retain, "retain"), (unseen, "unseen")):
+        if files:
+            _opened(options, files, model, name)
     if options.dry_run:
         return _dry(options, model, own, retain, unseen)
     unlearned, report = call.forget(
-        model, own, retain or None, unseen=unseen or None, method=options.method, head=options.head,
-        transform=_transform(options), seed=options.seed, floor=options.floor, memory=options.memory, ledger=options.ledger,
-        accept=tuple(options.accept), overlap=options.overlap, scope=options.scope,
+        model, own, retain or None, unseen=unseen or None, ledger=options.ledger, save=save, **asked
     )
     for entry in report.content["forgetting"]["worst"]:
         entry["file"] = own[entry["row"]].relative_to(options.data).as_posix()
     report.content["command"] = {"program": "laf", "arguments": [shlex.quote(word) for word in options.words]}
-    weights = write_weights(unlearned, options.out / "unlearned.safetensors")
     page = report.write(options.out)
-    _say(options, report.content, [str(report), f"weights: {weights}", f"report: {page}"])
+    _say(options, report.content, [str(report), f"weights: {target}", f"report: {page}"])
     return 0 if report.acceptable else ADVISED
+
+
+@contextlib.contextmanager
+def _no_bars(json_wanted: bool) -> Iterator[None]:
+    """No bars where standard output is for a program."""
+    before = os.environ.get("LAF_PROGRESS")
+    if json_wanted:
+        os.environ["LAF_PROGRESS"] = "0"
+    try:
+        yield
+    finally:
+        if json_wanted:
+            os.environ.pop("LAF_PROGRESS") if before is None else os.environ.update(LAF_PROGRESS=before)
 
 
 def _run(options: argparse.Namespace, codes: list[int]) -> None:
@@ -231,13 +244,21 @@ def _run(options: argparse.Namespace, codes: list[int]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        options = _parser().parse_args(words)
-    except SystemExit as end:  # argparse has said why
-        return int(end.code or 0)
-    options.words = words
-    if options.json:
-        os.environ["LAF_PROGRESS"] = "0"  # bars write to standard output
-    codes: list[int] = []
-    failed = one_line_errors(lambda: _run(options, codes), "interrupted; nothing was written")
-    return codes[0] if codes else failed
+    json_wanted, codes = "--json" in words, []
+
+    def command() -> None:
+        try:
+            options = parsed(words)
+        except SystemExit as end:  # help or version, printed
+            codes.append(int(end.code or 0))
+            return
+        options.words = words
+        _run(options, codes)
+
+    def say(message: str, code: int) -> None:
+        if json_wanted:
+            print(json.dumps({"error": message, "code": code}), flush=True)
+
+    with _no_bars(json_wanted):
+        failed = one_line_errors(command, "interrupted; a request that was not finished is in no ledger", say)
+    return codes[0] if codes and not failed else failed

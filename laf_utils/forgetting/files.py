@@ -4,8 +4,11 @@ Weights are safetensors, or PyTorch files read with ``weights_only=True``, which
 """
 
 import csv
+import hashlib
 import importlib
+import math
 import pickle
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +16,21 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 from torchvision.transforms import functional as TF
 
+from ..support.sealing import tensors_checksum
 from .refusal import Refused
+from .soundness import SEALED, check_archive, check_kinds, check_weights
 from .sources import files_in
 
+ARCHITECTURE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z0-9_.\-/]+", re.ASCII)
+CHANNELS = 3  # image files are read as RGB
+MOST_SIDE = 4_096  # pixels
+MOST_LIST = 1 << 30  # bytes of a list of images
+MOST_NAME = 4_096  # characters of a path
 NAMES = ("file", "path", "id", "image", "name", "filename")  # of the column of a list of images, where it has a heading
 WRAPPED = ("state_dict", "model", "model_state_dict")  # under which checkpoints keep their weights
 
@@ -31,34 +41,60 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         Refused: ``bad_weights``: no such file, not of these formats, or one that would have to be unpickled.
     """
+    if not path.exists():
+        raise Refused("bad_weights", f"there is no file {path}")
+    if not path.is_file() or not path.stat().st_size:
+        raise Refused("bad_weights", f"{path} is {'empty' if path.is_file() else 'no plain file'}")
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            with safe_open(path, framework="pt") as file:
+                found, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+            check_weights(path, found, metadata)
+            return found
+        check_archive(path)
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise Refused("bad_weights", f"there is no file {path}") from error
+    except Refused:
+        raise
     except pickle.UnpicklingError as error:
         raise Refused(
             "bad_weights", f"{path} holds more than tensors and would have to be unpickled, which can run any code: save the "
             "state_dict, best as safetensors",
         ) from error
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # what is no such file fails in any way
         raise Refused("bad_weights", f"{path} cannot be read as weights: {' '.join(str(error).split())[:200]}") from error
     for key in WRAPPED:
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
-    if not isinstance(found, dict) or not found or not all(isinstance(value, torch.Tensor) for value in found.values()):
+    named = isinstance(found, dict) and all(isinstance(name, str) for name in found)
+    if not named or not found or not all(isinstance(value, torch.Tensor) for value in found.values()):
         raise Refused("bad_weights", f"{path} holds no state_dict (names and tensors)")
+    check_weights(path, found)
     return {name.removeprefix("module."): value for name, value in found.items()}
 
 
 def write_weights(model: nn.Module, path: Path) -> Path:
-    """The model's state as safetensors, under a temporary name first."""
+    """The model's state as safetensors with a checksum of its tensors, under a temporary name first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
-    save_file({name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}, temporary)
-    temporary.replace(path)
+    tensors = {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
+    try:
+        save_file(tensors, temporary, metadata={SEALED: tensors_checksum(tensors)})
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return path
+
+
+def file_checksum(path: Path) -> str:
+    """sha256 (hex) of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def told(error: BaseException, most: int = 200) -> str:
+    """What an error says, in one line; its class where that alone tells something."""
+    text = " ".join(str(error).split())[:most]
+    return text if isinstance(error, ValueError | RuntimeError) and text else f"{type(error).__name__}: {text}"
 
 
 def builder(name: str) -> Callable[..., nn.Module]:
@@ -68,7 +104,7 @@ def builder(name: str) -> Callable[..., nn.Module]:
         Refused: ``bad_architecture``.
     """
     family, _, own = name.partition(":")
-    if not own:
+    if not own or not ARCHITECTURE.fullmatch(name):
         raise Refused("bad_architecture", f"expected torchvision:NAME, timm:NAME or module:function, got {name!r}")
     try:
         if family == "torchvision":
@@ -83,6 +119,8 @@ def builder(name: str) -> Callable[..., nn.Module]:
         raise Refused("bad_architecture", f"{error.name} is not installed") from error
     except AttributeError as error:
         raise Refused("bad_architecture", f"{family} has no {own}") from error
+    except Exception as error:  # whatever a stranger's module does when it is imported
+        raise Refused("bad_architecture", f"{family} cannot be imported: {told(error)}") from error
 
 
 def build(name: str, weights: dict[str, torch.Tensor], classes: int | None = None) -> nn.Module:
@@ -95,20 +133,24 @@ def build(name: str, weights: dict[str, torch.Tensor], classes: int | None = Non
         Refused: ``bad_architecture``, ``bad_weights``: the names or shapes do not fit.
     """
     make = builder(name)
+    if not callable(make):
+        raise Refused("bad_architecture", f"{name} is no function that makes a model")
     try:
         model = make() if classes is None else make(num_classes=classes)
         if classes is None and name.partition(":")[0] in ("torchvision", "timm"):
             last = [key for key, module in model.named_modules() if isinstance(module, nn.Linear)][-1:]
             head = weights.get(f"{last[0]}.weight") if last else None
-            if head is not None and head.shape[0] != model.get_submodule(last[0]).out_features:
+            if head is not None and head.ndim == 2 and head.shape[0] != model.get_submodule(last[0]).out_features:
                 model = make(num_classes=head.shape[0])
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise Refused("bad_architecture", f"{name}: {' '.join(str(error).split())[:200]}") from error
+    except Exception as error:  # whatever a stranger's function raises
+        raise Refused("bad_architecture", f"{name}: {told(error)}") from error
+    if not isinstance(model, nn.Module):
+        raise Refused("bad_architecture", f"{name} makes {type(model).__name__}, no model of PyTorch")
+    check_kinds(name, model, weights)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        told = " ".join(str(error).split())[:300]
-        raise Refused("bad_weights", f"the weights do not fit {name}: {told}") from error
+        raise Refused("bad_weights", f"the weights do not fit {name}: {told(error, 300)}") from error
     return model.eval()
 
 
@@ -120,6 +162,17 @@ class Scaled:
     size: int | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.size is not None and not 1 <= self.size <= MOST_SIDE:
+            raise ValueError(f"size must be from 1 to {MOST_SIDE}, got {self.size}")
+        if self.std is not None and self.mean is None:
+            raise ValueError("std needs mean: both or neither")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None and (len(values) != CHANNELS or not all(map(math.isfinite, values))):
+                raise ValueError(f"{name} must be {CHANNELS} finite numbers, one for each channel, got {len(values)}")
+        if self.std is not None and min(self.std) <= 0:
+            raise ValueError(f"std must be above zero, got {min(self.std)}")
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
         x = TF.pil_to_tensor(image).float().div_(255)
@@ -135,13 +188,23 @@ def read_ids(path: Path) -> list[str]:
         Refused: ``bad_ids``: no such file, or nothing in it.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("it is no plain file")
+        if path.stat().st_size > MOST_LIST:
+            raise OSError(f"larger than {MOST_LIST >> 20} MB")
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file) if row and row[0].strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refused("bad_ids", f"{path} cannot be read: {error}") from error
+            rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise Refused("bad_ids", f"{path} cannot be read: {told(error)}") from error
     heading = [cell.strip().lower() for cell in rows[0]] if rows else []
     column = next((heading.index(name) for name in NAMES if name in heading), None)
-    found = [row[column or 0].strip() for row in rows[column is not None :]]
+    rows = rows[column is not None :]
+    for number, row in enumerate(rows, 1 + (column is not None)):
+        if len(row) <= (column or 0) or not row[column or 0].strip():
+            raise Refused("bad_ids", f"{path}: row {number} names no image in column {(column or 0) + 1}")
+        if len(row[column or 0]) > MOST_NAME:
+            raise Refused("bad_ids", f"{path}: row {number} has a name of more than {MOST_NAME} characters")
+    found = [row[column or 0].strip() for row in rows]
     if not found:
         raise Refused("nothing_to_forget", f"{path} names no image")
     return found

@@ -2,25 +2,60 @@
 
 Each ledger draws its own key, so that the hashes of two ledgers cannot be matched. Within one ledger they show whether an
 image that was forgotten comes back as a retained one, which would teach it again.
+
+Every line carries a checksum of itself, so that the last one is covered too, and the hash of the line before. A small file
+beside the ledger (``.head``) keeps how many lines there were, so that lines taken off the end are missed.
 """
 
 import datetime
 import hashlib
 import hmac
 import json
+import math
+import os
+import re
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
 from filelock import FileLock
 
+from ..support.sealing import SealError, check, sealed
 from .refusal import Refused
 
 START = "0" * 64
+MOST_BYTES = 1 << 30
+KEY = re.compile(r"[0-9a-f]{32}")
+MARK = re.compile(r"[0-9a-f]{16}")
 
 
 def _line_hash(line: str) -> str:
     return hashlib.sha256(line.encode()).hexdigest()
+
+
+def _not_an_entry(entry: object, number: int) -> str | None:
+    """What is wrong with the content of a line, ``None`` where nothing is."""
+    if not isinstance(entry, dict):
+        return "is no table of names and values"
+    for name in ("before", "after", "previous", "key"):
+        if not isinstance(entry.get(name), str):
+            return f"has no {name}"
+    if not KEY.fullmatch(entry["key"]):
+        return "has no key of 32 hex digits"
+    if type(entry.get("number")) is not int or entry["number"] != number:
+        return f"is not number {number}"
+    if type(entry.get("kept")) is not bool:
+        return "does not say whether the request was kept"
+    utility, marks = entry.get("utility"), entry.get("forgotten")
+    finite = type(utility) in (int, float) and math.isfinite(utility) and 0 <= utility <= 1.01
+    if "utility" not in entry or not (utility is None or finite):
+        return "has a utility that is none"
+    if not isinstance(marks, list) or not all(isinstance(mark, str) and MARK.fullmatch(mark) for mark in marks):
+        return "has no marks of forgotten images"
+    instead = entry.get("instead_of")
+    if instead is not None and (type(instead) is not int or not 0 < instead < number):
+        return "stands in for a request that is not there"
+    return None
 
 
 class Ledger:
@@ -30,28 +65,78 @@ class Ledger:
         path: a ``.jsonl`` file; made with the first request.
 
     Raises:
-        Refused: ``changed_ledger``: a line is missing, changed, or not of this kind.
+        Refused: ``changed_ledger``: a line is missing, changed, cut off, or not of this kind; or it is no plain file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self.entries: list[dict] = []
-        self._last, self.key = START, secrets.token_hex(16)
+        self._last, self.key, self._unended = START, secrets.token_hex(16), False
+        self._hashes: list[str] = []
         if self.path.exists():
             self._read()
+        self._compare_with_head()
+
+    # -- reading --------------------------------------------------------------------------------------------------------
+
+    def _refused(self, message: str, number: int | None = None) -> Refused:
+        where = f"line {number} " if number else ""
+        return Refused("changed_ledger", f"{self.path}: {where}{message}")
 
     def _read(self) -> None:
-        for number, line in enumerate(self.path.read_text(encoding="utf-8").splitlines(), 1):
-            try:
-                entry = json.loads(line)
-                chained = entry["previous"] == self._last
-            except (ValueError, KeyError, TypeError) as error:
-                raise Refused("changed_ledger", f"{self.path}: line {number} is no entry of a ledger") from error
-            if not chained:
-                raise Refused("changed_ledger", f"{self.path}: line {number} does not follow the one before it")
-            self.key = entry["key"]
-            self.entries.append(entry)
-            self._last = _line_hash(line)
+        try:
+            if not self.path.is_file():
+                raise OSError("it is no plain file")
+            if self.path.stat().st_size > MOST_BYTES:
+                raise OSError(f"larger than {MOST_BYTES >> 30} GB")
+            text = self.path.read_bytes().decode("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise self._refused(f"cannot be read as a ledger ({' '.join(str(error).split())[:200]})") from error
+        if not text:
+            raise self._refused("is empty: a ledger begins with its first request; without one delete the file")
+        *lines, rest = text.split("\n")
+        self._unended = bool(rest)
+        for number, line in enumerate([*lines, rest] if rest else lines, 1):
+            self._take(line, number, last=bool(rest) and number > len(lines))
+
+    def _take(self, line: str, number: int, last: bool) -> None:
+        """One line; ``last``: it has no end of line."""
+        try:
+            entry = check(json.loads(line))
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            if last and not isinstance(error, SealError):
+                raise self._refused(
+                    "is cut off: its request was not entered; take the line out to go on", number
+                ) from error
+            told = "was changed: it has not its own checksum" if isinstance(error, SealError) else "is no entry of a ledger"
+            raise self._refused(told, number) from error
+        if (wrong := _not_an_entry(entry, number)) is not None:
+            raise self._refused(f"is no entry of a ledger: it {wrong}", number)
+        if entry["previous"] != self._last:
+            raise self._refused("does not follow the one before it", number)
+        if self.entries and entry["key"] != self.key:
+            raise self._refused("has another key than the one before it", number)
+        self.key = entry["key"]
+        self.entries.append(entry)
+        self._last = _line_hash(line)
+        self._hashes.append(self._last)
+
+    @property
+    def _head(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.head")
+
+    def _compare_with_head(self) -> None:
+        try:
+            head = json.loads(self._head.read_bytes())
+            count, line = int(head["lines"]), str(head["hash"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return  # a ledger that was brought here without it
+        if count > len(self.entries):
+            raise self._refused(f"has lost {count - len(self.entries)} of its {count} lines; put back a copy of it")
+        if count > 0 and self._hashes[count - 1] != line:
+            raise self._refused("is another ledger than the one that was kept here", count)
+
+    # -- asking ---------------------------------------------------------------------------------------------------------
 
     def marks(self, digests: Iterable[bytes]) -> list[str]:
         """The keyed hash of each image digest, 16 hex digits."""
@@ -63,27 +148,38 @@ class Ledger:
         known = {mark for entry in self.entries if entry["kept"] for mark in entry["forgotten"]}
         return [place for place, mark in enumerate(self.marks(digests)) if mark in known]
 
+    @property
+    def kept(self) -> list[dict]:
+        """The requests whose models follow each other: not those that were asked again because their weights were lost."""
+        again = {entry.get("instead_of") for entry in self.entries if entry["kept"]}
+        return [entry for entry in self.entries if entry["kept"] and entry["number"] not in again]
+
     def follows(self, model: str) -> bool:
         """Whether a model (its fingerprint) is the one that the last kept request left; true of an empty ledger."""
-        kept = [entry for entry in self.entries if entry["kept"]]
-        return not kept or kept[-1]["after"] == model
+        return not self.kept or self.kept[-1]["after"] == model
 
-    def utility(self) -> float:
-        """The product of what each kept request left of the utility before it."""
-        product = 1.0
-        for entry in self.entries:
-            product *= (entry["utility"] or 1.0) if entry["kept"] else 1.0
-        return product
+    def repeats(self, model: str) -> int | None:
+        """The number of the last kept request, where a model is the one that it started from: it can be asked again."""
+        return self.kept[-1]["number"] if self.kept and self.kept[-1]["before"] == model else None
+
+    def utility(self, instead_of: int | None = None) -> float:
+        """The product of what each kept request left of the utility before it, without one that is asked again."""
+        shares = (entry["utility"] for entry in self.kept if entry["number"] != instead_of)
+        return math.prod(1.0 if share is None else share for share in shares)
+
+    # -- writing --------------------------------------------------------------------------------------------------------
 
     def add(self, entry: dict, digests: Iterable[bytes]) -> dict:
         """Append a request and write it to disk.
 
         Args:
-            entry: ``before``, ``after`` (fingerprints), ``kept``, ``utility``, ``method``, ``verdict`` and counts.
+            entry: ``before``, ``after`` (fingerprints), ``kept``, ``utility``, ``method``, ``verdict`` and counts; ``weights``:
+                the sha256 of the file that holds them, where one was written.
             digests: of the images of D_f.
 
         Raises:
             Refused: ``changed_ledger``: another process has written in between.
+            OSError: it cannot be written; then the ledger is as it was.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{self.path}.lock"):
@@ -92,9 +188,26 @@ class Ledger:
             now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             whole = {"number": len(self.entries) + 1, "time": now, "key": self.key, "previous": self._last, **entry}
             whole["forgotten"] = sorted(self.marks(digests))
-            line = json.dumps(whole, sort_keys=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            line = json.dumps(sealed(whole), sort_keys=True, allow_nan=False)
+            self._append(("\n" if self._unended else "") + line + "\n")
+            self._write_head(len(self.entries) + 1, _line_hash(line))
         self.entries.append(whole)
-        self._last = _line_hash(line)
+        self._last, self._unended = _line_hash(line), False
+        self._hashes.append(self._last)
         return whole
+
+    def _append(self, text: str) -> None:
+        with self.path.open("ab") as file:
+            size = file.tell()
+            try:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                os.truncate(self.path, size)  # half a line would make the ledger unreadable
+                raise
+
+    def _write_head(self, lines: int, last: str) -> None:
+        temporary = self._head.with_name(f".{self._head.name}.tmp")
+        temporary.write_text(json.dumps({"lines": lines, "hash": last}), encoding="utf-8")
+        temporary.replace(self._head)

@@ -12,6 +12,7 @@ from ..models import Network
 from ..representations import apply_frozen
 from ..settings.config import UnlearningConfig
 from ..support.progress import track
+from ..support.reading import MOST_SEED
 from ..support.seeds import stream
 from .choice import SCOPES, Choice, Scope, choose, retained_used, scope_of
 from .head import check_stable, device_of, dtype_of, find_head, has_batch_statistics, split, working_copy
@@ -139,6 +140,8 @@ def check_options(options: Options) -> None:
     """
     if not 0 <= options.floor <= 1:
         raise ValueError(f"floor must be between 0 and 1, got {options.floor!r}")
+    if type(options.seed) is not int or not 0 <= options.seed <= MOST_SEED:
+        raise ValueError(f"seed must be a whole number from 0 to {MOST_SEED}, got {ascii(options.seed)[:40]}")
     if options.overlap not in ("refuse", "drop"):
         raise ValueError(f"overlap must be refuse or drop, got {options.overlap!r}")
     if options.scope not in SCOPES:

@@ -3,6 +3,7 @@
 # What a caller may accept knowingly, by name.
 RISKS = {
     "batch_statistics": "the forget images helped to make the model's batch statistics, and stay in them",
+    "lost_weights": "the weights that the ledger's last request left are gone; that request is asked again in its place",
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, SequentialSampler, Subset, SubsetRandomSampler
 
 from .refusal import Refused
@@ -124,7 +124,7 @@ class FileStore:
         try:
             with Image.open(path) as file:
                 image = file.convert("RGB")
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        except Exception as error:  # a broken file fails in any way, a decompression bomb in one of its own
             raise Refused("bad_images", f"{path.name} cannot be read as an image: {error}") from error
         if self._transform is not None:
             return self._transform(image)

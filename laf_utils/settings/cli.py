@@ -9,6 +9,8 @@ from itertools import product
 from typing import TextIO
 
 from ..datasets import DataError
+from ..support.paths import PlaceError
+from ..support.reading import ReadingError, items, plain, seed
 from .config import ConfigError
 
 FAILED, SETTINGS, DATA, INTERRUPTED = 1, 2, 3, 130  # exit codes
@@ -24,27 +26,39 @@ class Stop(Exception):
         self.code = code
 
 
+class Help(Exception):  # noqa: N818 (not an error: what was asked for)
+    """``-h`` or ``--help`` is among the arguments."""
+
+
+def help_wanted(arguments: Sequence[str]) -> None:
+    """Raise ``Help`` where it is asked for; ``one_line_errors`` answers it."""
+    if "-h" in arguments or "--help" in arguments:
+        raise Help
+
+
 def value(text: str) -> object:
     """A whole number, a number, True, False or None where the text says so; otherwise the text itself."""
-    if text.lower() in WORDS:
-        return WORDS[text.lower()]
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(text)
-    return text
+    return WORDS[text.lower()] if text.lower() in WORDS else plain(text)
+
+
+def _once(name: str, found: Collection[str]) -> None:
+    if name in found:
+        raise Stop(f"{name} is given twice", SETTINGS)
 
 
 def values(arguments: Sequence[str]) -> dict[str, object]:
     """``["SEED=1", "FORGET_CLASS=3,5"]`` as ``{"SEED": 1, "FORGET_CLASS": "3,5"}``.
 
     Raises:
-        Stop: something that is not ``NAME=VALUE``.
+        Stop: something that is not ``NAME=VALUE``, or a name twice.
     """
+    help_wanted(arguments)
     found = {}
     for argument in arguments:
         name, _, text = (part.strip() for part in argument.partition("="))
         if not name or not text:
-            raise Stop(f"expected NAME=VALUE, got {argument!r}", SETTINGS)
+            raise Stop(f"expected NAME=VALUE, got {ascii(argument)[:80]}", SETTINGS)
+        _once(name, found)
         found[name] = text if name in TEXT and text.lower() not in WORDS else value(text)
     return found
 
@@ -94,13 +108,15 @@ def known_values(arguments: Sequence[str], names: Collection[str]) -> dict[str, 
     """``["SEED=1,2"]`` as ``{"SEED": "1,2"}``: text, of these names only.
 
     Raises:
-        Stop: something that is not ``NAME=VALUE`` with one of the names.
+        Stop: something that is not ``NAME=VALUE`` with one of the names, or a name twice.
     """
+    help_wanted(arguments)
     found = {}
     for argument in arguments:
         name, _, text = argument.partition("=")
         if name not in names or not text:
-            raise Stop(f"expected NAME=VALUE with one of {', '.join(names)}, got {argument!r}", SETTINGS)
+            raise Stop(f"expected NAME=VALUE with one of {', '.join(names)}, got {ascii(argument)[:80]}", SETTINGS)
+        _once(name, found)
         found[name] = text
     return found
 
@@ -110,12 +126,10 @@ def spanned(found: Mapping[str, str]) -> list[tuple[str, str, int]]:
     there after a while is balanced.
 
     Raises:
-        Stop: a seed that is no whole number.
+        ReadingError: a seed that is no whole number, an empty item, or one twice.
     """
-    seeds, datasets, tasks = (found[name].split(",") for name in ("SEED", "DATASET", "TASK"))
-    if not all(seed.isdigit() for seed in seeds):
-        raise Stop(f"SEED must be whole numbers, got {found['SEED']!r}", SETTINGS)
-    return [(dataset, task, int(seed)) for seed, dataset, task in product(seeds, datasets, tasks)]
+    seeds, datasets, tasks = (items(found[name], name) for name in ("SEED", "DATASET", "TASK"))
+    return [(dataset, task, one) for one, dataset, task in product([seed(text) for text in seeds], datasets, tasks)]
 
 
 @contextlib.contextmanager
@@ -123,28 +137,49 @@ def stopping(*wrong_settings: type[Exception]) -> Iterator[None]:
     """What a user can mend ends the command: settings that cannot be meant (these errors too), data that cannot be had."""
     try:
         yield
-    except (ConfigError, *wrong_settings) as error:
+    except (ConfigError, ReadingError, PlaceError, *wrong_settings) as error:
         raise Stop(str(error), SETTINGS) from error
     except DataError as error:
         raise Stop(str(error)) from error
 
 
-def one_line_errors(command: Callable[[], None], interrupted: str) -> int:
-    """Run a command; its exit code. What a user can do something about is said in one line instead of a traceback."""
+# What a place that was named wrongly, or a disk, says; anything else is a mistake of ours and keeps its traceback.
+OF_PLACES = (
+    errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR,
+    errno.ENAMETOOLONG, errno.ELOOP, errno.EFBIG,
+)
+
+
+def one_line_errors(command: Callable[[], None], interrupted: str, say: Callable[[str, int], None] | None = None) -> int:
+    """Run a command; its exit code. What a user can do something about is said in one line instead of a traceback.
+
+    Help is the text at the head of the command's module.
+
+    Args:
+        say: is told the line and the code too, for what a program reads.
+    """
     try:
         with signals_as_interrupt():
             command()
+        return 0
+    except Help:
+        print((sys.modules[command.__module__].__doc__ or "").strip())
+        return 0
     except Stop as stop:
         message, code = str(stop), stop.code
+    except (PlaceError, ReadingError) as error:
+        message, code = str(error), SETTINGS
     except KeyboardInterrupt:
-        print(f"\nlaf: {interrupted}", file=sys.stderr)
-        return INTERRUPTED
+        message, code = interrupted, INTERRUPTED
+    except MemoryError:
+        message, code = "there is not enough memory for this", FAILED
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        if error.errno not in OF_PLACES and not (error.errno == errno.ENOENT and error.filename):
             raise
         where = f" ({error.filename})" if error.filename else ""
         message, code = f"{error.strerror}{where}", FAILED
-    else:
-        return 0
-    print(f"laf: error: {message}", file=sys.stderr)
+    message = " ".join(message.split()) if code in (SETTINGS, FAILED) else message
+    print(f"\nlaf: {message}" if code == INTERRUPTED else f"laf: error: {message}", file=sys.stderr)
+    if say:
+        say(message, code)
     return code

@@ -7,11 +7,22 @@ is a field here. ``preset`` gives the published numbers, ``presets.py`` holds th
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 
 from ..models import BACKBONES
-from ..support.devices import DEVICES, PRECISIONS
+from ..support.devices import PRECISIONS
+from ..support.reading import MOST_SEED, ReadingError
+from ..support.reading import device as device_name
 from ..tasks import TASKS
 
 PROFILES = ("quick", "small", "paper")
 MODES = ("reference", "fixed")
+
+# Beyond these a value is a slip of the keyboard: a run that would end in no lifetime, or a tensor that no machine holds.
+MOST_EPOCHS = 10_000
+MOST_BATCH = 1 << 20  # images or representations in a step
+MOST_DIMS = 4_096  # latent dimensions
+MOST_IMAGES = 100_000_000
+MOST_SIDE = 4_096  # pixels
+MOST_CLASSES = 100_000
+MOST_RATE = 1e6  # of learning rates, weights and temperatures
 
 
 class ConfigError(ValueError):
@@ -26,13 +37,15 @@ def _require(condition: bool, message: str) -> None:
 def _positive(settings: object, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)
-        _require(_is_number(value) and value > 0, f"{name} must be a number above zero, got {value!r}")
+        _require(_is_number(value) and value > 0, f"{name} must be a number above zero, got {_shown(value)}")
+        _require(value <= MOST_RATE, f"{name} must be at most {MOST_RATE:g}, got {_shown(value)}")
 
 
 def _not_negative(settings: object, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)
-        _require(_is_number(value) and value >= 0, f"{name} must be a number, zero or more, got {value!r}")
+        _require(_is_number(value) and value >= 0, f"{name} must be a number, zero or more, got {_shown(value)}")
+        _require(value <= MOST_RATE, f"{name} must be at most {MOST_RATE:g}, got {_shown(value)}")
 
 
 def _switches(settings: object) -> None:
@@ -43,16 +56,23 @@ def _switches(settings: object) -> None:
             _require(isinstance(value, bool), f"{setting.name} must be True or False, got {value!r}")
 
 
-def _whole(settings: object, *names: str, least: int = 0) -> None:
+def _whole(settings: object, *names: str, least: int = 0, most: int) -> None:
     for name in names:
         value = getattr(settings, name)
         valid = isinstance(value, int) and not isinstance(value, bool) and value >= least
-        _require(valid, f"{name} must be a whole number, at least {least}, got {value!r}")
+        _require(valid, f"{name} must be a whole number, at least {least}, got {_shown(value)}")
+        _require(value <= most, f"{name} must be at most {most}, got {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    """A value in a message, on one line of bounded length."""
+    text = repr(value) if not isinstance(value, int) or abs(value) < 10**40 else "a number of more than 40 digits"
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _choice(settings: object, name: str, allowed: tuple) -> None:
     value = getattr(settings, name)
-    _require(value in allowed, f"{name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
+    _require(value in allowed, f"{name} must be one of {', '.join(map(str, allowed))}, got {_shown(value)}")
 
 
 def _is_number(value: object) -> bool:
@@ -72,7 +92,8 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         _switches(self)
-        _whole(self, "epochs", "batch_size", least=1)
+        _whole(self, "epochs", least=1, most=MOST_EPOCHS)
+        _whole(self, "batch_size", least=1, most=MOST_BATCH)
         _positive(self, "learning_rate")
         _not_negative(self, "weight_decay")
         _choice(self, "precision", PRECISIONS)
@@ -94,7 +115,9 @@ class VAEConfig:
 
     def __post_init__(self) -> None:
         _switches(self)
-        _whole(self, "latent_dims", "epochs", "batch_size", least=1)
+        _whole(self, "latent_dims", least=1, most=MOST_DIMS)
+        _whole(self, "epochs", least=1, most=MOST_EPOCHS)
+        _whole(self, "batch_size", least=1, most=MOST_BATCH)
         _positive(self, "learning_rate")
         _not_negative(self, "kl_weight")
         _choice(self, "decoder", ("sigmoid", "linear"))
@@ -124,8 +147,8 @@ class UnlearningConfig:
 
     def __post_init__(self) -> None:
         _switches(self)
-        _whole(self, "epochs")
-        _whole(self, "batch_size", least=1)
+        _whole(self, "epochs", most=MOST_EPOCHS)
+        _whole(self, "batch_size", least=1, most=MOST_BATCH)
         _positive(self, "lr_ue", "lr_ra", "temperature", "ra_weight")
         _choice(self, "schedule", ("alternate", "two_stage", "joint"))
         _choice(self, "reduction", ("sum", "mean"))
@@ -152,8 +175,8 @@ class RepairConfig:
 
     def __post_init__(self) -> None:
         _switches(self)
-        _whole(self, "epochs")
-        _whole(self, "batch_size", least=1)
+        _whole(self, "epochs", most=MOST_EPOCHS)
+        _whole(self, "batch_size", least=1, most=MOST_BATCH)
         _positive(self, "learning_rate", "labelled_share")
         _require(self.labelled_share <= 1, f"labelled_share must be at most 1, got {self.labelled_share!r}")
 
@@ -170,7 +193,7 @@ class TransformConfig:
     def __post_init__(self) -> None:
         _switches(self)
         if self.resize is not None:
-            _whole(self, "resize", least=8)
+            _whole(self, "resize", least=8, most=MOST_SIDE)
 
 
 @dataclass(frozen=True)
@@ -199,15 +222,22 @@ class RunConfig:
         _choice(self, "profile", PROFILES)
         _choice(self, "mode", MODES)
         _choice(self, "backbone", BACKBONES)
-        _whole(self, "seed")
-        device = self.device.split(":")[0] if isinstance(self.device, str) else None
-        _require(device in DEVICES, f"device must be one of {', '.join(DEVICES)}, got {self.device!r}")
-        _require(
-            bool(self.forget_classes) and all(isinstance(c, int) and c >= 0 for c in self.forget_classes),
-            f"forget_classes must be one class number or several, got {self.forget_classes!r}",
-        )
+        _whole(self, "seed", most=MOST_SEED)
+        try:
+            device_name(self.device)
+        except ReadingError as error:
+            raise ConfigError(str(error)) from error
+        self._check_classes()
         if self.images is not None:
-            _whole(self, "images", least=100)
+            _whole(self, "images", least=100, most=MOST_IMAGES)
+
+    def _check_classes(self) -> None:
+        classes = self.forget_classes
+        numbers = isinstance(classes, tuple | list) and all(type(c) is int and 0 <= c < MOST_CLASSES for c in classes)
+        _require(
+            bool(classes) and numbers and len(set(classes)) == len(classes),
+            f"forget_classes must be one class number or several, each once, got {_shown(classes)}",
+        )
 
     def as_dict(self) -> dict:
         """Nested plain values, as records keep them."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from ..datasets import DATASETS
 from ..support.paths import data_folder
+from ..support.reading import ReadingError, file_name, items, whole
 from .config import ConfigError, RunConfig
 from .presets import DatasetPreset, preset
 
@@ -65,23 +66,36 @@ def check_names(names: Mapping[str, object] | list[str]) -> None:
     known = [*PARAMETERS, *NOT_SETTINGS]
     for name in names:
         if name not in known:
-            raise ConfigError(f"unknown parameter {name!r}{_suggestion(name, known)}")
+            raise ConfigError(f"unknown parameter {ascii(name)[:60]}{_suggestion(name, known)}")
 
 
 def parse_classes(value: object) -> tuple[int, ...]:
-    """Class numbers from ``3``, ``"3"``, ``"3,5"`` or ``[3, 5]``."""
-    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    """Class numbers from ``3``, ``"3"``, ``"3,5"`` or ``[3, 5]``, each once.
+
+    Raises:
+        ConfigError: naming the parameter.
+    """
+    parts = value if isinstance(value, list | tuple) else [value]
+    wrong = f"FORGET_CLASS must be one class number or several, each once, got {ascii(value)[:60]}"
+    if not parts or not all(isinstance(part, int | str) and not isinstance(part, bool) for part in parts):
+        raise ConfigError(wrong)
     try:
-        return tuple(int(str(part)) for part in parts)
-    except ValueError as error:
-        raise ConfigError(f"FORGET_CLASS must be one class number or several, got {value!r}") from error
+        return tuple(whole(text, "FORGET_CLASS", 0) for text in items(",".join(map(str, parts)), "FORGET_CLASS"))
+    except ValueError as error:  # a number of thousands of digits is one too
+        raise ConfigError(wrong) from error
 
 
 def _own_preset(dataset: object) -> DatasetPreset | None:
     """The preset for one's own ``NAME.npz`` in the data folder: by its channels, native resolution, everything else plain."""
     from ..datasets import load
 
-    if not isinstance(dataset, str) or dataset in DATASETS or not (data_folder() / f"{dataset}.npz").is_file():
+    if dataset is None or dataset in DATASETS:
+        return None
+    try:
+        file_name(dataset, "a data set")
+    except ReadingError as error:
+        raise ConfigError(f"DATASET: {error}") from error
+    if not (data_folder() / f"{dataset}.npz").is_file():
         return None
     small = load(dataset, download=False).channels == 1
     return DatasetPreset("cnn" if small else "resnet18", None, False, False, 12_000 if small else 2_000, 10 if small else 6)
@@ -110,9 +124,25 @@ def configuration(values: Mapping[str, object]) -> RunConfig:
         except ConfigError as error:
             raise ConfigError(f"{name}: {error}") from error
     config = _preset(named, own)
-    if config.task == "class" and config.dataset in DATASETS and max(config.forget_classes) > 9:
-        raise ConfigError(f"FORGET_CLASS: class {max(config.forget_classes)} does not exist: classes are 0 to 9")
+    if "FORGET_CLASS" in given and config.task != "class":
+        raise ConfigError(f"FORGET_CLASS is of TASK=class alone: the {config.task} task chooses its classes itself; leave it out")
+    if config.dataset in DATASETS:
+        check_classes(config, 10)
     return config
+
+
+def check_classes(config: RunConfig, classes: int) -> None:
+    """Refuse classes that a data set of so many does not have, and the removal of all of them.
+
+    Raises:
+        ConfigError: naming the class.
+    """
+    if config.task != "class":
+        return
+    if max(config.forget_classes) >= classes:
+        raise ConfigError(f"FORGET_CLASS: class {max(config.forget_classes)} does not exist: classes are 0 to {classes - 1}")
+    if len(set(config.forget_classes)) == classes:
+        raise ConfigError(f"FORGET_CLASS: all {classes} classes at once leave nothing to retain")
 
 
 def _preset(given: Mapping[str, object], own: DatasetPreset | None) -> RunConfig:
@@ -135,6 +165,8 @@ def from_notebook(namespace: Mapping[str, object]) -> RunConfig:
         for name, value in namespace.items()
         if name in known or (isinstance(value, PLAIN) and not name.startswith("_") and name not in INTERACTIVE)
     }
+    if values.get("TASK") in ("data", "noisy") and values.get("FORGET_CLASS") == 0:
+        values.pop("FORGET_CLASS")  # the cell's own default stands there whatever the task
     return configuration(values)
 
 
@@ -144,6 +176,6 @@ def fallback_from(namespace: Mapping[str, object]) -> str | None:
     ``LAF_FALLBACK`` stands in for it where nobody can set a parameter: when the book is built or notebooks are tested.
     """
     fallback = namespace.get("FALLBACK") or os.environ.get("LAF_FALLBACK") or None
-    if fallback is not None and fallback not in DATASETS:
-        raise ConfigError(f"FALLBACK must be None or one of {', '.join(DATASETS)}, got {fallback!r}")
+    if fallback is not None and (not isinstance(fallback, str) or fallback not in DATASETS):
+        raise ConfigError(f"FALLBACK must be None or one of {', '.join(DATASETS)}, got {ascii(fallback)[:60]}")
     return fallback

@@ -5,9 +5,10 @@ the content: settings, data checksum and the code that computes the stage (``sup
 file, so nothing stale can be taken for fresh, and nothing is ever unpickled.
 """
 
+import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from .keys import content_key
+from .sealing import SealError, check_not_negative, not_finite, tensors_checksum, unlike
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ def save(folder: Path, stage: str, content: dict, artefact: Artefact) -> Path:
     path = _path(folder, stage, content)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in artefact.tensors.items()}
-    metadata = {"facts": json.dumps(artefact.facts, sort_keys=True), "content": json.dumps(content, sort_keys=True)}
+    metadata = _described(content, artefact.facts, tensors)
+    if path.is_dir():  # what stands in the way is not ours to delete
+        path.rename(path.with_name(f"{path.name}.{os.getpid()}.in-the-way"))
     try:
         save_file(tensors, temporary, metadata=metadata)
         temporary.replace(path)
@@ -50,8 +54,53 @@ def save(folder: Path, stage: str, content: dict, artefact: Artefact) -> Path:
     return path
 
 
-def load(folder: Path, stage: str, content: dict) -> Artefact | None:
-    """The artefact of exactly this content, or ``None`` where it is not there or cannot be read."""
+def _described(content: dict, facts: dict, tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
+    """What stands beside the tensors: the facts, the key's content, and a checksum over all of it."""
+    texts = {"facts": json.dumps(facts, sort_keys=True), "content": json.dumps(content, sort_keys=True)}
+    return texts | {"checksum": _checksum(texts, tensors)}
+
+
+def _checksum(texts: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> str:
+    whole = "\n".join([texts["facts"], texts["content"], tensors_checksum(tensors)])
+    return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def _verified(
+    metadata: Mapping[str, str], tensors: dict[str, torch.Tensor], content: dict, like: Mapping[str, torch.Tensor] | None
+) -> Artefact:
+    """The artefact, if it is what its name says. One without a checksum, from before there were any, passes that check.
+
+    Raises:
+        SealError: with the reason.
+    """
+    if not {"facts", "content"} <= metadata.keys():
+        raise SealError("says nothing of itself")
+    if json.loads(metadata["content"]) != json.loads(json.dumps(content)):
+        raise SealError("holds what belongs to another key")
+    if metadata.get("checksum", "") not in ("", _checksum(metadata, tensors)):
+        raise SealError("is not what its checksum says: it was changed or damaged")
+    if (name := not_finite(tensors)) is not None:
+        raise SealError(f"has NaN or infinity in {name}")
+    if like is not None and (difference := unlike(tensors, like)):
+        raise SealError(difference)
+    facts = json.loads(metadata["facts"])
+    if not isinstance(facts, dict):
+        raise SealError("has facts that are no table of names and values")
+    check_not_negative(facts.get("seconds"), "seconds")
+    return Artefact(tensors, facts)
+
+
+def load(
+    folder: Path, stage: str, content: dict, *, like: Mapping[str, torch.Tensor] | None = None, needs: Iterable[str] = (),
+    say: Callable[[str], None] = print,
+) -> Artefact | None:
+    """The artefact of exactly this content, or ``None`` where it is not there or is not what it should be.
+
+    Args:
+        like: tensors whose names, shapes and types it must have.
+        needs: facts that it must have.
+        say: is told which file is broken, and how.
+    """
     path = _path(folder, stage, content)
     if not path.exists():
         return None
@@ -59,9 +108,14 @@ def load(folder: Path, stage: str, content: dict) -> Artefact | None:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
-        return Artefact(tensors, json.loads(metadata["facts"]))
-    except (SafetensorError, KeyError, ValueError, OSError):
+        found = _verified(metadata, tensors, content, like)
+        if missing := [name for name in needs if name not in found.facts]:
+            raise SealError(f"lacks the fact {missing[0]}")
+    except (SafetensorError, SealError, KeyError, TypeError, ValueError, OSError, RecursionError) as error:
+        said = str(error) if isinstance(error, SealError) else f"cannot be read ({' '.join(str(error).split())[:120]})"
+        say(f"{stage}: {path.name} {said}; it is made anew")
         return None
+    return found
 
 
 def prefixed(prefix: str, state: Iterable[tuple[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

@@ -31,6 +31,7 @@ NO_NUMBERS = {  # by place below this package: what is not followed, and why no 
     "methods.settings": "its values are in the key",
     "methods.table": "names methods; their settings are in the key",
     "run.Run.__init__": "keeps its arguments",
+    "run.Run._like": _STAGES,
     "run.Run._method_content": _STAGES,
     "run.Run._placed": _STAGES,
     "run.Run._training_content": _STAGES,
@@ -53,7 +54,9 @@ NO_NUMBERS = {  # by place below this package: what is not followed, and why no 
     "support.keys": "names what a number depends on",
     "support.paths": "finds folders",
     "support.progress": "draws bars",
+    "support.reading": "reads arguments",
     "support.records": "writes and reads records",
+    "support.sealing": "checks what is kept",
     "support.source": "reads code as text",
     "tasks.ForgetTask.checksum": "its value is in the key",
 }

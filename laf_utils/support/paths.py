@@ -5,14 +5,86 @@ in this project uses a path relative to the working folder.
 """
 
 import os
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+class PlaceError(ValueError):
+    """A place that cannot be used: it names no folder, or nothing can be written there. The message is one line."""
+
+
 def _place(variable: str, default: Path) -> Path:
     value = os.environ.get(variable)
-    return Path(value).expanduser().resolve() if value else default
+    return resolved(value, variable) if value else default
+
+
+def resolved(value: str | Path, name: str) -> Path:
+    """The absolute path that a text names; a folder or nothing yet.
+
+    Raises:
+        PlaceError: no such user, a name that no file can have, or a file where a folder should be.
+    """
+    try:
+        path = Path(value).expanduser().resolve()
+        in_the_way = not next(place for place in (path, *path.parents) if place.exists()).is_dir()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise PlaceError(f"{name}={_short(value)} names no folder ({_told(error)})") from error
+    if in_the_way:
+        raise PlaceError(f"{name}={_short(value)} names no folder (there is something else of that name)")
+    return path
+
+
+def _told(error: BaseException) -> str:
+    return str(getattr(error, "strerror", None) or error).split("\n")[0][:200]
+
+
+def _short(value: str | Path) -> str:
+    text = ascii(str(value))[1:-1]
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def check_writable(folder: Path, name: str) -> Path:
+    """The folder, after a file was written there and taken away again; folders made for that are taken away too.
+
+    A try is the only proof: permissions say nothing of ``/proc``, of a full disk or of one mounted read-only.
+
+    Raises:
+        PlaceError: it is no folder, or nothing can be written there.
+    """
+    folder = resolved(folder, name)
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+    except OSError as error:
+        raise PlaceError(f"{name}={_short(folder)} cannot be written to ({_told(error)})") from error
+    finally:
+        for place in made:
+            if place.is_dir() and not any(place.iterdir()):
+                place.rmdir()
+    return folder
+
+
+def check_file_writable(file: Path, name: str) -> Path:
+    """The file, a plain one or none yet, whose folder passes ``check_writable``.
+
+    Raises:
+        PlaceError: a folder, a device or a pipe; or it cannot be written to.
+    """
+    try:
+        path = Path(file).expanduser().resolve()
+        there = path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise PlaceError(f"{name}={_short(file)} names no file ({_told(error)})") from error
+    if there and not path.is_file():
+        raise PlaceError(f"{name}={_short(file)} is no plain file")
+    check_writable(path.parent, name)
+    if there and not os.access(path, os.W_OK):
+        raise PlaceError(f"{name}={_short(file)} cannot be written to")
+    return path
 
 
 def data_folder() -> Path:

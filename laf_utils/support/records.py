@@ -4,12 +4,14 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from . import sealing
 from .paths import ROOT
+from .sealing import SealError, sealed
 
 SCHEMA = 1
 MODELS = ("original", "retrained", "laf", "laf_r")
@@ -17,12 +19,16 @@ REQUIRED = ("schema", "config", "dataset", "task", "metrics", "losses", "seconds
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "xgboost", "safetensors")
 
 
+MOST_BYTES = 256 << 20  # of a file that is read as a record
+
+
 class RecordError(ValueError):
     """A file that is not a record of this project."""
 
 
 def write_json(path: Path, value: dict) -> Path:
-    """Write under a temporary name and rename: readers see the old file or the new one, never a half."""
+    """Write under a temporary name and rename: readers see the old file or the new one, never a half. Records are sealed."""
+    value = sealed(value) if "schema" in value else value
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -43,27 +49,77 @@ def read(path: Path) -> dict:
     Raises:
         RecordError: the file is missing, is no JSON, lacks a part, or was written by a newer schema.
     """
-    return read_parts(path, REQUIRED, SCHEMA)
+    record = read_parts(path, REQUIRED, SCHEMA)
+    return checked(path, lambda: _check_run(record), record)
+
+
+def _check_run(record: dict) -> None:
+    """The types of a run's parts, and its numbers.
+
+    Raises:
+        SealError: naming what cannot be meant.
+    """
+    for part in REQUIRED[1:]:
+        if not isinstance(record[part], dict):
+            raise SealError(f"its {part} is no table of names and values")
+    sealing.check_percent(record["metrics"], "metrics")
+    sealing.check_not_negative(record["seconds"], "seconds")
+
+
+def checked(path: Path, check: Callable[[], None], record: dict) -> dict:
+    """The record, after a check of its content.
+
+    Raises:
+        RecordError: what the check raised as ``SealError``, or because a part is of another kind, with the file's name.
+    """
+    try:
+        check()
+    except SealError as error:
+        raise RecordError(f"{path}: {error}") from error
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        said = f"lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:200]
+        raise RecordError(f"{path}: not a record of its kind ({said})") from error
+    return record
+
+
+def _no_number(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _parsed(path: Path) -> object:
+    """The JSON of a file.
+
+    Raises:
+        RecordError: no file, too large, no JSON, nested too deep, or NaN and infinity, which are none.
+    """
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"larger than {MOST_BYTES >> 20} MB")
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+    except RecursionError as error:
+        raise RecordError(f"{path}: cannot be read as a record (nested too deep)") from error
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path}: cannot be read as a record ({error})") from error
 
 
 def read_parts(path: Path, required: Sequence[str], schema: int) -> dict:
     """A record of any kind: JSON with these parts, of this schema or an older one.
 
     Raises:
-        RecordError: as ``read``.
+        RecordError: as ``read``, or it was changed since it was sealed.
     """
-    try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: cannot be read as a record ({error})") from error
+    record = _parsed(Path(path))
     missing = [part for part in required if not isinstance(record, dict) or part not in record]
     if missing:
         raise RecordError(f"{path}: not a complete record, it lacks {', '.join(missing)}")
-    if not isinstance(record["schema"], int):
-        raise RecordError(f"{path}: its schema {record['schema']!r} is no number")
+    if type(record["schema"]) is not int or record["schema"] < 0:
+        raise RecordError(f"{path}: its schema {ascii(record['schema'])[:40]} is no number")
     if record["schema"] > schema:
         raise RecordError(f"{path}: written by a newer version (schema {record['schema']}, this is {schema})")
-    return record
+    try:
+        return sealing.check(record)
+    except SealError as error:
+        raise RecordError(f"{path}: {error}") from error
 
 
 def read_all(folder: Path) -> list[dict]:

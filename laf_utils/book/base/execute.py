@@ -39,7 +39,7 @@ def settle(given: Mapping[str, object]) -> "tuple[RunConfig, Dataset]":
     """
     from ...datasets import DataError, load
     from ...settings.config import ConfigError
-    from ...settings.parameters import configuration, fallback_from
+    from ...settings.parameters import check_classes, configuration, fallback_from
     from ...settings.presets import adapted
     from ...support.devices import resolve
 
@@ -54,10 +54,15 @@ def settle(given: Mapping[str, object]) -> "tuple[RunConfig, Dataset]":
         data = load(config.dataset, fallback=fallback)
     except DataError as error:
         raise Stop(str(error), DATA) from error
+    config = adapted(config, data.name) if data.is_fallback else config
+    try:
+        check_classes(config, data.num_classes)
+    except ConfigError as error:
+        raise Stop(str(error), SETTINGS) from error
     print(f"data: {data.name}, {len(data.train):,} training and {len(data.test):,} test images, from: {data.source}")
     for note in data.notes:
         print(f"note: {note}")
-    return adapted(config, data.name) if data.is_fallback else config, data
+    return config, data
 
 
 def headings(notebook: "NotebookNode") -> dict[str, str]:
@@ -108,8 +113,10 @@ def execute(source: Path, given: Mapping[str, object], folder: Path) -> Path:
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
 
-    # It warns of parameters that the notebook does not name; laf_utils.settings.parameters knows which exist.
-    logging.getLogger("papermill").setLevel(logging.ERROR)
+    # It warns of parameters that the notebook does not name; laf_utils.settings.parameters knows which exist. The other two would print
+    # tracebacks of a kernel that was told to end; that it died is said in one line anyway.
+    for name, level in (("papermill", logging.ERROR), ("traitlets", logging.CRITICAL), ("asyncio", logging.CRITICAL)):
+        logging.getLogger(name).setLevel(level)
     titles = headings(nbformat.read(source, as_version=4))
     partial, target = folder / PARTIAL, folder / NOTEBOOK
     paths = [str(path).replace("{", "{{").replace("}", "}}") for path in (source, partial)]  # papermill formats paths
@@ -118,7 +125,7 @@ def execute(source: Path, given: Mapping[str, object], folder: Path) -> Path:
             papermill.execute_notebook(
                 *paths, parameters=dict(given), kernel_name="python3", language="python", cwd=source.parent,
                 progress_bar=False, stdout_file=Terminal(sys.stdout), stderr_file=Terminal(sys.stderr),
-                on_cell_start=announcer(titles), coalesce_streams=True, extra_arguments=["--log-level=ERROR"],
+                on_cell_start=announcer(titles), coalesce_streams=True, extra_arguments=["--log-level=CRITICAL"],
                 config=Config(KernelManager={"transport": "ipc"}),  # needs no network at all, and nobody else can connect
             )
     except PapermillExecutionError as error:
@@ -177,11 +184,13 @@ def launch(given: dict[str, object], *, only_data: bool = False) -> None:
     Raises:
         Stop: whatever ended it.
     """
-    from ...support.paths import notebooks_folder, runs_folder
+    from ...support.paths import check_writable, notebooks_folder, runs_folder
 
     source = notebooks_folder() / NOTEBOOK
     if not only_data and not source.is_file():
         raise Stop(f"there is no notebook {source}")
+    if not only_data:
+        check_writable(runs_folder(), "LAF_RUNS")
     if "DATASET" not in given:
         given = {"FALLBACK": DEFAULT_FALLBACK, **given}
     config, data = settle(given)
@@ -203,9 +212,6 @@ def launch(given: dict[str, object], *, only_data: bool = False) -> None:
 
 def main(arguments: list[str]) -> int:
     """The command line; returns the exit code."""
-    if "-h" in arguments or "--help" in arguments:
-        print(__doc__)
-        return 0
     only_data = "--data" in arguments
     rest = [argument for argument in arguments if argument != "--data"]
     return one_line_errors(lambda: launch(values(rest), only_data=only_data), KEPT)

@@ -27,17 +27,23 @@ class Found:
 
     records: dict[Path, dict]
     unreadable: tuple[Path, ...] = ()
+    reasons: tuple[str, ...] = ()  # why, each in one line with the file's name
 
 
 def everything(folder: Path | None = None) -> Found:
     """Every record below ``results/comparison``, those of variants included; a file that is no record is named, not raised."""
-    records, unreadable = {}, []
-    for path in sorted((folder or results_folder() / "comparison").rglob("*.json")):
+    return read_all(folder or results_folder() / "comparison", read)
+
+
+def read_all(folder: Path, read: Callable[[Path], dict]) -> Found:
+    """Every record below a folder, as ``read`` takes it; a file that is no record is named, not raised."""
+    records, reasons = {}, {}
+    for path in sorted(folder.rglob("*.json")):
         try:
             records[path] = read(path)
-        except RecordError:
-            unreadable.append(path)
-    return Found(records, tuple(unreadable))
+        except RecordError as error:
+            reasons[path] = " ".join(str(error).split())[:500]
+    return Found(records, tuple(reasons), tuple(reasons.values()))
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from sklearn.neighbors import NearestNeighbors
 
 from ...experiments.maps import read
 from ...settings.names import MODEL_NAMES
+from ...support import records
 from ...support.paths import results_folder
-from ...support.records import RecordError
-from ..base import style
+from ...support.sealing import SealError
+from ..base import reading, style
 from ..base.exhibit import Exhibit
 from ..base.tables import MISSING
 
@@ -21,13 +22,33 @@ BESIDE = "lies among the retrained model's rather than the original's: {} images
 
 def found(folder: Path | None = None) -> dict[Path, dict]:
     """All records of maps by their path; a file that is no record is left out."""
-    records = {}
-    for path in sorted((folder or results_folder() / "maps").rglob("*.json")):
+    return everything(folder).records
+
+
+def everything(folder: Path | None = None) -> reading.Found:
+    """All records of maps, and the files that are none, with the reasons."""
+    return reading.read_all(folder or results_folder() / "maps", _checked)
+
+
+def _checked(path: Path) -> dict:
+    """A record whose points, classes and marks fit together.
+
+    Raises:
+        RecordError: naming the file.
+    """
+    record = read(path)
+
+    def check() -> None:
         try:
-            records[path] = read(path)
-        except RecordError:
-            continue
-    return records
+            maps, classes, forgotten = arrays(record)
+        except ValueError as error:
+            raise SealError(f"its maps are no points in the plane ({error})") from error
+        if not maps or any(len(points) != len(classes) or not np.isfinite(points).all() for points in maps.values()):
+            raise SealError("its maps are no points in the plane, one for each image")
+        if len(forgotten) != len(classes) or record["place"]["dataset"].__class__ is not str:
+            raise SealError("its marks of forgotten images are not as many as its images")
+
+    return records.checked(path, check, record)
 
 
 def arrays(record: dict) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:

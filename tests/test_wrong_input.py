@@ -1,0 +1,101 @@
+"""Wrong inputs over every door: one line on standard error, the right exit code, nothing written, nothing trained."""
+
+import json
+
+import pytest
+import wrong_inputs
+from wrong_inputs import MAINS, by_argv, short
+
+from laf_utils.book.base import execute
+from laf_utils.forgetting import command, estimate
+
+pytest_plugins = "wrong_fixtures"
+
+# -- make laf, and the commands of NAME=VALUE -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("words", "told"), wrong_inputs.LAUNCH, ids=short)
+def test_launch(words, told, ended):
+    arguments = words.split(" ") if " SEED" in words or " FORGET" in words else [words]
+    ended(lambda: execute.main(arguments if "DATASET" in words else ["DATASET=optdigits", *arguments]), 2, told)
+
+
+@pytest.mark.parametrize(("door", "words", "told"), wrong_inputs.DOORS, ids=short)
+def test_doors(door, words, told, ended, monkeypatch):
+    code = 1 if "EXECUTOR" in words else 2
+    ended(by_argv(monkeypatch, door, words.split(" ") if words else []), code, told)
+
+
+@pytest.mark.parametrize("name", wrong_inputs.GRIDS)
+def test_grids(name, ended, tmp_path, monkeypatch):
+    content = wrong_inputs.GRIDS[name]
+    (tmp_path / "grid.toml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    ended(by_argv(monkeypatch, "experiments", [f"GRID={tmp_path / 'grid.toml'}"]), 2, "" if "unknown" in name else "grid.toml")
+
+
+NOWHERE = ("/proc/x", "/sys/x")  # folders that are not there, and cannot be made
+OF_PLACES = [
+    ("LAF_RUNS", "launch"), ("LAF_NOTEBOOKS", "launch"), ("LAF_DATA", "launch"), ("LAF_RESULTS", "exhibits"),
+    ("LAF_RESULTS", "comparison"), ("LAF_RUNS", "comparison"), ("LAF_RUNS", "stages"), ("LAF_RESULTS", "audited"),
+]
+
+
+# Images that are nowhere are another matter: every door that was tried is told in a line of its own.
+@pytest.mark.parametrize(("place", "variable", "door"), [
+    (place, *row) for row in OF_PLACES for place in wrong_inputs.PLACES if place not in NOWHERE or row[0] != "LAF_DATA"
+], ids=short)
+def test_places(place, variable, door, ended, monkeypatch):
+    nowhere = place in NOWHERE
+    monkeypatch.setenv(variable, place)
+    main = by_argv(monkeypatch, door, ["FOLDER=/tmp"] if door == "exhibits" else []) if door != "launch" else None
+    code = 1 if nowhere and (variable == "LAF_NOTEBOOKS" or door == "exhibits") else 2
+    ended(main or (lambda: execute.main(["DATASET=mnist"])), code, "" if nowhere else variable)
+
+
+@pytest.mark.parametrize("door", MAINS)
+def test_help(door, monkeypatch, capsys):
+    for word in ("--help", "-h"):
+        assert by_argv(monkeypatch, door, [word])() == 0
+        assert "laf_utils." in capsys.readouterr().out
+    assert execute.main(["--help"]) == 0 and "launch" in capsys.readouterr().out
+
+
+# -- laf ------------------------------------------------------------------------------------------------------------------------
+
+
+AS_JSON = ("--seed", "--frobnicate", "--arch", "--out", "--ids")  # one of each kind
+CASES = [(*row, mode) for row in wrong_inputs.FORGET for mode in ("dry", "wet", "json") if mode != "json" or row[0][0] in AS_JSON]
+
+
+@pytest.mark.parametrize(("change", "code", "told", "mode"), CASES, ids=short)
+def test_forget(change, code, told, mode, laf, ended, monkeypatch):
+    monkeypatch.setattr(estimate, "estimate", lambda *_: pytest.fail("the dry run passed what the run refuses"))
+    said = ended(laf("forget", *change, mode=[{"dry": "--dry-run", "wet": "--no-retain", "json": "--json"}[mode]]), code, told)
+    if mode == "json":
+        assert json.loads(said.out)["code"] == code and json.loads(said.out)["error"] in said.err
+    else:
+        assert not said.out
+
+
+@pytest.mark.parametrize("words", [
+    [], ["--json"], ["forget"], ["forget", "--json"], ["nothing"], ["audit", "--data", "x"], ["data", "--seed", "0"], ["forget",
+    "x"],
+    ["data", "--data", "a", "--data", "b", "--ids", "c"], ["data", "--data=a", "--data=a"], ["", "--json"], ["--\u0663"],
+])
+def test_words(words, ended):
+    said = ended(lambda: command.main(words), 2)
+    assert not said.out or json.loads(said.out)["code"] == 2
+    assert bool(said.out) == ("--json" in words)
+
+
+def test_audit_needs_unseen_images_and_says_so_first(laf, ended):
+    ended(laf("audit"), 2, "--unseen")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["forget", "--help"], ["audit", "--help"], ["data", "--help"], ["--version"]])
+def test_help_of_laf(words, capsys):
+    assert command.main(words) == 0
+    said = capsys.readouterr()
+    assert "laf" in said.out and not said.err
+    if words == ["audit", "--help"]:
+        assert " --unseen UNSEEN" in said.out and "[--unseen" not in said.out
