@@ -11,7 +11,7 @@ datasets         -                                               images and labe
 tasks            -                                               paper 1: which images are to be forgotten
 images           -                                               paper 2: images on a device, and their transforms
 models           -                                               paper 3: extractor, representation, classifier
-settings         datasets, models, tasks                         every setting of a run, checked; presets; names
+settings         datasets, images, models, tasks                 every setting of a run, checked; presets; names
 training         paper, settings                                 paper 4: original and retrained
 representations  paper, settings                                 paper 5: frozen passes, computed once
 vae              paper, settings                                 paper 6: the densities h and h_f

@@ -5,6 +5,7 @@ label impossible to reach. The whole set lies in memory as uint8 and a batch is 
 order of any subset costs the same.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -14,21 +15,30 @@ import torch.nn.functional as F
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of ImageNet's training images, scaled to [0, 1]
 IMAGENET_STD = (0.229, 0.224, 0.225)
 CROP_PADDING = 4  # pixels, at native resolution
+CROPS = ("pad", "resized")  # kinds of random crop
+CROP_AREA = (0.08, 1.0)  # of a resized crop, as shares of the image
+CROP_RATIO = (3 / 4, 4 / 3)  # width over height
+CROP_TRIES = 10  # draws of area and ratio until a window fits; else the whole of a square image, as torchvision does
 
 
 @dataclass(frozen=True)
 class Transform:
     """uint8 pixels to network input: crop and flip (``augment``), then resize, scale to [0, 1], normalise.
 
+    A ``resized`` crop comes after the resize and keeps its size, as the authors' pipeline for CIFAR-10 and SVHN has it.
+
     Args:
         resize: side of the output in pixels, or ``None`` for the native size.
         normalise: subtract ImageNet's mean and divide by its standard deviation (three channels only).
-        augment: random crop after padding by 4 pixels, and a horizontal flip with probability one half.
+        augment: random crop, and a horizontal flip with probability one half.
+        crop: ``pad``: a window of the image padded by 4 pixels; ``resized``: a window of 8 to 100 % of the area, three quarters
+            to four thirds as wide as high, resized to the whole.
     """
 
     resize: int | None = None
     normalise: bool = False
     augment: bool = False
+    crop: str = "pad"
 
     @property
     def deterministic(self) -> bool:
@@ -40,10 +50,12 @@ class Transform:
         if self.augment:
             if generator is None:
                 raise ValueError("random crops and flips need a generator")
-            pixels = _crop_and_flip(pixels, generator)
+            pixels = _crop_and_flip(pixels, generator) if self.crop == "pad" else pixels
         x = pixels.to(torch.float32).div_(255.0)
         if self.resize is not None and self.resize != x.shape[-1]:
             x = F.interpolate(x, size=(self.resize, self.resize), mode="bilinear", antialias=True)
+        if self.augment and self.crop == "resized":
+            x = _resized_crop_and_flip(x, generator)
         if self.normalise:
             mean = x.new_tensor(IMAGENET_MEAN).view(1, 3, 1, 1)
             x = (x - mean) / x.new_tensor(IMAGENET_STD).view(1, 3, 1, 1)
@@ -66,6 +78,40 @@ def _crop_and_flip(pixels: torch.Tensor, generator: torch.Generator) -> torch.Te
     image = torch.arange(count, device=pixels.device)[:, None, None]
     # Advanced indices around the channel slice come first: [B, H, W, C].
     return padded[image, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _windows(count: int, size: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """(height and width, top and left) of a window for each image, int64 [2, count] each, as torchvision's resized crop draws
+    them: the first of ten draws that fits, else the whole image."""
+    low, high = CROP_AREA
+    area = size**2 * (low + (high - low) * torch.rand(count, CROP_TRIES, generator=generator))
+    bounds = [math.log(ratio) for ratio in CROP_RATIO]
+    ratio = (bounds[0] + (bounds[1] - bounds[0]) * torch.rand(count, CROP_TRIES, generator=generator)).exp()
+    sides = torch.stack([(area / ratio).sqrt().round(), (area * ratio).sqrt().round()]).long()
+    fits = (sides <= size).all(0) & (sides > 0).all(0)
+    first = fits.long().argmax(1)  # 0 where none fits
+    sides = sides.gather(2, first.expand(2, count)[..., None]).squeeze(2)
+    sides = torch.where(fits.any(1), sides, size)
+    corners = (torch.rand(2, count, generator=generator) * (size - sides + 1)).long().minimum(size - sides)
+    return sides, corners
+
+
+def _resized_crop_and_flip(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """A random window of each (square) image, resized to the whole, and a random flip: one bilinear sampling.
+
+    A window is never larger than the image, so nothing is averaged away and sampling needs no antialiasing.
+    """
+    count, size = len(x), x.shape[-1]
+    sides, corners = _windows(count, size, generator)
+    flip = torch.rand(count, generator=generator) < 0.5
+    middle = (torch.arange(size) + 0.5) / size  # of each output pixel, in windows
+    across = torch.where(flip[:, None], middle.flip(0), middle)
+    places = []
+    for along, side, corner in zip((middle.expand(count, size), across), sides[..., None], corners[..., None], strict=True):
+        inside = (along * side - 0.5).clamp(min=0).minimum(side - 1.0)  # the window's own border pixels go on
+        places.append((2 * (corner + inside) + 1) / size - 1)  # as ``grid_sample`` counts: -1 to 1 between the outer edges
+    grid = torch.stack([places[1][:, None, :].expand(count, size, size), places[0][:, :, None].expand(count, size, size)], dim=3)
+    return F.grid_sample(x, grid.to(x.device), mode="bilinear", padding_mode="border", align_corners=False)
 
 
 @dataclass(frozen=True)

@@ -163,39 +163,55 @@ def labelled_rows(count: int, share: float, seed: int) -> torch.Tensor:
     return torch.randperm(count, generator=stream(seed, "few labels"))[: max(1, round(share * count))].sort().values
 
 
+def _represented(model: Network, images: Images) -> torch.Tensor:
+    """The extractor's representations [N, 256], in the classifier's precision."""
+    return apply_frozen(model.extractor, images, "representations").to(next(model.classifier.parameters()).dtype)
+
+
 def repair(
-    unlearned: Network, retain: Images, labels: torch.Tensor, config: RepairConfig, *, seed: int
+    unlearned: Network, retain: Images, labels: torch.Tensor, config: RepairConfig, *, seed: int, forget: int | None = None
 ) -> tuple[Network, list[float]]:
     """LAF+R: cross-entropy on labelled retained images, updating only the classifier (paper, LAF+R).
 
-    The extractor is frozen, so its representations are computed once and the head is trained on them.
+    The extractor is frozen, so the head is trained on representations: computed once, or for what each pass takes where the
+    passes end with D_f's batches, as the authors' do (``classifier_unlearning`` of their ``VUnlearning.py``).
 
     Args:
         unlearned: LAF's network, left untouched.
         retain: images of D_r.
         labels: int64 [len(retain)], their labels; a random ``labelled_share`` of them is read.
+        forget: images of D_f, which say how long a pass is with ``pairing`` "forget".
 
     Returns:
         The repaired copy and the mean loss of each epoch in nats.
+
+    Raises:
+        ValueError: numbers of images and labels differ, or passes are to end with D_f's batches and nothing says how many.
     """
     model = copy.deepcopy(unlearned).eval()
     order = stream(seed, "repair", "order")
     if len(retain) != len(labels):
         raise ValueError(f"{len(retain)} retained images and {len(labels)} labels")
     known = torch.randperm(len(retain), generator=order)[: max(1, round(config.labelled_share * len(retain)))]
-    images, targets = retain.subset(known).for_evaluation(), labels[known.to(labels.device)].to(retain.device)
-    e = apply_frozen(model.extractor, images, "representations").to(next(model.classifier.parameters()).dtype)
+    images = retain.subset(known).for_evaluation()
+    size, paired = config.batch_size, config.pairing == "forget"
+    if paired and forget is None:
+        raise ValueError("passes that end with D_f's batches need the number of its images")
+    steps = -(-(min(len(images), forget) if paired else len(images)) // size)
+    everything = None if paired else _represented(model, images)
     optimiser, losses = adam(model.classifier.parameters(), config.learning_rate), []
-    with track(config.epochs * -(-len(e) // config.batch_size), "repair") as bar:
+    with track(config.epochs * steps, "repair") as bar:
         for _ in range(config.epochs):
+            used = torch.cat(shuffled(len(images), size, order)[:steps])
+            e = _represented(model, images.subset(used)) if paired else everything[used.to(everything.device)]
+            targets = labels[known[used].to(labels.device)].to(e.device)  # of the images that are used, and of no other
             total = torch.zeros((), device=e.device)
-            for rows in shuffled(len(e), config.batch_size, order):
-                rows = rows.to(e.device)
-                loss = F.cross_entropy(model.classifier(e[rows]), targets[rows])
+            for batch, wanted in zip(e.split(size), targets.split(size), strict=True):
+                loss = F.cross_entropy(model.classifier(batch), wanted)
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
-                total += loss.detach() * len(rows)
+                total += loss.detach() * len(batch)
                 bar.update()
             losses.append(total.item() / len(e))
     return model, losses

@@ -100,7 +100,7 @@ class Run:
     def train_images(self) -> Images:
         """The training images with training transforms."""
         t = self.config.transforms
-        return Images(self.train_set.images.to(self.device), Transform(t.resize, t.normalise, t.augment))
+        return Images(self.train_set.images.to(self.device), Transform(t.resize, t.normalise, t.augment, t.crop))
 
     @cached_property
     def frozen_images(self) -> Images:
@@ -177,7 +177,7 @@ class Run:
             "rows": "all" if rows == "all" else self.task.checksum(),
             "architecture": asdict(self.architecture),
             "training": asdict(self.config.training),
-            "transforms": asdict(self.config.transforms) | {"augment_everywhere": None},  # of no effect in training
+            "transforms": self.config.as_dict()["transforms"] | {"augment_everywhere": None},  # of no effect in training
             "seed": self.config.seed,
             "code": training_code(),
         }
@@ -284,12 +284,13 @@ class Run:
                 rows = rows[labelled_rows(len(rows), self.config.repair.labelled_share, self.config.seed)]
             config = replace(self.config.repair, labelled_share=1.0)
             model, losses = repair(
-                laf, self.train_images.subset(rows), self.task.train_labels[rows], config, seed=self.config.seed
+                laf, self.train_images.subset(rows), self.task.train_labels[rows], config, seed=self.config.seed,
+                forget=len(self.task.forget),
             )
             return Artefact(dict(model.state_dict()), {"losses": {"repair": losses}})
 
         content = self._method_content() | {"unlearning": asdict(self.config.unlearning)}
-        content |= {"repair": asdict(self.config.repair), "repair_code": repair_code()}
+        content |= {"repair": self.config.as_dict()["repair"], "repair_code": repair_code()}
         return self._with_weights(self.kept("repair", content, compute))
 
     def _with_weights(self, kept: Artefact) -> Network:

@@ -52,13 +52,21 @@ def write(folder: Path, name: str, value: dict) -> None:
 def test_runs_on_fewer_images_stand_in_only_where_the_paper_has_none_and_say_so():
     small = record("cifar10")
     small["config"] |= {"profile": "small", "images": 10_000}
-    small["config"]["transforms"]["resize"] = None
+    small["config"]["transforms"] = {**small["config"]["transforms"], "resize": None, "crop": "pad"}
     alone, paper = training_records.groups([small]), record("cifar10", gap=2.0)
     assert alone == {("cifar10", "class", "reference"): [small]}
     assert "10,000 images at 32 × 32" in departures.headline_table([small]).index[0]
     assert "10,000 images at 32 × 32" in departures.coverage([small]).index[2]
     assert training_records.groups([small, paper]) == {("cifar10", "class", "reference"): [paper]}
     assert "32 × 32" not in departures.headline_table([small, paper]).index[0]
+
+
+def test_records_whose_repair_read_all_labels_stand_in_where_there_are_no_others():
+    older, today = record(seed=1), record(seed=2)
+    del older["config"]["repair"]["pairing"]
+    assert training_records.settings(older["config"])["repair.pairing"] == "all"
+    place = ("mnist", "class", "reference")
+    assert training_records.groups([older]) == {place: [older]} and training_records.groups([older, today]) == {place: [today]}
 
 
 def test_runs_are_the_papers_settings_in_order(training) -> None:

@@ -76,6 +76,7 @@ def test_what_was_spent_is_what_the_method_counts(problem):
     assert record["label_access"] == {"level": "none", "share_of_retain": None} and record["data_access"] == "D_f, D_r"
     assert record["method"] == {"title": "T-S", "reference": method.reference}
     assert not record["from_artefact"] and record["processor_seconds"] > 0
+    assert record["ascent_steps"] == 0 and made(problem, "neggrad")["ascent_steps"] == METHODS["neggrad"].settings.epochs
 
 
 def test_laf_from_the_pipeline_is_the_method_of_the_table(problem):
@@ -246,7 +247,8 @@ def test_settings_change_by_dotted_name_and_wrong_names_are_refused():
 
 
 def test_batches_grow_with_the_sets():
-    assert scaled(METHODS["scrub"].settings, 25).batch_size == 800
+    scrub = scaled(METHODS["scrub"].settings, 25)
+    assert (scrub.forget_batch, scrub.retain_batch) == (1600, 800)
     assert scaled(METHODS["laf"].settings, 25).unlearning.batch_size == 800
     assert scaled(METHODS["laf"].settings, 25).vae == METHODS["laf"].settings.vae
     assert [batch_names(METHODS[name].settings) for name in ("jit", "laf_r")] == [["batch_size"], ["unlearning.batch_size"]]
@@ -293,7 +295,7 @@ def test_the_cost_beforehand_is_the_cost_afterwards(method, problem):
 def test_the_plan_lists_every_cell_and_adds_up(problem):
     plan = [(tiny(name), expected(tiny(name), problem)) for name in listed("defaults")]
     text = table(plan)
-    assert len(text.splitlines()) == len(plan) + 2 == 21
+    assert len(text.splitlines()) == len(plan) + 2 == 24
     assert text.splitlines()[-1].split()[-1] == str(sum(round(passes.equivalent) for _, passes in plan))
     assert set(listed("tuned")) == set(METHODS) - {"retrain", "sisa"}
 
@@ -409,8 +411,8 @@ def test_each_method_has_one_number_that_shows_what_its_paper_says(problem, monk
         found.append(make(cell, problem, changed(settings_of(cell, problem, None), quick.get(name, {}))))
     table = ch5_evidence.evidence(found)
     assert len(table) == len(METHODS)
-    assert re.fullmatch(r"at most \d\.\d{3} of 2\.303 nats, ln 10", table.loc["NegGrad+", "here"])
-    assert float(table.loc["NegGrad+", "here"].split()[2]) <= 2.303
+    assert re.fullmatch(r"at most \d\.\d{3} of 2\.303 nats, ln 10", table.loc["NegGrad+, bounded (ours)", "here"])
+    assert float(table.loc["NegGrad+, bounded (ours)", "here"].split()[2]) <= 2.303
     assert re.fullmatch(r"epoch \d of 2: \d\.\d{3} beside \d\.\d{3}", table.loc["SCRUB+R", "here"])
     assert table.loc["Retrain", "here"].endswith("to 0.00 %") and table.loc["LFSSD", "here"].endswith("% of the weights")
     assert ch5_evidence.evidence(found[1:]).empty

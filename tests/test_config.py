@@ -79,16 +79,16 @@ def test_fixed_takes_the_alternative_to_each_published_choice(dataset, task):
     assert fixed.unlearning.stop == "agreement"
     assert fixed.all_wrong_labels
     assert not fixed.transforms.augment_everywhere
+    assert (reference.repair.pairing, fixed.repair.pairing) == ("forget", "all")
     assert fixed.training == reference.training, "both modes unlearn the same original"
     assert fixed.transforms.augment == reference.transforms.augment
 
 
 def test_published_transforms():
     published = {name: preset(name, "class", profile="paper").transforms for name in DATASET_PRESETS}
-    assert published["cifar10"] == dataclasses.replace(
-        published["svhn"], resize=224, normalise=True, augment=True, augment_everywhere=True
+    assert published["cifar10"] == published["svhn"] == type(published["mnist"])(
+        resize=224, normalise=True, augment=True, crop="resized", augment_everywhere=True
     )
-    assert not published["svhn"].augment, "a mirrored digit is another sign"
     assert published["mnist"] == published["fashion"] == type(published["mnist"])()
 
 
@@ -109,7 +109,30 @@ def test_small_differs_from_paper_in_images_and_their_size_only(dataset):
     small, paper = (preset(dataset, "data", profile=profile) for profile in ("small", "paper"))
     assert small.images == {"cifar10": 10_000, "svhn": 7_000}[dataset]
     assert dataclasses.replace(small, profile="paper", images=None, transforms=paper.transforms) == paper
-    assert dataclasses.replace(small.transforms, resize=224) == paper.transforms
+    native = dataclasses.replace(paper.transforms, resize=None, crop="pad")
+    none = dataclasses.replace(native, augment=False, augment_everywhere=False)  # a mirrored digit is another sign
+    assert small.transforms == {"cifar10": native, "svhn": none}[dataset]
+
+
+@pytest.mark.parametrize("profile", ["quick", "small", "paper"])
+@pytest.mark.parametrize("dataset", ["mnist", "fashion", "cifar10", "svhn"])
+def test_settings_that_came_later_leave_older_configurations_equal(dataset, profile):
+    if profile == "small" and dataset in ("mnist", "fashion"):
+        pytest.skip("no such profile")
+    fixed = preset(dataset, "class", profile=profile, mode="fixed").as_dict()
+    reference = preset(dataset, "class", profile=profile).as_dict()
+    assert "pairing" not in fixed["repair"] and reference["repair"].pop("pairing") == "forget"
+    assert set(reference["repair"]) == {"epochs", "batch_size", "learning_rate", "labelled_share"}
+    changed = profile == "paper" and dataset in ("cifar10", "svhn")
+    for config in (fixed, reference):
+        assert ("crop" in config["transforms"]) is changed
+        assert config["transforms"]["augment"] is (changed or dataset == "cifar10")
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("repair.pairing", "retain"), ("transforms.crop", "centre")])
+def test_settings_of_words_take_their_words_only(name, wrong):
+    with pytest.raises(ConfigError, match="must be one of"):
+        replace_nested(BASE, {name: wrong})
 
 
 def test_there_is_no_small_where_the_paper_is_small_already():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as plain
 
-from laf_utils.images import IMAGENET_MEAN, IMAGENET_STD, Images, Transform, shuffled
+from laf_utils.images import IMAGENET_MEAN, IMAGENET_STD, Images, Transform, _windows, shuffled
 
 
 def generator(seed=0):
@@ -72,6 +72,32 @@ def test_the_crop_comes_before_the_resize(make_images):
     out = images.batch(torch.arange(8), generator(1))
     native = dataclasses.replace(images, transform=Transform(augment=True)).batch(torch.arange(8), generator(1))
     assert torch.allclose(out, plain.resize(native, [16, 16], antialias=True), atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_resized_crop_is_torchvisions_of_the_same_window(channels, make_images):
+    images = make_images(40, channels, 20, resize=48, augment=True, crop="resized")
+    out = images.batch(torch.arange(40), generator(2))
+    sides, corners = _windows(40, 48, draw := generator(2))
+    flips = torch.rand(40, generator=draw) < 0.5
+    assert 5 < flips.sum() < 35
+    for n, pixels in enumerate(images.pixels):
+        (high, wide), (top, left) = sides[:, n].tolist(), corners[:, n].tolist()
+        large = plain.resize(pixels.float() / 255, [48, 48], antialias=True)
+        expected = plain.resized_crop(large, top, left, high, wide, [48, 48], antialias=True)
+        expected = plain.horizontal_flip(expected) if flips[n] else expected
+        torch.testing.assert_close(out[n], expected, atol=2e-5, rtol=0)
+
+
+def test_windows_of_a_resized_crop_have_the_published_areas_ratios_and_places():
+    sides, corners = _windows(6000, 224, generator())
+    share, ratio = sides.prod(0) / 224**2, sides[1] / sides[0]
+    assert 0.078 < share.min() < 0.085 and 0.98 < share.max() <= 1 and 0.48 < share.mean() < 0.56  # a few large ones fit not
+    assert 0.73 < ratio.min() < 0.77 and 1.3 < ratio.max() < 1.36
+    room = 224 - sides
+    assert (corners >= 0).all() and (corners <= room).all()
+    place = corners[:, (room > 20).all(0)] / room[:, (room > 20).all(0)]
+    assert (place.mean(1) - 0.5).abs().max() < 0.03 and (place < 0.05).any() and (place > 0.95).any()
 
 
 def test_plain_pixels_are_scaled_to_one(make_images):

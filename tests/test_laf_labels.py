@@ -12,6 +12,7 @@ from laf_fakes import same
 
 from laf_utils.adaptation import reestimate_batchnorm, unlearn
 from laf_utils.laf import repair
+from laf_utils.methods.passes import repair_images
 from laf_utils.representations import FrozenRepresentations
 from laf_utils.run import Run
 from laf_utils.settings.config import RepairConfig
@@ -142,6 +143,33 @@ def test_repair_is_reproducible(network, make_images):
     first, again, other = (repair(network, images, labels, REPAIR, seed=seed)[0] for seed in (0, 0, 1))
     assert same(first, again)
     assert not same(first, other)
+
+
+@pytest.mark.parametrize(("forget", "read"), [(1, 32), (32, 32), (33, 64), (64, 64), (65, 70), (900, 70)])
+def test_a_pass_that_is_paired_ends_with_the_batches_of_the_forgotten_images(network, make_images, forget, read):
+    labels = Labels(torch.arange(70) % 10)
+    config = dataclasses.replace(REPAIR, epochs=1, pairing="forget")
+    paired, losses = repair(network, make_images(70), labels, config, seed=0, forget=forget)
+    assert len(labels.read) == read == repair_images(config, 70, forget)
+    everything, of_all = repair(network, make_images(70), torch.arange(70) % 10, dataclasses.replace(REPAIR, epochs=1), seed=0)
+    if read == 70:
+        for mine, theirs in zip(paired.parameters(), everything.parameters(), strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
+        assert losses == [pytest.approx(of_all[0], rel=1e-5)]
+    else:
+        assert not same(paired, everything)
+
+
+def test_each_paired_pass_draws_its_images_anew(network, make_images):
+    labels = Labels(torch.arange(70) % 10)
+    config = RepairConfig(epochs=4, pairing="forget")
+    repair(network, make_images(70), labels, config, seed=0, forget=32)
+    assert 32 < len(labels.read) <= 70 and repair_images(config, 70, 32) == 4 * 32
+
+
+def test_a_paired_pass_needs_to_know_how_long_it_is(network, make_images):
+    with pytest.raises(ValueError, match="need the number of its images"):
+        repair(network, make_images(70), torch.arange(70) % 10, RepairConfig(pairing="forget"), seed=0)
 
 
 def test_no_repair_is_the_identity(network, make_images):

@@ -31,6 +31,10 @@ def linear_model(weight):
 def test_published_numbers():
     s = METHODS["boundary_shrink"].settings
     assert (s.step, s.learning_rate, s.momentum, s.batch_size, s.epochs) == (0.1, 1e-5, 0.9, 64, 10)
+    assert s.rounded and not s.exclude_own
+    for name in ("boundary_shrink_other", "boundary_shrink_pseudo"):
+        ours = METHODS[name]
+        assert ours.settings == boundary.OTHER and ours.reference.startswith("this project") and "(ours)" in ours.title
 
 
 def test_the_neighbour_is_one_signed_step_clipped_to_the_pixel_range():
@@ -39,6 +43,15 @@ def test_the_neighbour_is_one_signed_step_clipped_to_the_pixel_range():
     moved = boundary.adversarial(model, x, torch.tensor([0]), Transform(), 0.1)
     # The loss of class 0 rises against its weights: down, up, up; the first and the last meet the range.
     torch.testing.assert_close(moved.flatten(), torch.tensor([0.0, 0.6, 1.0]))
+
+
+def test_the_neighbour_is_rounded_to_the_levels_of_a_pixel():
+    x = torch.tensor([0.41, 0.5, 0.61]).view(1, 3, 1, 1)
+    model = linear_model(torch.tensor([[1.0, -1.0, -1.0], [0.0, 0.0, 0.0]]))
+    for transform, mean, std in ((Transform(), (0,) * 3, (1,) * 3), (Transform(normalise=True), IMAGENET_MEAN, IMAGENET_STD)):
+        mean, std = (torch.tensor(v, dtype=torch.float32).view(1, 3, 1, 1) for v in (mean, std))
+        moved = boundary.adversarial(model, (x - mean) / std, torch.tensor([0]), transform, 0.1, rounded=True) * std + mean
+        torch.testing.assert_close(moved.flatten() * 255, torch.tensor([79.0, 153.0, 181.0]), atol=1e-3, rtol=0)
 
 
 def test_with_normalisation_the_step_and_the_range_are_those_of_pixels():
@@ -53,9 +66,11 @@ def test_the_nearest_class_is_the_argmax_without_the_label():
     model = linear_model(torch.eye(3))
     x = torch.tensor([[0.9, 0.5, 0.1], [0.1, 0.2, 0.9]]).view(2, 3, 1, 1)
     assert boundary.nearest_other_class(model, x, torch.tensor([0, 0])).tolist() == [1, 2]
+    assert boundary.nearest_class(model, x).tolist() == [0, 2]
 
 
-def test_shrink_moves_each_image_to_the_class_of_its_neighbour(request_, monkeypatch):
+@pytest.mark.parametrize("name", ["boundary_shrink", "boundary_shrink_other"])
+def test_shrink_moves_each_image_to_the_class_of_its_neighbour(name, request_, monkeypatch):
     seen = {}
     known = boundary.F.cross_entropy
 
@@ -63,16 +78,19 @@ def test_shrink_moves_each_image_to_the_class_of_its_neighbour(request_, monkeyp
         seen.setdefault("targets", []).append(targets.clone())
         return known(logits, targets, **kwargs)
 
-    settings = dataclasses.replace(METHODS["boundary_shrink"].settings, epochs=1, learning_rate=0.0, batch_size=1000)
+    published = name == "boundary_shrink"
+    settings = dataclasses.replace(METHODS[name].settings, epochs=1, learning_rate=0.0, batch_size=1000)
     monkeypatch.setattr(boundary.F, "cross_entropy", spy)
-    run_method("boundary_shrink", request_, settings)
+    run_method(name, request_, settings)
     monkeypatch.undo()
     x = request_.forget.batch(torch.arange(len(request_.forget)))
     frozen = request_.original
-    moved = boundary.adversarial(frozen, x, request_.forget_labels, Transform(), 0.1)
-    expected = frozen(moved).detach().index_fill(1, torch.tensor([0]), float("-inf")).argmax(1)
+    moved = boundary.adversarial(frozen, x, request_.forget_labels, Transform(), 0.1, rounded=published)
+    logits = frozen(moved).detach()
+    expected = (logits if published else logits.index_fill(1, torch.tensor([0]), float("-inf"))).argmax(1)
     labels, targets = seen["targets"]  # first the step against the labels, then the descent on the neighbours
-    assert labels.eq(0).all() and not targets.eq(0).any()
+    assert labels.eq(0).all() and targets.eq(0).any().item() is expected.eq(0).any().item()
+    assert published or not targets.eq(0).any()
     assert targets.bincount(minlength=CLASSES).tolist() == expected.bincount(minlength=CLASSES).tolist()
 
 
@@ -87,14 +105,14 @@ def test_shrinks_targets_are_found_once_and_again_where_crops_change(request_):
 def test_shrink_on_pseudo_labels_is_shrink_where_the_original_is_right(request_):
     right = torch.equal(request_.original(request_.forget.batch(torch.arange(26))).argmax(1), request_.forget_labels)
     assert right
-    settings = dataclasses.replace(METHODS["boundary_shrink"].settings, epochs=2, learning_rate=0.01)
-    models = [run_method(name, request_, settings).model for name in ("boundary_shrink", "boundary_shrink_pseudo")]
+    settings = dataclasses.replace(boundary.OTHER, epochs=2, learning_rate=0.01)
+    models = [run_method(name, request_, settings).model for name in ("boundary_shrink_other", "boundary_shrink_pseudo")]
     for one, other in zip(*(model.parameters() for model in models), strict=True):
         assert torch.equal(one, other)
     # On wrong labels they part.
     wrong = dataclasses.replace(request_, forget_labels=torch.ones_like(request_.forget_labels))
     assert not torch.equal(
-        next(run_method("boundary_shrink", wrong, settings).model.parameters()), next(models[0].parameters())
+        next(run_method("boundary_shrink_other", wrong, settings).model.parameters()), next(models[0].parameters())
     )
 
 

@@ -18,8 +18,8 @@ from laf_utils.training import train
 
 SETTINGS = {
     "retrain_few": TrainingConfig(epochs=2, learning_rate=3e-3),
-    "scrub_few": ScrubSettings(epochs=2, max_steps=1, learning_rate=5e-3, batch_size=8),
-    "neggrad_plus_few": NegGradPlusSettings(epochs=2, alpha=0.5, learning_rate=0.1, batch_size=8),
+    "scrub_few": ScrubSettings(epochs=2, max_steps=1, learning_rate=5e-3, forget_batch=8, retain_batch=8),
+    "neggrad_plus_few": NegGradPlusSettings(bounded=True, epochs=2, alpha=0.5, learning_rate=0.1, forget_batch=8, retain_batch=8),
 }
 FEW = tuple(SETTINGS)
 SHARE = 0.3

@@ -16,7 +16,9 @@ from laf_utils.methods.passes import Passes
 from laf_utils.methods.request import joined
 from laf_utils.representations import apply_frozen
 
-QUICK = dataclasses.replace(METHODS["scrub"].settings, epochs=4, max_steps=2, learning_rate=5e-3, batch_size=16)
+QUICK = dataclasses.replace(
+    METHODS["scrub"].settings, epochs=4, max_steps=2, learning_rate=5e-3, forget_batch=16, retain_batch=16
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +41,23 @@ def test_distillation_is_t_squared_kl_averaged_over_the_batch():
 def test_the_published_numbers():
     small, large, confusion = (METHODS["scrub"].published(task) for task in (None, "class", "noisy"))
     for settings, expected in (
-        (small, ("adam", 5e-4, 1.0, 0.5, 2.0, 3, 10)),
-        (large, ("sgd", 5e-4, 0.99, 0.001, 4.0, 2, 3)),
-        (confusion, ("adam", 5e-4, 99.0, 0.01, 2.0, 2, 10)),
+        (small, ("adam", 5e-4, 1.0, 0.5, 2.0, 3, 10, 64, 32, (5, 8, 9), 0.1)),
+        (large, ("sgd", 5e-4, 0.99, 0.001, 4.0, 2, 3, 512, 256, (3, 5, 9), 5e-4)),
+        (confusion, ("adam", 5e-4, 99.0, 0.01, 2.0, 2, 10, 32, 32, (5, 6, 9), 0.1)),
     ):
         s = settings
-        assert (s.optimiser, s.learning_rate, s.gamma, s.alpha, s.temperature, s.max_steps, s.epochs) == expected
-    assert small.weight_decay == 0.1 and small.decay_after == (5, 8, 9)
+        found = (s.optimiser, s.learning_rate, s.gamma, s.alpha, s.temperature, s.max_steps, s.epochs, s.forget_batch,
+                 s.retain_batch, s.decay_after, s.weight_decay)
+        assert found == expected
+
+
+def test_each_set_passes_in_batches_of_its_own(request_):
+    settings = dataclasses.replace(QUICK, forget_batch=13, retain_batch=26)  # of 26 and 78 images
+    result = run_method("scrub", request_, settings)
+    assert result.ascent_steps == 2 * 2
+    joint = run_method("scrub", request_, dataclasses.replace(settings, forget_batch=26))
+    assert joint.ascent_steps == 2 and joint.passes == result.passes
+    assert fingerprint(joint.model) != fingerprint(result.model)
 
 
 def test_both_passes_happen_and_the_forget_kl_rises(request_):
@@ -74,7 +86,7 @@ def test_the_passes_step_the_way_the_definition_says(request_, monkeypatch):
     """One batch each: the maximising step by hand, then the minimising one."""
     request = dataclasses.replace(request_, fresh=None)
     settings = scrub.ScrubSettings(epochs=1, max_steps=1, optimiser="sgd", momentum=0.0, weight_decay=0.0, learning_rate=0.05,
-                                   gamma=0.7, alpha=0.3, temperature=2.0, batch_size=1000)
+                                   gamma=0.7, alpha=0.3, temperature=2.0, forget_batch=1000, retain_batch=1000)
     got = run_method("scrub", request, settings)
     student = View(request, "mine", LabelAccess.NONE, DataAccess.BOTH).student().train()
     for part, sign in (("forget", -1), ("retain", 1)):

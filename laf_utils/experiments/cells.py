@@ -13,7 +13,7 @@ from typing import Any
 from ..methods import DataAccess, Method, find, prepare, run_method
 from ..methods.laf import LAFRSettings, LAFSettings
 from ..methods.method import MethodResult, fingerprint
-from ..methods.passes import Passes
+from ..methods.passes import Passes, repair_images
 from ..models import Network
 from ..run import TRAINED, method_code, repair_code, training_code
 from ..settings.changes import changed, plain
@@ -138,9 +138,11 @@ def settings_of(cell: Cell, problem: Problem, winners: Mapping[str, object] | No
 
 def inputs_of(cell: Cell, problem: Problem, settings: Any) -> dict[str, str]:
     """Everything the cell's numbers depend on, 16 hex digits for each part."""
-    run = problem.run
+    run, config = problem.run, problem.config.as_dict()
+    if cell.method != "laf_r":
+        config["repair"].pop("pairing", None)  # came later, and no other method repairs
     return {
-        "settings": content_key({"cell": cell.described(), "settings": plain(settings), "config": problem.config.as_dict()}),
+        "settings": content_key({"cell": cell.described(), "settings": plain(settings), "config": config}),
         "data": content_key(run.data.checksum), "task": content_key(run.task.checksum()),
         "training": training_code(), "method": _method_code(cell), "measuring": _measuring_code(),
     }
@@ -178,6 +180,7 @@ class _Made:
     reused: bool = False
     before: Measured | None = None
     preparation: Mapping[str, float] | None = None
+    ascent_steps: int = 0
 
 
 def _from_pipeline(cell: Cell, problem: Problem) -> _Made:
@@ -190,7 +193,7 @@ def _from_pipeline(cell: Cell, problem: Problem) -> _Made:
     else:
         facts = run.facts["unlearning"]
         frozen = facts["images_watched"] + everything
-        repaired = round(run.config.repair.labelled_share * len(task.retain)) if cell.method == "laf_r" else 0
+        repaired = repair_images(run.config.repair, len(task.retain), len(task.forget)) if cell.method == "laf_r" else 0
         passes = Passes(facts["images_passed"], frozen + repaired)
     stages = STAGES[cell.method]
     history = {name: values for stage in stages for name, values in run.facts[stage]["losses"].items()}
@@ -210,7 +213,8 @@ def _computed(cell: Cell, problem: Problem, settings: Any) -> _Made:
         result: MethodResult = run_method(cell.method, request, settings)
         processor = time.process_time() - clock
     return _Made(
-        result.model, result.passes, result.seconds, processor, memory, result.history, before=before, preparation=preparation
+        result.model, result.passes, result.seconds, processor, memory, result.history, before=before, preparation=preparation,
+        ascent_steps=result.ascent_steps,
     )
 
 
@@ -255,6 +259,7 @@ def _record(
         "seconds": made and made.seconds, "processor_seconds": made and made.processor_seconds,
         "from_artefact": bool(made and made.reused),
         "passes": made and asdict(made.passes) | {"equivalent": made.passes.equivalent},
+        "ascent_steps": made and made.ascent_steps,
         "peak_memory_mb": made and made.memory.peak_mb, "added_memory_mb": made and made.memory.added_mb,
         "versions": records.versions(), "machine": _machine(cell, problem),
     }

@@ -63,8 +63,10 @@ def read(path: Path) -> dict:
 
 def inputs_of(run: Run) -> dict[str, str]:
     """Everything the coordinates depend on, 16 hex digits for each part."""
+    config = run.config.as_dict()
+    config["repair"].pop("pairing", None)  # came later, and the repair moves no representation
     return {
-        "settings": content_key(run.config.as_dict()), "data": content_key(run.data.checksum),
+        "settings": content_key(config), "data": content_key(run.data.checksum),
         "task": content_key(run.task.checksum()), "training": training_code(),
         "method": content_key([method_code(), repair_code()]),
         "measuring": code_version(_MEASURING, TRAINED | {"run.Run.laf", "run.Run.laf_r"}),

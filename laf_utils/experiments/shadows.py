@@ -127,7 +127,7 @@ def shadows(run: Run, seeds: Sequence[int], *, sample: int = SAMPLE) -> Shadows:
     if len(seeds) < LEAST or len(set(seeds)) < len(seeds):
         raise ValueError(f"at least {LEAST} different seeds, got {seeds}")
     content = run._method_content() | {
-        "unlearning": asdict(run.config.unlearning), "repair": asdict(run.config.repair), "seeds": seeds, "sample": sample,
+        "unlearning": asdict(run.config.unlearning), "repair": run.config.as_dict()["repair"], "seeds": seeds, "sample": sample,
         "shadow_code": code_version((_compute,), TRAINED),
     }
     kept = run.kept("shadows", content, lambda: _compute(run, seeds, sample))
@@ -194,7 +194,8 @@ def _repaired(run: Run, unlearned: list[Network], seeds: list[int]) -> list[Netw
     """Model by model: the head alone is trained, on representations that are computed once."""
     images, labels = run.train_images.subset(run.task.retain), run.task.train_labels[run.task.retain]
     return [
-        repair(model, images, labels, run.config.repair, seed=seed)[0] for model, seed in zip(unlearned, seeds, strict=True)
+        repair(model, images, labels, run.config.repair, seed=seed, forget=len(run.task.forget))[0]
+        for model, seed in zip(unlearned, seeds, strict=True)
     ]
 
 

@@ -53,10 +53,13 @@ def _neggrad_plus() -> tuple[Dimension, ...]:
     )
 
 
+def _jit() -> tuple[Dimension, ...]:
+    return Dimension("learning_rate", 1e-5, 1e-1), Dimension("sigma", 0.01, 0.5), Dimension("copies", 10, 25, "whole")
+
+
 SPACES: Mapping[str, tuple[Dimension, ...]] = {
-    "jit": (
-        Dimension("learning_rate", 1e-5, 1e-1), Dimension("sigma", 0.01, 0.5), Dimension("copies", 10, 25, "whole"),
-    ),
+    "jit": _jit(),
+    "jit_mean": _jit(),
     "boundary_expand": _boundary(),
     "laf": _laf(),
     "lfssd": (Dimension("selection", 1, 100), Dimension("dampening", 0.1, 1)),
@@ -72,7 +75,9 @@ SPACES: Mapping[str, tuple[Dimension, ...]] = {
         Dimension("bounded", scale="choice", choices=(False, True)),
     ),
     "neggrad_plus": _neggrad_plus(),
+    "neggrad_plus_bounded": _neggrad_plus(),
     "boundary_shrink": _boundary(),
+    "boundary_shrink_other": _boundary(),
     "scrub": (*_scrub(), Dimension("gamma", 0.1, 100)),
     "scrub_r": (*_scrub(), Dimension("gamma", 0.1, 100)),
     "unroll": (Dimension("strength", 1e-4, 1),),

@@ -199,7 +199,7 @@ def carry_out(method: str, work: Work, make_watch: Callable[..., Watch], keeper:
         raise TypeError(f"{method} takes {type(METHODS[method].settings).__name__}, got {type(settings).__name__}")
     outcome = run_laf(work, settings, make_watch, keeper)
     if method == "laf_r" and outcome.network is not None:
-        repaired, _ = repair(outcome.network, work.retain, work.labels, settings.repair, seed=work.seed)
+        repaired, _ = repair(outcome.network, work.retain, work.labels, settings.repair, seed=work.seed, forget=len(work.forget))
         watch = make_watch()
         look = {"step": -1, **watch.measure(repaired)}
         better = watch.trouble(look) is None and watch.forgotten(look) <= watch.forgotten(outcome.look)

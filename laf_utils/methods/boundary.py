@@ -31,16 +31,27 @@ class BoundarySettings(Settings):
 
 @dataclass(frozen=True)
 class ShrinkSettings(BoundarySettings):
-    """Boundary Shrink."""
+    """Boundary Shrink as released: the target is what the original says of the adversarial image, the image's own label or not.
+
+    The own label is the target of most of a class that the original knows well, and then nothing moves it. The paper's words
+    ("nearest but incorrect") may mean what ``OTHER`` does.
+    """
 
     step: float = 0.1  # of the adversarial step, in pixel units of [0, 1]
+    rounded: bool = True  # the adversarial image, to whole steps of 1 / 255
+    exclude_own: bool = False  # published: the own label may be the target; True takes the likeliest other class
 
 
-def adversarial(model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, transform: Transform, step: float) -> torch.Tensor:
+OTHER = ShrinkSettings(rounded=False, exclude_own=True)  # ours: the own label is left out of the target
+
+
+def adversarial(
+    model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, transform: Transform, step: float, rounded: bool = False
+) -> torch.Tensor:
     """clip(x + step sign grad_x CE(model(x), y)) in pixel space, as network inputs [B, C, h, w].
 
     Where the transform normalises, the step and the range 0..1 of a pixel are carried over to network inputs; a positive
-    scale leaves the gradient's sign as it is.
+    scale leaves the gradient's sign as it is. ``rounded`` takes the nearest of the 256 levels of a pixel.
     """
     x = inputs.detach().clone().requires_grad_(True)
     (gradient,) = torch.autograd.grad(F.cross_entropy(model(x), labels), x)
@@ -48,7 +59,14 @@ def adversarial(model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, tr
     if transform.normalise:
         mean, scale = x.new_tensor(IMAGENET_MEAN).view(1, 3, 1, 1), x.new_tensor(IMAGENET_STD).view(1, 3, 1, 1)
     moved = inputs + step / scale * gradient.sign()
-    return torch.minimum(torch.maximum(moved, (0 - mean) / scale), (1 - mean) / scale)
+    moved = torch.minimum(torch.maximum(moved, (0 - mean) / scale), (1 - mean) / scale)
+    return ((moved * scale + mean) * 255).round().div(255).sub(mean).div(scale) if rounded else moved
+
+
+@torch.no_grad()
+def nearest_class(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+    """int64 [B]: argmax of the logits."""
+    return model(inputs).argmax(1)
 
 
 @torch.no_grad()
@@ -71,9 +89,10 @@ class _Neighbours:
     def __call__(self, rows: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
         """int64 [B] of the images ``rows``, whose network inputs are ``inputs``."""
         if not self.keep or (self.known[rows] < 0).any():
-            view, labels = self.view, self.labels[rows]
-            moved = adversarial(view.original, inputs, labels, view.forget.images.transform, self.settings.step)
-            self.known[rows] = nearest_other_class(view.original, moved, labels)
+            view, labels, s = self.view, self.labels[rows], self.settings
+            moved = adversarial(view.original, inputs, labels, view.forget.images.transform, s.step, s.rounded)
+            found = nearest_other_class(view.original, moved, labels) if s.exclude_own else nearest_class(view.original, moved)
+            self.known[rows] = found
             view.spent.training += len(rows)  # the gradient of the input: forward and backward
             view.spent.frozen += len(rows)
         return self.known[rows]
@@ -93,7 +112,7 @@ def _descend(view: View, student: nn.Module, settings: BoundarySettings, loss_of
 
 
 def shrink(view: View, settings: ShrinkSettings) -> nn.Module:
-    """Boundary Shrink: move D_f into the nearest other class of the original."""
+    """Boundary Shrink: move D_f to where its adversarial neighbours lie for the original."""
     target = _Neighbours(view, settings)
     return _descend(
         view, view.student(), settings, lambda rows, inputs, logits: F.cross_entropy(logits, target(rows, inputs))

@@ -1,7 +1,8 @@
 """Baselines told as little as LAF+R: the labels of a share of D_r, and none of D_f.
 
 The field's methods want every label. Here D_r is the labelled share alone, and where a method asks for labels of D_f it gets what
-the original says of each image. Not in the comparison's table; the semi-supervised experiment puts them beside LAF+R.
+the original says of each image. SCRUB's loss is the published one; NegGrad+ is the bounded one, this project's. Not in the
+comparison's table; the semi-supervised experiment puts them beside LAF+R.
 """
 
 from dataclasses import replace
@@ -11,7 +12,7 @@ from torch import nn
 from ..settings.config import TrainingConfig
 from ..training import train
 from .access import LabelAccess
-from .method import Implied, Sizes
+from .method import Implied, ImpliedSteps, Sizes
 from .neggrad import NegGradPlusSettings, neggrad_plus
 from .parts import SETS, Part
 from .passes import Passes
@@ -57,6 +58,11 @@ def scrub_few(view: View, settings: ScrubSettings) -> nn.Module:
 def neggrad_plus_few(view: View, settings: NegGradPlusSettings) -> nn.Module:
     """NegGrad+ between the labelled share of D_r and the pseudo-labels of D_f."""
     return neggrad_plus(LabelledShare(view), settings)
+
+
+def steps_on_share(ascent: ImpliedSteps) -> ImpliedSteps:
+    """The steps against D_f of a method whose D_r is the labelled share."""
+    return lambda settings, sizes: ascent(settings, replace(sizes, retain=sizes.few))
 
 
 def on_share(implied: Implied, *, pseudo: bool = False) -> Implied:

@@ -12,7 +12,7 @@ from ..laf import LAF, Sets, repair, used_count
 from ..settings.config import RepairConfig, UnlearningConfig, VAEConfig
 from ..settings.presets import reference_settings
 from .method import Sizes
-from .passes import Passes, unlearning_passes
+from .passes import Passes, repair_images, unlearning_passes
 from .request import joined, row_ids
 from .view import View
 
@@ -29,7 +29,7 @@ class LAFSettings:
 class LAFRSettings(LAFSettings):
     """LAF and the repair; the labels that are known come from the request, so ``labelled_share`` is a share of those."""
 
-    repair: RepairConfig = field(default_factory=RepairConfig)
+    repair: RepairConfig = field(default_factory=lambda: RepairConfig(pairing="forget"))
 
 
 def published_settings(backbone: str, task: str, kind: type = LAFSettings) -> LAFSettings:
@@ -92,13 +92,13 @@ def laf_r(view: View, settings: LAFRSettings) -> nn.Module:
     model, config = laf(view, settings), settings.repair
     if not config.epochs:
         return model
-    model, view.history["repair"] = repair(model, view.retain.images.subset(rows), labels, config, seed=view.seed)
-    view.spent.frozen += max(1, round(config.labelled_share * len(rows)))
+    images, forget = view.retain.images.subset(rows), len(view.forget)
+    model, view.history["repair"] = repair(model, images, labels, config, seed=view.seed, forget=forget)
+    view.spent.frozen += repair_images(config, len(rows), forget)
     return model
 
 
 def laf_r_passes(settings: LAFRSettings, sizes: Sizes) -> Passes:
-    """LAF's, and the representations of the images whose labels are known."""
-    known = max(1, round(settings.repair.labelled_share * sizes.few)) if settings.repair.epochs else 0
+    """LAF's, and the representations of the images that the repair takes."""
     base = laf_passes(settings, sizes)
-    return replace(base, frozen=base.frozen + known)
+    return replace(base, frozen=base.frozen + repair_images(settings.repair, sizes.few, sizes.forget))

@@ -10,7 +10,7 @@ from torch import nn
 
 from ..images import Images
 from ..support.progress import track
-from .loops import BATCH, batches
+from .loops import batches
 from .method import Sizes
 from .passes import Passes
 from .request import joined
@@ -24,10 +24,11 @@ class LFSSDSettings(Settings):
 
     selection: float = 10.0  # a: dampen where I_f > a I_D; 10 (class), 3.5 (random images)
     dampening: float = 1.0  # lambda: by min(lambda I_D / I_f, 1)
-    batch_size: int = BATCH  # enters the importance, which is a mean over batches of absolute gradients
+    batch_size: int = 64  # of D_f and of D; enters the importance, a mean over batches of absolute gradients
 
 
-PUBLISHED = {"data": LFSSDSettings(selection=3.5), "noisy": LFSSDSettings(selection=3.5)}
+RANDOM = LFSSDSettings(selection=3.5, batch_size=128)  # of random images
+PUBLISHED = {"data": RANDOM, "noisy": RANDOM}
 
 
 def importance(view: View, model: nn.Module, images: Images, settings: LFSSDSettings, name: str) -> list[torch.Tensor]:

@@ -11,8 +11,6 @@ from ..images import Images, shuffled
 from ..training import TrainingDiverged
 from .view import View
 
-BATCH = 32  # images: the original's, wherever a method's description names no batch size
-
 # (rows on the images' device, network inputs, logits) -> loss, a mean over the batch
 BatchLoss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -23,6 +21,12 @@ def batches(count: int, batch_size: int, order: torch.Generator) -> list[torch.T
     if len(cut) > 1 and len(cut[-1]) == 1:
         cut[-2:] = [torch.cat(cut[-2:])]
     return cut
+
+
+def step_count(count: int, batch_size: int) -> int:
+    """How many ``batches`` there are; known without drawing their order."""
+    full, rest = divmod(count, batch_size)
+    return full + (rest > 1 or (rest == 1 and not full))
 
 
 def cycled(count: int, batch_size: int, order: torch.Generator) -> Iterator[torch.Tensor]:
@@ -45,18 +49,19 @@ def sgd(
     return torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
 
 
-def take_step(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    """One step on the gradient of this loss alone."""
-    optimiser.zero_grad()
+def take_step(optimiser: torch.optim.Optimizer, loss: torch.Tensor, *, keep: bool = False) -> None:
+    """One step on the gradient of this loss alone; ``keep`` adds it to those of the steps before."""
+    if not keep:
+        optimiser.zero_grad()
     loss.backward()
     optimiser.step()
 
 
 def one_pass(
     view: View, model: nn.Module, optimiser: torch.optim.Optimizer, images: Images, loss_of: BatchLoss, *, batch_size: int,
-    order: torch.Generator, bar: tqdm,
+    order: torch.Generator, bar: tqdm, against: bool = False,
 ) -> float:
-    """One shuffled pass over ``images``, a step per batch; counts the passes.
+    """One shuffled pass over ``images``, a step per batch; counts the passes and, where they go ``against`` D_f, the steps.
 
     Returns:
         The mean of the loss per image, measured before each step.
@@ -70,6 +75,7 @@ def one_pass(
         loss = loss_of(rows.to(images.device), inputs, model(inputs))
         take_step(optimiser, loss)
         view.spent.training += len(rows)
+        view.spent.ascent += against
         total += loss.detach() * len(rows)
         bar.update()
     return finite(view, total.item() / max(1, len(images)))

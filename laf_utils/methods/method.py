@@ -36,6 +36,7 @@ class Sizes:
 
 
 Implied = Callable[[Any, Sizes], Passes]
+ImpliedSteps = Callable[[Any, Sizes], int]
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,9 @@ class Method:
         by_task: published settings where they differ by task (``data``, ``class``, ``noisy``).
         mode: of BatchNorm while the method works: ``train``, ``eval`` or ``none`` (no forward pass).
         implied: passes that the definition implies, ``None`` where they depend on more than numbers of images.
+        ascent: steps against D_f that the definition implies (``parts.Spent``), ``None`` where it takes none.
+        outside_claim: why the row is not ranked beside the others: what its publication claims is not what is asked here, or
+            it works on an original of its own. Empty for every row that is ranked.
         identity: changes of the settings at which the model must come back unchanged, ``None`` where there are none.
         raises_forget_loss: whether the definition aims at a higher loss on D_f.
         prepare: ``prepare(view, settings)`` trains the method's own original and gives (model, state).
@@ -67,6 +71,8 @@ class Method:
     by_task: Mapping[str, Any] = field(default_factory=dict)
     mode: str = "train"
     implied: Implied | None = None
+    ascent: ImpliedSteps | None = None
+    outside_claim: str = ""
     identity: Mapping[str, object] | None = None
     raises_forget_loss: bool = False
     prepare: Callable[[View, Any], tuple[nn.Module, object]] | None = None
@@ -74,6 +80,10 @@ class Method:
     def published(self, task: str | None = None) -> Any:
         """The published settings for a task, or the defaults where the publication makes no difference."""
         return self.by_task.get(task, self.settings)
+
+    def ascent_steps(self, settings: Any, sizes: Sizes) -> int:
+        """Steps against D_f that the definition implies at these settings and sizes."""
+        return self.ascent(settings, sizes) if self.ascent else 0
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,7 @@ class MethodResult:
         settings: those it ran with.
         history: by name, one value per epoch (or per run).
         passes: images forward and backward, and forward only.
+        ascent_steps: optimiser steps against D_f (``parts.Spent``); 0 where the method takes none.
         seconds: wall-clock time of the method alone, the original's training and checks not counted.
         prepared: ``prepared`` of the next request, where the method keeps state from one to the next.
     """
@@ -94,6 +105,7 @@ class MethodResult:
     settings: Any
     history: dict[str, list[float]]
     passes: Passes
+    ascent_steps: int
     seconds: float
     prepared: Mapping[str, object]
 
@@ -144,7 +156,8 @@ def run(method: Method, request: UnlearningRequest, settings: Any = None) -> Met
     if shares_storage(model, request.original):
         raise ContractError(f"{method.name} gave back memory of the model that it was given")
     prepared = {**request.prepared, **({method.name: view.kept} if view.kept is not None else {})}
-    return MethodResult(method.name, model, settings, view.history, view.spent.passes(), seconds, prepared)
+    spent = view.spent
+    return MethodResult(method.name, model, settings, view.history, spent.passes(), spent.ascent, seconds, prepared)
 
 
 def prepare_with(method: Method, request: UnlearningRequest, settings: Any = None) -> UnlearningRequest:

@@ -20,10 +20,16 @@ SETS = {"forget": "D_f", "retain": "D_r", "held_out": "the held-out set"}
 
 @dataclass
 class Spent:
-    """Image passes so far: ``training`` forward and backward, ``frozen`` forward only."""
+    """Image passes so far: ``training`` forward and backward, ``frozen`` forward only; and ``ascent``, the steps against D_f.
+
+    A step against D_f climbs a loss on it (SCRUB, NegGrad, NegGrad+; each batch that Unroll takes back) or descends one that
+    gives it no target (JiT). How many there are decides how far such a method goes, and the batch of D_f decides how many
+    there are: that is why they are counted apart from the passes.
+    """
 
     training: int = 0
     frozen: int = 0
+    ascent: int = 0
 
     def passes(self) -> Passes:
         """As records keep them."""

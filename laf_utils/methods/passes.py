@@ -5,7 +5,7 @@ A *training pass* is one image forward and backward; a *frozen pass* is forward 
 
 from dataclasses import asdict, dataclass
 
-from ..settings.config import RunConfig, UnlearningConfig
+from ..settings.config import RepairConfig, RunConfig, UnlearningConfig
 from ..tasks import ForgetTask
 
 FROZEN_PASS = 1 / 3  # of a training pass: the backward pass costs about two forward ones
@@ -44,6 +44,19 @@ def unlearning_passes(config: UnlearningConfig, forget: int, retain: int) -> Pas
     return Passes(training=config.epochs * passes_per_pair * images)
 
 
+def repair_images(config: RepairConfig, labelled: int, forget: int) -> int:
+    """Images whose representations LAF+R's repair takes: each labelled one once, or anew in every pass that ends with D_f's.
+
+    Args:
+        labelled: images of D_r whose labels may be read, before ``labelled_share``.
+        forget: images of D_f.
+    """
+    known = max(1, round(config.labelled_share * labelled))
+    if config.pairing == "all" or not config.epochs:
+        return known if config.epochs else 0
+    return config.epochs * min(known, -(-forget // config.batch_size) * config.batch_size)
+
+
 def count_passes(config: RunConfig, task: ForgetTask, retain_used: int, unlearning: Passes) -> dict[str, dict[str, float]]:
     """Passes of every stage of a run, ``unlearning`` as it was counted, and its share of retraining's.
 
@@ -61,7 +74,7 @@ def count_passes(config: RunConfig, task: ForgetTask, retain_used: int, unlearni
         "vae": Passes(0, repeats * needed),
         "unlearning": unlearning,
         # Representations once; the classifier's own epochs over them are negligible.
-        "repair": Passes(0, max(1, round(config.repair.labelled_share * retain))),
+        "repair": Passes(0, repair_images(config.repair, retain, forget)),
     }
     counted = {name: asdict(passes) | {"equivalent": passes.equivalent} for name, passes in stages.items()}
     goal = stages["retrained"].equivalent

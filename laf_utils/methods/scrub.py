@@ -4,7 +4,10 @@ A student starts as a copy of the original, the frozen teacher: it leaves the te
 is in training mode in both passes (BatchNorm's statistics move, with D_f too), the teacher in evaluation mode.
 
 KL(teacher || student) has its minimum, and so no gradient, where student and teacher agree. Without BatchNorm, dropout or crops
-the first step over D_f therefore starts from weight decay and rounding alone. What it climbs afterwards has no bound.
+(the notebooks train without BatchNorm, too) the first step over D_f therefore starts from weight decay and rounding alone.
+What it climbs afterwards has no bound, so the number of those steps is part of the method, and the batch of D_f sets it:
+published are 8 to 20 steps. With smaller batches, or on a larger D_f, it takes more and may run away; with few it may forget
+nothing.
 """
 
 import copy
@@ -17,7 +20,7 @@ from torch import nn
 
 from ..support.progress import track
 from ..training import adam
-from .loops import BATCH, distillation, one_pass, sgd
+from .loops import distillation, one_pass, sgd, step_count
 from .method import Sizes
 from .passes import Passes
 from .settings import Settings
@@ -26,27 +29,30 @@ from .view import View
 
 @dataclass(frozen=True)
 class ScrubSettings(Settings):
-    """The published small-scale settings."""
+    """The published small-scale settings (``small_scale_unlearning.ipynb`` of meghdadk/SCRUB)."""
 
     epochs: int = 10  # passes over D_r
     max_steps: int = 3  # of those epochs, the first ones that also pass D_f ("msteps")
     optimiser: str = "adam"
     learning_rate: float = 5e-4
     weight_decay: float = 0.1  # L2 term of the optimiser
-    momentum: float = 0.9  # of SGD; not in our description, the field's usual value
+    momentum: float = 0.9  # of SGD
     gamma: float = 1.0  # weight of the cross-entropy on D_r; 0 reads no label
     alpha: float = 0.5  # weight of the distillation on D_r
     temperature: float = 2.0
     decay_after: tuple[int, ...] = (5, 8, 9)  # epochs after which the learning rate is multiplied by decay_rate
     decay_rate: float = 0.1
-    batch_size: int = BATCH
+    forget_batch: int = 64  # images; |D_f| there is 300: 15 steps against it
+    retain_batch: int = 32
 
 
-LARGE_CLASS = ScrubSettings(
-    epochs=3, max_steps=2, optimiser="sgd", learning_rate=5e-4, weight_decay=5e-4,  # weight decay not in our description
-    gamma=0.99, alpha=0.001, temperature=4.0,
+LARGE_CLASS = ScrubSettings(  # large_scale_unlearning.ipynb: |D_f| 4,000 to 5,000, 16 to 20 steps
+    epochs=3, max_steps=2, optimiser="sgd", learning_rate=5e-4, weight_decay=5e-4, gamma=0.99, alpha=0.001, temperature=4.0,
+    decay_after=(3, 5, 9), forget_batch=512, retain_batch=256,
 )
-CONFUSION = ScrubSettings(max_steps=2, gamma=99.0, alpha=0.01)
+CONFUSION = ScrubSettings(  # small_scale_ictest.ipynb: |D_f| 100 to 200, 8 to 14 steps
+    max_steps=2, gamma=99.0, alpha=0.01, decay_after=(5, 6, 9), forget_batch=32, retain_batch=32,
+)
 # By task: class removal takes the large-scale class settings, noisy labels those of label confusion.
 PUBLISHED = {"class": LARGE_CLASS, "noisy": CONFUSION}
 WITHOUT_LABELS = {task: replace(settings, gamma=0.0) for task, settings in PUBLISHED.items()}
@@ -75,16 +81,18 @@ def _scrub(view: View, settings: ScrubSettings, after_epoch: Callable[[nn.Module
         loss = s.alpha * distillation(logits, retain.of_batch(rows, inputs), s.temperature)
         return loss if labels is None else loss + s.gamma * F.cross_entropy(logits, labels[rows])
 
-    steps = min(s.max_steps, s.epochs) * -(-len(view.forget) // s.batch_size) + s.epochs * -(-len(view.retain) // s.batch_size)
+    forgetting = {"batch_size": s.forget_batch, "order": order, "against": True}
+    retaining = {"batch_size": s.retain_batch, "order": order}
+    sizes = Sizes(len(view.forget), len(view.retain))
+    steps = scrub_ascent(s, sizes) + s.epochs * step_count(sizes.retain, s.retain_batch)
     with track(steps, view.name) as bar:
         for epoch in range(1, s.epochs + 1):
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(s, epoch)
             view.log("learning_rate", learning_rate(s, epoch))
-            walk = {"batch_size": s.batch_size, "order": order, "bar": bar}
             if epoch <= s.max_steps:
-                view.log("forget_kl", -one_pass(view, student, optimiser, view.forget.images, leave, **walk))
-            view.log("retain_loss", one_pass(view, student, optimiser, view.retain.images, stay, **walk))
+                view.log("forget_kl", -one_pass(view, student, optimiser, view.forget.images, leave, bar=bar, **forgetting))
+            view.log("retain_loss", one_pass(view, student, optimiser, view.retain.images, stay, bar=bar, **retaining))
             after_epoch(student)
     return student
 
@@ -93,6 +101,11 @@ def scrub(view: View, settings: ScrubSettings) -> nn.Module:
     """SCRUB: maximise T^2 KL(teacher || student) on D_f in the first ``max_steps`` epochs, minimise
     gamma CE + alpha T^2 KL(teacher || student) on D_r in every epoch. With gamma 0 no label is read."""
     return _scrub(view, settings, lambda student: None)
+
+
+def scrub_ascent(settings: ScrubSettings, sizes: Sizes) -> int:
+    """One for each batch of D_f in the epochs that maximise."""
+    return min(settings.max_steps, settings.epochs) * step_count(sizes.forget, settings.forget_batch)
 
 
 def scrub_passes(settings: ScrubSettings, sizes: Sizes) -> Passes:

@@ -10,6 +10,8 @@ LIMITS: dict[str, tuple[type, float, float]] = {
     "epochs": (int, 0, INFINITE),
     "max_steps": (int, 0, INFINITE),
     "batch_size": (int, 1, INFINITE),
+    "forget_batch": (int, 1, INFINITE),
+    "retain_batch": (int, 1, INFINITE),
     "copies": (int, 1, INFINITE),
     "shards": (int, 1, INFINITE),
     "slices": (int, 1, INFINITE),
@@ -27,7 +29,7 @@ LIMITS: dict[str, tuple[type, float, float]] = {
     "sigma": (float, 1e-9, INFINITE),
     "strength": (float, 0, INFINITE),
 }
-CHOICES: dict[str, tuple[str, ...]] = {"optimiser": ("adam", "sgd")}
+CHOICES: dict[str, tuple[str, ...]] = {"optimiser": ("adam", "sgd"), "reduction": ("sum", "mean")}
 
 
 @dataclass(frozen=True)

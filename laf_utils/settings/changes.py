@@ -36,8 +36,9 @@ def changed(settings: Any, changes: Mapping[str, object]) -> Any:
 def batch_names(settings: Any) -> list[str]:
     """Dotted names of the batch sizes that unlearning itself steps with; those of VAEs and of training are not among them."""
     names = {field.name for field in fields(settings)}
-    if "batch_size" in names:
-        return ["batch_size"]
+    found = [name for name in ("batch_size", "forget_batch", "retain_batch") if name in names]
+    if found:
+        return found
     return ["unlearning.batch_size"] if "unlearning" in names else []
 
 

@@ -6,6 +6,7 @@ is a field here. ``preset`` gives the published numbers, ``presets.py`` holds th
 
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 
+from ..images import CROPS
 from ..models import BACKBONES
 from ..support.devices import PRECISIONS
 from ..support.reading import MOST_SEED, ReadingError
@@ -14,6 +15,9 @@ from ..tasks import TASKS
 
 PROFILES = ("quick", "small", "paper")
 MODES = ("reference", "fixed")
+# Settings that came later: what a dictionary without them means. ``as_dict`` leaves them out where they still mean that, so that
+# the configurations of older records stay equal to those of today.
+MEANT = {"repair.pairing": "all", "transforms.crop": "pad"}
 
 # Beyond these a value is a slip of the keyboard: a run that would end in no lifetime, or a tensor that no machine holds.
 MOST_EPOCHS = 10_000
@@ -162,7 +166,10 @@ class UnlearningConfig:
 
 @dataclass(frozen=True)
 class RepairConfig:
-    """LAF+R: cross-entropy on labelled retained images, classifier only. The authors publish no settings.
+    """LAF+R: cross-entropy on labelled retained images, classifier only. The authors publish the loop and no numbers.
+
+    Their loop takes batches of D_f and D_r side by side and ends with the shorter set, although it reads nothing of D_f: a pass
+    takes as many batches of D_r as D_f has (``pairing``, mode ``reference``). Mode ``fixed`` reads all labels that are known.
 
     The extractor is frozen, so the representations are computed once and the repair costs next to nothing; one pass at the
     original's batch size, with ten times its learning rate because only two small layers move.
@@ -172,9 +179,11 @@ class RepairConfig:
     batch_size: int = 32  # representations
     learning_rate: float = 1e-3  # Adam
     labelled_share: float = 1.0  # of D_r, at random, whose labels may be read
+    pairing: str = "all"  # a pass takes all of those; "forget" (published): as many batches as D_f has
 
     def __post_init__(self) -> None:
         _switches(self)
+        _choice(self, "pairing", ("all", "forget"))
         _whole(self, "epochs", most=MOST_EPOCHS)
         _whole(self, "batch_size", least=1, most=MOST_BATCH)
         _positive(self, "learning_rate", "labelled_share")
@@ -187,11 +196,13 @@ class TransformConfig:
 
     resize: int | None = None  # side in pixels; published for CIFAR-10 and SVHN: 224; None: native
     normalise: bool = False  # ImageNet statistics; published for CIFAR-10 and SVHN
-    augment: bool = False  # random crop and flip in training; published for CIFAR-10
+    augment: bool = False  # random crop and flip in training; published for CIFAR-10 and SVHN
+    crop: str = "pad"  # a window of the image padded by 4 pixels; "resized" (published): of 8 to 100 % of its area, resized
     augment_everywhere: bool = False  # published: also when fitting, unlearning, measuring Train_r and Train_f, attacking
 
     def __post_init__(self) -> None:
         _switches(self)
+        _choice(self, "crop", CROPS)
         if self.resize is not None:
             _whole(self, "resize", least=8, most=MOST_SIDE)
 
@@ -240,8 +251,13 @@ class RunConfig:
         )
 
     def as_dict(self) -> dict:
-        """Nested plain values, as records keep them."""
-        return asdict(self)
+        """Nested plain values, as records keep them; see ``MEANT`` for what is left out."""
+        kept = asdict(self)
+        for name, meant in MEANT.items():
+            group, _, leaf = name.partition(".")
+            if kept[group][leaf] == meant:
+                del kept[group][leaf]
+        return kept
 
 
 def replace_nested(config: RunConfig, changes: dict[str, object]) -> RunConfig:

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterable, Mapping
 
-from ...settings.config import RunConfig
-from ...settings.presets import DATASET_PRESETS, leaves, preset
+from ...settings.config import MEANT, RunConfig
+from ...settings.presets import DATASET_PRESETS, every_setting, leaves, preset
 from ...support import records
 from ...support.paths import training_folder
 from ...tasks import TASKS
+from ..results.departures import LATER, published_pairing
 
 PAPER_DATASETS = ("mnist", "fashion", "cifar10", "svhn")
 
@@ -29,8 +30,8 @@ def authors() -> dict:
 
 
 def settings(config: Mapping) -> dict[str, object]:
-    """Dotted settings of a record's configuration; what an older record lacks had the published value."""
-    found = leaves(RunConfig(config["dataset"], config["task"]).as_dict()) | leaves(config)
+    """Dotted settings of a record's configuration; what an older record lacks is as ``config.MEANT`` says, else as published."""
+    found = every_setting(RunConfig(config["dataset"], config["task"])) | MEANT | leaves(config)
     return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
 
@@ -44,12 +45,15 @@ def _is_preset(record: dict) -> bool:
     config = record["config"]
     same = {name: config[name] for name in ("profile", "mode", "seed", "device")}
     own, meant = settings(config), settings(preset(config["dataset"], config["task"], **same).as_dict())
-    computed_alike = ("forget_classes", "training.precision", "unlearning.precision", "training.compile")
+    computed_alike = ("forget_classes", "training.precision", "unlearning.precision", "training.compile", LATER)
     return all(own[name] == value for name, value in meant.items() if name not in computed_alike)
 
 
 def groups(found: Iterable[dict]) -> dict[tuple[str, str, str], list[dict]]:
-    """Records by (data set, task, mode), one entry per seed; ablations are left out, and ``small`` where there is ``paper``."""
+    """Records by (data set, task, mode), one entry per seed; ablations are left out, and ``small`` where there is ``paper``.
+
+    Records whose LAF+R read all labels, as all did before there was ``repair.pairing``, stand in where there are no others.
+    """
     result: dict[tuple[str, str, str], list[dict]] = {}
     for record in filter(_is_preset, found):
         config = record["config"]
@@ -57,6 +61,8 @@ def groups(found: Iterable[dict]) -> dict[tuple[str, str, str], list[dict]]:
     for same in result.values():
         if any(r["config"]["profile"] == "paper" for r in same):
             same[:] = [r for r in same if r["config"]["profile"] == "paper"]
+        present = [r for r in same if settings(r["config"])[LATER] == published_pairing(r["config"]["mode"])]
+        same[:] = present or same
     return result
 
 

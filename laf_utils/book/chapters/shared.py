@@ -10,7 +10,7 @@ from ...evaluation import Evaluation, outputs_of, sample_rows
 from ...models import Network
 from ...run import Run
 from ...settings.config import RunConfig, replace_nested
-from ...settings.presets import DATASET_PRESETS, leaves, preset
+from ...settings.presets import DATASET_PRESETS, every_setting, preset
 from ...support.seeds import stream
 
 
@@ -42,9 +42,9 @@ def in_mode(config: RunConfig, mode: str) -> RunConfig:
         return config
     own = DATASET_PRESETS["mnist" if config.backbone == "cnn" else "cifar10"]  # read for one's own data sets only
     settled = {"profile": config.profile, "own": own}
-    before, after = (leaves(preset(config.dataset, config.task, mode=m, **settled).as_dict()) for m in (config.mode, mode))
+    before, after = (every_setting(preset(config.dataset, config.task, mode=m, **settled)) for m in (config.mode, mode))
     kept = ("mode", "forget_classes", "all_wrong_labels")
-    now = leaves(config.as_dict())
+    now = every_setting(config)
     changes = {name: after[name] for name in now if now[name] == before[name] and name not in kept}
     return replace(replace_nested(config, changes), mode=mode)
 

@@ -132,7 +132,8 @@ def _laf_stages(record: Mapping, work: Work, mb: Mapping, seconds: float, clock:
                      unlearnt),
     }
     if repaired:
-        count = settings["repair"]["epochs"] * -(-repaired // settings["repair"]["batch_size"])
+        again = 1 if _paired(settings["repair"]) else settings["repair"]["epochs"]  # else ``repaired`` has every pass in it
+        count = again * -(-repaired // settings["repair"]["batch_size"])
         rows[REPAIR] = _row(repair, count, repaired * REPRESENTATION_WIDTH * FLOAT / MB, math.nan, clock), repair
     return rows
 
@@ -143,7 +144,15 @@ def _repaired(record: Mapping) -> int:
     if not repair or not repair["epochs"]:
         return 0
     share = record["label_access"]["share_of_retain"] or 1.0
-    return max(1, round(repair["labelled_share"] * round(share * record["task"]["retain"])))
+    known, size = max(1, round(repair["labelled_share"] * round(share * record["task"]["retain"]))), repair["batch_size"]
+    if not _paired(repair):
+        return known
+    return repair["epochs"] * min(known, -(-record["task"]["forget"] // size) * size)
+
+
+def _paired(repair: Mapping) -> bool:
+    """Whether its passes end with D_f's batches; records from before there was a choice read all of D_r."""
+    return repair.get("pairing", "all") == "forget"
 
 
 def _crops(record: Mapping) -> bool:

@@ -82,8 +82,12 @@ def family_of(method: str) -> str | None:
     return max(fitting, key=len) if fitting else None
 
 
-def batch_of(method: str, settings: Mapping) -> int:
-    """Images of a batch, of each set where a method reads two."""
+def batch_of(method: str, settings: Mapping) -> float:
+    """Images of a batch, of each set where a method reads two: the mean of both where every step takes one of each (NegGrad+),
+    that of D_r, which most steps take, where they take turns (SCRUB)."""
+    if "retain_batch" in settings:
+        sizes = settings["forget_batch"], settings["retain_batch"]
+        return sizes[1] if family_of(method) == "scrub" else sum(sizes) / 2
     for group in (settings, settings.get("unlearning", {}), settings.get("training", {})):
         if "batch_size" in group:
             return group["batch_size"]

@@ -9,7 +9,7 @@ from importlib import metadata
 import pandas as pd
 
 from ...settings.names import DATASET_NAMES, TASK_NAMES
-from ...settings.presets import preset
+from ...settings.presets import every_setting, preset
 from ...support import records
 from ...tasks import TASKS
 from ..base.tables import MISSING
@@ -49,6 +49,11 @@ DEPARTURES = (
     Departure("BatchNorm keeps the original's statistics", "they were computed with the forgotten data", "unlearning.batchnorm"),
     Departure("training crops and flips also when measuring and attacking",
               "Train below Test; the attacker can learn the crop", "transforms.augment_everywhere"),
+    Departure("a pass of LAF+R's repair ends with the batches of D_f, of which it reads nothing",
+              "most labels of D_r stay unread", "repair.pairing"),
+    Departure("CIFAR-10 and SVHN: resized to 224, then a window of 8 to 100 % of the area resized again, and a flip",
+              "Train far below Test; digits are mirrored", None,
+              "profiles `small` and `quick`: native 32 × 32; CIFAR-10 is padded by 4, cropped and flipped, SVHN neither"),
     Departure("wrong labels are drawn from 0-8", "no class 9 among them", "all_wrong_labels"),
     Departure("ASR is accuracy on groups of unequal size", "always “member” scores more than half", None,
               "balanced accuracy, AUC and TPR at 1 % FPR beside it, always"),
@@ -66,8 +71,16 @@ DEPARTURES = (
 
 
 
+LATER = "repair.pairing"  # of LAF+R alone: the other models of a record are the same with either value
 
 
+
+
+
+
+def published_pairing(mode: str) -> object:
+    """How a pass of LAF+R's repair ends in a mode."""
+    return every_setting(preset("mnist", "class", mode=mode))[LATER]
 
 
 
