@@ -27,6 +27,7 @@ def fake(method, seed=0, gap=1.0, *, dataset="mnist", task="class", failure=None
         "metrics": None if failure else own, "attack": None if failure else {"chance": 54.25},
         "gap": None if failure else {"mean": gap, "tow": 0.9}, "test_without_held_out": method == "scrub_r",
         "seconds": None if failure else 3 * clock, "processor_seconds": None if on_the_wall else clock,
+        "scored_against": {"original": "o", "retrained": f"r{seed}"},
         "machine": machine, "versions": {"torch": "2.14.1+cpu"}, "task": {"forget": 100 + seed, "retain": 900 - seed},
     }
 

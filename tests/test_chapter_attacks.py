@@ -37,7 +37,7 @@ def test_the_table_has_the_null_and_agrees_with_the_record(opened):
     run, evaluation, again, found = opened
     table = ch6_attacks.free(run, evaluation, again)
     assert table.index[-1] == "Retrained, another seed" and len(table) == 5
-    assert float(table.loc["LAF", "U-MIA (%)"]) == pytest.approx(evaluation.audit["laf"]["u_mia"]["accuracy"], abs=0.051)
+    assert float(table.loc["LAF", "U-MIA (%)"]) == pytest.approx(evaluation.audit["laf"]["u_mia_log"]["accuracy"], abs=0.051)
     shift = (found["laf"].phi.double() - found["retrained"].phi.double()).mean().item()
     assert float(table.loc["LAF", "shift of φ (nats)"]) == pytest.approx(shift, abs=0.0051)
     assert table.loc["Retrained", "RMIA AUC (%)"] == "–", "it would be compared with itself"

@@ -20,43 +20,79 @@ def two_requests():
     ]
 
 
+def differences(*by_request):
+    """LAF and LAF+R of one seed in requests (data set, task): LAF+R farther by so many points."""
+    return [
+        record for dataset, task, apart in by_request
+        for record in (fake("laf", 0, 1.0, dataset=dataset, task=task), fake("laf_r", 0, 1.0 + apart, dataset=dataset, task=task))
+    ]
+
+
 def plain(text):
     return text.replace("\u00a0", " ")
 
 
 def test_each_request_weighs_the_same_however_many_seeds_it_has():
     exhibit = across.of_methods(found(*two_requests()), PLACES)
+    assert exhibit.table.columns[0] == "LAF \u2212 Original", "doing nothing is the first comparison"
     column = exhibit.table["LAF \u2212 Original"].map(plain)
     over = interval([-29.0, -7.0])
     assert column["MNIST, class removal"] == "\u221229.00 (\u221229.75 to \u221228.25)", "over its three seeds"
     assert column["Fashion-MNIST, class removal"] == "\u22127.00"
-    assert column.iloc[-1] == f"\u221218.00 (\u2212{-over.low:.2f} to {over.high:.2f})"
+    assert column.iloc[-1] == column.iloc[-2] == f"\u221218.00 (\u2212{-over.low:.2f} to {over.high:.2f})"
     said = next(sentence for sentence in exhibit.readings if "Original" in sentence)
-    assert "LAF and Original cannot be told apart: difference \u221218.00 points (95 % interval" in said
-    assert said.endswith("2 requests); the former is nearer in 2 of 2.")
+    assert "LAF and Original are not compared over data sets, there being 2 data sets: no claim (difference over requests" in said
+    assert said.endswith("2 requests)); the former is nearer in 2 of 2.")
 
 
-def test_a_difference_that_holds_in_every_request_is_called_one():
-    records = [*two_requests(), fake("laf", 0, 1.0, dataset="svhn"), *seeds("laf_r", 0.9, 1.4, 0.4)]
-    records += [fake("laf_r", 0, 2.89, dataset="fashion"), fake("laf_r", 0, 0.91, dataset="svhn")]
-    (said,) = [s for s in across.of_methods(found(*records), PLACES).readings if s.startswith("LAF+R")]
-    assert said.startswith("LAF+R is nearer than LAF by 0.10 points (95 % interval 0.0")
-    assert said.endswith("3 requests); the former is nearer in 3 of 3.")
+def test_requests_of_one_data_set_are_one_unit():
+    """Six requests agree well, but four of them are of one data set: over requests there is a difference, over data sets none."""
+    given = [("mnist", "class", -3.0), ("mnist", "data", -3.2), ("mnist", "noisy", -2.8), ("fashion", "class", -0.4),
+             ("fashion", "data", -0.6), ("svhn", "class", -0.1)]
+    exhibit = across.of_methods(found(*differences(*given)), [(dataset, task) for dataset, task, _ in given])
+    column = exhibit.table["LAF+R \u2212 LAF"].map(plain)
+    requests, sets = interval([apart for *_, apart in given]), interval([-3.0, -0.5, -0.1])
+    assert requests.high < 0 < sets.high
+    assert column["mean over 6 requests (95 % interval)"].startswith("\u22121.68")
+    assert column["mean over 3 data sets (95 % interval)"].startswith("\u22121.20")
+    (said,) = exhibit.readings
+    assert said.startswith("LAF+R and LAF cannot be told apart: difference \u22121.20 points (95 % interval")
+    assert "3 data sets); over requests \u22121.68 points" in said and said.endswith("nearer in 6 of 6.")
+
+
+def test_a_difference_that_holds_in_every_data_set_is_called_one():
+    given = [("mnist", "class", -1.0), ("fashion", "class", -1.1), ("svhn", "class", -0.9)]
+    (said,) = across.of_methods(found(*differences(*given)), PLACES).readings
+    assert said.startswith("LAF+R is nearer than LAF by 1.00 points (95 % interval 0.75 to 1.25, 3 data sets); over requests")
+    assert said.endswith("nearer in 3 of 3.")
+
+
+def test_several_comparisons_of_an_exhibit_are_corrected():
+    barely = [("mnist", "class", -1.0), ("fashion", "class", -1.6), ("svhn", "class", -0.5), ("cifar10", "class", -1.9)]
+    alone = across.of_methods(found(*differences(*barely)), [*PLACES, ("cifar10", "class")])
+    assert alone.readings[0].startswith("LAF+R is nearer than LAF")
+    rest = [fake(method, 0, gap, dataset=dataset) for dataset, *_ in barely
+            for method, other in (("original", "svhn"), ("retrain_again", "mnist")) for gap in [1.1 if dataset == other else 0.9]]
+    beside = across.of_methods(found(*differences(*barely), *rest), [*PLACES, ("cifar10", "class")])
+    (said,) = [sentence for sentence in beside.readings if sentence.startswith("LAF+R")]
+    assert "cannot be told apart" in said and "beside the other comparisons" in said
 
 
 def test_a_request_without_the_difference_is_named_with_what_diverged():
     exhibit = across.of_methods(found(*two_requests()), PLACES)
-    assert exhibit.about.endswith(" No such difference on record: SVHN, class removal (JiT diverged).")
+    assert " No such difference on record: SVHN, class removal (JiT diverged)." in exhibit.about
     assert "SVHN, class removal" not in exhibit.table.index
     assert exhibit.table.loc["Fashion-MNIST, class removal", "LAF \u2212 Retrain, another seed"] == "\u2013"
-    assert exhibit.table.index[-1] == "mean over the requests (95 % interval)", "columns rest on different numbers of them"
+    assert exhibit.table.index[-2] == "mean over the requests (95 % interval)", "columns rest on different numbers of them"
+    assert "The nearest of several is chosen on other seeds" in exhibit.about
 
 
 def test_a_request_of_another_profile_says_so():
     small = [fake(method, 0, gap, dataset="svhn", profile="small") for method, gap in (("laf", 1.0), ("original", 3.0))]
     exhibit = across.of_methods(found(*small), PLACES)
     assert exhibit.table.index[0] == "SVHN, class removal (small)"
-    assert exhibit.readings == ("LAF is nearer than Original by 2.00 points (one request); the former is nearer in 1 of 1.",)
+    (said,) = exhibit.readings
+    assert "there being 1 data set: no claim (difference over requests \u22122.00 points (one request))" in said
 
 
 def test_parts_are_held_against_full_laf_of_the_same_seeds():
@@ -64,7 +100,8 @@ def test_parts_are_held_against_full_laf_of_the_same_seeds():
     exhibit = across.of_parts(found(*two_requests(), *parts), PLACES)
     assert list(exhibit.table.columns) == ["without L_RA"]
     assert exhibit.table["without L_RA"].map(plain).tolist()[1] == "60.00"
-    assert exhibit.readings[0].startswith("LAF, without L_RA and full LAF cannot be told apart: difference 45.00 points")
+    assert "LAF, without L_RA and full LAF are not compared over data sets, there being 2" in exhibit.readings[0]
+    assert "difference over requests 45.00 points" in exhibit.readings[0]
 
 
 def test_shares_are_held_against_laf_and_against_the_same_labels():
@@ -72,7 +109,7 @@ def test_shares_are_held_against_laf_and_against_the_same_labels():
     free, retrain, scrub, neggrad = across.of_shares(found(*two_requests(), *few), PLACES)
     assert free.table.iloc[0].tolist() == ["\u22120.50", "\u22120.60"] and list(free.table.columns) == ["5 %", "100 %"]
     assert retrain.table.iloc[0].tolist() == ["\u22121.50"]
-    assert "LAF+R with 5 % of the labels is nearer than Retrain with the same by 1.50 points (one request)" in retrain.readings[0]
+    assert retrain.readings[0].startswith("LAF+R with 5 % of the labels and Retrain with the same are not compared")
     assert scrub.text() == neggrad.text() == across.NOTHING
 
 
@@ -83,11 +120,14 @@ def test_they_are_written_with_the_other_exhibits():
 
 
 def test_the_figure_shows_every_request_and_the_whole_interval():
-    figure = across.figure({"first": [3.0, 3.1, 40.0], "second": [-2.0]})
+    first, second = across.Together([3.0, 3.1, 3.2, 40.0], [3.05, 3.2, 40.0]), across.Together([-2.0], [-2.0])
+    figure = across.figure({"first": first, "second": second})
     (axis,) = figure.axes
-    over, (low, high) = interval([3.0, 3.1, 40.0]), axis.get_xlim()
+    over, (low, high) = interval([3.05, 3.2, 40.0]), axis.get_xlim()
     assert low < over.low < over.high < high, "the bar ends within the axis"
-    assert list(axis.lines[0].get_xdata()) == [3.0, 3.1, 40.0] and list(axis.lines[2].get_xdata()) == [over.low, over.high]
+    assert list(axis.lines[0].get_xdata()) == [3.0, 3.1, 3.2, 40.0] and list(axis.lines[2].get_xdata()) == [over.low, over.high]
+    assert axis.lines[1].get_color() == "0.45"
+    assert not across.Together([-2.0] * 2, [-2.0, -2.1]).claims, "two data sets are too few"
     assert [text.get_text() for text in axis.get_yticklabels()] == ["first", "second"]
     style.plt.close(figure)
     with pytest.raises(ValueError, match="nothing to draw"):

@@ -4,10 +4,13 @@
 ``attack``       the published membership attack with what makes it interpretable
 ``confidence``   phi, the signal that the other measures read
 ``membership``   U-MIA and RMIA, which need no shadow models
-``distance``     to the retrained model: KS of phi, CKA, distance of representations, relearn time
-``verdict``      two-sided, with the power of the test
+``distance``     to the retrained model: of phi, of probabilities, CKA, distance of representations, relearn time
+``verdict``      different, equivalent, cannot tell or no power
+``power``        what the verdicts could have seen, and the margin of equivalence
+``study``        the levels and powers of the verdicts, simulated
 ``free``         all of these that cost no further model, in one call
-``many_models``  forget score, KLoM and U-LiRA, over many models
+``many_models``  KLoM and U-LiRA, over many models
+``forget_score`` that of the NeurIPS 2023 competition, likewise
 ``statistics``   intervals over training seeds
 """
 

@@ -23,5 +23,8 @@ def label_probability(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tenso
 
 
 def label_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy [n] in nats of logits [n, classes] and labels int64 [n]."""
-    return torch.nn.functional.cross_entropy(logits, labels.to(logits.device), reduction="none")
+    """Cross-entropy [n] in nats of logits [n, classes] and labels int64 [n].
+
+    It is taken from phi, so that small losses do not round to zero.
+    """
+    return torch.nn.functional.softplus(-log_odds(logits, labels).double()).to(logits.dtype)

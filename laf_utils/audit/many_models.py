@@ -1,4 +1,4 @@
-"""Measures over many models: the forget score, KLoM and the likelihood-ratio attack, each from phi of K models.
+"""Measures over many models: KLoM and the likelihood-ratio attack, each from phi of K models; ``forget_score`` has the third.
 
 Every function takes matrices phi [K, n] of K independently trained models over the same n images: unlearned ones and retrained
 ones. The same function on two halves of the retrained models is its null: what it says where there is nothing to find.
@@ -6,56 +6,25 @@ ones. The same function on two halves of the retrained models is its null: what 
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
-from .membership import Ranking, ranking
+from .membership import Ranking
 
-EPSILON_STEP = 0.5  # width of a step of the forget score's points
 BINS, CLIP, FLOOR = 20, 100.0, 1e-5  # of KLoM
 SIGMA_FLOOR = 0.1  # of a Gaussian fitted to a handful of phi, in nats
 
 
-def _two_groups(unlearned: torch.Tensor, retrained: torch.Tensor, least: int) -> tuple[torch.Tensor, torch.Tensor]:
+def two_groups(unlearned: torch.Tensor, retrained: torch.Tensor, least: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both as float64 on the CPU.
+
+    Raises:
+        ValueError: no matrices of the same images, or fewer than ``least`` models of a kind.
+    """
     if unlearned.ndim != 2 or retrained.ndim != 2 or unlearned.shape[1] != retrained.shape[1]:
         raise ValueError(f"phi must be [K, n] of the same images, got {tuple(unlearned.shape)} and {tuple(retrained.shape)}")
     if min(len(unlearned), len(retrained)) < least:
         raise ValueError(f"at least {least} models of each kind, got {len(unlearned)} and {len(retrained)}")
     return unlearned.double().cpu(), retrained.double().cpu()
-
-
-def example_epsilon(unlearned: torch.Tensor, retrained: torch.Tensor, delta: float = 0.0) -> torch.Tensor:
-    """How well a threshold on phi tells unlearned from retrained models: epsilon [n] of differential privacy, by image.
-
-    The largest of log((1 - delta - FPR) / FNR) and log((1 - delta - FNR) / FPR) over all thresholds and both directions; a rate
-    of zero counts as half a model, since K models cannot show a smaller one.
-
-    Source: Triantafillou et al., "Are we making progress in unlearning? Findings from the first NeurIPS unlearning
-    competition", 2024.
-    """
-    unlearned, retrained = _two_groups(unlearned, retrained, 2)
-    thresholds = torch.cat([unlearned, retrained]).sort(0).values  # [T, n]
-    rates = [
-        (group[None] > thresholds[:, None]).double().mean(1) for group in (unlearned, retrained)
-    ]  # share called "unlearned" by "above the threshold", [T, n]
-    floor = [0.5 / len(unlearned), 0.5 / len(retrained)]
-    best = torch.zeros(unlearned.shape[1], dtype=torch.float64)
-    for hit, false in ((rates[0], rates[1]), (1 - rates[0], 1 - rates[1])):
-        fnr, fpr = (1 - hit).clamp(min=floor[0]), false.clamp(min=floor[1])
-        for top, bottom in ((1 - delta - fpr, fnr), (1 - delta - fnr, fpr)):
-            best = torch.maximum(best, (top.clamp(min=1e-12) / bottom).log().max(0).values)
-    return best.clamp(min=0)
-
-
-def forget_score(
-    unlearned: torch.Tensor, retrained: torch.Tensor, *, utility_ratios: tuple[float, ...] = (), delta: float = 0.0
-) -> float:
-    """The competition's score: mean over images of 2^-floor(epsilon / 0.5), times the utility ratios (at most 1 each).
-
-    1 where no threshold tells the two kinds of model apart.
-    """
-    points = 2.0 ** -(example_epsilon(unlearned, retrained, delta) / EPSILON_STEP).floor()
-    return float(points.mean()) * float(np.prod([min(ratio, 1.0) for ratio in utility_ratios]))
 
 
 @dataclass(frozen=True)
@@ -73,7 +42,7 @@ def klom_by_image(unlearned: torch.Tensor, retrained: torch.Tensor) -> torch.Ten
 
     Source: Georgiev et al., "Attribute-to-Delete: Machine Unlearning via Datamodel Matching", 2024 (KL divergence of margins).
     """
-    unlearned, retrained = (group.clamp(-CLIP, CLIP) for group in _two_groups(unlearned, retrained, 1))
+    unlearned, retrained = (group.clamp(-CLIP, CLIP) for group in two_groups(unlearned, retrained, 1))
     both = torch.cat([unlearned, retrained])
     low, high = both.min(0).values, both.max(0).values
     width = ((high - low) / BINS).clamp(min=1e-12)
@@ -97,27 +66,47 @@ def klom(unlearned: torch.Tensor, retrained: torch.Tensor) -> KLoM:
 def u_lira(unlearned: torch.Tensor, retrained: torch.Tensor) -> Ranking:
     """The likelihood-ratio attack: was a model's phi of an image drawn from unlearned or from retrained models?
 
-    Each model is attacked in turn with Gaussians fitted to the others, one per image and kind. One model of the other kind is
-    left out with it: a fit to one model more would be the better one, and the attack would be blind below 50. AUC 50 is blind.
+    The unlearned and the retrained model of a row, which share a training seed, are held out in turn; Gaussians, one per image
+    and kind, are fitted to the others, and the images of the two held-out models are ranked against each other, by the same
+    fits. The numbers are means over the pairs. Scores of different pairs are not pooled: where the images of a model move
+    together, as they do, pooled ones are blind below 50 (46 with 8 models at a correlation of 0.9). Within a pair 50
+    is blind, since either model might have been the other.
+
+    Images and D_f are the same for all models: it measures one request, not the population of requests that Hayes et al. draw.
+
+    Args:
+        unlearned, retrained: phi [K, n], three models or more of each kind, row by row of the same seeds.
 
     Raises:
         ValueError: fewer than three models of a kind.
 
     Source: Hayes et al., "Inexact Unlearning Needs More Careful Evaluations to Avoid a False Sense of Privacy", 2024.
     """
-    groups, scores = _two_groups(unlearned, retrained, 3), []
-    for group in groups:
-        found = []
-        for row in range(len(group)):
-            fitted = [_gaussian(_without(kind, row % len(kind))).log_prob(group[row]) for kind in groups]
-            found.append(fitted[0] - fitted[1])
-        scores.append(torch.stack(found).flatten().numpy())
-    return ranking(*scores)
+    groups = two_groups(unlearned, retrained, 3)
+    pairs = torch.arange(max(map(len, groups)))
+    held = [group[pairs % len(group)] for group in groups]
+    (mean_u, std_u), (mean_r, std_r) = ((own[pairs % len(own)] for own in _left_out(group)) for group in groups)
+    members, others = (_log_density(phi, mean_u, std_u) - _log_density(phi, mean_r, std_r) for phi in held)
+    auc, one, tenth = (100.0 * float(rate.mean()) for rate in _rates(members, others))
+    return Ranking(auc, one, tenth, members.numel(), others.numel())
 
 
-def _without(phi: torch.Tensor, row: int) -> torch.Tensor:
-    return torch.cat([phi[:row], phi[row + 1 :]])
+def _left_out(phi: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation [K, n] of the models without each in turn."""
+    kept = ~torch.eye(len(phi), dtype=torch.bool)
+    parts = torch.stack([phi[rows] for rows in kept])
+    return parts.mean(1), parts.std(1).clamp(min=SIGMA_FLOOR)
 
 
-def _gaussian(phi: torch.Tensor) -> torch.distributions.Normal:
-    return torch.distributions.Normal(phi.mean(0), phi.std(0).clamp(min=SIGMA_FLOOR))
+def _log_density(phi: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    """Of a Gaussian, up to a constant."""
+    return -((phi - mean) / std).square() / 2 - std.log()
+
+
+def _rates(members: torch.Tensor, others: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """AUC, TPR at 1 % FPR and TPR at 0.1 % FPR as shares, each [P], of P pairs of groups of scores [P, n]."""
+    below, members = others.sort(1).values, members.contiguous()
+    count = below.shape[1]
+    ranks = torch.searchsorted(below, members) + torch.searchsorted(below, members, right=True)
+    edges = (below[:, count - 1 - int(rate * count), None] for rate in (0.01, 0.001))
+    return ranks.double().mean(1) / 2 / count, *((members > edge).double().mean(1) for edge in edges)

@@ -15,6 +15,7 @@ from sklearn.model_selection import StratifiedShuffleSplit, cross_val_score
 from ..support.seeds import derive, stream
 
 CLIP = 100.0  # nats: losses beyond it count as it
+LEAST_LOSS = 1e-30  # nats: what a loss of zero counts as
 SPLITS = 10
 RMIA_A = 0.3  # how much the retrained models' confidence counts for the models that saw the image (offline RMIA)
 
@@ -65,8 +66,17 @@ def ranking(members: np.ndarray, others: np.ndarray) -> Ranking:
     return Ranking(100.0 * float(roc_auc_score(truth, score)), at(0.01), at(0.001), len(members), len(others))
 
 
+def log_loss(losses: torch.Tensor) -> torch.Tensor:
+    """log of losses in nats, float64; a loss that is no number or beyond 100 counts as 100, zero and below as 1e-30."""
+    return losses.double().nan_to_num(CLIP, CLIP, LEAST_LOSS).clamp(LEAST_LOSS, CLIP).log()
+
+
 def u_mia(forget: torch.Tensor, test: torch.Tensor, *, seed: int) -> UMIA:
-    """Logistic regression that tells forgotten from test images by one number, the loss of the label.
+    """Logistic regression that tells forgotten from test images by one number, the logarithm of the label's loss.
+
+    The published attack reads the loss itself. A network that is sure of nearly all images has losses over many orders of
+    magnitude, of which a line on the loss sees the largest alone: of two log-normal groups that the best threshold tells apart
+    in 94 % it finds 78 %, on their logarithm 93 %.
 
     Args:
         forget, test: losses [n_f], [n_t] in nats of D_f and of test images of the same classes; the larger group is sampled.
@@ -75,14 +85,14 @@ def u_mia(forget: torch.Tensor, test: torch.Tensor, *, seed: int) -> UMIA:
     Raises:
         ValueError: fewer than four images in a group.
 
-    Source: Kurmanji et al., "Towards Unbounded Machine Unlearning", NeurIPS 2023, section 4 (MIA).
+    Source: Kurmanji et al., "Towards Unbounded Machine Unlearning", NeurIPS 2023, section 4 (MIA), there on the loss.
     """
     count = min(len(forget), len(test))
     if count < 4:
         raise ValueError(f"U-MIA needs at least four images of each kind, got {len(forget)} and {len(test)}")
     draw = stream(seed, "u-mia")
     groups = [part.cpu()[torch.randperm(len(part), generator=draw)[:count]] for part in (forget, test)]
-    losses = torch.cat(groups).nan_to_num(CLIP, CLIP, -CLIP).clamp(-CLIP, CLIP).double().numpy()[:, None]
+    losses = log_loss(torch.cat(groups)).numpy()[:, None]
     splits = StratifiedShuffleSplit(n_splits=SPLITS, test_size=0.5, random_state=derive(seed, "u-mia", "splits") % 2**32)
     scores = cross_val_score(LogisticRegression(), losses, np.repeat([1, 0], count), cv=splits, scoring="accuracy")
     return UMIA(100.0 * float(scores.mean()), 100.0 * float(scores.std(ddof=1)), count)
@@ -105,6 +115,10 @@ def rmia(
 
     An image's score is the share of held-out images z with r(x) / r(z) > 1. Half of the test images (every second one) are
     held out to compare with, the others are the non-members that are attacked.
+
+    Its limits here: with K = 1 the one reference model is also the model that the result is read beside, so that a chance of its
+    training counts twice; and a rate of 0.1 % cannot be resolved by fewer than 1,000 non-members: with 490, as on class removal
+    of MNIST, the TPR at 0.1 % FPR is the TPR at no false positive at all.
 
     Args:
         forget, test: p(y | x) [n_f], [n_t] of the audited model.

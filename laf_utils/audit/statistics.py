@@ -1,6 +1,7 @@
-"""What several training seeds say together."""
+"""What several training seeds say together: intervals, the p of a mean, and the correction for several comparisons."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,15 @@ class Interval:
     @property
     def half_width(self) -> float:
         return (self.high - self.low) / 2
+
+    @property
+    def p(self) -> float:
+        """Two-sided p of a mean of zero, Student's test; 1 of one value, which tests nothing."""
+        if self.count == 1:
+            return 1.0
+        if self.std == 0:
+            return float(self.mean == 0)
+        return 2 * float(stats.t.sf(abs(self.mean) * math.sqrt(self.count) / self.std, self.count - 1))
 
 
 def interval(values: list[float], level: float = 0.95) -> Interval:
@@ -51,3 +61,25 @@ def paired(first: dict[int, float], second: dict[int, float], level: float = 0.9
     if not common:
         raise ValueError("a paired comparison needs seeds in common")
     return interval([first[seed] - second[seed] for seed in common], level)
+
+
+def p_of_excess(values: Sequence[float]) -> float:
+    """One-sided p of a mean that is zero or below, Student's test over seeds; 1 of fewer than two values."""
+    found = interval(list(values)) if len(values) > 1 else None
+    if found is None:
+        return 1.0
+    if found.std == 0:
+        return float(found.mean <= 0)
+    return float(stats.t.sf(found.mean * math.sqrt(found.count) / found.std, found.count - 1))
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """p values corrected for being several, in their order: below 0.05 the chance that any is so by accident is 5 % at most.
+
+    Source: Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 1979.
+    """
+    result, least = [1.0] * len(ps), 0.0
+    for place, number in enumerate(sorted(range(len(ps)), key=lambda each: ps[each])):
+        least = max(least, min(1.0, (len(ps) - place) * ps[number]))
+        result[number] = least
+    return result

@@ -9,6 +9,7 @@ import torch
 
 from ..audit import ModelOutputs, free_measures, gaps_to_retrained, log_odds, verdict
 from ..audit.distance import relearn_time
+from ..audit.free import DEFINITION
 from ..evaluation import outputs_of, sample_rows, scored
 from ..images import Images
 from ..methods import find, run_method
@@ -26,7 +27,7 @@ from .cells import AGAIN, Cell, retrained_again, settings_of
 from .problem import Problem
 
 SCHEMA = 1
-COMPARED = ("scrub", "neggrad_plus")  # beside LAF and LAF+R, at their published settings
+COMPARED = ("scrub", "neggrad_plus_bounded")  # beside LAF and LAF+R, at their published settings
 NULL = "retrained_again"  # another seed in the place of an unlearned model: what a measure says where nothing is to be found
 MODELS = ("original", "retrained", NULL, "laf", "laf_r", *COMPARED)
 REQUIRED = (
@@ -107,7 +108,7 @@ def measured(problem: Problem, models: dict[str, Network]) -> dict[str, dict]:
     passed = outputs_of(run, models, sample)
     metrics, attacks = scored(run, passed)
     audit = free_measures(passed, run.task, run.data.test.labels, sample, seed=run.config.seed)
-    _put_floors(audit, passed, problem)
+    _put_verdicts(audit, passed, problem)
     return {
         "metrics": metrics, "attack": {name: found.as_dict() for name, found in attacks.items()},
         "gaps": gaps_to_retrained(metrics), "audit": audit,
@@ -115,8 +116,8 @@ def measured(problem: Problem, models: dict[str, Network]) -> dict[str, dict]:
     }
 
 
-def _put_floors(audit: dict[str, dict], passed: dict[str, ModelOutputs], problem: Problem) -> None:
-    """Verdicts that know how much two retrained models differ; the second of them is judged without."""
+def _put_verdicts(audit: dict[str, dict], passed: dict[str, ModelOutputs], problem: Problem) -> None:
+    """Verdicts that know how much retrained models differ; the second of them has the first alone, and cannot be judged."""
     task = problem.run.task
     phi = {
         name: log_odds(output.train.logits[task.forget.to(output.train.logits.device)], task.train_labels[task.forget])
@@ -155,7 +156,7 @@ def audit_request(place: Place, say: Callable[[str], None] = print) -> dict:
     start, run = time.perf_counter(), problem.run
     models = models_of(problem)
     record = {
-        "schema": SCHEMA, "key": content_key(inputs), "inputs": inputs, "created": records.now(),
+        "schema": SCHEMA, "definition": DEFINITION, "key": content_key(inputs), "inputs": inputs, "created": records.now(),
         "commit": records.commit(), "place": asdict(place),
         "headline": headline(run.config, run.data), "caveats": caveats(run.config, run.data), "config": run.config.as_dict(),
         "task": {"forget": len(run.task.forget), "retain": len(run.task.retain), "checksum": run.task.checksum()},

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ...audit import interval, paired
 from ...audit.statistics import Interval
-from ...experiments.cells import REFERENCES, read
+from ...experiments.cells import REFERENCES, RETRAIN, read
+from ...experiments.reference import same_reference
 from ...methods import METHODS
 from ...support.paths import results_folder
 from ...support.records import RecordError
@@ -17,6 +18,7 @@ from ...support.records import RecordError
 LEVELS = ("none", "few", "all")
 PROFILES = ("paper", "small")  # in the order in which a table takes them; quick is a demonstration and fills no table
 DEFAULTS = "defaults"
+OTHER, UNKNOWN = "\u2020", "\u2021"  # of gaps: measured from another retrained model than the row Retrain, or it is not known
 
 Value = Callable[[dict], float | None]
 
@@ -138,6 +140,20 @@ def profile_of(found: Found, dataset: str, task: str) -> str | None:
 def pick(rows: list[Group], method: str, variant: str = "") -> Group | None:
     """The row of a method at published settings."""
     return next((g for g in rows if (g.method, g.variant, g.choice) == (method, variant, DEFAULTS)), None)
+
+
+def same_retrained(rows: list[Group], group: Group) -> dict[int, bool | None]:
+    """By seed, whether a row's records were scored against the model of the row Retrain; empty where there is no such row."""
+    goal = pick(rows, RETRAIN)
+    if goal is None or group is goal:
+        return {}
+    return {seed: same_reference(own, goal.records[seed]) for seed, own in group.good.items() if seed in goal.records}
+
+
+def reference_mark(rows: list[Group], group: Group) -> str:
+    """``OTHER`` of a row scored against another retrained model than the row Retrain, ``UNKNOWN`` where it is not known."""
+    found = set(same_retrained(rows, group).values())
+    return OTHER if False in found else UNKNOWN if None in found else ""
 
 
 def over(group: Group | None, value: Value = gap) -> Interval | None:

@@ -14,6 +14,7 @@ from .tables import MISSING
 
 TITLES = {ORIGINAL: "Original", RETRAIN: "Retrain", AGAIN: "Retrain, another seed"}
 
+LEVEL = 0.05  # below which a p counts, after correction
 FEW_NAMES = {"retrain_few": "Retrain", "scrub_few": "SCRUB", "neggrad_plus_few": "NegGrad+"}
 
 
@@ -64,30 +65,45 @@ def points_text(found: Interval, unit: str = "points", digits: int = 2, of: str 
     return f"{signed(found.mean, digits)} {unit} ({spread})"
 
 
-def within_noise(found: Interval, floor: Interval | None = None) -> bool:
-    """Whether a paired difference of gaps says nothing.
+def within_noise(found: Interval, floor: Interval | None = None, p: float | None = None) -> bool:
+    """Whether a paired difference of gaps claims nothing.
 
-    Of several seeds: its interval holds zero. Of one seed, which has no interval: it is no larger than ``floor``, the gap of a
-    second retrained model, where that is known.
+    Of several seeds: its interval holds zero, or its p, corrected for the comparisons beside it, is 0.05 or more. Of one seed,
+    always: one run has no error rate, whatever ``floor``, the gap of a second retrained model, may be.
     """
-    if found.count > 1:
-        return found.low <= 0 <= found.high
-    return floor is not None and abs(found.mean) <= floor.mean
+    if found.count == 1:
+        return True
+    return found.low <= 0 <= found.high or (p is not None and p >= LEVEL)
 
 
-def verdict_text(found: Interval, floor: Interval | None = None, than: str = "", of: str = "seed") -> str:
+def verdict_text(
+    found: Interval, floor: Interval | None = None, than: str = "", of: str = "seed", p: float | None = None
+) -> str:
     """A paired difference of gaps in words: nearer or farther (``than`` what) and by how much, or that it says nothing.
 
     Args:
         of: what ``found`` counts, in the singular; a floor is over seeds.
+        p: of the difference, corrected for the comparisons beside it.
     """
     small = floor is not None and abs(found.mean) <= floor.mean
     noise = f"no more than the noise floor of {points_text(floor)}" if small else ""
-    if within_noise(found, floor):
-        return f"cannot be told apart: difference {points_text(found, of=of)}" + (f", {noise}" if found.count == 1 else "")
+    if found.count == 1:
+        return f"are not compared: one {of}, no claim (difference {signed(found.mean)} points{f', {noise}' if noise else ''})"
+    if within_noise(found, floor, p):
+        alone = f", and p = {p:.2f} beside the other comparisons" if p is not None and not within_noise(found, floor) else ""
+        return f"cannot be told apart: difference {points_text(found, of=of)}{alone}"
     way = "farther" if found.mean > 0 else "nearer"
     size = Interval(abs(found.mean), found.std, *sorted((abs(found.low), abs(found.high))), found.count)
     return f"{way}{f' than {than}' if than else ''} by {points_text(size, of=of)}" + (f", though {noise}" if small else "")
+
+
+def exploratory(count: int) -> str | None:
+    """What is said under sentences whose comparisons are several and not corrected for it."""
+    chance = 100 * (1 - (1 - LEVEL) ** count)
+    return (
+        f"These are {count} comparisons, each at 95 % and not corrected for being several, so they are exploratory: were nothing "
+        f"to be found, one or more would still look like something in about {chance:.0f} % of such tables."
+    ) if count > 1 else None
 
 
 def labels_read(record: dict) -> str:

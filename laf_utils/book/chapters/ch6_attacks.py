@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ...audit import ModelOutputs, free_measures, log_odds, verdict
 from ...audit.confidence import label_loss, label_probability
-from ...audit.membership import CLIP, relative_confidence
+from ...audit.membership import CLIP, log_loss, relative_confidence
 from ...evaluation import Evaluation
 from ...experiments.audit_seeds import NULL
 from ...experiments.cells import AGAIN, Cell, retrained_again, settings_of
@@ -88,10 +88,10 @@ def free(run: Run, evaluation: Evaluation, again: ModelOutputs) -> pd.DataFrame:
 
     return pd.DataFrame.from_dict({
         title_of(name): {
-            "U-MIA (%)": text(own["u_mia"] and own["u_mia"]["accuracy"], 1),
+            "U-MIA (%)": text(own["u_mia_log"] and own["u_mia_log"]["accuracy"], 1),
             "RMIA AUC (%)": text(own["rmia"] and own["rmia"]["auc"], 1),
-            "KS, log10 p": text(own["ks_log10_p"], 1), "JS on D_f (nats)": text(own["js_forget"], 3),
-            "CKA on D_f": text(own["cka_forget"], 3),
+            "KS, D": text(own["ks_distance"], 3), "JS on D_f (nats)": text(own["js_forget"], 3),
+            "CKA on D_f": text(own["debiased_cka_forget"], 3),
             "distance on D_f": text(own["distance_forget"], 2),
             "shift of φ (nats)": text(own["verdict"] and own["verdict"]["shift"], 2),
         } for name, own in found.items()
@@ -107,9 +107,10 @@ def _loss_panel(axis: Axes, own: Signals, name: str) -> None:
         shown = loss.clamp(LEAST_LOSS, CLIP).numpy()
         axis.hist(shown, bins, weights=weights, histtype="step", color=colour, linewidth=1.5, label=label)
     count = min(len(own.forget_loss), len(own.test_loss))
-    losses = torch.cat([own.forget_loss[:count], own.test_loss[:count]]).clamp(-CLIP, CLIP).numpy()[:, None]
+    losses = log_loss(torch.cat([own.forget_loss[:count], own.test_loss[:count]])).numpy()[:, None]
     attack = LogisticRegression().fit(losses, np.repeat([1, 0], count))
     line = -float(attack.intercept_[0]) / float(attack.coef_[0, 0]) if attack.coef_[0, 0] else np.nan
+    line = float(np.exp(np.clip(line, -99, 99)))
     if LEAST_LOSS < line < CLIP:
         axis.axvline(line, color="#444444", linestyle="--", linewidth=1.2)
     right = 100 * attack.score(losses, np.repeat([1, 0], count))
@@ -165,14 +166,17 @@ def phi_picture(found: Mapping[str, Signals]) -> Figure:
 
 @figures.styled
 def verdict_picture(found: Mapping[str, Signals], models: tuple[str, ...] = ("original", "laf", "laf_r")) -> Figure:
-    """Each model's mean shift of phi with its interval; grey: as far apart as two retrained models are."""
+    """Each model's mean shift of phi with the verdict; grey: where the shift of one more retrained model lies with 95 %.
+
+    With one further retrained model that range is wide, and only gross differences are outside it.
+    """
     figure, axis = figures.plt.subplots(1, 1, figsize=(WIDTH, 0.9 + 0.5 * len(models)))
     goal, again = found["retrained"].phi, found[NULL].phi
     for place, name in enumerate(models):
         own = verdict(found[name].phi, goal, again)
-        axis.errorbar(own.shift, place, xerr=(own.high - own.low) / 2, fmt="o", color=COLOURS[name], capsize=3)
+        axis.plot(own.shift, place, "o", color=COLOURS[name])
         axis.annotate(own.verdict, (own.shift, place), (0, 7), textcoords="offset points", ha="center", fontsize=8.5)
-    axis.axvspan(-own.floor, own.floor, color="#e0e0e0", zorder=0)
+    axis.axvspan(own.low, own.high, color="#e0e0e0", zorder=0)
     axis.axvline(0, color="black", linewidth=1)
     axis.set_yticks(range(len(models)), [title_of(name) for name in models])
     axis.set(ylim=(len(models) - 0.5, -0.75), xlabel="mean shift of φ against the retrained model (nats)")

@@ -10,15 +10,17 @@ from .ch6_tables import heading, rmia_auc, shift, title_of, u_mia, values
 
 WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
 SHOWN = tuple(model for model in MODELS if model != "retrained")
-LINEAR = {"shift of φ (nats)": 1.0, "U-MIA (points)": 2.0}  # below that the axes are linear
+SHIFT, U_MIA = "shift of φ (nats)", "U-MIA on log loss (points)"
+LINEAR = {SHIFT: 1.0, U_MIA: 2.0}  # below that the axes are linear
+LEFT_OUT = "no record by the\npresent definition"
 
 
 def _differences(records: list[dict], model: str) -> dict[str, list[float]]:
     """By measure, one number per seed: the shift of phi, and U-MIA less that of the retrained model."""
     own, goal = values(records, model, u_mia), values(records, "retrained", u_mia)
     return {
-        "shift of φ (nats)": list(values(records, model, shift).values()),
-        "U-MIA (points)": [own[seed] - goal[seed] for seed in own.keys() & goal.keys()],
+        SHIFT: list(values(records, model, shift).values()),
+        U_MIA: [own[seed] - goal[seed] for seed in own.keys() & goal.keys()],
     }
 
 
@@ -53,6 +55,8 @@ def against_retrained(places: dict[tuple[str, str], list[dict]]) -> Figure:
             if len(null) > 1:
                 axis.axvspan(interval(null).low, interval(null).high, color="#e0e0e0", zorder=0)
             axis.axvline(0, color="black", linewidth=1)
+            if not any(_differences(records, model)[measure] for model in SHOWN):
+                axis.text(0.5, 0.5, LEFT_OUT, transform=axis.transAxes, ha="center", va="center", fontsize=8.5)
             for number, model in enumerate(SHOWN):
                 colour = style.COLOURS.get(model, "#6a3d9a" if model != NULL else "black")
                 _row(axis, number, _differences(records, model)[measure], colour)

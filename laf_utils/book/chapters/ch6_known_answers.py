@@ -5,8 +5,9 @@ import math
 import torch
 
 from ...audit import gaps_to_retrained, verdict
-from ...audit.distance import jensen_shannon, ks_log10_p, linear_cka
-from ...audit.many_models import forget_score, klom, u_lira
+from ...audit.distance import debiased_cka, distance_by_image, jensen_shannon, ks_distance, wasserstein
+from ...audit.forget_score import forget_score
+from ...audit.many_models import klom, u_lira
 from ...audit.membership import rmia, u_mia
 
 IMAGES, COPIES = 2_000, 8
@@ -23,14 +24,19 @@ def _pairwise() -> list[tuple[str, float, str, str]]:
     e, p = _normal(IMAGES, 16, seed=3), torch.eye(2)
     accuracy = {"train_r": 99.0, "train_f": 3.0, "test": 98.0, "test_r": None, "test_f": None, "asr": 40.0}
     tow = gaps_to_retrained({"retrained": accuracy, "own": accuracy})["own"]["tow"]
-    low = verdict(same, same)
+    halves = torch.tensor([5.0, -5.0]).repeat(IMAGES // 2)
     return [
         ("ToW", tow, "a copy of the retrained model", "1"),
-        ("KS, log10 p", ks_log10_p(same, same), "equal confidence", "0"),
-        ("CKA", linear_cka(e, 3 * e @ turn), "a representation turned and scaled", "1"),
+        ("KS, D", ks_distance(same, same), "equal confidence", "0"),
+        ("KS, D", ks_distance(same, same + 50), "confidence that shares no value", "1"),
+        ("φ by image", distance_by_image(same + halves, same), "half of the images 5 up, half 5 down", "5"),
+        ("shift of φ", verdict(same + halves, same).shift, "the same", "0"),
+        ("W1 of φ", wasserstein(same + 2, same), "all images 2 up", "2"),
+        ("CKA", debiased_cka(e, 3 * e @ turn), "a representation turned and scaled", "1"),
+        ("CKA", debiased_cka(_normal(300, 256, seed=7), _normal(300, 256, seed=8)), "unrelated ones, wide", "about 0"),
         ("Jensen-Shannon", jensen_shannon(p, p), "equal outputs", "0"),
         ("Jensen-Shannon", jensen_shannon(p, p.flip(0)), "outputs that share no class", f"ln 2 = {math.log(2):.3f}"),
-        ("shift of phi", low.shift, "a copy of the retrained model", "0"),
+        ("shift of φ", verdict(same, same).shift, "a copy of the retrained model", "0"),
         ("U-MIA", u_mia(same.abs(), other.abs(), seed=0).accuracy, "losses of one kind", "about 50"),
         ("U-MIA", u_mia(torch.zeros(IMAGES), other.abs() + 1, seed=0).accuracy, "an over-fitted model", "100"),
         ("RMIA AUC", _rmia(0.0), "a model that saw neither", "about 50"),
@@ -51,7 +57,7 @@ def _many() -> list[tuple[str, float, str, str]]:
     other, moved = _normal(COPIES, IMAGES, seed=5), _normal(COPIES, IMAGES, seed=6, shift=20.0)
     return [
         ("forget score", forget_score(one, one), "the same models twice", "1"),
-        ("forget score", forget_score(one, moved), f"{COPIES} and {COPIES} models, nothing alike", "near 0"),
+        ("forget score", forget_score(one, moved), f"{COPIES} and {COPIES} models, nothing alike", "0"),
         ("KLoM", klom(one, one).mean, "the same models twice", "0"),
         ("U-LiRA AUC", u_lira(one, other).auc, "models of one kind", "about 50"),
         ("U-LiRA AUC", u_lira(moved, one).auc, "models that share nothing", "100"),

@@ -9,16 +9,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...audit.many_models import SIGMA_FLOOR
+from ...experiments.shadows import DEFINITION
 from ...experiments.shadows_record import read
 from ...support.paths import results_folder
 from ..base import style
+from . import ch6_tables
 from .ch6_tables import TITLES, heading
 
 WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
 ROWS = {"original": TITLES["original"], "null": "Retrained, other seeds", "laf": TITLES["laf"], "laf_r": TITLES["laf_r"]}
 COLOURS = style.COLOURS | {"null": "#555555"}
+ATTACK = "u_lira_by_pair"
+EARLIER = (
+    "This record was made with the earlier definitions of U-LiRA (scores of different pairs pooled, blind below 50) and of the "
+    "forget score (not the competition's): both are left out until it is made anew."
+)
 COLUMNS = {
-    "U-LiRA AUC": (("u_lira", "auc"), 1), "forget score": (("forget_score",), 3), "without utility": (("forgetting_alone",), 3),
+    "U-LiRA AUC": ((ATTACK, "auc"), 1), "forget score": (("neurips_forget_score",), 3),
+    "without utility": (("neurips_forgetting_alone",), 3),
     "KLoM on D_f (nats)": (("klom", "forget", "mean"), 1), "KLoM on D_r (nats)": (("klom", "retain", "mean"), 1),
     "KLoM on test (nats)": (("klom", "test", "mean"), 1),
 }
@@ -48,38 +56,65 @@ def rests_on(record: dict) -> str:
         f"{record['place']['models']} models of each kind, {settings['train_images']:,} training images, "
         f"{settings['forget']:,} of them to forget."
     )
-    return " ".join([said, *record["caveats"]])
+    return " ".join([said, *record["caveats"], *([] if current(record) else [EARLIER])])
+
+
+def current(record: dict) -> bool:
+    """Whether the record's measures have their present definitions; older ones are not printed under the same names."""
+    return record.get("definition", 1) >= DEFINITION
 
 
 def table(record: dict) -> pd.DataFrame:
-    """Every measure over many models with one jackknife standard error, by kind of model."""
-    rows = {}
+    """Every measure over many models with one jackknife standard error, by kind of model.
+
+    Those of earlier definitions are left out.
+    """
+    rows, columns = {}, {name: own for name, own in COLUMNS.items() if own[0][0] in record["measures"]["null"]}
     for kind, title in ROWS.items():
         measures, error = record["measures"][kind], record["error"][kind]
         rows[title] = {
             name: f"{_at(measures, where):.{digits}f}\u00a0±\u00a0{_at(error, where):.{digits}f}"
-            for name, (where, digits) in COLUMNS.items()
+            for name, (where, digits) in columns.items()
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def told_apart(record: dict, kind: str) -> bool:
     """Whether the likelihood-ratio attack tells a kind from retrained models: AUC less the null's, against twice the error."""
-    own, null = record["measures"][kind]["u_lira"]["auc"], record["measures"]["null"]["u_lira"]["auc"]
-    spread = np.hypot(record["error"][kind]["u_lira"]["auc"], record["error"]["null"]["u_lira"]["auc"])
+    own, null = record["measures"][kind][ATTACK]["auc"], record["measures"]["null"][ATTACK]["auc"]
+    spread = np.hypot(record["error"][kind][ATTACK]["auc"], record["error"]["null"][ATTACK]["auc"])
     return bool(own - null > 2 * spread)
 
 
 def sentence(record: dict, kind: str) -> str:
-    """What the likelihood-ratio attack says of a kind, with its numbers."""
-    own, null = (record["measures"][name]["u_lira"]["auc"] for name in (kind, "null"))
-    errors = [record["error"][name]["u_lira"]["auc"] for name in (kind, "null")]
+    """What the likelihood-ratio attack says of a kind, with its numbers; of an older record, that it says nothing."""
+    if not current(record):
+        return f"{heading(record['place']['dataset'], record['place']['task'])}: {EARLIER}"
+    own, null = (record["measures"][name][ATTACK]["auc"] for name in (kind, "null"))
+    errors = [record["error"][name][ATTACK]["auc"] for name in (kind, "null")]
     said = "**told from retrained models**" if told_apart(record, kind) else "not told from retrained models"
+    original = record["measures"]["original"][ATTACK]["auc"]
+    nothing = f"of the untouched original {original:.1f}"
+    if not told_apart(record, "original"):
+        nothing += ", which is not told from them either: **no power**"
     return (
         f"{heading(record['place']['dataset'], record['place']['task'])}: {ROWS[kind]} is {said}. The AUC of U-LiRA is "
-        f"{own:.1f} ± {errors[0]:.1f}; between two groups of {record['place']['models']} retrained models it is "
-        f"{null:.1f} ± {errors[1]:.1f}."
+        f"{own:.1f} ± {errors[0]:.1f}, {nothing}; between two groups of {record['place']['models']} retrained models it is "
+        f"{null:.1f} ± {errors[1]:.1f}, and 50 is blind."
     )
+
+
+def verdict_sentence(records: list[dict], model: str, folder: Path | None = None) -> str:
+    """The verdict over seeds in words, with what the likelihood-ratio attack over many models says to it."""
+    record = found(records[0]["place"]["dataset"], records[0]["place"]["task"], folder) if records else None
+    own = ch6_tables.judged(records, model)
+    if record is None or own is None or model not in ROWS or not current(record):
+        return ch6_tables.sentence(records, model)
+    apart, differs = told_apart(record, model), own.outcome == ch6_tables.DIFFERENT
+    auc, null = (record["measures"][kind][ATTACK]["auc"] for kind in (model, "null"))
+    ends = {(True, False): "disagrees and tells it apart", (False, True): "disagrees and does not tell it apart"}
+    said = f"U-LiRA {ends.get((apart, differs), 'agrees')}: over {record['place']['models']} models of each kind its AUC is "
+    return ch6_tables.sentence(records, model, f"{said}{auc:.1f}, between retrained ones {null:.1f}")
 
 
 def _bell(axis: Axes, phi: list[float], place: int, colour: str) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from ...audit import interval
-from ...audit.verdict import Verdict, verdict_over_seeds
+from ...audit.free import DEFINITION
+from ...audit.statistics import p_of_excess
+from ...audit.verdict import BY_IMAGE, CANNOT, DIFFERENT, EQUIVALENT, LEVEL, NO_POWER, SHIFT, SeedVerdict, verdict_over_seeds
 from ...experiments.audit_seeds import MODELS, NULL, read
 from ...methods import METHODS
 from ...settings.names import DATASET_NAMES, MEASURE_NAMES, TASK_NAMES
@@ -15,6 +17,14 @@ from ..base.tables import MISSING
 
 TITLES = {"original": "Original", "retrained": "Retrained", NULL: "Retrained, another seed", "laf": "LAF", "laf_r": "LAF+R"}
 PLACES = (("mnist", "class"), ("mnist", "data"), ("fashion", "class"), ("fashion", "data"))
+
+EARLIER = (
+    "These records were made with the earlier definitions of U-MIA (on raw losses), of KS (a p value), of CKA (biased) and of "
+    "the verdict; what has another definition now is left out until they are made anew."
+)
+JS, CKA = "JS on D_f", "CKA on D_f"
+# By name in sentences: the distances of the verdict, and how many digits they are said with.
+DISTANCES = {BY_IMAGE: ("distance_by_image", 2), JS: ("js_forget", 3)}
 
 Value = Callable[[dict, str], float | None]
 
@@ -46,7 +56,12 @@ def rests_on(records: list[dict]) -> str:
     first, seeds = records[0], ", ".join(str(record["place"]["seed"]) for record in records)
     task = first["task"]
     said = f"Training seeds {seeds}; {task['forget']:,} images to forget, {task['retain']:,} to keep."
-    return " ".join([said, *first["caveats"]])
+    return " ".join([said, *first["caveats"], *([] if current(records) else [EARLIER])])
+
+
+def current(records: list[dict]) -> bool:
+    """Whether all records have their measures by the present definitions."""
+    return all(record.get("definition", 1) >= DEFINITION for record in records)
 
 
 def values(records: list[dict], model: str, value: Value) -> dict[int, float]:
@@ -73,8 +88,8 @@ def shift(record: dict, model: str) -> float | None:
 
 
 def u_mia(record: dict, model: str) -> float | None:
-    """Accuracy of U-MIA in percent."""
-    found = record["audit"][model]["u_mia"]
+    """Accuracy of U-MIA on log losses in percent; older records have none."""
+    found = record["audit"][model].get("u_mia_log")
     return found and found["accuracy"]
 
 
@@ -85,13 +100,35 @@ def rmia_auc(record: dict, model: str) -> float | None:
 
 
 def _audit(name: str) -> Value:
-    return lambda record, model: record["audit"][model][name]
+    return lambda record, model: record["audit"][model].get(name)
 
 
-def judged(records: list[dict], model: str) -> Verdict | None:
-    """The verdict over seeds on a model; ``None`` of fewer than two seeds."""
+def _pairs(records: list[dict], model: str, value: Value) -> list[tuple[float, float]]:
+    """A distance of a model and of the second retrained model by seed, of the seeds that have both."""
+    own, null = values(records, model, value), values(records, NULL, value)
+    return [(own[seed], null[seed]) for seed in sorted(own.keys() & null.keys())]
+
+
+def judged(records: list[dict], model: str) -> SeedVerdict | None:
+    """The verdict over seeds on a model; ``None`` of fewer than two seeds. The untouched original is judged first."""
     own, null = values(records, model, shift), values(records, NULL, shift)
-    return verdict_over_seeds(list(own.values()), list(null.values())) if min(len(own), len(null)) > 1 else None
+    if min(len(own), len(null)) < 2:
+        return None
+    first = judged(records, "original") if model != "original" else None
+    found = {name: _pairs(records, model, _audit(key)) for name, (key, _) in DISTANCES.items()}
+    return verdict_over_seeds(
+        list(own.values()), list(null.values()), {name: pairs for name, pairs in found.items() if pairs},
+        original_differs=first and first.outcome == DIFFERENT,
+    )
+
+
+def representations_apart(records: list[dict], model: str) -> list[tuple[float, float]]:
+    """CKA on D_f of a model and of the second retrained one by seed, where the former is lower; else empty.
+
+    A one-sided t test over seeds at 5 %.
+    """
+    pairs = _pairs(records, model, _audit("debiased_cka_forget"))
+    return pairs if p_of_excess([null - own for own, null in pairs]) < LEVEL else []
 
 
 def _table(records: list[dict], columns: dict[str, tuple[Value, int]], skipped: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -115,22 +152,40 @@ def utility(records: list[dict]) -> pd.DataFrame:
 
 
 def membership(records: list[dict]) -> pd.DataFrame:
-    """Every attack on every model, in percent: 50 is blind for all but the published ASR, whose chance level stands beside it."""
+    """Every attack on every model, in percent: 50 is blind for all but the published ASR.
+
+    That stands last, with its chance level; ``limits`` says what the attacks cannot see.
+    """
     columns = {
-        "ASR": (_metric("asr"), 1), "always “member”": (lambda record, model: record["attack"][model]["chance"], 1),
-        "balanced accuracy": (lambda record, model: record["attack"][model]["balanced_accuracy"], 1),
-        "U-MIA": (u_mia, 1), "RMIA AUC": (rmia_auc, 1),
+        "U-MIA on log loss": (u_mia, 1), "RMIA AUC": (rmia_auc, 1),
         "RMIA TPR at 1 % FPR": (lambda record, model: (record["audit"][model]["rmia"] or {}).get("tpr_at_1_fpr"), 1),
+        "balanced accuracy": (lambda record, model: record["attack"][model]["balanced_accuracy"], 1),
+        "published ASR": (_metric("asr"), 1), "always “member”": (lambda record, model: record["attack"][model]["chance"], 1),
     }
     return _table(records, columns)
+
+
+def limits(records: list[dict]) -> str:
+    """What the attacks of a request cannot see: said under their table."""
+    said = [
+        "RMIA has one reference model, the retrained one that it is also read beside: a chance of its training counts twice.",
+        "The published ASR is no headline: what always answering “member” scores is its chance level, and that is not 50.",
+    ]
+    asr, level = ([values(records, model, value) for model in ("original", "retrained", "laf")] for value in (
+        _metric("asr"), lambda record, model: record["attack"][model]["chance"],
+    ))
+    if all(asr) and all(sum(own.values()) < sum(chance.values()) for own, chance in zip(asr, level, strict=True)):
+        said.append("On original, retrained and unlearned models alike it lies below its chance level here: no power.")
+    return " ".join(said)
 
 
 def distances(records: list[dict]) -> pd.DataFrame:
     """Distance to the retrained model of the same seed: phi on D_f, KS, representations, epochs to relearn."""
     columns = {
-        "shift of φ (nats)": (shift, 2), "KS, log10 p": (_audit("ks_log10_p"), 1),
+        "shift of φ (nats)": (shift, 2), "φ by image (nats)": (_audit("distance_by_image"), 2),
+        "W1 of φ (nats)": (_audit("wasserstein"), 2), "KS, D": (_audit("ks_distance"), 3),
         "JS on D_f (nats)": (_audit("js_forget"), 3),
-        "CKA on D_r": (_audit("cka_retain"), 3), "CKA on D_f": (_audit("cka_forget"), 3),
+        "CKA on D_r": (_audit("debiased_cka_retain"), 3), "CKA on D_f": (_audit("debiased_cka_forget"), 3),
         "distance on D_r": (_audit("distance_retain"), 2), "distance on D_f": (_audit("distance_forget"), 2),
         "epochs to relearn": (lambda record, model: record["relearn"].get(model), 1),
     }
@@ -138,32 +193,81 @@ def distances(records: list[dict]) -> pd.DataFrame:
 
 
 def verdicts(records: list[dict]) -> pd.DataFrame:
-    """The two-sided verdict over seeds on every model, with the power of the test."""
+    """The verdict over seeds on every model, the untouched original first, with margin and power of the test."""
     rows = {}
     for model in MODELS:
         own = judged(records, model) if model not in ("retrained", NULL) else None
         if own:
             rows[title_of(model)] = {
-                "verdict": own.verdict, "shift of φ (nats)": f"{own.shift:.2f}",
-                "95 % interval": f"{own.low:.2f} to {own.high:.2f}",
-                "noise between two retrained": f"up to {own.floor:.2f}", "would have seen": f"{own.detectable:.2f}",
+                "verdict": own.words, "told apart by": ", ".join(own.found_by) or MISSING,
+                "shift of φ (nats)": f"{own.shift:.2f}", "95 % interval": f"{own.low:.2f} to {own.high:.2f}",
+                "margin": f"±{own.margin:.2f}", "two retrained": f"±{own.null:.2f}",
+                "found 4 times in 5": f"{own.detectable:.2f}", "exact methods that pass": f"{own.exact_passes:.0f} %",
             }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def sentence(records: list[dict], model: str) -> str:
-    """The verdict on a model in words, with its numbers."""
+def sentence(records: list[dict], model: str, many: str = "") -> str:
+    """The verdict on a model in words, with its numbers, and every measure that does not agree with it.
+
+    Args:
+        many: what the likelihood-ratio attack over many models says against the verdict, where there is a record of it.
+    """
     if not records:
         return f"{title_of(model)}: no record yet."
     where = heading(records[0]["place"]["dataset"], records[0]["place"]["task"])
     own = judged(records, model)
     if own is None:
         missing = any(model in record["failures"] for record in records)
-        return f"{where}: {title_of(model)} {'diverged' if missing else 'has too few seeds to judge'}."
-    way = "above" if own.shift > 0 else "below"
-    return (
-        f"{where}: {title_of(model)} is **{own.verdict}**. Its confidence φ in the labels of the forgotten images lies "
-        f"{abs(own.shift):.2f} nats {way} the retrained model's (95 % interval {own.low:.2f} to {own.high:.2f}, "
-        f"{len(values(records, model, shift))} seeds), where two retrained models differ by up to {own.floor:.2f}; "
-        f"a shift of {own.detectable:.2f} would have been seen four times in five."
+        return f"{where}: {title_of(model)} {'diverged' if missing else 'has too few seeds to judge: one seed, no claim'}."
+    original = judged(records, "original")
+    parts = [
+        f"{where}: {title_of(model)} {_outcome(own)}",
+        f"Its confidence φ in the labels of the forgotten images lies {_beside(own.shift)} the retrained model's (95 % interval "
+        f"{own.low:.2f} to {own.high:.2f}, {own.seeds} seeds; that of the untouched original {_beside(original.shift)}; the "
+        f"margin is {own.margin:.2f}, two retrained models differ by {own.null:.2f})",
+    ]
+    said = "; ".join([*_against(records, model, own), *filter(None, [many])])
+    parts += [said[0].upper() + said[1:]] if said else []
+    power = (
+        f"A shift of the mean of {own.detectable:.2f} nats would have been found four times in five; of exact methods "
+        f"{own.exact_passes:.0f} % would pass as equivalent by it"
     )
+    return ". ".join([*parts, f"{power}{f' ({own.missing})' if own.missing else ''}."])
+
+
+def _beside(shift: float) -> str:
+    return f"{abs(shift):.2f} nats {'above' if shift > 0 else 'below'}"
+
+
+def _outcome(own: SeedVerdict) -> str:
+    """The verdict in bold, as the predicate of a sentence."""
+    return {
+        DIFFERENT: f"is **{own.words}** from retrained models",
+        EQUIVALENT: "is **equivalent** to retrained models",
+        NO_POWER: "cannot be judged here (**no power**): it is not found different, but neither is the untouched original",
+        CANNOT: "is neither shown different from retrained models nor equivalent to them (**cannot tell**)",
+    }[own.outcome]
+
+
+def _against(records: list[dict], model: str, own: SeedVerdict) -> list[str]:
+    """The measures that tell a model from retrained ones, with their numbers, and those of the verdict that do not."""
+    said, differs = [], own.outcome == DIFFERENT
+    disagrees = "" if differs else "disagrees and "
+    if (SHIFT in own.found_by) != differs:
+        said.append(f"the {SHIFT} alone does not tell it apart" if differs else f"the {SHIFT} differs, within the margin")
+    for name, (key, digits) in DISTANCES.items():
+        pairs = _pairs(records, model, _audit(key))
+        if name in own.found_by:
+            said.append(f"{name} {disagrees}is {_both(pairs, digits)}")
+        elif pairs and differs:
+            said.append(f"{name} does not tell it apart")
+    pairs = representations_apart(records, model)
+    if pairs:
+        said.append(f"{CKA} {disagrees}is {_both(pairs, 3)}")
+    return said
+
+
+def _both(pairs: list[tuple[float, float]], digits: int) -> str:
+    own, null = (sum(side) / len(pairs) for side in zip(*pairs, strict=True))
+    return f"{own:.{digits}f} where two retrained models have {null:.{digits}f}"

@@ -16,8 +16,8 @@ from ..base.captions import chance_text, rests_on
 from ..base.exhibit import Exhibit
 from ..base.reading import DEFAULTS, PROFILES, Found, Group, cka, difference, gap, groups, over, pick, seeds_of_variants
 from ..base.tables import MISSING
-from ..base.words import gap_text, mean_text, name_of, points_text, title_of, verdict_text, within_noise
-from .sentences import diverged
+from ..base.words import exploratory, gap_text, mean_text, name_of, points_text, title_of, verdict_text, within_noise
+from .sentences import diverged, elsewhere
 from .tables import READING, clocks_text, table
 
 NAME, TITLE, NOTHING = "ablation", "Ablation", "No record of LAF without one of its parts yet."
@@ -74,13 +74,14 @@ def readings(rows: list[Group], where: str) -> tuple[str, ...]:
             continue
         words = f"{where}: {name_of(group)} has a gap of {points_text(over(group))}"
         if within_noise(apart, floor):
-            said.append(f"{words}; it and full LAF {verdict_text(apart, floor)}: on this request the part is not seen to matter.")
+            ends = ": on this request the part is not seen to matter" if apart.count > 1 else ""
+            said.append(f"{words}; it and full LAF {verdict_text(apart, floor)}{ends}.")
         elif apart.mean > 0:
             said.append(f"{words}, {verdict_text(apart, floor, 'full LAF')}.")
         else:
             said.append(f"{words}, {verdict_text(apart, floor, 'full LAF')}: it does better without.")
-    failed = diverged([group for group in rows if group.variant])
-    return (*said, *([failed] if failed else []))
+    ends = exploratory(len(said)), elsewhere(rows), diverged([group for group in rows if group.variant])
+    return (*said, *filter(None, ends))
 
 
 def _panel(axis: Axes, rows: list[Group]) -> None:

@@ -1,37 +1,41 @@
 """What the tables say together: paired differences of gaps, one row for each request, then their mean over the requests.
 
-A request is a data set and a task. Its number is the mean over its training seeds, so that one with more seeds weighs no more;
-the interval of the last row is Student's over requests. It speaks of requests like these, where a table's own interval speaks of
-seeds of one request: a comparison that comes out differently from request to request has a wide one, however sure each is.
+A request is a data set and a task. Its number is the mean over its training seeds, so that one with more seeds weighs no more.
+Requests of one data set share its images, so they are no independent units: what is claimed rests on data sets, three or more,
+whose number is the mean of their requests, with Student's interval over the few of them; that over requests stands beside it. The
+comparisons of one exhibit are corrected for being several (Holm).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from ...audit import interval
-from ...audit.statistics import Interval
+from ...audit.statistics import Interval, holm
 from ...experiments.cells import AGAIN, ORIGINAL
 from ..base import style
 from ..base.exhibit import Exhibit
 from ..base.reading import Found, Group, difference, pick, profile_of
-from ..base.words import gap_text, method_name, signed, title_of, verdict_text, within_noise
+from ..base.words import gap_text, method_name, points_text, signed, title_of, verdict_text, within_noise
 from . import ablation, labels, tables
-from .sentences import LEVEL_WORDS, nearest
+from .sentences import LEVEL_WORDS, against_nearest
 
 ABOUT = (
     "{what}: the difference of their gaps to the retrained model in points, below zero where the first is nearer. Taken seed by "
-    "seed, with 95 % intervals over seeds; the last row is over requests, each weighing the same. In the figure dots are "
-    "requests, strokes their means, bars 95 % intervals: blue where the first is nearer, orange where it is farther, grey where "
-    "neither can be said. Requests of one data set share its images, which the interval over requests leaves out of account."
+    "seed, with 95 % intervals over seeds; the last two rows are over requests and over data sets, each weighing the same. What "
+    "is said rests on data sets, because requests of one share its images, and is corrected for the number of comparisons "
+    "(Holm). In the figure dots are requests, strokes the mean over data sets, bars its 95 % interval: blue where the first is "
+    "nearer, orange where it is farther, grey where neither can be said."
 )
-MEAN = "mean over {} requests (95 % interval)"
+MEAN = "mean over {} {} (95 % interval)"
+CHOSEN = " The nearest of several is chosen on other seeds than it is compared on; a request of one seed has no such comparison."
 NOTHING = "No record of two rows to compare yet."
 TITLE = "Over all requests"
 ALT = "{title}, a row for each comparison, dots for requests, a bar for the interval of their mean; the numbers are in the table."
 WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
+LEAST = 3  # data sets before a claim over data sets; two have intervals twelve times their deviation
 LINEAR = 1.0  # points: within that the axis is linear, so that zero is on it
 NEARER = "#0072B2"
 TICKS = (-100, -30, -10, -3, -1, 0, 1, 3, 10, 30, 100)
@@ -53,12 +57,46 @@ class Comparison:
     of: Callable[[list[Group]], Interval | None]
 
 
-def sentence(own: Comparison, found: list[Interval]) -> str:
-    """Who is nearer over all requests, by how much, and in how many of them."""
-    over = interval([each.mean for each in found])
-    both = f"{own.first} and {own.second} {verdict_text(over, of='request')}"
-    said = both if within_noise(over) else f"{own.first} is {verdict_text(over, than=own.second, of='request')}"
-    return f"{said}; the former is nearer in {sum(each.mean < 0 for each in found)} of {len(found)}."
+@dataclass(frozen=True)
+class Together:
+    """A comparison over requests.
+
+    Args:
+        requests: one difference for each, the mean over its seeds.
+        sets: one for each data set, the mean over its requests.
+        p: of the mean over data sets, corrected for the comparisons beside it.
+    """
+
+    requests: list[float]
+    sets: list[float]
+    p: float | None = None
+
+    @property
+    def claims(self) -> bool:
+        """Whether it says who is nearer, on enough data sets."""
+        return len(self.sets) >= LEAST and not within_noise(interval(self.sets), p=self.p)
+
+
+def together(found: dict[str, Interval], sets: dict[str, str]) -> Together:
+    """Of the differences by title of the request, and the data set of each."""
+    by_set: dict[str, list[float]] = {}
+    for title, apart in found.items():
+        by_set.setdefault(sets[title], []).append(apart.mean)
+    return Together([apart.mean for apart in found.values()], [sum(own) / len(own) for own in by_set.values()])
+
+
+def sentence(own: Comparison, found: Together) -> str:
+    """Who is nearer over all data sets, by how much, beside the interval over requests, and in how many of them."""
+    over, requests = interval(found.sets), interval(found.requests)
+    beside = f"over requests {points_text(requests, of='request')}"
+    if over.count < LEAST:
+        sets = f"{over.count} data set{'s' if over.count > 1 else ''}"
+        said = f"{own.first} and {own.second} are not compared over data sets, there being {sets}: no claim (difference {beside})"
+    else:
+        words = verdict_text(over, than=own.second, of="data set", p=found.p)
+        said = f"{own.first} is {words}" if found.claims else f"{own.first} and {own.second} {words}"
+        said += f"; {beside}"
+    return f"{said}; the former is nearer in {sum(each < 0 for each in found.requests)} of {requests.count}."
 
 
 def _left_out(rows_by_title: dict[str, list[Group]], used: list[str]) -> str:
@@ -78,23 +116,26 @@ def exhibit(name: str, title: str, what: str, rows_by_title: dict[str, list[Grou
     if not used:
         return Exhibit(name, title, NOTHING, pd.DataFrame())
     kept = [own for own in columns if cells[own.column]]
+    sets = {title: rows[0].any["cell"]["dataset"] for title, rows in rows_by_title.items() if rows}
+    found = {own.column: together(cells[own.column], sets) for own in kept}
+    tested = [column for column, own in found.items() if len(own.sets) >= LEAST]
+    for column, p in zip(tested, holm([interval(found[column].sets).p for column in tested]), strict=True):
+        found[column] = replace(found[column], p=p)
     table = pd.DataFrame({own.column: {title: gap_text(cells[own.column].get(title)) for title in used} for own in kept})
-    means = {own.column: interval([apart.mean for apart in cells[own.column].values()]) for own in kept}
-    counts = {mean.count for mean in means.values()}
-    last = MEAN.format(counts.pop() if len(counts) == 1 else "the")
-    table.loc[last] = {column: gap_text(mean) for column, mean in means.items()}
-    said = tuple(sentence(own, list(cells[own.column].values())) for own in kept)
-    drawn = {own.column: [apart.mean for apart in cells[own.column].values()] for own in kept}
+    for unit, values in (("requests", "requests"), ("data sets", "sets")):
+        means = {column: interval(getattr(own, values)) for column, own in found.items()}
+        counts = {mean.count for mean in means.values()}
+        table.loc[MEAN.format(counts.pop() if len(counts) == 1 else "the", unit)] = pd.Series(
+            {column: gap_text(mean) for column, mean in means.items()}
+        )
+    said = tuple(sentence(own, found[own.column]) for own in kept)
     about = ABOUT.format(what=what) + _left_out(rows_by_title, used)
-    return Exhibit(name, title, about, table, said, lambda: figure(drawn), ALT.format(title=title))
+    return Exhibit(name, title, about, table, said, lambda: figure(found), ALT.format(title=title))
 
 
 @style.styled
-def figure(differences: dict[str, list[float]]) -> Figure:
-    """One row for each comparison: a dot for each request, a stroke for their mean, a bar for its 95 % interval.
-
-    Args:
-        differences: by comparison, one number for each request, points.
+def figure(differences: dict[str, Together]) -> Figure:
+    """One row for each comparison: a dot for each request, a stroke for the mean over data sets, a bar for its 95 % interval.
 
     Raises:
         ValueError: no comparison.
@@ -102,11 +143,10 @@ def figure(differences: dict[str, list[float]]) -> Figure:
     if not differences:
         raise ValueError("no comparison over requests: nothing to draw")
     result, axis = style.plt.subplots(figsize=(WIDTH, 0.45 * len(differences) + 0.9))
-    for place, values in enumerate(differences.values()):
-        own = interval(values)
-        apart = own.count > 1 and not own.low <= 0 <= own.high
-        colour = "0.45" if not apart else style.COLOURS["laf"] if own.mean > 0 else NEARER
-        axis.plot(values, [place] * len(values), "o", color="black", alpha=0.3, markersize=4, linewidth=0)
+    for place, found in enumerate(differences.values()):
+        own = interval(found.sets)
+        colour = "0.45" if not found.claims else style.COLOURS["laf"] if own.mean > 0 else NEARER
+        axis.plot(found.requests, [place] * len(found.requests), "o", color="black", alpha=0.3, markersize=4, linewidth=0)
         axis.plot([own.mean], [place], "|", color=colour, markersize=13, markeredgewidth=2)
         if own.count > 1:
             axis.plot([own.low, own.high], [place] * 2, color=colour, linewidth=2)
@@ -124,8 +164,8 @@ def figure(differences: dict[str, list[float]]) -> Figure:
 
 def _against_nearest(level: str) -> Callable[[list[Group]], Interval | None]:
     def of(rows: list[Group]) -> Interval | None:
-        found = nearest(rows, level)
-        return difference(pick(rows, "laf"), found[0]) if found else None
+        found = against_nearest(rows, level)
+        return found and found[0]
 
     return of
 
@@ -142,18 +182,18 @@ def _profile(found: Found, place: tuple[str, str]) -> str:
 
 
 def of_methods(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
-    """LAF against the noise floor, against doing nothing, against the nearest others; LAF+R against LAF."""
+    """LAF against doing nothing, against the noise floor, against the nearest others; LAF+R against LAF."""
     laf = ("laf", "")
     columns = [
         *(Comparison(f"LAF \u2212 {name}", "LAF", name, _between(laf, (method, "")))
-          for method in (AGAIN, ORIGINAL) for name in [method_name(method)]),
+          for method in (ORIGINAL, AGAIN) for name in [method_name(method)]),
         *(Comparison(f"LAF \u2212 {name}", "LAF", name, _against_nearest(level))
           for level in ("none", "all") for name in [f"the nearest {LEVEL_WORDS[level]}"]),
         Comparison("LAF+R \u2212 LAF", "LAF+R", "LAF", _between(("laf_r", ""), laf)),
     ]
-    what = "Two methods (the nearest of several is chosen on the same numbers, in its favour)"
     rows = {title_of(*place) + _profile(found, place): tables.rows_of(found, *place) for place in places}
-    return exhibit("across", TITLE, what, rows, columns)
+    result = exhibit("across", TITLE, "Two methods", rows, columns)
+    return replace(result, about=result.about + CHOSEN) if result.readings else result
 
 
 def of_parts(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:

@@ -16,8 +16,8 @@ from ..base import style as figures
 from ..base.captions import chance_text, rests_on
 from ..base.exhibit import Exhibit
 from ..base.reading import DEFAULTS, PROFILES, Found, Group, difference, gap, groups, over, pick, seeds_of_variants
-from ..base.words import method_name, points_text, title_of, verdict_text, within_noise
-from .sentences import diverged
+from ..base.words import exploratory, method_name, points_text, title_of, verdict_text, within_noise
+from .sentences import diverged, elsewhere
 from .tables import READING, clocks_text, table
 
 NAME, TITLE, NOTHING = "labels", "Few labels", "No record with a share of the labels yet."
@@ -97,7 +97,8 @@ def readings(rows: list[Group], where: str) -> tuple[str, ...]:
             apart = difference(own, others[name])
             same = within_noise(apart, floor)
             rest = f"{'and it' if same else 'is'} {verdict_text(apart, floor)}"
-            words += f"; of {len(others)} baseline{'s' * (len(others) > 1)} with these labels the nearest is {name}, with "
+            words += f"; of {len(others)} baseline{'s' * (len(others) > 1)} with these labels the nearest "
+            words += f"(chosen on these numbers) is {name}, with "
             words += f"{points_text(over(others[name]))}: LAF+R {rest}"
         said.append(f"{words}.")
     first = min(drawn.get("LAF+R", {}), default=None)
@@ -106,8 +107,8 @@ def readings(rows: list[Group], where: str) -> tuple[str, ...]:
         free, same = "LAF without any label", within_noise(apart, floor)
         way = f"and {free} {verdict_text(apart, floor)}" if same else f"is {verdict_text(apart, floor, free)}"
         said.append(f"LAF+R with {first} % of the labels {way}.")
-    failed = diverged([group for group in rows if group.variant])
-    return (*said, *([failed] if failed else []))
+    ends = exploratory(len(said)), elsewhere(rows), diverged([group for group in rows if group.variant])
+    return (*said, *filter(None, ends))
 
 
 def _panel(axis: Axes, rows: list[Group]) -> None:

@@ -1,87 +1,193 @@
 """Sentences under a table, computed from its records: each claim with its number and its interval over seeds.
 
-Two rows are compared over the seeds that both have. Where the interval of the difference holds zero, or a difference of one seed,
-which has no interval, is no larger than the noise floor, they cannot be told apart, and that is said.
+Doing nothing comes first. Two rows are compared over the seeds that both have; one seed makes no claim. The comparisons of a
+table are corrected for being several (Holm), and the nearest of several methods is chosen on other seeds than it is compared on:
+chosen and compared on the same numbers, the luckiest of equal ones would look nearer.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ...audit import interval
+from ...audit.statistics import Interval, holm
 from ...experiments.cells import AGAIN, EXACT, ORIGINAL, REFERENCES, RETRAIN
-from ..base.reading import DEFAULTS, Group, chance, difference, gap, metric, over, pick
+from ..base.reading import DEFAULTS, OTHER, UNKNOWN, Group, chance, difference, gap, metric, over, pick, reference_mark
 from ..base.words import name_of, points_text, verdict_text, within_noise
 
 LEVEL_WORDS = {"none": "without any label", "all": "with all labels"}
+CORRECTED = "The {} comparisons above are corrected for being several (Holm)."
+
+
+@dataclass(frozen=True)
+class Said:
+    """One comparison: its difference, and the sentence that it makes once its p is corrected for the others.
+
+    Args:
+        apart: ``None`` where there is nothing to compare, and the sentence is no comparison.
+    """
+
+    apart: Interval | None
+    text: Callable[[float | None], str]
+
+
+def _candidates(rows: list[Group], level: str, besides: tuple[str, ...] = ("laf",)) -> list[Group]:
+    """Approximate methods of a level of label access at published settings that have numbers."""
+    skipped = (*REFERENCES, *EXACT, *besides)
+    return [g for g in rows if g.choice == DEFAULTS and g.level == level and g.method not in skipped and g.values(gap)]
 
 
 def nearest(rows: list[Group], level: str, besides: tuple[str, ...] = ("laf",)) -> tuple[Group, int] | None:
-    """The approximate method of a level of label access with the smallest mean gap at published settings, and of how many."""
-    skipped = (*REFERENCES, *EXACT, *besides)
-    scored = [g for g in rows if g.choice == DEFAULTS and g.level == level and g.method not in skipped and g.values(gap)]
+    """The approximate method of a level of label access with the smallest mean gap at published settings, and of how many.
+
+    It describes: what was chosen for being small is smaller than it would be on other seeds. ``against_nearest`` compares.
+    """
+    scored = _candidates(rows, level, besides)
     return (min(scored, key=lambda g: over(g).mean), len(scored)) if scored else None
 
 
-def floor_sentence(rows: list[Group], where: str) -> str | None:
-    """LAF's gap beside that of a second retrained model, the noise floor."""
-    laf, again = pick(rows, "laf"), pick(rows, AGAIN)
-    if over(laf) is None:
+def against_nearest(rows: list[Group], level: str) -> tuple[Interval, tuple[str, ...]] | None:
+    """LAF's gap less that of the nearest method of a level, which is chosen anew for each seed on the other seeds alone.
+
+    Returns:
+        The differences over seeds, and the rows that were chosen; ``None`` where there are fewer than two seeds to choose and
+        compare on, or where the nearest of all is none that could be chosen, because it has fewer.
+    """
+    laf, first = pick(rows, "laf"), nearest(rows, level)
+    goal = laf.values(gap) if laf else {}
+    if first is None or len(goal.keys() & first[0].values(gap).keys()) < 2:
         return None
-    said = f"{where}, LAF's mean gap to the retrained model is {points_text(over(laf))}"
-    beyond = difference(laf, again)
-    if beyond is None:
-        return f"{said}; no second retrained model is on record beside it, so the noise floor is unknown."
-    floor = over(again)
-    said += f"; a second retrained model's is {points_text(floor)}"
-    if within_noise(beyond):
-        near = abs(beyond.mean) <= floor.mean  # a wide interval alone puts nothing within the floor
-        left = "LAF lies within the noise floor" if near else "whether LAF reaches the noise floor, so few seeds do not tell"
-        return f"{said}. The two {verdict_text(beyond)}: {left}."
-    return f"{said}. LAF is {verdict_text(beyond, than='that noise floor')}."
+    others = {name_of(g): g.values(gap) for g in _candidates(rows, level)}
+    found, chosen = [], []
+    for seed, own in goal.items():
+        means = {
+            name: sum(rest) / len(rest) for name, values in others.items()
+            if seed in values and (rest := [value for other, value in values.items() if other != seed])
+        }
+        if means:
+            best = min(means, key=means.__getitem__)
+            found.append(own - others[best][seed])
+            chosen.append(best)
+    return (interval(found), tuple(dict.fromkeys(chosen))) if len(found) > 1 else None
 
 
-def beside_nothing(rows: list[Group]) -> str | None:
-    """LAF against doing nothing: the original as it is."""
+def _beside_nothing(rows: list[Group], where: str) -> Said | None:
     laf, original, floor = pick(rows, "laf"), pick(rows, ORIGINAL), over(pick(rows, AGAIN))
     apart = difference(laf, original)
     if apart is None:
         return None
-    said = f"Doing nothing, that is Original, has a gap of {points_text(over(original))}"
-    if within_noise(apart, floor):
-        return f"{said}; LAF and it {verdict_text(apart, floor)}."
-    return f"{said}; LAF is {'**worse than doing nothing**: ' if apart.mean > 0 else ''}{verdict_text(apart, floor)}."
+    said = f"{where}, doing nothing, that is Original, has a gap of {points_text(over(original))}"
+
+    def text(p: float | None) -> str:
+        if within_noise(apart, floor, p):
+            return f"{said}; LAF and it {verdict_text(apart, floor, p=p)}."
+        return f"{said}; LAF is {'**worse than doing nothing**: ' if apart.mean > 0 else ''}{verdict_text(apart, floor, p=p)}."
+
+    return Said(apart, text)
 
 
-def against(rows: list[Group], level: str) -> str | None:
-    """LAF against the nearest method of a level of label access."""
+def _floor(rows: list[Group], where: str) -> Said | None:
+    laf, again = pick(rows, "laf"), pick(rows, AGAIN)
+    if over(laf) is None:
+        return None
+    said, beyond = f"{where}, LAF's mean gap to the retrained model is {points_text(over(laf))}", difference(laf, again)
+    if beyond is None:
+        unknown = f"{said}; no second retrained model is on record beside it, so the noise floor is unknown."
+        return Said(None, lambda _: unknown)
+    floor = over(again)
+    said += f"; a second retrained model's is {points_text(floor)}"
+
+    def text(p: float | None) -> str:
+        if beyond.count == 1:
+            return f"{said}. The two {verdict_text(beyond)}."
+        if within_noise(beyond, p=p):
+            near = abs(beyond.mean) <= floor.mean  # a wide interval alone puts nothing within the floor
+            left = "LAF lies within the noise floor" if near else "whether LAF reaches the noise floor, so few seeds do not tell"
+            return f"{said}. The two {verdict_text(beyond, p=p)}: {left}."
+        return f"{said}. LAF is {verdict_text(beyond, than='that noise floor', p=p)}."
+
+    return Said(beyond, text)
+
+
+def _against(rows: list[Group], level: str) -> Said | None:
     laf, found, floor = pick(rows, "laf"), nearest(rows, level), over(pick(rows, AGAIN))
-    apart = difference(laf, found[0]) if found else None
-    if apart is None:
+    if found is None or difference(laf, found[0]) is None:
         return None
     other, count = found
     which = f"the nearest of {count} approximate methods is" if count > 1 else "the only approximate method on record is"
     said = f"{LEVEL_WORDS[level].capitalize()} {which} {name_of(other)}, with a gap of {points_text(over(other))}"
-    if within_noise(apart, floor):
-        return f"{said}; LAF and it {verdict_text(apart, floor)}."
-    return f"{said}; LAF is {'worse' if apart.mean > 0 else 'better'}: {verdict_text(apart, floor)}."
+    if count == 1:
+        apart, name = difference(laf, other), "it"
+    else:
+        apart, chosen = against_nearest(rows, level) or (None, ())
+        name = f"the nearest of them on the other seeds ({' or '.join(chosen)})"
+    if apart is None:
+        alone = f"{said}; it was chosen for that, on too few seeds to choose on some and compare on others: no claim."
+        return Said(None, lambda _: alone)
+
+    def text(p: float | None) -> str:
+        if within_noise(apart, floor, p):
+            return f"{said}; LAF and {name} {verdict_text(apart, floor, p=p)}."
+        way = "worse" if apart.mean > 0 else "better"
+        beside = "" if name == "it" else f" than {name}"
+        return f"{said}; LAF is {way}{beside}: {verdict_text(apart, floor, p=p)}."
+
+    return Said(apart, text)
 
 
-def repaired(rows: list[Group]) -> str | None:
-    """What the repair with labels of D_r changes."""
+def _repaired(rows: list[Group]) -> Said | None:
     laf, own, floor = pick(rows, "laf"), pick(rows, "laf_r"), over(pick(rows, AGAIN))
     apart = difference(own, laf)
     if apart is None:
         return None
     said = f"LAF+R, which reads labels of D_r, has a gap of {points_text(over(own))}"
-    if within_noise(apart, floor):
-        return f"{said}; it and LAF {verdict_text(apart, floor)}."
-    return f"{said}; it is {verdict_text(apart, floor, 'LAF')}."
+
+    def text(p: float | None) -> str:
+        if within_noise(apart, floor, p):
+            return f"{said}; it and LAF {verdict_text(apart, floor, p=p)}."
+        return f"{said}; it is {verdict_text(apart, floor, 'LAF', p=p)}."
+
+    return Said(apart, text)
+
+
+def _corrected(asked: list[Said]) -> list[str]:
+    """The sentences, their comparisons corrected for one another, and that they are."""
+    tested = [said for said in asked if said.apart and said.apart.count > 1]
+    ps = dict(zip(map(id, tested), holm([said.apart.p for said in tested]), strict=True))
+    texts = [said.text(ps.get(id(said))) for said in asked]
+    return texts + ([CORRECTED.format(len(tested))] if len(tested) > 1 else [])
+
+
+def floor_sentence(rows: list[Group], where: str) -> str | None:
+    """LAF's gap beside that of a second retrained model, the noise floor."""
+    found = _floor(rows, where)
+    return found and found.text(None)
 
 
 def attacked(rows: list[Group]) -> str | None:
-    """What the published attack scores on LAF and on the retrained model."""
-    own, goal, level = (over(pick(rows, m), v) for m, v in (("laf", metric("asr")), (RETRAIN, metric("asr")), ("laf", chance)))
+    """What the published attack scores on LAF and on the retrained model, and whether it has any power here."""
+    own, goal, nothing, level = (over(pick(rows, m), v) for m, v in (
+        ("laf", metric("asr")), (RETRAIN, metric("asr")), (ORIGINAL, metric("asr")), ("laf", chance),
+    ))
     if own is None or goal is None:
         return None
-    always = f"; always answering “member” scores {level.mean:.1f} %" if level else ""
     both = f"{points_text(own, '%', 1)} on LAF and {points_text(goal, '%', 1)} on the retrained model"
-    return f"The published attack scores {both}{always}."
+    first = f"{points_text(nothing, '%', 1)} on Original, " if nothing else ""
+    always = f"; always answering “member” scores {level.mean:.1f} %" if level else ""
+    blind = level and all(each is None or each.mean < level.mean for each in (own, goal, nothing))
+    power = ", more than the attack on any of them: **no power**, nothing can be read from it" if blind else ""
+    return f"The published attack, which is no headline, scores {first}{both}{always}{power}."
+
+
+def elsewhere(rows: list[Group]) -> str | None:
+    """Which rows were scored against another retrained model than the row Retrain shows, or nobody knows against which."""
+    named: dict[str, list[str]] = {}
+    for group in rows:
+        named.setdefault(reference_mark(rows, group), []).append(name_of(group))
+    said = [
+        f"{mark}: scored against {what} retrained model than the row Retrain, on some seed: {'; '.join(named[mark])}."
+        for mark, what in ((OTHER, "another"), (UNKNOWN, "perhaps another")) if mark in named
+    ]
+    return " ".join(said) or None
 
 
 def diverged(rows: list[Group]) -> str | None:
@@ -92,10 +198,11 @@ def diverged(rows: list[Group]) -> str | None:
 
 
 def readings(rows: list[Group], where: str) -> tuple[str, ...]:
-    """All sentences of a table.
+    """All sentences of a table, doing nothing first.
 
     Args:
-        where: how the first one begins, e.g. ``On MNIST, class removal``.
+        where: how the first sentences begin, e.g. ``On MNIST, class removal``.
     """
-    compared = [floor_sentence(rows, where), beside_nothing(rows), against(rows, "none"), against(rows, "all"), repaired(rows)]
-    return tuple(filter(None, [*compared, attacked(rows), diverged(rows)]))
+    asked = [_beside_nothing(rows, where), _floor(rows, where), _against(rows, "none"), _against(rows, "all"), _repaired(rows)]
+    compared = _corrected([said for said in asked if said])
+    return tuple(filter(None, [*compared, attacked(rows), elsewhere(rows), diverged(rows)]))

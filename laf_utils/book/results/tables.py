@@ -9,7 +9,7 @@ from ...methods import METHODS
 from ...settings.names import LABEL_ACCESS, MEASURE_NAMES
 from ..base.captions import chance_text, machine_of, rests_on
 from ..base.exhibit import Exhibit
-from ..base.reading import Found, Group, Value, gap, groups, metric, over, pick, profile_of, tow
+from ..base.reading import Found, Group, Value, gap, groups, metric, over, pick, profile_of, reference_mark, tow
 from ..base.tables import MISSING
 from ..base.training_records import authors
 from ..base.words import gap_text, labels_read, mean_text, name_of, points_text, title_of
@@ -81,7 +81,10 @@ def row_of(group: Group, measures: tuple[str, ...]) -> dict[str, str]:
 
 def table(rows: list[Group], task: str) -> pd.DataFrame:
     """One row for each group, in their order; empty without any."""
-    return pd.DataFrame.from_dict({name_of(group): row_of(group, MEASURES[task]) for group in rows}, orient="index")
+    found = {name_of(group): row_of(group, MEASURES[task]) for group in rows}
+    for group in rows:  # a gap to another retrained model than the table shows is marked
+        found[name_of(group)][GAP] += reference_mark(rows, group)
+    return pd.DataFrame.from_dict(found, orient="index")
 
 
 def their_models(dataset: str, task: str) -> dict[str, dict[str, float]]:
