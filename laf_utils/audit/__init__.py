@@ -12,16 +12,18 @@
 ``many_models``  KLoM and U-LiRA, over many models
 ``forget_score`` that of the NeurIPS 2023 competition, likewise
 ``statistics``   intervals over training seeds
+``representation``  audits of the representation of one request: probes, SMI, neighbours, retained images, relearning
 """
 
 from .accuracy import ModelOutputs, accuracies, gaps_to_retrained
 from .attack import AttackResult, published_attack
 from .confidence import log_odds
 from .free import free_measures
+from .representation import audit_representation
 from .statistics import interval, paired
 from .verdict import verdict
 
 __all__ = [
-    "AttackResult", "ModelOutputs", "accuracies", "free_measures", "gaps_to_retrained", "interval", "log_odds", "paired",
-    "published_attack", "verdict",
+    "AttackResult", "ModelOutputs", "accuracies", "audit_representation", "free_measures", "gaps_to_retrained", "interval",
+    "log_odds", "paired", "published_attack", "verdict",
 ]
