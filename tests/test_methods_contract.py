@@ -63,6 +63,21 @@ CHANGES = {
     "sisa": {"shards": 2, "slices": 2, "training": TrainingConfig(epochs=2, learning_rate=3e-3)},
     "retrain": {"epochs": 3, "learning_rate": 3e-3},
 }
+MIXED = {"epochs": 4, "learning_rate": 5e-3, "forget_batch": 8, "retain_batch": 10}
+CHANGES |= {
+    "synthetic": {"samples": 200},
+    "delete_pseudo": {"learning_rate": 0.02, "batch_size": 8},
+    "delete": {"learning_rate": 0.02, "batch_size": 8},
+    "mixunlearn": MIXED,
+    "mixunlearn_mixup": MIXED,
+    "mixunlearn_real": MIXED,
+    "lotus": {"epochs": 3, "learning_rate": 5e-3, "batch_size": 16, "whole_class": True},
+    "svd": {"samples": 20, "patches": 200},
+    "null_space": {},
+    "salun": {"epochs": 3, "forget_batch": 8, "retain_batch": 16},
+    "ssd": {"selection": 1.5, "batch_size": 8},
+    "sparse": {"epochs": 2, "batch_size": 16},
+}
 CHANGES |= {name: LAF for name in FURTHER if name.startswith("laf_")}
 CHANGES |= {name: CHANGES[name.removesuffix("_few")] for name in FURTHER if name.endswith("_few")}
 CHANGES["neggrad_plus_few"] = CHANGES["neggrad_plus_bounded"]
@@ -387,7 +402,7 @@ def test_settings_that_cannot_be_meant_are_refused(name, changes):
 
 
 def test_choices_name_settings_that_exist():
-    used = {f.name for method in METHODS.values() for f in dataclasses.fields(method.settings)}
+    used = {f.name for method in TABLE.values() for f in dataclasses.fields(method.settings)}
     assert used >= CHOICES.keys() and used >= LIMITS.keys()
 
 

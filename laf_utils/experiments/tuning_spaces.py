@@ -5,28 +5,10 @@ forgetting against utility, so nothing is tuned. Unroll has one strength; its or
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Dimension:
-    """One setting, by dotted name, between ``low`` and ``high``, both included.
-
-    Args:
-        scale: ``log`` or ``linear`` for numbers, ``whole`` for whole numbers, ``choice`` for one of ``choices``.
-    """
-
-    name: str
-    low: float = 0
-    high: float = 1
-    scale: str = "log"
-    choices: tuple[object, ...] = ()
-
-    def words(self) -> str:
-        """As the stored trials and the book say it."""
-        if self.scale == "choice":
-            return " or ".join(map(str, self.choices))
-        return f"{self.low:g} to {self.high:g}, {self.scale}"
+from ..methods import METHODS
+from .dimension import Dimension
+from .label_free import LATER_SPACES
 
 
 def _boundary() -> tuple[Dimension, ...]:
@@ -82,3 +64,4 @@ SPACES: Mapping[str, tuple[Dimension, ...]] = {
     "scrub_r": (*_scrub(), Dimension("gamma", 0.1, 100)),
     "unroll": (Dimension("strength", 1e-4, 1),),
 }
+SPACES |= {name: space for name, space in LATER_SPACES.items() if name in METHODS}

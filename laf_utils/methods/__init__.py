@@ -9,7 +9,9 @@
 ``table``     METHODS: every method with reference, label access, data access and published defaults; FURTHER: rows of experiments
 
 and one file per method or family: ``retrain``, ``neggrad``, ``boundary``, ``sisa``, ``unroll``, ``bad_teacher`` (T-S), ``scrub``,
-``lfssd``, ``jit``, ``laf``; ``few_labels`` and ``laf_parts`` are those of single experiments.
+``lfssd``, ``jit``, ``laf``; ``few_labels`` and ``laf_parts`` are those of single experiments. ``table_label_free`` lists what
+joined later: ``mixunlearn`` (its generator in ``mixing``), ``delete``, ``lotus``, ``svd``, ``synthetic``, ``null_space``, and
+with labels ``salun``, ``ssd``, ``sparse``. ``flops`` counts the floating-point operations of any method.
 """
 
 from .access import DataAccess, DataAccessError, LabelAccess, LabelAccessError

@@ -39,6 +39,7 @@ from . import (
 from .access import DataAccess, LabelAccess
 from .method import Method, MethodResult, prepare_with, run, with_pseudo_labels
 from .request import UnlearningRequest
+from .table_label_free import LATER
 
 GROUP = "laf_book.methods"
 NONE, FEW, ALL = LabelAccess
@@ -147,6 +148,8 @@ FURTHER: dict[str, Method] = {
         _exchanged("laf_frozen", "the frozen original", laf_variants.without_density),
     )
 }
+
+FURTHER |= LATER  # on no record yet: the comparison's table lists them once they are
 
 
 def available() -> dict[str, Method]:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import pandas as pd
 
 from ...experiments.cells import ORIGINAL
+from ...experiments.label_free import LATER_CLAIMS
+from ...methods import METHODS
 from .ch5_tables import name_of
 
 
@@ -58,6 +60,7 @@ CLAIMS: dict[str, tuple[str, Callable[[dict, dict], str]]] = {
     "unroll": ("takes back D_f's first gradients in one pass", _accuracy),
     "sisa": ("trains again only what held D_f", _trained_again),
 }
+CLAIMS |= {name: claim for name, claim in LATER_CLAIMS.items() if name in METHODS}
 
 
 def evidence(records: list[dict]) -> pd.DataFrame:

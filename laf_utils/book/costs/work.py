@@ -58,6 +58,7 @@ class Family:
 
 SGD, MOMENTUM, ADAM = 1, 2, 3
 BOTH = 2  # VAEs in a step of L_UE
+MASKED = 2  # SalUn puts back what it masks: the first weights are read, and weights written
 TETHER = 3  # NegGrad+'s distance to the original reads both sets of weights and adds its gradient
 FAMILIES: Mapping[str, Family] = {
     "original": Family(), "retrain": Family(), "sisa": Family(), "ts": Family(), "scrub": Family(),
@@ -68,6 +69,13 @@ FAMILIES: Mapping[str, Family] = {
     "lfssd": Family(swept=2),  # in place of an optimiser's step: |gradient| of every weight, added up
     "unroll": Family(swept=SGD),  # the same, without |.|
     "jit": Family(swept=SGD),
+    "lotus": Family(),
+    "mixunlearn": Family(calls_per_step=3),  # mixtures, D_f and D_r apart; the generator's few steps count as the student's
+    "delete": Family(swept=MOMENTUM),
+    "salun": Family(swept=MOMENTUM + MASKED, tensorwise=1),
+    "ssd": Family(swept=2),
+    "sparse": Family(swept=MOMENTUM + 1, tensorwise=1),  # and |weights|
+    "svd": Family(), "null_space": Family(), "synthetic": Family(),  # no step of the network
 }
 
 
@@ -89,8 +97,9 @@ def batch_of(method: str, settings: Mapping) -> float:
         sizes = settings["forget_batch"], settings["retain_batch"]
         return sizes[1] if family_of(method) == "scrub" else sum(sizes) / 2
     for group in (settings, settings.get("unlearning", {}), settings.get("training", {})):
-        if "batch_size" in group:
-            return group["batch_size"]
+        for name in ("batch_size", "retain_batch"):
+            if name in group:
+                return group[name]
     raise ValueError(f"{method}: its settings name no batch size")
 
 
@@ -109,7 +118,7 @@ def work_of(method: str, settings: Mapping, passes: Passes, forget: int, retain:
     name = family_of(method)
     if name is None:
         raise ValueError(f"no family of methods fits {method!r}")
-    family, batch = FAMILIES[name], batch_of(method, settings)
+    family, batch = FAMILIES[name], batch_of(method, settings) if passes.training else PASS_BATCH
     calls = passes.training / (family.images_per_call * batch)
     steps = calls / family.calls_per_step
     swept = family.swept
