@@ -8,6 +8,7 @@ order of any subset costs the same.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
 
 import torch
 import torch.nn.functional as F
@@ -112,6 +113,39 @@ def _resized_crop_and_flip(x: torch.Tensor, generator: torch.Generator) -> torch
         places.append((2 * (corner + inside) + 1) / size - 1)  # as ``grid_sample`` counts: -1 to 1 between the outer edges
     grid = torch.stack([places[1][:, None, :].expand(count, size, size), places[0][:, :, None].expand(count, size, size)], dim=3)
     return F.grid_sample(x, grid.to(x.device), mode="bilinear", padding_mode="border", align_corners=False)
+
+
+class ImageView(Protocol):
+    """A view of a set of images without labels: what everything that computes with images asks of them.
+
+    ``Images`` is one over uint8 pixels in memory, ``forgetting.sources.OwnImages`` one over whatever a user hands in.
+    """
+
+    @property
+    def transform(self) -> Any:
+        """Its ``deterministic`` says whether the same image always gives the same network input."""
+        ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def __len__(self) -> int: ...
+
+    def subset(self, rows: torch.Tensor) -> Self:
+        """The view of some rows of this view (int64 [n])."""
+        ...
+
+    def batch(self, rows: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Network input [B, ...] of some rows of this view."""
+        ...
+
+    def for_evaluation(self) -> Self:
+        """The same images without anything random."""
+        ...
+
+    def in_order(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[torch.Tensor]:
+        """Network inputs of all rows, in order."""
+        ...
 
 
 @dataclass(frozen=True)

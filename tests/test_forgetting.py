@@ -58,7 +58,7 @@ def test_settings_derived_from_the_data_forget_too(model):
     unlearned, report = forget(model, X[GONE], X[~GONE], device="cpu")  # rounding elsewhere may need one attempt less
     assert accuracy(unlearned, X[GONE], Y[GONE]) < 0.05 and report.acceptable
     strengths = [attempt["strength"] for attempt in report.content["attempts"]]
-    assert strengths == [1.0, 5.0, 25.0][: len(strengths)] and len(strengths) > 1
+    assert strengths == [1.0, 5.0, 25.0][: len(strengths)]
 
 
 def test_the_model_is_untouched_and_shares_nothing(model):
@@ -264,19 +264,19 @@ def test_overlap_is_refused_or_dropped(model):
 
 def test_a_model_without_a_linear_head():
     convolutional = nn.Sequential(nn.Conv2d(3, 4, 8), nn.Flatten()).eval()
-    refused("no_linear_head", convolutional, X[GONE], X[~GONE])
+    assert "below" in refused("no_linear_head", convolutional, X[GONE], X[~GONE])
     softmax = nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.Softmax(1)).eval()
     assert "logits" in refused("no_linear_head", softmax, X[GONE], X[~GONE])
 
-    class Pair(nn.Module):
+    class Nothing(nn.Module):
         def __init__(self):
             super().__init__()
             self.layer = nn.Linear(192, 4)
 
         def forward(self, x):
-            return self.layer(x.flatten(1)), None
+            return self.layer(x.flatten(1))[None], None
 
-    assert "one tensor" in refused("no_linear_head", Pair(), X[GONE], X[~GONE])
+    assert "one tensor" in refused("no_linear_head", Nothing(), X[GONE], X[~GONE])
 
 
 def test_a_head_can_be_named_and_the_name_is_checked(model):
@@ -298,7 +298,7 @@ def test_batch_statistics_that_would_leak():
 def test_batch_statistics_stay_without_retained_images(model):
     assert "accept" in refused("batch_statistics", model, X[GONE])
     _, report = forget(model, X[GONE], accept=("batch_statistics",))
-    assert report.content["method"]["name"] == "jit" and not report.acceptable
+    assert report.content["method"]["name"] == "closed_form" and not report.acceptable
     assert any("utility could not be measured" in reason for reason in report.content["reasons"])
 
 

@@ -213,6 +213,8 @@ def test_what_stood_in_the_way_is_said(monkeypatch):
     gone = labels == 3
     monkeypatch.setattr(engine, "_recovered", lambda laf, settings, watch, make_watch, outcome: (None, watch))
     _, report = forget(own, images[gone], images[~gone])
+    assert re.search(r"still represent it; where training removed it, utility was \d+\.\d % at best", str(report))
+    _, report = forget(own, images[gone], images[~gone], method="laf")
     assert not report.acceptable
     assert re.search(r"still answered with a removed class; where they were not, utility was \d+\.\d % at best", str(report))
 

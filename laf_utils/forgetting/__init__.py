@@ -1,8 +1,17 @@
 """Forget in your own classifier: ``forget(model, forget=..., retain=...)`` gives an unlearned copy and a report.
 
 ``refusal``    what is not done, and why
+``adapting``   outputs and inputs of any form: one tensor in, logits out
+``packing``    dictionaries and token numbers as rows of one tensor
 ``head``       any classifier as extractor -> representation -> head
+``cutting``    a model cut at its representation
+``copying``    copies to work on and to give back
+``closed_form``  a class out of a head or a zero-shot classifier, without images
 ``sources``    tensors, data sets, loaders, folders: rows in, network inputs out, no label
+``opening``    from what a user hands in to a source
+``pictures``   image files as pixels
+``stilling``   data sets that augment, without their random transforms
+``copies``     near-copies of forgotten images among the retained ones
 ``keeping``    in memory up to a bound, beyond it in files
 ``audit``      forget images against unseen ones, two-sided, with its power
 ``choice``     scope, method and settings, derived from the data
@@ -18,8 +27,10 @@
 ``command``    ``laf forget``, ``laf audit``, ``laf data``
 """
 
+from .adapting import OneLabel
 from .call import Forgotten, forget
+from .closed_form import ZeroShot, remove_classes
 from .page import Report
 from .refusal import Refused
 
-__all__ = ["Forgotten", "Refused", "Report", "forget"]
+__all__ = ["Forgotten", "OneLabel", "Refused", "Report", "ZeroShot", "forget", "remove_classes"]

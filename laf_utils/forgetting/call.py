@@ -17,8 +17,9 @@ from .. import __version__
 from ..methods.method import fingerprint
 from ..support.devices import describe
 from ..support.paths import check_file_writable
+from .copying import as_given, bare
 from .engine import Outcome, Work, carry_out
-from .head import device_of, dtype_of, whole, working_copy
+from .head import whole
 from .keeping import DEFAULT_BOUND, Keeper
 from .ledger import Ledger
 from .page import Report
@@ -41,7 +42,7 @@ def forget(
     method: str = "auto", settings: Any = None, head: str | None = None, transform: Any = None, seed: int = 0,
     device: str | torch.device | None = None, floor: float = 0.95, memory: int = DEFAULT_BOUND, folder: str | Path | None = None,
     ledger: str | Path | None = None, accept: tuple[str, ...] = (), overlap: str = "refuse",
-    scope: str = "auto", save: Callable[[nn.Module], dict[str, Any]] | None = None,
+    scope: str = "auto", copies: str = "refuse", save: Callable[[nn.Module], dict[str, Any]] | None = None,
 ) -> Forgotten:
     """An unlearned copy of ``model`` and a report; ``model`` itself is left as it is.
 
@@ -49,7 +50,8 @@ def forget(
     that give labels beside images only the images are used.
 
     Args:
-        model: any classifier that gives logits [B, classes] from a linear layer; on any device, in any floating format.
+        model: any classifier that gives logits [B, classes], also in a tuple, a dictionary or an object, or one logit; on any
+            device, in any floating format, also compiled or in ``DataParallel`` (the copy comes without the wrapper).
         forget: images of D_f.
         retain: images of D_r, all or some; without them only methods that need none are left.
         unseen: images that the model was not trained on: for the audit, and to know when single images are forgotten.
@@ -69,6 +71,8 @@ def forget(
         scope: ``class`` where D_f is all of some classes, ``instances`` where its classes stay; ``auto``: by the original's
         answers.
         overlap: of images in both sets: ``refuse``, or ``drop`` them from D_r.
+        copies: of retained images that the model cannot tell from forgotten ones (``copies.Copies``): ``refuse`` and list them,
+            ``forget`` them too, ``drop`` them from D_r, or ``keep`` them.
         save: writes the copy, before the ledger says that the request is done; what it returns stands in report and ledger.
 
     Raises:
@@ -77,17 +81,17 @@ def forget(
     """
     options = Options(
         method, settings, head, transform, seed, device, floor, memory, None if folder is None else Path(folder),
-        tuple(accept), overlap, scope,
+        tuple(accept), overlap, scope, copies,
     )
     given = Given(forget, retain, unseen, retain_labels, unseen_labels)
-    before, clock = fingerprint(model), _Clock()
+    before, clock = fingerprint(bare(model)), _Clock()
     book, instead_of = opened(ledger, before, options.accept)
     with Keeper(memory, options.folder) as keeper:
         prepared = prepare(model, given, options, keeper, book)
         clock.mark("prepare")
         # Where requests follow each other their losses add up: then each wins back what it can.
         aim = floor if book is None else 1 - GAIN
-        work = Work(prepared.network, prepared.forget, prepared.used, prepared.labels, settings, seed, aim)
+        work = Work(prepared.network, prepared.forget, prepared.used, prepared.labels, settings, seed, aim, method == "auto")
         sets, watches = prepared.sets(seed), []
 
         def watch(content: float = 0.0) -> Watch:
@@ -100,7 +104,7 @@ def forget(
         content = _measured(prepared, network, outcome, watches[0], book, instead_of)
         clock.mark("report")
         content["memory"] = {"bound": memory, "in_memory": keeper.in_memory, "on_disk": keeper.on_disk}
-    unlearned = _as_given(network, model)
+    unlearned = as_given(whole(network), model)
     content |= _circumstances(prepared, options, outcome, before, fingerprint(unlearned), clock)
     if save is not None:
         content["weights"] = save(unlearned)
@@ -142,14 +146,6 @@ def opened(ledger: str | Path | None, model: str, accept: tuple[str, ...] = ()) 
     raise Refused("changed_ledger", message)
 
 
-def _as_given(network: nn.Module, model: nn.Module) -> nn.Module:
-    """The unlearned copy where and as the model was: device and number format."""
-    copied = working_copy(whole(network)).requires_grad_(True).to(device_of(model))
-    for given, own in zip(model.parameters(), copied.parameters(), strict=True):
-        own.requires_grad_(given.requires_grad)
-    return copied.to(dtype_of(model)) if dtype_of(model) in (torch.float16, torch.bfloat16) else copied
-
-
 def _measured(
     prepared: Prepared, network: nn.Module, outcome: Outcome, watch: Watch, book: Ledger | None, instead_of: int | None = None
 ) -> dict[str, Any]:
@@ -172,12 +168,15 @@ def _circumstances(
         "scope": {"name": prepared.scope.name, "classes": list(prepared.scope.classes), "reason": prepared.scope.reason},
         "method": {"name": prepared.choice.method, "reason": prepared.choice.reason, "settings": settings},
         "images": {name: 0 if images is None else len(images) for name, images in sizes.items()} | {
-            "dropped": prepared.dropped, "unseen_alike": 0 if prepared.alike is None else len(prepared.alike),
+            "dropped": prepared.dropped, "near_copies": prepared.copies.as_dict(),
+            "unseen_alike": 0 if prepared.alike is None else len(prepared.alike),
         },
+        "notes": prepared.copies.note(),
         "attempts": outcome.attempts,
         "options": {
             "seed": options.seed, "floor": options.floor, "head": prepared.head, "accept": list(options.accept),
-            "overlap": options.overlap, "look_every": EVERY, "look_images": {"retain": SAMPLE, "goal": SAMPLE_GOAL},
+            "overlap": options.overlap, "copies": options.copies,
+            "look_every": EVERY, "look_images": {"retain": SAMPLE, "goal": SAMPLE_GOAL},
         },
         "model": {
             "kind": type(whole(prepared.network)).__name__, "parameters": sum(p.numel() for p in prepared.network.parameters()),

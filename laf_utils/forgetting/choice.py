@@ -8,6 +8,7 @@ import torch
 from ..methods import METHODS, DataAccess, LabelAccess, available
 from ..methods.laf import LAFRSettings, LAFSettings
 from ..settings.config import RepairConfig, UnlearningConfig, VAEConfig
+from .packing import Packing
 from .refusal import Refused
 
 # From these shares on, both by the original's own (imperfect) answers, a request removes a class: of what is answered with the
@@ -19,6 +20,7 @@ LEAST_STEPS = 400  # that unlearning may take at most before the watch ends it, 
 LEAST_FOR_STATISTICS = 500  # retained images from which BatchNorm statistics are estimated anew
 VAE_STEPS = 300  # of each VAE at least
 MOST_VAE_EPOCHS = 200
+CLOSED_FORM = "closed_form"  # of classes: ``laf_utils.forgetting.closed_form``
 NEEDS_MORE = DataAccess.STATE | DataAccess.HELD_OUT
 OF_PIXELS = ("boundary_expand", "boundary_shrink_pseudo")  # they move pixels, and cannot see through a transform of one's own
 
@@ -92,6 +94,8 @@ def choose(asked: str, *, retain: bool, labels: bool) -> Choice:
         if labels:
             return Choice("laf_r", "images of both sets and labels of retained ones: LAF, then its supervised repair of the head")
         return Choice("laf", "images of both sets and no label: LAF")
+    if asked == CLOSED_FORM:
+        return Choice(asked, "asked for")
     found = available()
     if asked not in found:
         raise Refused("method", f"unknown method {asked!r}: auto, {', '.join(name for name in METHODS if usable(name))}")
@@ -103,6 +107,24 @@ def choose(asked: str, *, retain: bool, labels: bool) -> Choice:
     if method.label_access == LabelAccess.FEW and not labels:
         raise Refused("method", f"{asked} needs labels of D_r: give retain_labels=...")
     return Choice(asked, "asked for")
+
+
+def closed_form_or(choice: Choice, asked: str, scope: Scope, packing: Packing | None) -> Choice:
+    """The choice, or the closed form where only the images of a whole class are at hand.
+
+    Raises:
+        Refused: ``method``: the closed form for single images, or noise on inputs that are no quantities.
+    """
+    if choice.method == CLOSED_FORM and scope.name != "class":
+        raise Refused("method", "the closed form removes classes, and these images are single ones: give retained images for LAF")
+    if asked == "auto" and choice.method == "jit" and scope.name == "class":
+        return Choice(
+            CLOSED_FORM, "only the images of a whole class are at hand: its answer is removed in closed form; the layers below "
+            "still represent it, which retained images would change",
+        )
+    if choice.method == "jit" and packing is not None and packing.whole_numbers:
+        raise Refused("method", "JiT adds noise to inputs, and token numbers are no quantities: give retained inputs for LAF")
+    return choice
 
 
 def usable(name: str) -> bool:

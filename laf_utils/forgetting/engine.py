@@ -13,13 +13,17 @@ from ..methods import METHODS, UnlearningRequest, available, run_method
 from ..methods.laf import LAFSettings
 from ..models import Network
 from ..training import TrainingDiverged
-from .choice import derived_settings, strengthened
+from .choice import CLOSED_FORM, derived_settings, strengthened
+from .closed_form import removed
 from .head import has_batch_statistics
 from .keeping import Keeper
+from .refusal import Refused
 from .sources import OwnImages
 from .watch import GAIN, Watch
 
 SHARES = (1.0, 0.75, 0.5, 0.25)  # of the way from the original to the result of a method without steps to watch
+WELL = 0.99  # utility from which on nothing is tried to win some back
+EASED = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4)  # of the way from the original to a point that has removed a class
 WEAKER, STRONGER = 1 / 3, 5.0  # of a further attempt, see choice.strengthened
 ATTEMPTS = 3  # and one strong one where those lead nowhere
 FLAT = 0.05  # of the mean spread of a representation's dimensions: unlike the paper's, these may end in a ReLU, with silent units
@@ -37,6 +41,7 @@ class Work:
         settings: of the method; ``None``: derived from the data.
         seed: draws everything random.
         aim: utility below which a point that has forgotten is followed by a recovery.
+        otherwise: a class that LAF does not remove within the floor may be removed in closed form.
     """
 
     network: Network
@@ -46,16 +51,21 @@ class Work:
     settings: Any
     seed: int
     aim: float = 0.0
+    otherwise: bool = False
 
 
 @dataclass
 class Outcome:
-    """What came of it: the unlearned network (``None`` where nothing could be kept), its look, and the story."""
+    """What came of it: the unlearned network (``None`` where nothing could be kept), its look, and the story.
+
+    ``closed_form``: the answer alone was removed, and the layers below the head are the original's.
+    """
 
     network: Network | None
     look: dict[str, float] | None
     settings: Any = None
     attempts: list[dict[str, object]] = field(default_factory=list)
+    closed_form: bool = False
 
 
 def _looks(watch: Watch) -> list[dict[str, float]]:
@@ -183,6 +193,56 @@ def run_other(work: Work, method: str, watch: Watch) -> Outcome:
     return outcome
 
 
+def run_closed_form(work: Work, watch: Watch, attempts: list[dict[str, object]]) -> Outcome:
+    """The classes of the scope removed from the original in closed form: one look, after the attempts there were."""
+    example = work.forget.batch(torch.arange(min(2, len(work.forget))))
+    model = removed(work.network, work.network.extractor.head, list(watch.scope.classes), example)
+    look = {"step": 0, **watch.measure(model)}
+    watch.seen.append(look)
+    outcome = Outcome(None, None, attempts=attempts, closed_form=True)
+    if watch.consider(model, look):
+        outcome.network, outcome.look = model, look
+    attempts.append({"strength": 1.0, "ended": "in closed form", "kept": outcome.look, "looks": _looks(watch)})
+    return outcome
+
+
+def _eased(work: Work, outcome: Outcome, watch: Watch) -> Outcome:
+    """The way back towards the original, as far as a removed class stays removed and utility is won.
+
+    A look comes every few steps only, so that a class is often driven further out than it must be, which the others pay for.
+    Parameters alone go back: batch statistics stay those of the retained images.
+    """
+    easy = outcome.look is None or watch.scope.name != "class" or outcome.look.get("utility", 1.0) >= WELL
+    if easy or watch.forgotten(outcome.look) > 0:
+        return outcome
+    found, start = outcome, dict(work.network.named_parameters())
+    for share in EASED:
+        model = copy.deepcopy(outcome.network)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(start[name].lerp(parameter, share))
+        look = {"share": share, **watch.measure(model)}
+        watch.seen.append(look)
+        if watch.trouble(look) is not None or watch.forgotten(look) > 0:
+            break
+        if look["utility"] > found.look["utility"]:
+            found = replace(found, network=model, look=look)
+    attempts = [*outcome.attempts, {"strength": 0.0, "ended": "back towards the original", "kept": found.look,
+                                    "looks": _looks(watch)}]
+    return replace(found, attempts=attempts)
+
+
+def _or_in_closed_form(work: Work, outcome: Outcome, watch: Watch) -> Outcome:
+    """An outcome of LAF, or where it has not removed its classes within the floor and the head allows it, the closed form."""
+    if watch.scope.name != "class" or (outcome.look is not None and watch.forgotten(outcome.look) == 0):
+        return outcome
+    try:
+        found = run_closed_form(work, watch, list(outcome.attempts))
+    except Refused:
+        return outcome
+    return outcome if found.network is None else replace(found, settings=outcome.settings)
+
+
 def carry_out(method: str, work: Work, make_watch: Callable[..., Watch], keeper: Keeper) -> Outcome:
     """Run the method; see ``run_laf`` and ``run_other``.
 
@@ -190,6 +250,8 @@ def carry_out(method: str, work: Work, make_watch: Callable[..., Watch], keeper:
         make_watch: a fresh ``Watch`` for each attempt, given its ``content`` where that is not 0.
         keeper: places for representations.
     """
+    if method == CLOSED_FORM:
+        return run_closed_form(work, make_watch(), [])
     if method not in ("laf", "laf_r"):
         return run_other(work, method, make_watch())
     settings = work.settings or derived_settings(
@@ -198,7 +260,11 @@ def carry_out(method: str, work: Work, make_watch: Callable[..., Watch], keeper:
     if not isinstance(settings, type(METHODS[method].settings)):
         raise TypeError(f"{method} takes {type(METHODS[method].settings).__name__}, got {type(settings).__name__}")
     outcome = run_laf(work, settings, make_watch, keeper)
-    if method == "laf_r" and outcome.network is not None:
+    if outcome.look is not None and outcome.look.get("utility", 1.0) < WELL:
+        outcome = _eased(work, outcome, make_watch())
+    if work.otherwise:
+        outcome = _or_in_closed_form(work, outcome, make_watch())
+    if method == "laf_r" and outcome.network is not None and not outcome.closed_form:
         repaired, _ = repair(outcome.network, work.retain, work.labels, settings.repair, seed=work.seed, forget=len(work.forget))
         watch = make_watch()
         look = {"step": -1, **watch.measure(repaired)}

@@ -9,13 +9,16 @@ from torch import nn
 from ..methods.passes import paired_rows
 from ..settings.config import UnlearningConfig
 from ..support.devices import synchronise
+from .adapting import adapted
 from .choice import derived_settings, retained_used
+from .copying import working_copy
 from .engine import ATTEMPTS
-from .head import find_head, split, working_copy
+from .head import find_head, split
 from .sources import OwnImages
 from .watch import EVERY, SAMPLE, SAMPLE_GOAL
 
 COPIES = 5  # of the weights: original, student, gradients, two of Adam; the best look is a sixth
+EXAMPLE = 4  # images on which the model is tried first
 VAE_STEP = 1e-3  # seconds of a step of a representation VAE, a small fraction of any classifier's
 
 
@@ -71,10 +74,10 @@ def estimate(model: nn.Module, forget: OwnImages, retain: int, unseen: int = 0, 
         forget: images of D_f.
         retain, unseen: numbers of images.
     """
-    copied = working_copy(model).to(forget.device)
     batch = UnlearningConfig.batch_size
     inputs = forget.batch(torch.arange(min(2 * batch, len(forget))))
-    network = split(copied, find_head(copied, inputs[:1], head))
+    copied = adapted(working_copy(model).to(forget.device), inputs[:EXAMPLE], forget.packing)
+    network = split(copied, find_head(copied, inputs[:EXAMPLE], head), inputs[:1])
     frozen, training, kept = _rates(network, inputs)
     used = retained_used(len(forget), max(0, retain - min(1_000, retain // 2)))
     settings = derived_settings(len(forget), max(1, used))
@@ -85,7 +88,8 @@ def estimate(model: nn.Module, forget: OwnImages, retain: int, unseen: int = 0, 
     vae = settings.vae.epochs * (len(forget) + used) / settings.vae.batch_size * VAE_STEP
     attempt = settings.unlearning.epochs * images / training + looks / frozen
     fixed = passes / frozen + vae
-    width = next(p for p in network.classifier.parameters()).shape[-1]
+    with torch.no_grad():
+        width = network.extractor(inputs[:1]).shape[1]
     return Estimate(
         fixed + attempt, fixed + ATTEMPTS * attempt, steps, frozen, training,
         COPIES * sum(p.numel() * p.element_size() for p in copied.parameters()), kept * 2 * batch // max(1, len(inputs)),

@@ -3,6 +3,7 @@
 Weights are safetensors, or PyTorch files read with ``weights_only=True``, which knows tensors and nothing that could run.
 """
 
+import codecs
 import csv
 import hashlib
 import importlib
@@ -32,6 +33,7 @@ MOST_SIDE = 4_096  # pixels
 MOST_LIST = 1 << 30  # bytes of a list of images
 MOST_NAME = 4_096  # characters of a path
 NAMES = ("file", "path", "id", "image", "name", "filename")  # of the column of a list of images, where it has a heading
+PREFIXES = ("module.", "_orig_mod.")  # of names of weights
 WRAPPED = ("state_dict", "model", "model_state_dict")  # under which checkpoints keep their weights
 
 
@@ -69,7 +71,15 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     if not named or not found or not all(isinstance(value, torch.Tensor) for value in found.values()):
         raise Refused("bad_weights", f"{path} holds no state_dict (names and tensors)")
     check_weights(path, found)
-    return {name.removeprefix("module."): value for name, value in found.items()}
+    return {bare_name(name): value for name, value in found.items()}
+
+
+def bare_name(name: str) -> str:
+    """A weight's name without what ``DataParallel``, ``torch.compile`` and Lightning put before it."""
+    shorter = name
+    for prefix in PREFIXES:
+        shorter = shorter.removeprefix(prefix)
+    return name if shorter == name else bare_name(shorter)
 
 
 def write_weights(model: nn.Module, path: Path) -> Path:
@@ -181,6 +191,12 @@ class Scaled:
         return x if self.mean is None else TF.normalize(x, list(self.mean), list(self.std or (1.0,) * len(self.mean)))
 
 
+def encoding_of(path: Path) -> str:
+    """Of a list that a spreadsheet wrote: UTF-16 where it says so, else UTF-8, with or without its mark."""
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
 def read_ids(path: Path) -> list[str]:
     """The first column (or the one called file, path, id, image, name) of a CSV file, or the lines of a text file.
 
@@ -192,7 +208,7 @@ def read_ids(path: Path) -> list[str]:
             raise OSError("it is no plain file")
         if path.stat().st_size > MOST_LIST:
             raise OSError(f"larger than {MOST_LIST >> 20} MB")
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with path.open(newline="", encoding=encoding_of(path)) as file:
             rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise Refused("bad_ids", f"{path} cannot be read: {told(error)}") from error
@@ -210,10 +226,20 @@ def read_ids(path: Path) -> list[str]:
     return found
 
 
+def relative_name(name: str, folder: Path) -> str:
+    """A listed path as ``divided`` knows it: relative to the folder, with forward slashes."""
+    path = Path(name.replace("\\", "/"))
+    for place in (folder, folder.resolve()):
+        if path.is_relative_to(place):
+            path = path.relative_to(place)
+    return path.as_posix()
+
+
 def divided(folder: Path, ids: Sequence[str]) -> tuple[list[Path], list[Path]]:
     """The files of a folder that a list names, and the others.
 
-    A name is a path relative to the folder, or the name of a file (with or without its suffix) that occurs once.
+    A name is a path relative to the folder (also with backslashes or a leading ``./``), an absolute path into it, or the name of
+    a file, with or without its suffix, that occurs once. Naming an image twice is naming it.
 
     Raises:
         Refused: ``bad_images``: no folder, no images; ``bad_ids``: names of no file or of several.
@@ -227,6 +253,7 @@ def divided(folder: Path, ids: Sequence[str]) -> tuple[list[Path], list[Path]]:
     for path in files:
         for name in {path.relative_to(folder).as_posix(), path.name, path.stem}:
             places.setdefault(name, []).append(path)
+    ids = [name if name in places else relative_name(name, folder) for name in ids]
     missing = [name for name in ids if name not in places]
     unclear = [name for name in ids if len(places.get(name, ())) > 1]
     if missing:

@@ -3,27 +3,29 @@
 The representation is the input of the last linear layer, found by running the model once on real images and looking at which
 linear layer's output *is* the model's output. Nothing is assumed about names, so that torchvision's ``fc``, ``heads.head`` and
 ``classifier.2``, timm's ``head.fc`` and one's own are all the same.
-"""
 
-import copy
-from collections.abc import Callable
-from contextlib import contextmanager
+Other heads are cut where it can be shown that nothing passes beside the cut: with the representation put back in, the model
+answers as before whatever its input (``Rest``). So a scaled or clipped linear layer, a 1x1 convolution with pooling
+(``classifier.1:input``), and functional heads such as cosine ones and CLIP's class names (``encoder:output``) work, too.
+"""
 
 import torch
 from torch import nn
 
 from ..models import Network
+from .adapting import Adapted, inner, recorded
+from .cutting import Rest, hooked, layer_of, pooled
 from .refusal import Refused
 
 TOLERANCE = 1e-3  # of logits, relative to their spread: what a different batch size may change by rounding
 
 
 class Extractor(nn.Module):
-    """The model up to the input of its head: images [B, ...] to float representations [B, width].
+    """The model up to its head: images [B, ...] to float representations [B, width].
 
     Args:
         model: a classifier; its own module, not a copy.
-        head: dotted name of the layer whose input is the representation.
+        head: dotted name of the layer whose input is the representation, or ``name:output``. Maps are averaged in cells.
     """
 
     def __init__(self, model: nn.Module, head: str) -> None:
@@ -32,37 +34,100 @@ class Extractor(nn.Module):
         self.head = head
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        # A hook of one call: nothing is left in the model, so that copies of it stay copies.
         seen: list[torch.Tensor] = []
-        handle = self.model.get_submodule(self.head).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-        try:
+        name, side = layer_of(self.head)
+        with hooked(inner(self.model).get_submodule(name), side, seen.append):
             self.model(images)
-        finally:
-            handle.remove()
-        return seen[-1]
+        return pooled(seen[-1])
 
 
-def split(model: nn.Module, head: str) -> Network:
-    """The model in two parts that share its parameters; a deep copy of the result is a deep copy of the model."""
-    return Network(Extractor(model, head), model.get_submodule(head))
+class Whole(Network):
+    """The two parts of a model of one's own; as a whole it is the model itself."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits [B, classes] of network inputs [B, ...]."""
+        return self.extractor.model(images)
+
+
+@torch.no_grad()
+def split(model: nn.Module, head: str, example: torch.Tensor | None = None) -> Network:
+    """The model in two parts that share its parameters; a deep copy of the result is a deep copy of the model.
+
+    Args:
+        model: as it is, or ``adapted``.
+        head: as ``find_head`` names it; where that has a side (``name:input``) an ``example`` is needed.
+        example: one network input or several [B, ...].
+    """
+    name, side = layer_of(head)
+    if head == name:
+        return Whole(Extractor(model, head), inner(model).get_submodule(head))
+    seen: list[torch.Tensor] = []
+    with hooked(inner(model).get_submodule(name), side, seen.append):
+        model(example[:1])
+    return Whole(Extractor(model, head), Rest(model, head, example, tuple(seen[-1].shape[1:])))
 
 
 def whole(network: Network) -> nn.Module:
-    """The model that ``split`` was given, or its unlearned copy."""
-    return network.extractor.model
+    """The model that ``split`` was given, or its unlearned copy; without what was put around it to read its outputs."""
+    return inner(network.extractor.model)
 
 
-@contextmanager
-def _recorded(modules: dict[str, nn.Module], calls: list):
-    def record(name: str) -> Callable:
-        return lambda _, inputs, output: calls.append((name, inputs[0], output))
-
-    handles = [module.register_forward_hook(record(name)) for name, module in modules.items()]
+def _cut_here(model: nn.Module, name: str, side: str, images: torch.Tensor, value: object, logits: torch.Tensor) -> bool:
+    """Whether all that the logits depend on passes through one input or output of a layer."""
+    fits = isinstance(value, torch.Tensor) and value.ndim in (2, 4) and value.is_floating_point() and len(value) == len(images)
+    if not fits:
+        return False
+    other = torch.zeros_like(images)
     try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+        with hooked(inner(model).get_submodule(name), side, lambda _: value):
+            again = model(other)
+    except (RuntimeError, ValueError, IndexError, AssertionError):
+        return False
+    plain = model(other)  # where the input says nothing either way the cut is not shown
+    limit = TOLERANCE * logits.float().std().clamp_min(1e-6)
+    return (again - logits).abs().max() <= limit and (len(images) == 1 or (plain - logits).abs().max() > limit)
+
+
+def _scores(module: nn.Module, output: object, raw: torch.Tensor) -> bool:
+    """Whether a layer gives one number for each class, or one logit as a column of its output."""
+    if raw.ndim == 1 or raw.shape[1] == 1:
+        column = raw.reshape(-1, 1)
+        if isinstance(output, torch.Tensor) and output.ndim == 2 and (output == column).all(0).any():
+            return True
+    classes = raw.shape[1] if raw.ndim == 2 else 1
+    kernel = isinstance(module, nn.Conv2d) and module.out_channels == classes
+    return kernel or getattr(module, "out_features", None) == classes
+
+
+def _other_head(model: nn.Module, images: torch.Tensor, logits: torch.Tensor, raw: torch.Tensor) -> str | None:
+    """A head that is no plain linear layer at the end: ``name:input`` of a layer of scores, else ``name:output`` of the last
+    layer that gives a representation which the rest is computed from."""
+    known, calls = dict(inner(model).named_modules()), []
+    with recorded({name: module for name, module in known.items() if name}, calls):
+        model(images)
+    classes = raw.shape[1] if raw.ndim == 2 else 1
+    for key, inputs, output in reversed(calls):
+        if _scores(known[key], output, raw) and _cut_here(model, key, "input", images, inputs, logits):
+            return f"{key}:input"
+    for key, _, output in reversed(calls):
+        wide = isinstance(output, torch.Tensor) and output.ndim == 2 and output.shape[1] != classes
+        if wide and _cut_here(model, key, "output", images, output, logits):
+            return f"{key}:output"
+    return None
+
+
+def _named(model: nn.Module, head: str, images: torch.Tensor, logits: torch.Tensor) -> str:
+    """A head that was asked for with its side."""
+    name, side = layer_of(head)
+    calls: list = []
+    with recorded({name: inner(model).get_submodule(name)}, calls):
+        model(images)
+    value = calls[-1][1 if side == "input" else 2] if calls else None
+    if isinstance(value, torch.Tensor) and value.ndim == 4 and not isinstance(inner(model).get_submodule(name), nn.Conv2d):
+        value = None  # maps stand for their means, which only a convolution before a mean reads alone
+    if not _cut_here(model, name, side, images, value, logits):
+        raise Refused("no_linear_head", f"the {side} of {name!r} is no representation [images, width] that all logits come from")
+    return head
 
 
 @torch.no_grad()
@@ -70,38 +135,61 @@ def find_head(model: nn.Module, images: torch.Tensor, name: str | None = None) -
     """The dotted name of the head: the linear layer that gives the logits, or the named layer if that is what it is.
 
     Args:
-        model: in evaluation mode.
+        model: in evaluation mode; where its output is no tensor, ``adapted``.
         images: network inputs [B, ...], B at least 1.
-        name: a layer of one's own choice (any module) whose input is the representation.
+        name: a layer of one's own choice (any module) whose input is the representation and whose output the logits, or
+            ``layer:input``, ``layer:output`` for a representation anywhere.
+
+    Returns:
+        The name; with ``:input`` or ``:output`` where the layer's output is not the logits themselves.
 
     Raises:
         Refused: ``no_linear_head``: the output is no tensor [B, classes] of logits, or comes from no such layer;
             ``unstable_model``: it is not finite.
     """
-    known = dict(model.named_modules())
-    if name is not None and name not in known:
+    known = dict(inner(model).named_modules())
+    if name is not None and layer_of(name)[0] not in known:
         ends = ", ".join(list(known)[-3:])
         raise Refused("no_linear_head", f"the model has no layer {name!r}; its last ones are: {ends}")
-    modules = {name: known[name]} if name else {key: m for key, m in known.items() if isinstance(m, nn.Linear)}
+    modules = {name: known[name]} if name in known else {key: m for key, m in known.items() if isinstance(m, nn.Linear)}
     calls: list[tuple[str, torch.Tensor, torch.Tensor]] = []
-    with _recorded(modules, calls):
+    with recorded(modules, calls):
         logits = model(images)
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(images):
         what = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise Refused("no_linear_head", f"the model must give logits [images, classes] as one tensor, it gives {what}")
     if not logits.isfinite().all():
         raise Refused("unstable_model", "the model's outputs are not finite on these images (a missing transform?)")
+    if name is not None and name not in known:
+        return _named(model, name, images, logits)
+    raw = model.raw(images) if isinstance(model, Adapted) else logits
     for key, inputs, output in reversed(calls):
-        if isinstance(output, torch.Tensor) and output.shape == logits.shape and torch.equal(output, logits):
+        if isinstance(output, torch.Tensor) and output.shape == raw.shape and torch.equal(output, raw):
             if isinstance(inputs, torch.Tensor) and inputs.ndim == 2:
-                return key
+                return key if raw.shape == logits.shape else f"{key}:input"
             raise Refused("no_linear_head", f"the input of {key!r} is no representation [images, width]: name a later layer")
-    if name:
-        raise Refused("no_linear_head", f"the model's output is not the output of {name!r}: name the layer that gives the logits")
-    raise Refused(
-        "no_linear_head", "the model's output is that of no linear layer (a softmax or a convolution comes last?); give a "
-        "model that returns logits, or name the layer that gives them (head=...)",
-    )
+    found = _other_head(model, images, logits, raw)
+    if found is None or name not in (None, layer_of(found)[0]):
+        asked = f"the model's output is not the output of {name!r}" if name else "no layer was found that all logits pass through"
+        raise Refused(
+            "no_linear_head", f"{asked}: name the layer that gives the logits (head='layer'), or one whose output [images, "
+            "width] they are made from (head='layer:output')",
+        )
+    return found
+
+
+def check_below(network: Network) -> None:
+    """Refuse a head with nothing below it to change: there, what is to be forgotten lies in the head alone.
+
+    Raises:
+        Refused: ``no_linear_head``.
+    """
+    own = {id(p) for p in network.classifier.parameters()}
+    if all(id(p) in own for p in network.extractor.parameters()):
+        raise Refused(
+            "no_linear_head", "nothing below the model's head can be changed: its inputs are the representations; forget in the "
+            "network that made them, or retrain the head, which is quick",
+        )
 
 
 @torch.no_grad()
@@ -117,7 +205,8 @@ def check_stable(model: nn.Module, images: torch.Tensor) -> None:
     Raises:
         Refused: ``unstable_model``, ``batch_statistics``.
     """
-    others = torch.cat([images, images.flip(0) * 0.5, torch.zeros_like(images[:1])])
+    packed = isinstance(model, Adapted) and model.packing is not None  # half a token number is another token
+    others = torch.cat([images, images.flip(0)] if packed else [images, images.flip(0) * 0.5, torch.zeros_like(images[:1])])
     together, again, alone = model(others), model(others), model(images[:1])
     limit = TOLERANCE * together.float().std().clamp_min(1e-6)
     if together.dtype in (torch.float16, torch.bfloat16):
@@ -129,12 +218,6 @@ def check_stable(model: nn.Module, images: torch.Tensor) -> None:
             "batch_statistics", "the model's answer for an image depends on the other images of its batch, also in evaluation "
             "mode (BatchNorm without running statistics?): forgotten images would leak through their neighbours",
         )
-
-
-def working_copy(model: nn.Module) -> nn.Module:
-    """A copy to work on, in evaluation mode: half-precision weights as float32, in which unlearning computes."""
-    copied = copy.deepcopy(model).eval()
-    return copied.float() if dtype_of(model) in (torch.float16, torch.bfloat16) else copied
 
 
 def dtype_of(model: nn.Module) -> torch.dtype:

@@ -6,13 +6,14 @@ A mapped file's pages are the kernel's to drop, so that memory in use stays belo
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 
+from .packing import packed
 from .refusal import Refused
-from .sources import ArrayStore
+from .sources import TOKENS, ArrayStore
 
 DEFAULT_BOUND = 1 << 30  # bytes: representations of 500,000 images of width 512
 
@@ -63,9 +64,11 @@ class Keeper:
         Raises:
             Refused: ``bad_images``: no batch at all, no floating point tensors, or batches of different image sizes.
         """
-        path, shape, count = self._file(), None, 0
+        path, shape, count, packing = self._file(), None, 0, None
         with path.open("wb") as file:
             for batch in batches:
+                if isinstance(batch, Mapping) or (isinstance(batch, torch.Tensor) and batch.dtype in TOKENS and batch.ndim < 3):
+                    batch, packing = packed(batch if isinstance(batch, Mapping) else {"": batch})
                 if not isinstance(batch, torch.Tensor) or not batch.is_floating_point():
                     raise Refused("bad_images", "the loader must give floating point tensors: network inputs")
                 shape = shape or tuple(batch.shape[1:])
@@ -77,4 +80,5 @@ class Keeper:
             return ArrayStore(torch.empty(0))
         size = count * math.prod(shape)
         self.on_disk += 4 * size
-        return ArrayStore(torch.from_file(str(path), shared=True, size=size, dtype=torch.float32).view(count, *shape))
+        kept = torch.from_file(str(path), shared=True, size=size, dtype=torch.float32).view(count, *shape)
+        return ArrayStore(kept, packing=packing)

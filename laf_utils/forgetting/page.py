@@ -114,6 +114,7 @@ class Report:
             "<h1>Forgetting report</h1>",
             f'<p class="verdict{" ok" if self.acceptable else ""}"><b>{html.escape(self.verdict)}</b></p>',
             f"<ul>{reasons}</ul>" if reasons else "",
+            *(f"<p>{html.escape(note)}.</p>" for note in c.get("notes", ())),
             f"<p>Method {html.escape(c['method']['name'])}: {html.escape(c['method']['reason'])}. "
             f"Scope: {html.escape(c['scope']['name'])}; {html.escape(c['scope']['reason'])}.</p>",
             "<h2>Utility</h2>", _utility(c), "<h2>Forget images</h2>", _forgetting(c), "<h2>Audit</h2>", _audit(c),
@@ -146,4 +147,4 @@ class Report:
         found, lines = self.content["forgetting"], [self.verdict, *(f"- {reason}" for reason in self.content["reasons"])]
         lines += [f"{name}: utility {entry['utility']:.1f} %" for name, entry in self.content["utility"].items()]
         left = f"removed class answered {found['named']:.1f} %" if "named" in found else f"agreement {found['agreement']:.1f} %"
-        return "\n".join([*lines, f"forget images: {left}"])
+        return "\n".join([*lines, f"forget images: {left}", *(f"note: {note}" for note in self.content.get("notes", ()))])

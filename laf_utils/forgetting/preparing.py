@@ -14,12 +14,17 @@ from ..settings.config import UnlearningConfig
 from ..support.progress import track
 from ..support.reading import MOST_SEED
 from ..support.seeds import stream
-from .choice import SCOPES, Choice, Scope, choose, retained_used, scope_of
-from .head import check_stable, device_of, dtype_of, find_head, has_batch_statistics, split, working_copy
+from . import copies as near_copies
+from .adapting import adapted
+from .choice import SCOPES, Choice, Scope, choose, closed_form_or, retained_used, scope_of
+from .copies import Copies
+from .copying import working_copy
+from .head import check_below, check_stable, device_of, dtype_of, find_head, has_batch_statistics, split
 from .keeping import Keeper
 from .ledger import Ledger
+from .opening import store_of
 from .refusal import RISKS, Refused
-from .sources import OwnImages, store_of
+from .sources import OwnImages
 from .watch import SAMPLE, SAMPLE_GOAL, Sets
 
 EXAMPLE = 4  # images on which the model is tried first
@@ -43,6 +48,7 @@ class Options:
     accept: tuple[str, ...] = ()
     overlap: str = "refuse"
     scope: str = "auto"
+    copies: str = "refuse"
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,7 @@ class Prepared:
         before: the original's answers.
         digests: of the images of D_f.
         dropped: retained images left out because they are in D_f too.
+        copies: near-copies of D_f among the retained images, and what was done with them.
     """
 
     network: Network
@@ -103,6 +110,7 @@ class Prepared:
     dropped: int
     digests: list[bytes]
     before: Answers
+    copies: Copies = Copies()
 
     def sets(self, seed: int) -> Sets:
         """What a watch looks at: random samples."""
@@ -144,6 +152,8 @@ def check_options(options: Options) -> None:
         raise ValueError(f"seed must be a whole number from 0 to {MOST_SEED}, got {ascii(options.seed)[:40]}")
     if options.overlap not in ("refuse", "drop"):
         raise ValueError(f"overlap must be refuse or drop, got {options.overlap!r}")
+    if options.copies not in near_copies.WAYS:
+        raise ValueError(f"copies must be one of {', '.join(near_copies.WAYS)}, got {options.copies!r}")
     if options.scope not in SCOPES:
         raise ValueError(f"scope must be one of {', '.join(SCOPES)}, got {options.scope!r}")
     unknown = set(options.accept) - set(RISKS)
@@ -164,7 +174,7 @@ def open_images(given: Any, options: Options, keeper: Keeper, like: nn.Module, n
     store = store_of(given, options.transform, keeper.spool)
     if not len(store):
         raise Refused("nothing_to_forget" if name == "forget" else "bad_images", f"{name}: there is no image")
-    images = OwnImages(store, device_of(like), dtype_of(like), torch.arange(len(store)))
+    images = OwnImages(store, device_of(like), dtype_of(like), torch.arange(len(store)), name=name)
     few = torch.arange(min(EXAMPLE, len(images)))
     if not torch.equal(images.batch(few), images.batch(few)):
         raise Refused(
@@ -231,14 +241,21 @@ class _Retained:
     watched: OwnImages | None = None
     labels: torch.Tensor | None = None
     dropped: int = 0
+    copies: Copies = Copies()
+    also: OwnImages | None = None  # near-copies that are to be forgotten, too
 
 
 def _retained(
-    given: OwnImages | None, labels: torch.Tensor | None, digests: list[bytes], options: Options, ledger: Ledger | None, most: int
+    given: OwnImages | None, labels: torch.Tensor | None, digests: list[bytes], options: Options, ledger: Ledger | None,
+    most: int, network: Network, forget: OwnImages,
 ) -> _Retained:
     if given is None:
         return _Retained()
     kept = without_overlap(digests, given, options.overlap, ledger)
+    found = near_copies.search(network, forget, given.subset(kept), options.seed, options.copies)
+    also = given.subset(kept[found.rows]) if options.copies == "forget" and len(found.rows) else None
+    if options.copies in ("drop", "forget"):
+        kept = kept[~torch.isin(torch.arange(len(kept)), found.rows)]
     if len(kept) < LEAST_RETAINED:
         raise Refused(
             "too_few_images", f"{len(kept)} retained images are at hand, {LEAST_RETAINED} at least are needed; leave retain out "
@@ -250,7 +267,7 @@ def _retained(
     rows = order[looked : looked + retained_used(len(digests), len(images) - looked)].sort().values
     return _Retained(
         images, images.subset(rows).held(most), images.subset(order[:looked]).held(most), None if labels is None else
-        labels[rows], len(given) - len(kept),
+        labels[rows], len(given) - len(kept), found, also,
     )
 
 
@@ -270,9 +287,12 @@ def prepare(model: nn.Module, given: Given, options: Options, keeper: Keeper, le
     if forget is None:
         raise Refused("nothing_to_forget", "forget: no images were given")
     example = forget.batch(torch.arange(min(EXAMPLE, len(forget))))
+    if any(images is not None and images.packing != forget.packing for images in (retain, unseen)):
+        raise Refused("bad_images", "the sets hold inputs of different names, shapes or number formats")
+    copied = adapted(copied, example, forget.packing)
     head = find_head(copied, example, options.head)
     check_stable(copied, example)
-    network = split(copied, head)
+    network = split(copied, head, example)
     labels = _labels(given.retain_labels, retain, "retain")
     unseen_labels = _labels(given.unseen_labels, unseen, "unseen")
     choice = choose(options.method, retain=retain is not None, labels=labels is not None)
@@ -282,13 +302,18 @@ def prepare(model: nn.Module, given: Given, options: Options, keeper: Keeper, le
             "retained images: give retain=..., or say accept=('batch_statistics',)",
         )
     digests = hashed(forget, "reading")
-    rest = _retained(retain, labels, digests, options, ledger, keeper.left // 4)
+    rest = _retained(retain, labels, digests, options, ledger, keeper.left // 4, network, forget)
+    if rest.also is not None:
+        forget, digests = forget.joined(rest.also), digests + hashed(rest.also, "reading")
     forget = forget.held(keeper.left // 4)
     before = answers(network, forget, rest.watched, unseen)
     said, said_r = before.forget.argmax(1), None if before.retain is None else before.retain.argmax(1)
     like = None if before.unseen is None else alike(said, before.unseen.argmax(1))
     scope = scope_of(said, said_r, 0 if rest.images is None else len(rest.images), options.scope)
+    choice = closed_form_or(choice, options.method, scope, forget.packing)
+    if choice.method != "closed_form":
+        check_below(network)
     return Prepared(
         network, head, forget, rest.images, rest.used, rest.watched, unseen, like, rest.labels, unseen_labels, scope, choice,
-        rest.dropped, digests, before,
+        rest.dropped, digests, before, rest.copies,
     )

@@ -77,13 +77,13 @@ def audits(prepared: Prepared, after: Answers) -> dict[str, dict] | None:
     return {when: found.as_dict() for when, found in pair.items()} if pair["before"] else None
 
 
-def too_costly(attempts: list[dict], floor: float) -> str:
+def too_costly(attempts: list[dict], floor: float, where: str = "they were not") -> str:
     """What stood in the way of a removed class, from the looks of all attempts: the price, or that nothing moved."""
     gone = [look["utility"] for attempt in attempts for look in attempt["looks"] if look.get("named", 1.0) <= FORGOTTEN
             and "utility" in look]
     if not gone:
         return "; no attempt came further"
-    return f"; where they were not, utility was {100 * max(gone):.1f} % at best, and the floor is {100 * floor:.0f} %"
+    return f"; where {where}, utility was {100 * max(gone):.1f} % at best, and the floor is {100 * floor:.0f} %"
 
 
 def driven_out(prepared: Prepared, numbers: dict) -> list[str]:
@@ -112,6 +112,9 @@ def verdict(
         return RETRAIN, ["no point of any attempt could be kept: every one was not finite, collapsed or below the utility floor; "
                          "the copy given back is the original"]
     reasons = []
+    if outcome.closed_form:
+        cost = too_costly(outcome.attempts[:-1], watch.floor, "training removed it") if len(outcome.attempts) > 1 else ""
+        reasons.append(f"the removed class's answer alone is gone, in closed form: the layers below still represent it{cost}")
     least = min((entry["utility"] for entry in numbers["utility"].values()), default=None)
     if least is None:
         reasons.append("utility could not be measured: neither retained nor unseen images are at hand")

@@ -5,20 +5,24 @@ read what a batch asks for and nothing else, so that a set may be larger than me
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from PIL import Image
-from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, SequentialSampler, Subset, SubsetRandomSampler
+from torch.utils.data import Dataset
 
+from .packing import Packing, packed
 from .refusal import Refused
+from .stilling import still
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 IMAGE_KEYS = ("image", "images", "pixel_values", "img", "x")  # of datasets whose items are dictionaries
+TEXT_KEYS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")  # taken together, where there is no image
+TOKENS = (torch.int32, torch.int64)  # number formats of token numbers; uint8 are pixels, which want a transform
+SHOWN = 3  # names in a message
 PASS_BYTES = 64 << 20  # of inputs in one batch of a frozen pass: 500 images of 3x100x100, 100 of 3x224x224
 
 
@@ -35,12 +39,24 @@ class Store(Protocol):
         """16 bytes that are equal for equal images of stores of one kind."""
         ...
 
+    def name(self, row: int) -> str:
+        """What a message calls it."""
+        ...
 
-def _digest(content: bytes) -> bytes:
+
+def listed(names: Sequence[object]) -> str:
+    """The first names of a list, and how many more there are."""
+    shown = ", ".join(map(str, names[:SHOWN]))
+    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
+
+
+def digest_of(content: bytes) -> bytes:
+    """16 bytes."""
     return hashlib.blake2b(content, digest_size=16).digest()
 
 
-def _floating(inputs: torch.Tensor, what: str) -> torch.Tensor:
+def floating(inputs: torch.Tensor, what: str) -> torch.Tensor:
+    """The inputs themselves; refused where they are whole numbers, which want the model's transform."""
     if not inputs.is_floating_point():
         raise Refused("bad_images", f"{what} are {inputs.dtype}: give the model's transform (transform=...)")
     return inputs
@@ -49,8 +65,10 @@ def _floating(inputs: torch.Tensor, what: str) -> torch.Tensor:
 class ArrayStore:
     """A tensor or NumPy array [N, ...] (also one mapped to a file) and, where given, the transform of a batch of it."""
 
-    def __init__(self, array: torch.Tensor | np.ndarray, transform: Callable | None = None) -> None:
-        self._array, self._transform = array, transform
+    def __init__(
+        self, array: torch.Tensor | np.ndarray, transform: Callable | None = None, packing: Packing | None = None
+    ) -> None:
+        self._array, self._transform, self.packing = array, transform, packing
 
     def __len__(self) -> int:
         return len(self._array)
@@ -62,82 +80,95 @@ class ArrayStore:
 
     def read(self, rows: Sequence[int]) -> torch.Tensor:
         raw = self._raw(rows)
-        return _floating(raw if self._transform is None else self._transform(raw), "the images")
+        return floating(raw if self._transform is None else self._transform(raw), "the images")
 
     def digest(self, row: int) -> bytes:
-        return _digest(self._raw([row]).cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        return digest_of(self._raw([row]).cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+
+    def name(self, row: int) -> str:
+        return f"row {row}"
 
 
 def image_of(item: Any) -> Any:
-    """The image of an item: the item itself, the first of a tuple, or the entry of a dictionary. No label is touched."""
-    if isinstance(item, dict):
+    """The input of an item: the item itself, the first of a tuple, or of a dictionary its image or its token numbers.
+
+    No label is touched.
+    """
+    if isinstance(item, Mapping):
         found = [key for key in IMAGE_KEYS if key in item]
-        if not found:
-            known = ", ".join(IMAGE_KEYS)
-            raise Refused("bad_images", f"the data set's items have no image under any of {known}: {sorted(item)}")
-        return item[found[0]]
+        if found:
+            return item[found[0]]
+        text = [key for key in TEXT_KEYS if key in item]
+        if not text:
+            known = ", ".join((*IMAGE_KEYS, TEXT_KEYS[0]))
+            raise Refused(
+                "bad_images", f"the data set's items have no input under any of {known}: {sorted(item)}; give a transform that "
+                "takes it out (transform=lambda item: ...)",
+            )
+        return {key: item[key] for key in text}
     return item[0] if isinstance(item, list | tuple) else item
 
 
-class DatasetStore:
-    """A map-style data set whose items are (or begin with) network inputs, transformed by the user's own transforms."""
+def as_tensors(value: Any) -> Any:
+    """Arrays as tensors, also in a dictionary."""
+    if isinstance(value, Mapping):
+        return {key: torch.as_tensor(part) for key, part in value.items()}
+    return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
 
-    def __init__(self, dataset: Dataset, transform: Callable | None = None) -> None:
-        self._dataset, self._transform = dataset, transform
+
+class DatasetStore:
+    """A map-style data set whose items are (or begin with) network inputs, transformed by the user's own transforms.
+
+    Args:
+        dataset: of any items that ``image_of`` understands.
+        transform: of what ``image_of`` finds in an item; of the whole item where that finds nothing.
+        collate: of a loader that makes its inputs from items itself; called with a list of one.
+    """
+
+    def __init__(self, dataset: Dataset, transform: Callable | None = None, collate: Callable | None = None) -> None:
+        self._dataset, self._transform, self._collate = still(dataset), transform, collate
+        self.packing = self._row(0)[1] if len(dataset) else None
 
     def __len__(self) -> int:
         return len(self._dataset)
 
-    def _one(self, row: int) -> torch.Tensor:
-        image = image_of(self._dataset[int(row)])
-        image = image if self._transform is None else self._transform(image)
-        if isinstance(image, np.ndarray):
-            image = torch.from_numpy(image)
+    def _given(self, row: int) -> Any:
+        item = self._dataset[int(row)]
+        if self._collate is not None:
+            batch = image_of(self._collate([item]))
+            return {key: part[0] for key, part in batch.items()} if isinstance(batch, Mapping) else batch[0]
+        plain = self._transform is not None and isinstance(item, Mapping) and not set(item) & {*IMAGE_KEYS, *TEXT_KEYS}
+        image = item if plain else image_of(item)
+        return image if self._transform is None else self._transform(image)
+
+    def _row(self, row: int) -> tuple[torch.Tensor, Packing | None]:
+        image = as_tensors(self._given(row))
+        if isinstance(image, Mapping):
+            rows, packing = packed({key: value[None] for key, value in image.items()})
+            return rows[0], packing
         if not isinstance(image, torch.Tensor):
             kind = type(image).__name__
             raise Refused("bad_images", f"the data set's images are {kind}: give a transform to tensors (transform=...)")
-        return _floating(image, "the data set's images")
-
-    def read(self, rows: Sequence[int]) -> torch.Tensor:
-        return _stacked([self._one(row) for row in rows])
-
-    def digest(self, row: int) -> bytes:
-        return _digest(self._one(row).cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-
-
-class FileStore:
-    """Image files, read when they are asked for.
-
-    Args:
-        files: paths.
-        transform: of one RGB PIL image; ``None``: pixels scaled to [0, 1], which only works where all have one size.
-    """
-
-    def __init__(self, files: Sequence[Path], transform: Callable | None = None) -> None:
-        self.files, self._transform = list(files), transform
-
-    def __len__(self) -> int:
-        return len(self.files)
+        if image.dtype in TOKENS and image.ndim < 2:
+            rows, packing = packed({"": image[None]})
+            return rows[0], packing
+        return floating(image, "the data set's images"), None
 
     def _one(self, row: int) -> torch.Tensor:
-        path = self.files[int(row)]
-        try:
-            with Image.open(path) as file:
-                image = file.convert("RGB")
-        except Exception as error:  # a broken file fails in any way, a decompression bomb in one of its own
-            raise Refused("bad_images", f"{path.name} cannot be read as an image: {error}") from error
-        if self._transform is not None:
-            return self._transform(image)
-        return torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div_(255)
+        return self._row(row)[0]
 
     def read(self, rows: Sequence[int]) -> torch.Tensor:
-        return _stacked([self._one(row) for row in rows])
+        return stacked([self._one(row) for row in rows])
 
     def digest(self, row: int) -> bytes:
-        return _digest(self.files[int(row)].read_bytes())
+        return digest_of(self._one(row).cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+
+    def name(self, row: int) -> str:
+        return f"row {row}"
 
 
-def _stacked(images: list[torch.Tensor]) -> torch.Tensor:
+def stacked(images: list[torch.Tensor]) -> torch.Tensor:
+    """Images of one size as a batch."""
     shapes = {tuple(image.shape) for image in images}
     if len(shapes) > 1:
         sizes = " and ".join(map(str, sorted(shapes)[:2]))
@@ -154,12 +185,13 @@ class _Still:
 
 @dataclass(frozen=True, eq=False)
 class OwnImages:
-    """A view of a store on a device: the interface of ``Images``.
+    """A view of a store on a device: an ``images.ImageView``.
 
     Args:
         store: of network inputs.
         device, dtype: of the batches.
         rows: int64 [N] rows of the store that this view holds.
+        name: of the set, for messages.
     """
 
     store: Store
@@ -167,6 +199,12 @@ class OwnImages:
     dtype: torch.dtype
     rows: torch.Tensor
     transform: _Still = _Still()
+    name: str = "images"
+
+    @property
+    def packing(self) -> Packing | None:
+        """How a batch's rows are cut into the model's inputs; ``None`` where they are its input."""
+        return getattr(self.store, "packing", None)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -176,8 +214,18 @@ class OwnImages:
         return replace(self, rows=self.rows[rows.cpu()])
 
     def batch(self, rows: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
-        """Network inputs [B, ...] of some rows of this view."""
-        return self.store.read(self.rows[rows.cpu()].tolist()).to(self.device, self.dtype)
+        """Network inputs [B, ...] of some rows of this view.
+
+        Raises:
+            Refused: ``bad_images``: some are not finite; it names them.
+        """
+        chosen = self.rows[rows.cpu()].tolist()
+        inputs = self.store.read(chosen)
+        if not inputs.isfinite().all():
+            broken = (~inputs.flatten(1).isfinite().all(1)).nonzero().flatten().tolist()
+            names = listed([self.called(int(rows[place])) for place in broken])
+            raise Refused("bad_images", f"{self.name}: {names} holds values that are not finite (NaN or infinity): take it out")
+        return inputs.to(self.device, self.dtype)
 
     def for_evaluation(self) -> "OwnImages":
         """Itself: the transforms are the user's, and the same for every pass."""
@@ -199,6 +247,10 @@ class OwnImages:
         """16 bytes for each image, equal for equal images."""
         return [self.store.digest(row) for row in (self.rows if rows is None else self.rows[rows]).tolist()]
 
+    def called(self, row: int) -> str:
+        """What a message calls an image of this view: its row as it was handed in, or the name of its file."""
+        return self.store.name(int(self.rows[row]))
+
     def same_set(self, other: "OwnImages") -> bool:
         """Whether both views lie in one store."""
         return self.store is other.store
@@ -214,7 +266,7 @@ class OwnImages:
         if isinstance(self.store, ArrayStore) or not len(self) or len(self) * self.image_bytes > most:
             return self
         inputs = torch.cat([x.cpu() for x in self.in_order(100)])
-        return replace(self, store=ArrayStore(inputs), rows=torch.arange(len(inputs)))
+        return replace(self, store=ArrayStore(inputs, packing=self.packing), rows=torch.arange(len(inputs)))
 
 
 class JoinedStore:
@@ -222,6 +274,7 @@ class JoinedStore:
 
     def __init__(self, first: OwnImages, second: OwnImages) -> None:
         self._parts = first, second
+        self.packing = first.packing
 
     def __len__(self) -> int:
         return sum(map(len, self._parts))
@@ -237,51 +290,11 @@ class JoinedStore:
         part, own = self._place(row)
         return part.digests(torch.tensor([own]))[0]
 
+    def name(self, row: int) -> str:
+        part, own = self._place(row)
+        return f"{part.name}: {part.called(own)}"
+
 
 def files_in(folder: Path) -> list[Path]:
     """The image files of a folder and its sub-folders, sorted by path."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-
-
-def _of_loader(loader: DataLoader, transform: Callable | None, spool: Callable[[Iterator], Store]) -> Store:
-    """The loader's data set, in the data set's own order; what only the loader knows is read through it, once."""
-    sampler = loader.sampler
-    if isinstance(loader.dataset, IterableDataset) or not hasattr(loader.dataset, "__getitem__"):
-        return spool(image_of(batch) for batch in loader)
-    if isinstance(sampler, SubsetRandomSampler):
-        return DatasetStore(Subset(loader.dataset, list(sampler.indices)), transform)
-    if isinstance(sampler, SequentialSampler | RandomSampler):
-        return DatasetStore(loader.dataset, transform)
-    return spool(image_of(batch) for batch in loader)
-
-
-def store_of(given: Any, transform: Callable | None, spool: Callable[[Iterator], Store]) -> Store:
-    """The store of whatever a user hands in.
-
-    Args:
-        given: a tensor or array of network inputs [N, ...], a data set, a ``DataLoader``, a folder of images, a list of files.
-        transform: the user's own, where ``given`` has none: of a batch for tensors and arrays, of one image otherwise.
-        spool: writes batches of inputs that can be read only once to a file, and gives the store of it.
-
-    Raises:
-        Refused: ``bad_images``.
-    """
-    if isinstance(given, torch.Tensor | np.ndarray):
-        return ArrayStore(given, transform)
-    if isinstance(given, DataLoader):
-        return _of_loader(given, transform, spool)
-    if isinstance(given, str | Path):
-        folder = Path(given)
-        if not folder.is_dir():
-            raise Refused("bad_images", f"there is no folder {folder}")
-        return FileStore(files_in(folder), transform)
-    if isinstance(given, IterableDataset):
-        return spool(image_of(item)[None] for item in given)
-    if isinstance(given, list | tuple) and all(isinstance(item, str | Path) for item in given):
-        return FileStore([Path(item) for item in given], transform)
-    if hasattr(given, "__getitem__") and hasattr(given, "__len__"):
-        return DatasetStore(given, transform)
-    raise Refused(
-        "bad_images", f"images cannot be read from {type(given).__name__}: give a tensor, an array, a data set, a DataLoader, a "
-        "folder or a list of files",
-    )
