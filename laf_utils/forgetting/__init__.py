@@ -14,6 +14,9 @@
 ``copies``     near-copies of forgotten images among the retained ones
 ``keeping``    in memory up to a bound, beyond it in files
 ``audit``      forget images against unseen ones, two-sided, with its power
+``reference``  models taught on D_r alone, which never saw D_f
+``evidence``   every forget image against unseen ones that the reference finds as hard: the audit behind the verdict
+``judge``      the verdict on a model that is handed in
 ``choice``     scope, method and settings, derived from the data
 ``watch``      the label-free watch: when to stop, what to keep
 ``ledger``     requests one after another
@@ -30,7 +33,8 @@
 from .adapting import OneLabel
 from .call import Forgotten, forget
 from .closed_form import ZeroShot, remove_classes
+from .judge import Judgement, judge
 from .page import Report
 from .refusal import Refused
 
-__all__ = ["Forgotten", "OneLabel", "Refused", "Report", "ZeroShot", "forget", "remove_classes"]
+__all__ = ["Forgotten", "Judgement", "OneLabel", "Refused", "Report", "ZeroShot", "forget", "judge", "remove_classes"]

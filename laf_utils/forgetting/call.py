@@ -25,7 +25,7 @@ from .ledger import Ledger
 from .page import Report
 from .preparing import Given, Options, Prepared, prepare
 from .refusal import Refused
-from .report import audits, forgetting, measured_utility, verdict
+from .report import audits, forgetting, measured_utility, verdict, weighed
 from .watch import EVERY, GAIN, SAMPLE, SAMPLE_GOAL, Watch
 
 
@@ -101,7 +101,7 @@ def forget(
         outcome = carry_out(prepared.choice.method, work, watch, keeper)
         clock.mark("unlearn")
         network = outcome.network or prepared.network
-        content = _measured(prepared, network, outcome, watches[0], book, instead_of)
+        content = _measured(prepared, network, outcome, watches[0], book, seed, instead_of)
         clock.mark("report")
         content["memory"] = {"bound": memory, "in_memory": keeper.in_memory, "on_disk": keeper.on_disk}
     unlearned = as_given(whole(network), model)
@@ -147,15 +147,18 @@ def opened(ledger: str | Path | None, model: str, accept: tuple[str, ...] = ()) 
 
 
 def _measured(
-    prepared: Prepared, network: nn.Module, outcome: Outcome, watch: Watch, book: Ledger | None, instead_of: int | None = None
+    prepared: Prepared, network: nn.Module, outcome: Outcome, watch: Watch, book: Ledger | None, seed: int,
+    instead_of: int | None = None,
 ) -> dict[str, Any]:
     after = prepared.answers(network)
     numbers: dict[str, Any] = {
         "utility": measured_utility(prepared, after), "forgetting": forgetting(prepared, after), "audit": audits(prepared, after),
     }
+    found = weighed(prepared, after, seed) if outcome.look is not None else None
+    numbers["evidence"] = None if found is None else found.as_dict()
     least = min((entry["utility"] / 100 for entry in numbers["utility"].values()), default=None)
     together = None if book is None or least is None else book.utility(instead_of) * least
-    said, reasons = verdict(prepared, watch, outcome, numbers, together)
+    said, reasons = verdict(prepared, watch, outcome, numbers, together, found)
     return {"verdict": said, "reasons": reasons, "kept": outcome.look is not None, "utility_together": together, **numbers}
 
 

@@ -2,8 +2,9 @@
 
     laf forget --model model.safetensors --arch torchvision:resnet18 --data images/ --ids delete.csv --out unlearned/
 
-Exit codes: 0 done (and acceptable), 1 failed, 2 arguments, 3 data or weights, 4 refused, 5 done but retraining is advised, 130
-interrupted. With ``--json`` standard output is one JSON object and nothing else.
+Exit codes: 0 done (and acceptable), 1 failed, 2 arguments, 3 data or weights, 4 refused, 5 done but retraining is advised,
+6 done but nobody can tell if it is acceptable, 130 interrupted. With ``--json``
+standard output is one JSON object and nothing else.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from .arguments import numbers, parsed, size
 
 __all__ = ["main", "numbers", "size"]
 
-REFUSED, ADVISED = 4, 5
+REFUSED, ADVISED, UNKNOWN = 4, 5, 6
 OF_DATA = ("bad_images", "bad_ids", "bad_weights", "bad_architecture", "unstable_images")
 
 
@@ -213,7 +214,7 @@ def forget(options: argparse.Namespace) -> int:
     report.content["command"] = {"program": "laf", "arguments": [shlex.quote(word) for word in options.words]}
     page = report.write(options.out)
     _say(options, report.content, [str(report), f"weights: {target}", f"report: {page}"])
-    return 0 if report.acceptable else ADVISED
+    return {"acceptable": 0, "cannot tell": UNKNOWN}.get(report.verdict, ADVISED)
 
 
 @contextlib.contextmanager

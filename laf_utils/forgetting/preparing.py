@@ -19,6 +19,7 @@ from .adapting import adapted
 from .choice import SCOPES, Choice, Scope, choose, closed_form_or, retained_used, scope_of
 from .copies import Copies
 from .copying import working_copy
+from .evidence import LEAST_COMPARED
 from .head import check_below, check_stable, device_of, dtype_of, find_head, has_batch_statistics, split
 from .keeping import Keeper
 from .ledger import Ledger
@@ -87,7 +88,8 @@ class Prepared:
         head: the name of its head.
         forget: D_f.
         retain: all of D_r that is left after checks; ``used`` and ``watched`` are disjoint parts of it.
-        unseen: images that nothing was trained on; ``alike`` are the rows of those that are like D_f.
+        unseen: images that nothing was trained on; ``alike`` are the rows of those that are like D_f. Single images: the watch
+            looks at ``shown`` alone, and the verdict's audit at ``audited``, which no look has seen. Classes: both see ``alike``.
         labels: int64, of ``used``.
         before: the original's answers.
         digests: of the images of D_f.
@@ -110,11 +112,13 @@ class Prepared:
     dropped: int
     digests: list[bytes]
     before: Answers
+    shown: torch.Tensor | None = None
+    audited: torch.Tensor | None = None
     copies: Copies = Copies()
 
     def sets(self, seed: int) -> Sets:
         """What a watch looks at: random samples."""
-        alike = None if self.alike is None else self.unseen.subset(self.alike)
+        alike = None if self.shown is None or not len(self.shown) else self.unseen.subset(self.shown)
         named = {"forget": self.forget, "retain": self.watched, "unseen": alike}
         most = {"forget": SAMPLE_GOAL, "retain": SAMPLE, "unseen": SAMPLE_GOAL}
         once = -(-len(self.forget) // UnlearningConfig.batch_size)
@@ -123,6 +127,25 @@ class Prepared:
     def answers(self, network: nn.Module) -> Answers:
         """Another model's answers on the same images."""
         return answers(network, self.forget, self.watched, self.unseen)
+
+
+def divided(alike: torch.Tensor | None, unseen: int, scope: str, seed: int) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """Rows of the unseen images that the watch is shown, and rows that are kept for the verdict: halves of single images.
+
+    The watch stops at the first look that seems good; an audit on the same images would believe it. Where there are few, the
+    audit has what it needs before the watch has any.
+
+    Args:
+        alike: rows like D_f; ``None``: there are none.
+        unseen: number of all.
+        scope: ``class`` or ``instances``.
+    """
+    if scope == "class" or not unseen:
+        return alike, alike
+    order = torch.randperm(unseen, generator=stream(seed, "own", "audited"))
+    count = max(unseen // 2, min(unseen, LEAST_COMPARED))
+    kept = order[:count].sort().values
+    return None if alike is None else alike[~torch.isin(alike, kept)], kept
 
 
 def _sample(images: OwnImages | None, most: int, seed: int, name: str) -> OwnImages | None:
@@ -313,7 +336,8 @@ def prepare(model: nn.Module, given: Given, options: Options, keeper: Keeper, le
     choice = closed_form_or(choice, options.method, scope, forget.packing)
     if choice.method != "closed_form":
         check_below(network)
+    shown, audited = divided(like, 0 if unseen is None else len(unseen), scope.name, options.seed)
     return Prepared(
         network, head, forget, rest.images, rest.used, rest.watched, unseen, like, rest.labels, unseen_labels, scope, choice,
-        rest.dropped, digests, before, rest.copies,
+        rest.dropped, digests, before, shown, audited, rest.copies,
     )

@@ -4,13 +4,15 @@ import torch
 
 from ..audit.unseen import audit
 from .engine import Outcome
+from .evidence import LEAST_COMPARED, Evidence, weigh
 from .preparing import Answers, Prepared
+from .reference import taught
 from .watch import ERRORS, FORGOTTEN, Watch, agreement_gap, utility
 
 WORST = 10  # remaining images that are listed
 STILL_NAMED = 0.05  # share of D_f that may still be answered with a removed class
 
-ACCEPTABLE, RETRAIN = "acceptable", "retraining advised"
+ACCEPTABLE, RETRAIN, CANNOT_TELL = "acceptable", "retraining advised", "cannot tell"
 
 
 def _percent(share: torch.Tensor | float) -> float:
@@ -98,44 +100,110 @@ def driven_out(prepared: Prepared, numbers: dict) -> list[str]:
     return [f"over-forgotten: {own:.1f} % of the forget images have kept their answer, of unseen images like them {other:.1f} %"]
 
 
+def broken(logits: torch.Tensor) -> str | None:
+    """Why answers [n, classes] are those of no classifier, whatever an audit says; ``None`` where they may be."""
+    if not logits.isfinite().all():
+        return "the model's answers are not finite"
+    if len(logits) > 1 and (logits - logits[:1]).abs().max() <= 1e-6 * logits.abs().max():
+        return "the model gives every image the same answer: it has learned nothing, or its weights were lost (a cast?)"
+    return None
+
+
+def learned_nothing(prepared: Prepared) -> str | None:
+    """A reason where the original itself gives all images one answer: whatever is measured against it, it has no meaning."""
+    before = prepared.before
+    everything = torch.cat([logits for logits in (before.forget, before.retain, before.unseen) if logits is not None])
+    return broken(everything)
+
+
+def weighed(prepared: Prepared, after: Answers, seed: int) -> Evidence | None:
+    """The audit against students of this request; ``None`` without retained images, or enough unseen ones.
+
+    Classes that vanish need none: what is left of them is counted in ``forgetting``, and sureness audited by ``audits``.
+    """
+    rows = prepared.audited
+    if prepared.scope.name == "class" or prepared.retain is None or rows is None or len(rows) < LEAST_COMPARED:
+        return None
+    reference = taught(prepared.network, prepared.retain, seed=seed)
+    unseen = prepared.unseen.subset(rows)
+    pair = [(model.forget, model.unseen[rows]) for model in (prepared.before, after)]
+    return weigh(*pair, (reference.logits(prepared.forget), reference.logits(unseen)))
+
+
+def findings(found: Evidence | None, class_removed: bool, unseen: int) -> tuple[list[str], list[str]]:
+    """Reasons against the model, and reasons why nobody can tell, of the audit against the reference."""
+    if found is None:
+        few = f"{unseen} unseen images are there to hold single images against, of {LEAST_COMPARED} needed: nobody can tell"
+        return [], [] if class_removed else [few]
+    points = (
+        f"{found.agreement:.1f} % of the forget images are answered as by the original, models that never saw them have about "
+        f"{found.expected:.1f} %"
+    )
+    sure = f"surer of them than of unseen images as hard by {found.sureness:.1f} standard errors"
+    if found.finding == "leak":
+        return [f"leak: {points}; {sure}"], []
+    if found.finding == "over-forgotten":
+        return [f"over-forgotten: {points}; {sure}"], []
+    if found.finding == "apart":
+        return [f"apart: the forget images are told from unseen ones as hard (Kolmogorov-Smirnov p {found.apart:.1g})"], []
+    if found.finding == "unclear":
+        return [], [
+            f"the smallest leak the audit would have seen is {found.detectable:.1f} points of accuracy on the forget images; "
+            f"{found.tolerance:.1f} are allowed; {points} (+- {found.error:.1f})"
+        ]
+    return [], []
+
+
+def conclusion(failed: list[str], unknown: list[str]) -> tuple[str, list[str]]:
+    """The verdict and its reasons: what is shown goes before what is not known."""
+    return (RETRAIN, [*failed, *unknown]) if failed else (CANNOT_TELL, unknown) if unknown else (ACCEPTABLE, [])
+
+
 def verdict(
-    prepared: Prepared, watch: Watch, outcome: Outcome, numbers: dict, together: float | None
+    prepared: Prepared, watch: Watch, outcome: Outcome, numbers: dict, together: float | None, found: Evidence | None = None
 ) -> tuple[str, list[str]]:
-    """``acceptable`` or ``retraining advised``, and every reason for the latter.
+    """``acceptable``, ``retraining advised`` or ``cannot tell``, and every reason against the first.
 
     Args:
         outcome: what was kept, if anything, and the attempts.
-        numbers: ``utility``, ``forgetting`` and ``audit`` of the report.
+        numbers: ``utility``, ``forgetting``, and ``audit`` of the report.
         together: utility left by all requests of the ledger, this one included.
+        found: the audit against the reference, see ``weighed``.
     """
+    nothing = learned_nothing(prepared)
+    if nothing:
+        return CANNOT_TELL, [nothing]
     if outcome.look is None:
         return RETRAIN, ["no point of any attempt could be kept: every one was not finite, collapsed or below the utility floor; "
                          "the copy given back is the original"]
-    reasons = []
+    failed, unknown = [], []
     if outcome.closed_form:
         cost = too_costly(outcome.attempts[:-1], watch.floor, "training removed it") if len(outcome.attempts) > 1 else ""
-        reasons.append(f"the removed class's answer alone is gone, in closed form: the layers below still represent it{cost}")
+        failed.append(f"the removed class's answer alone is gone, in closed form: the layers below still represent it{cost}")
     least = min((entry["utility"] for entry in numbers["utility"].values()), default=None)
     if least is None:
-        reasons.append("utility could not be measured: neither retained nor unseen images are at hand")
+        unknown.append("utility could not be measured: neither retained nor unseen images are at hand")
     elif least < 100 * watch.floor:
-        reasons.append(f"utility {least:.1f} % is below the floor of {100 * watch.floor:.0f} %")
+        failed.append(f"utility {least:.1f} % is below the floor of {100 * watch.floor:.0f} %")
     named = numbers["forgetting"].get("named")
-    found = numbers["audit"]
     if named is not None and named > 100 * STILL_NAMED:
         cost = too_costly(outcome.attempts, watch.floor)
-        reasons.append(f"{named:.1f} % of the forget images are still answered with a removed class{cost}")
-    reasons += driven_out(prepared, numbers)
-    if found is None and prepared.scope.name == "instances":
-        reasons.append("single images leave their class in place: without unseen images nobody can tell if they are gone")
-    if found is not None and found["after"]["side"] != "none":
-        after = found["after"]
-        reasons.append(f"the audit tells the forget images from unseen ones: {after['side']}, AUC {after['auc']:.1f} %")
-    elif found is not None and prepared.scope.name == "instances" and found["after"]["detectable"] > 10:
-        reasons.append(f"the audit is too small: it would have missed an AUC of {50 + found['after']['detectable']:.0f} %")
+        failed.append(f"{named:.1f} % of the forget images are still answered with a removed class{cost}")
+    failed += driven_out(prepared, numbers)
+    removed = prepared.scope.name == "class"
+    if not removed and (prepared.unseen is None or prepared.retain is None):
+        lacking = "unseen" if prepared.unseen is None else "retained"
+        unknown.append(f"single images leave their class in place: without {lacking} images nobody can tell if they are gone")
+    else:
+        shown, open_ = findings(found, removed, 0 if prepared.audited is None else len(prepared.audited))
+        failed, unknown = failed + shown, unknown + open_
+    audited = numbers["audit"]
+    if removed and found is None and audited is not None and audited["after"]["side"] != "none":
+        after = audited["after"]
+        failed.append(f"the audit tells the forget images from unseen ones: {after['side']}, AUC {after['auc']:.1f} %")
     if together is not None and together < watch.floor:
-        reasons.append(
+        failed.append(
             f"all requests of the ledger together left {100 * together:.1f} % of the first model's utility, the floor is "
             f"{100 * watch.floor:.0f} %"
         )
-    return (RETRAIN if reasons else ACCEPTABLE), reasons
+    return conclusion(failed, unknown)

@@ -8,7 +8,8 @@ from ...settings.presets import DATASET_PRESETS, every_setting, leaves, preset
 from ...support import records
 from ...support.paths import training_folder
 from ...tasks import TASKS
-from ..results.departures import LATER, published_pairing
+
+LATER = "repair.pairing"  # of LAF+R alone: the other models of a record are the same with either value
 
 PAPER_DATASETS = ("mnist", "fashion", "cifar10", "svhn")
 
@@ -70,3 +71,8 @@ def images_text(same: list[dict]) -> str:
     """``10,000 images at 32 x 32`` of runs on fewer images than the paper's, else nothing."""
     config = same[0]["config"]
     return f"{config['images']:,} images at 32 × 32" if config["profile"] == "small" else ""
+
+
+def published_pairing(mode: str) -> object:
+    """How a pass of LAF+R's repair ends in a mode."""
+    return every_setting(preset("mnist", "class", mode=mode))[LATER]

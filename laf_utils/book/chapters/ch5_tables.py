@@ -44,8 +44,6 @@ def name_of(record: dict) -> str:
     return title + (", tuned" if cell["choice"] == "tuned" else "") + profile
 
 
-
-
 def _number(value: float | None, digits: int = 2) -> str:
     return MISSING if value is None else f"{value:,.{digits}f}"
 
@@ -103,8 +101,6 @@ def ladder() -> str:
         labels = "of D_r" if method.label_access == LabelAccess.FEW else method.label_access.words
         lines.append(f"{method.title:<31}{labels:<15}{method.data_access.words}")
     return "\n".join(lines)
-
-
 
 
 def coverage(datasets: tuple[str, ...] = ("mnist", "fashion")) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from importlib import metadata
 import pandas as pd
 
 from ...settings.names import DATASET_NAMES, TASK_NAMES
-from ...settings.presets import every_setting, preset
+from ...settings.presets import preset
 from ...support import records
 from ...tasks import TASKS
 from ..base.tables import MISSING
@@ -61,30 +61,6 @@ DEPARTURES = (
               "computed once and kept, always"),
     Departure("ReLU before max-pooling", "none: the numbers are the same", None, "after it, a quarter of the work, always"),
 )
-
-
-
-
-
-
-
-
-
-
-LATER = "repair.pairing"  # of LAF+R alone: the other models of a record are the same with either value
-
-
-
-
-
-
-def published_pairing(mode: str) -> object:
-    """How a pass of LAF+R's repair ends in a mode."""
-    return every_setting(preset("mnist", "class", mode=mode))[LATER]
-
-
-
-
 
 
 def setting_name(dataset: str, task: str) -> str:

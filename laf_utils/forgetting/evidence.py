@@ -1,0 +1,199 @@
+"""The audit behind the verdict: every forget image against unseen images that models without D_f find as hard.
+
+A model that never saw D_f treats it as it treats other unseen images, of the same difficulty. How hard an image is, students say
+that learned from D_r alone (``reference``): their mean log-odds of an answer. Each forget image is held against the unseen images
+nearest to it in that. What is left of a model's sureness is then standard noise, unless the model has seen the image.
+
+The untouched original is audited first. What the audit does not find there it cannot find in any model, and then it has nothing
+to say. Leaks are given in points of accuracy on D_f, so that one knows what a finding, or none, is worth.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+
+import torch
+from scipy.stats import ks_2samp, norm
+
+from ..audit.confidence import log_odds
+
+LEVEL = 0.02  # of the whole audit: the share of models that never saw D_f which it would call out
+TESTS = 5  # sureness up and down, agreement up and down, the distribution: each has its share of the level (Bonferroni)
+CRITICAL = float(norm.ppf(1 - LEVEL / TESTS))
+POWER = float(norm.ppf(0.8))
+NEIGHBOURS = 25
+LEAST_COMPARED = 60  # unseen images
+LEAST_SPREAD = 0.3  # nats
+TOLERANCE = 5.0  # points of accuracy on D_f: a leak that small may be missed by an audit that does see the untouched original
+BLIND_TOLERANCE = 0.2  # images that could leak at most where the audit would not even see that
+FEW = 5  # images below which a mean has no distribution
+LIMIT = 100.0  # nats
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the audit of one model found. Points are percentage points of accuracy on D_f, by the original's answers.
+
+    Args:
+        finding: ``leak``, ``over-forgotten``, ``apart`` (neither on average, but another distribution), ``none`` or ``unclear``
+            (what it would have missed is too much to call it none).
+        sureness: by how many standard errors the model is surer of D_f than of unseen images as hard; hard ones weigh more.
+        original: the same of the untouched original.
+        agreement, expected, error: percent of D_f answered as by the original, and what a model without D_f would have.
+        apart: p value of the Kolmogorov-Smirnov test of both sets' residuals; 1 of fewer than 20 images.
+        whole: points that could leak at most: all that the original knows of D_f and the reference does not.
+        detectable: the smallest leak that would have been seen in four cases of five, in points.
+        tolerance: the points that ``detectable`` may have for a finding of ``none``.
+        forget, unseen: images.
+    """
+
+    finding: str
+    sureness: float
+    original: float
+    agreement: float
+    expected: float
+    error: float
+    apart: float
+    whole: float
+    detectable: float
+    tolerance: float
+    forget: int
+    unseen: int
+
+    def as_dict(self) -> dict[str, float | int | str]:
+        return {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(self).items()}
+
+
+def _phi(logits: torch.Tensor, said: torch.Tensor) -> torch.Tensor:
+    return log_odds(logits.float(), said).clamp(-LIMIT, LIMIT)
+
+
+@dataclass(frozen=True)
+class _Residuals:
+    """Of one model's own answers.
+
+    Args:
+        forget, unseen: standard residuals.
+        place: where D_f's images would lie without memory, in nats, and ``spread`` around it.
+        used: [n, m], the share that each unseen image has in a forget image's comparison.
+    """
+
+    forget: torch.Tensor
+    unseen: torch.Tensor
+    place: torch.Tensor
+    spread: torch.Tensor
+    used: torch.Tensor
+
+
+def _nearest(hardness: torch.Tensor, among: torch.Tensor, itself: bool) -> torch.Tensor:
+    count = min(NEIGHBOURS, len(among) - 1)
+    far = (hardness[:, None] - among[None]).abs()
+    if itself:
+        far.fill_diagonal_(math.inf)
+    return far.topk(count, 1, largest=False).indices
+
+
+def _residuals(forget: torch.Tensor, unseen: torch.Tensor, students_f: torch.Tensor, students_u: torch.Tensor) -> _Residuals:
+    """Args: logits [n, c] and [m, c] of the model, [students, n, c] and [students, m, c] of the reference."""
+    said_f, said_u = forget.argmax(1), unseen.argmax(1)
+    hard_f = torch.stack([_phi(own, said_f) for own in students_f]).mean(0)
+    hard_u = torch.stack([_phi(own, said_u) for own in students_u]).mean(0)
+    own_f, own_u = _phi(forget, said_f), _phi(unseen, said_u)
+    near_f, near_u = _nearest(hard_f, hard_u, False), _nearest(hard_u, hard_u, True)
+    place, spread = own_u[near_f].mean(1), own_u[near_f].std(1).clamp_min(LEAST_SPREAD)
+    rest = (own_u - own_u[near_u].mean(1)) / own_u[near_u].std(1).clamp_min(LEAST_SPREAD)
+    used = torch.zeros(len(forget), len(unseen)).scatter_(1, near_f, 1 / near_f.shape[1])
+    return _Residuals((own_f - place) / spread, rest, place, spread, used)
+
+
+def _standing(found: _Residuals, weights: torch.Tensor) -> float:
+    """The weighted mean residual of D_f in standard errors, those of the unseen images' own noise included."""
+    weights = weights / weights.sum()
+    error = math.sqrt((weights**2).sum() + ((weights[:, None] * found.used).sum(0) ** 2).sum())
+    return ((weights * found.forget).sum() / error).item()
+
+
+def _weights(found: _Residuals, sure: float) -> torch.Tensor:
+    """What memory would add to an image in its spread: most to hard ones, nothing to those that anybody is sure of."""
+    weights = (sure - found.place).clamp_min(0) / found.spread
+    return weights if weights.sum() > 0 else torch.ones_like(weights)
+
+
+@dataclass(frozen=True)
+class _Agreement:
+    """Shares in 0..1: of D_f answered as by the original, what is expected, its standard error, and the smallest expected."""
+
+    share: float
+    expected: float
+    error: float
+    least: float
+
+
+def _agreement(
+    before: tuple[torch.Tensor, torch.Tensor], after: tuple[torch.Tensor, torch.Tensor], students: tuple[torch.Tensor,
+    torch.Tensor],
+) -> _Agreement:
+    """What a model without D_f would agree on, estimated twice: from the students' answers on D_f, moved by what the model
+    differs from them on unseen images, and from the model's own agreement on unseen images as hard."""
+    said_f, said_u = (logits.argmax(1) for logits in before)
+    own_f, own_u = ((logits.argmax(1) == said).float() for logits, said in zip(after, (said_f, said_u), strict=True))
+    by_f, by_u = (
+        (logits.argmax(2) == said).float().mean(0) for logits, said in zip(students, (said_f, said_u), strict=True)
+    )
+    hard_f, hard_u = (
+        torch.stack([_phi(own, said) for own in logits]).mean(0)
+        for logits, said in zip(students, (said_f, said_u), strict=True)
+    )
+    near = own_u[_nearest(hard_f, hard_u, False)]
+    chance = (near.sum(1) + 0.1) / (near.shape[1] + 0.2)
+    moved, first = own_u - by_u, by_f.mean().item()
+    first = min(1.0, max(0.0, first + moved.mean().item()))
+    second, n = chance.mean().item(), len(said_f)
+    variance = (chance * (1 - chance)).sum().item() / n**2 + moved.var().item() / len(moved)
+    # A model made from the original agrees with it on everything, so that what could leak is not read off such a model alone.
+    return _Agreement(own_f.mean().item(), (first + second) / 2, math.sqrt(variance), min(first, second, by_f.mean().item()))
+
+
+def weigh(
+    before: tuple[torch.Tensor, torch.Tensor], after: tuple[torch.Tensor, torch.Tensor], students: tuple[torch.Tensor,
+    torch.Tensor], *, classes_stay: bool = True,
+) -> Evidence | None:
+    """The evidence on one model; ``None`` of fewer than ``LEAST_COMPARED`` unseen images.
+
+    Args:
+        before, after: logits [n, c] on D_f and [m, c] on unseen images, of the original and of the model. No look of the
+            unlearning may have used these unseen images.
+        students: logits [k, n, c] and [k, m, c] of the reference.
+        classes_stay: whether the classes of D_f are still to be answered; where they vanish, answers say nothing here.
+    """
+    n, m = len(before[0]), len(before[1])
+    if m < LEAST_COMPARED:
+        return None
+    original, own = _residuals(*before, *students), _residuals(*after, *students)
+    sure = _phi(before[0], before[0].argmax(1)).median().item() if classes_stay else -math.inf
+    there, here = (_standing(found, _weights(found, sure)) for found in (original, own))
+    level = _standing(own, torch.ones(n))
+    apart = float(ks_2samp(own.forget.numpy(), own.unseen.numpy()).pvalue) if n >= 20 else 1.0
+    answers = _agreement(before, after, students)
+    excess = (answers.share - answers.expected) / answers.error if classes_stay else 0.0
+    whole = 100 * (1 - answers.least) if classes_stay else 0.0
+    blind = 100 * BLIND_TOLERANCE / n
+    sees = there >= CRITICAL + POWER
+    detectable = whole * (CRITICAL + POWER) / there if sees else whole
+    tolerance = max(TOLERANCE, blind) if sees else blind
+    finding = "none"
+    if excess < -CRITICAL:  # first: a model may be sure of the wrong answers that it was driven to
+        finding = "over-forgotten"
+    elif max(here, excess) > CRITICAL:
+        finding = "leak"
+    elif level < -CRITICAL:
+        finding = "over-forgotten"
+    elif apart < LEVEL / TESTS:
+        finding = "apart"
+    elif classes_stay:
+        most = max(TOLERANCE, 100 * answers.error) if n >= FEW else blind
+        if 100 * (answers.share - answers.expected) > most or detectable > tolerance:
+            finding = "unclear"
+    return Evidence(
+        finding, here, there, 100 * answers.share, 100 * answers.expected, 100 * answers.error, apart, whole, detectable,
+        tolerance, n, m,
+    )

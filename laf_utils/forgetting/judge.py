@@ -1,0 +1,102 @@
+"""``judge``: the verdict on a model that somebody hands in, however it was made: retrained, unlearned elsewhere, or untouched."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..representations import apply_frozen
+from .evidence import Evidence, weigh
+from .head import device_of, dtype_of, working_copy
+from .keeping import Keeper
+from .preparing import Options, open_images, without_overlap
+from .reference import Reference, taught
+from .report import ACCEPTABLE, CANNOT_TELL, RETRAIN, broken, conclusion, findings
+from .sources import OwnImages
+from .watch import utility
+
+STILL_NAMED = 5.0  # percent of D_f that may be answered with a removed class
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """``acceptable``, ``retraining advised`` or ``cannot tell``, every reason, and the evidence where there is any."""
+
+    verdict: str
+    reasons: tuple[str, ...]
+    evidence: Evidence | None
+    utility: float | None
+
+    @property
+    def acceptable(self) -> bool:
+        return self.verdict == ACCEPTABLE
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"evidence": None if self.evidence is None else self.evidence.as_dict()}
+
+
+def _logits(model: nn.Module, images: OwnImages) -> torch.Tensor:
+    return apply_frozen(model, images, "audit").cpu()
+
+
+def judge(
+    original: nn.Module, model: nn.Module, forget: Any, retain: Any, *, unseen: Any, removed: tuple[int, ...] = (),
+    transform: Any = None, seed: int = 0, floor: float = 0.95, reference: Reference | None = None,
+) -> Judgement:
+    """Has ``model`` forgotten D_f, as far as anybody can tell from its answers?
+
+    Args:
+        original: the model that was trained on D_f and D_r.
+        model: the one that is handed in; same classes, any weights.
+        forget, retain, unseen: images in any form that ``forget`` takes; nothing may have been trained on the unseen ones, nor
+            chosen by them.
+        removed: classes that vanish with D_f; none: single images of classes that stay.
+        seed: of the students.
+        floor: least share of the students' own utility on unseen images.
+        reference: from ``reference.taught``, where several models of one request are judged.
+
+    Raises:
+        Refused: images that cannot be read, or that are in both sets.
+    """
+    keeper, options = Keeper(), Options(transform=transform, seed=seed)
+    with keeper:
+        before, after = working_copy(original), working_copy(model)
+        own, rest, new = (
+            open_images(given, options, keeper, before, name)
+            for given, name in ((forget, "forget"), (retain, "retain"), (unseen, "unseen"))
+        )
+        if reference is None:
+            rest = rest.subset(without_overlap(own.digests(), rest, "refuse", None))
+            reference = taught(before, rest, removed, seed=seed)
+        after = after.to(device_of(before), dtype_of(before))
+        pair = [tuple(_logits(network, images) for images in (own, new)) for network in (before, after)]
+        return judged(pair[0], pair[1], (reference.logits(own), reference.logits(new)), removed, floor)
+
+
+Pair = tuple[torch.Tensor, torch.Tensor]
+
+
+def judged(before: Pair, after: Pair, students: Pair, removed: tuple[int, ...] = (), floor: float = 0.95) -> Judgement:
+    """The same from logits on D_f and on unseen images; of the students [k, n, c] each."""
+    trouble = next((said for logits in ((*before,), (*after,)) if (said := broken(torch.cat(logits)))), None)
+    if trouble:
+        return Judgement(RETRAIN if not broken(torch.cat(before)) else CANNOT_TELL, (trouble,), None, None)
+    gone = torch.tensor(removed, dtype=torch.long)
+    stays = ~torch.isin(before[1].argmax(1), gone)
+    kept = utility(before[1][stays].softmax(1), after[1][stays].argmax(1))
+    usual = sum(utility(before[1][stays].softmax(1), own[stays].argmax(1)) for own in students[1]) / len(students[1])
+    failed, unknown = [], []
+    if kept < floor * usual:
+        failed.append(f"utility {100 * kept:.1f} % on unseen images, models taught on the retained ones have {100 * usual:.1f} %")
+    if removed:
+        named = 100 * torch.isin(after[0].argmax(1), gone).float().mean().item()
+        if named > STILL_NAMED:
+            failed.append(f"{named:.1f} % of the forget images are still answered with a removed class")
+    rows = ~stays if removed else torch.ones(len(stays), dtype=torch.bool)
+    found = weigh(
+        (before[0], before[1][rows]), (after[0], after[1][rows]), (students[0], students[1][:, rows]), classes_stay=not removed
+    )
+    more = findings(found, bool(removed), int(rows.sum()))
+    said, reasons = conclusion([*failed, *more[0]], [*unknown, *more[1]])
+    return Judgement(said, tuple(reasons), found, kept)

@@ -1,0 +1,118 @@
+"""Models that never saw D_f: students taught on D_r alone, against which the audit holds every single image.
+
+A student has the audited model's architecture and a fresh start, and learns the original's answers on D_r. It cannot hold what
+only D_f could teach, and costs a small part of retraining: few steps, a bounded number of images, no label. How sure several
+students are of the original's answer says how well that answer can be known without the image itself.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..representations import apply_frozen
+from ..support.seeds import stream
+from .sources import OwnImages
+
+STUDENTS = 4  # one alone is as far from the next as from a retrained model
+STEPS = 250  # of each at least
+MOST_STEPS = 1_500
+EPOCHS = 12
+IMAGES = 5_000  # of D_r that they learn from at most
+BATCH = 64
+RATE = 2e-3
+REMOVED = -1e4  # the logit of a class that vanishes with D_f
+
+
+@torch.no_grad()
+def fresh(model: nn.Module, generator: torch.Generator) -> nn.Module:
+    """A copy of the architecture that holds nothing of its training: layers are drawn anew by their own rules.
+
+    Weights that belong to no such layer are shuffled with each other, which keeps their scale and nothing else.
+
+    Args:
+        generator: a CPU one; what is drawn does not touch the program's own random state.
+    """
+    copied = copy.deepcopy(model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
+        known: set[int] = set()
+        for module in copied.modules():
+            if callable(getattr(module, "reset_parameters", None)):
+                module.reset_parameters()
+                known.update(id(value) for value in (*module.parameters(), *module.buffers()))
+        for value in copied.parameters():
+            if id(value) not in known and value.numel() > 1:
+                value.copy_(value.flatten()[torch.randperm(value.numel(), device=value.device)].view_as(value))
+    return copied.requires_grad_(True)
+
+
+def _batches(count: int, steps: int, generator: torch.Generator) -> list[torch.Tensor]:
+    """Rows of each step, epoch after epoch; a batch of one image, on which BatchNorm cannot train, does not occur."""
+    size = min(BATCH, count)
+    found: list[torch.Tensor] = []
+    while len(found) < steps:
+        found += [rows for rows in torch.randperm(count, generator=generator).split(size) if len(rows) == size]
+    return found[:steps]
+
+
+def student(model: nn.Module, images: OwnImages, answers: torch.Tensor, generator: torch.Generator) -> nn.Module:
+    """A fresh network of the same architecture after learning answers, in evaluation mode.
+
+    Args:
+        images: of D_r.
+        answers: int64 [n] to learn.
+    """
+    own = fresh(model, generator).train()
+    optimiser = torch.optim.Adam((value for value in own.parameters() if value.is_floating_point()), RATE)
+    steps = min(MOST_STEPS, max(STEPS, EPOCHS * len(images) // BATCH))
+    answers = answers.to(images.device)
+    with torch.random.fork_rng(devices=[]):  # of dropout
+        torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
+        for rows in _batches(len(images), steps, generator):
+            loss = F.cross_entropy(own(images.batch(rows)), answers[rows.to(answers.device)])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    return own.eval()
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Students that never saw D_f.
+
+    Args:
+        students: networks in evaluation mode.
+        images: of D_r that each has learned from.
+    """
+
+    students: tuple[nn.Module, ...]
+    images: int
+
+    def logits(self, images: OwnImages) -> torch.Tensor:
+        """float32 [students, n, classes] on the CPU."""
+        return torch.stack([apply_frozen(own, images, "reference").cpu() for own in self.students])
+
+
+def taught(
+    original: nn.Module, retain: OwnImages, removed: tuple[int, ...] = (), *, seed: int = 0, students: int = STUDENTS
+) -> Reference:
+    """A reference for a request.
+
+    Args:
+        original: whose answers on D_r are learned; it is left as it is.
+        retain: images of D_r, of which ``IMAGES`` at most are used.
+        removed: classes that vanish with D_f: no answer is one of them.
+        seed: draws starts and batches.
+    """
+    order = torch.randperm(len(retain), generator=stream(seed, "own", "reference"))[:IMAGES].sort().values
+    images = retain.subset(order)
+    images = images.held(1 << 28)
+    answers = apply_frozen(original, images, "answers").float()
+    answers[:, list(removed)] = REMOVED
+    said = answers.argmax(1)  # and not how sure it was, which a network fitted by heart may owe to D_f
+    return Reference(tuple(
+        student(original, images, said, stream(seed, "own", f"student {number}")) for number in range(students)
+    ), len(images))

@@ -1,0 +1,216 @@
+"""The verdict: evidence against models that never saw D_f, by simulation and on small networks, and the committed study."""
+
+import copy
+import math
+
+import pytest
+import torch
+from forgetting_fakes import UNSEEN, X, Y, own_model, trained
+from torch import nn
+
+from benchmarks import verdict_study
+from laf_utils.forgetting import command, forget, judge
+from laf_utils.forgetting import report as report_room
+from laf_utils.forgetting.evidence import CRITICAL, LEAST_COMPARED, weigh
+from laf_utils.forgetting.page import Report
+from laf_utils.forgetting.preparing import divided
+from laf_utils.forgetting.reference import fresh, student
+from laf_utils.forgetting.report import broken, conclusion, findings
+from laf_utils.forgetting.sources import ArrayStore, OwnImages
+from laf_utils.methods.method import fingerprint
+
+N, M = 200, 400
+
+
+@pytest.fixture(scope="module")
+def model():
+    return trained(own_model(), X, Y)
+
+
+def images(x):
+    return OwnImages(ArrayStore(x), torch.device("cpu"), torch.float32, torch.arange(len(x)))
+
+
+# -- evidence ---------------------------------------------------------------------------------------------------------
+
+
+class World:
+    """Two-class answers: every image has an ease, networks see it with noise, and memory lifts a forget image's log-odds."""
+
+    def __init__(self, seed: int, n: int = N) -> None:
+        self.draw = torch.Generator().manual_seed(seed)
+        self.n, self.ease = n, 2 + 3 * torch.randn(n + M, generator=self.draw)
+        self.students = [self.answers(0) for _ in range(4)]
+
+    def answers(self, memory: float) -> torch.Tensor:
+        """Logits [n + M, 2]: ``memory`` of the way from the ease of D_f's images to a log-odds of 9 at least."""
+        odds = self.ease + 1.5 * torch.randn(self.n + M, generator=self.draw)
+        odds[: self.n] += memory * (9 - odds[: self.n]).clamp_min(0)
+        return torch.stack([odds, torch.zeros_like(odds)], 1)
+
+    def weigh(self, before: torch.Tensor, after: torch.Tensor):
+        parts = [(logits[: self.n], logits[self.n :]) for logits in (before, after)]
+        students = torch.stack(self.students)
+        return weigh(*parts, (students[:, : self.n], students[:, self.n :]))
+
+
+def test_a_model_that_never_saw_the_images_is_none_and_one_that_did_leaks():
+    said = {"none": 0, "leak": 0}
+    for seed in range(10):
+        world = World(seed)
+        original = world.answers(1.0)
+        said["none"] += world.weigh(original, world.answers(0.0)).finding == "none"
+        said["leak"] += world.weigh(original, original).finding == "leak"
+    assert said["none"] >= 9 and said["leak"] == 10
+
+
+def test_half_of_the_memory_is_seen():
+    for seed in range(5):
+        world = World(seed)
+        assert world.weigh(world.answers(1.0), world.answers(0.5)).finding == "leak"
+
+
+def test_what_was_driven_out_is_seen():
+    world = World(0)
+    after = world.answers(0.0)
+    after[:N] = after[:N].flip(1)
+    assert world.weigh(world.answers(1.0), after).finding == "over-forgotten"
+
+
+def test_half_up_and_half_down_is_not_none():
+    """On average nothing has changed, and every single image is far from where it would be."""
+    world = World(1)
+    after = world.answers(0.0)
+    after[:N] = torch.stack([world.ease[:N].abs() + 8 * (torch.arange(N) % 2) - 1, torch.zeros(N)], 1)
+    assert world.weigh(world.answers(1.0), after).finding != "none"
+
+
+def test_an_original_that_knows_no_more_than_others_leaves_the_audit_blind():
+    """Where even the untouched original passes there is no power, and nobody is called acceptable."""
+    world = World(2)
+    found = world.weigh(world.answers(0.0), world.answers(0.0))
+    assert found.original < CRITICAL and found.finding == "unclear" and found.detectable > found.tolerance
+    assert findings(found, False, M)[0] == [] and "smallest leak the audit would have seen" in findings(found, False, M)[1][0]
+
+
+def test_the_stated_leak_shrinks_with_the_images():
+    small, large = (World(3, n).weigh((w := World(3, n)).answers(1.0), w.answers(0.0)) for n in (60, 400))
+    assert large.detectable < small.detectable
+
+
+def test_too_few_unseen_images_are_no_evidence():
+    world = World(0)
+    original, students = world.answers(1.0), torch.stack(world.students)
+    few = slice(N, N + LEAST_COMPARED - 1)
+    assert weigh((original[:N], original[few]), (original[:N], original[few]), (students[:, :N], students[:, few])) is None
+    assert findings(None, False, 59)[1][0].startswith("59 unseen images") and findings(None, True, 0) == ([], [])
+
+
+# -- the reference ----------------------------------------------------------------------------------------------------
+
+
+def test_a_fresh_start_holds_nothing_of_the_model(model):
+    class Free(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.own = nn.Parameter(torch.arange(100.0))
+            self.norm = nn.BatchNorm1d(4)
+
+    before, state = fingerprint(model), torch.get_rng_state()
+    started = fresh(model, torch.Generator().manual_seed(1))
+    assert fingerprint(model) == before and torch.equal(torch.get_rng_state(), state)
+    for name, value in started.named_parameters():
+        old = dict(model.named_parameters())[name]
+        assert value.numel() < 20 or not torch.allclose(value, old, atol=1e-3), name
+    assert started.stem[1].running_mean.abs().max() == 0
+    free = fresh(Free(), torch.Generator().manual_seed(1))
+    assert not torch.equal(free.own, torch.arange(100.0)) and torch.equal(free.own.detach().sort().values, torch.arange(100.0))
+
+
+def test_a_student_learns_the_answers_it_is_given(model):
+    with torch.no_grad():
+        said = model(X[:300]).argmax(1)
+    own = student(model, images(X[:300]), said, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert (own(X[:300]).argmax(1) == said).float().mean() > 0.95 and not own.training
+
+
+def test_the_watch_sees_no_image_of_the_verdict():
+    alike = torch.arange(0, 400, 2)
+    shown, audited = divided(alike, 400, "instances", 0)
+    assert not torch.isin(shown, audited).any() and len(audited) == 200 and torch.isin(shown, alike).all()
+    assert len(divided(alike[:40], 80, "instances", 0)[1]) == LEAST_COMPARED, "the verdict comes first"
+    assert all(torch.equal(part, alike) for part in divided(alike, 400, "class", 0))
+
+
+# -- the verdict ------------------------------------------------------------------------------------------------------
+
+
+def test_answers_of_no_classifier():
+    assert "not finite" in broken(torch.tensor([[0.0, math.nan]])) and "same answer" in broken(torch.zeros(5, 3))
+    assert "same answer" in broken(torch.tensor([[1.0, 2.0]]).repeat(9, 1)) and broken(torch.eye(3)) is None
+
+
+@pytest.mark.parametrize("kind", ["zeros", "integers", "nan"])
+def test_a_network_that_has_lost_its_weights_is_never_acceptable(model, kind):
+    lost = copy.deepcopy(model)
+    for value in lost.parameters():
+        value.data = {"zeros": value * 0, "integers": value.trunc(), "nan": value * math.nan}[kind]
+    found = judge(model, lost, X[:40], X[40:], unseen=UNSEEN)
+    assert found.verdict == "retraining advised" and found.reasons
+
+
+def test_forgetting_in_a_network_of_zeros_means_nothing(model):
+    """Everything agrees with it: utility 100 %, an audit that is blind."""
+    zeros = copy.deepcopy(model)
+    for value in zeros.parameters():
+        value.data.zero_()
+    _, report = forget(zeros, X[:40], X[40:], unseen=UNSEEN, method="ts", scope="instances")
+    assert report.verdict == "cannot tell" and "same answer" in report.content["reasons"][0]
+
+
+def test_what_is_shown_goes_before_what_is_not_known():
+    assert conclusion([], []) == ("acceptable", [])
+    assert conclusion([], ["b"]) == ("cannot tell", ["b"])
+    assert conclusion(["a"], ["b"]) == ("retraining advised", ["a", "b"])
+
+
+def test_single_images_without_unseen_ones_or_without_retained_ones(model):
+    _, report = forget(model, X[:40], X[40:], method="ts", scope="instances")
+    assert report.verdict in ("cannot tell", "retraining advised") and "nobody can tell" in str(report)
+
+
+def test_the_report_says_cannot_tell_and_the_command_has_a_code_for_it(model, monkeypatch):
+    _, report = forget(model, X[:40], X[40:], unseen=UNSEEN, method="ts", scope="instances")
+    told = Report(report.content | {"verdict": report_room.CANNOT_TELL})
+    assert not told.acceptable and str(told).startswith("cannot tell") and "<b>cannot tell</b>" in told.html()
+    assert "Against models that never saw them" in told.html()
+    assert len({0, command.ADVISED, command.UNKNOWN, command.REFUSED}) == 4
+
+
+# -- the study --------------------------------------------------------------------------------------------------------
+
+
+def test_the_committed_study_has_no_false_acceptable():
+    lines = verdict_study.done()
+    keys = [tuple(line[key] for key in ("seed", "network", "fit", "request", "model")) for line in lines]
+    assert len(keys) == len(set(keys)) and len(keys) >= 60
+    found = verdict_study.summary(lines)
+    for line in lines:
+        best, worst = max(line["retrained"]), min(line["retrained"])
+        far = not worst - verdict_study.ALLOWED <= line["accuracy"] <= best + verdict_study.ALLOWED
+        assert line["false"] == (line["verdict"] == "acceptable" and far)
+    assert found["original"]["false"] == found["tuned"]["false"] == 0
+    assert found["retrained"]["acceptable"] > 0
+
+
+@pytest.mark.slow
+def test_a_part_of_the_study_again(tmp_path):
+    """The untouched original of networks fitted by heart is never acceptable where it stands out; a retrained model can be."""
+    path = tmp_path / "study.jsonl"
+    verdict_study.run(range(7, 8), ["mlp"], path)
+    found = verdict_study.summary(verdict_study.done(path))
+    assert found["original"]["runs"] == 10 and found["original"]["false"] + found["tuned"]["false"] <= 1
+    assert found["retrained"]["acceptable"] >= 3
+    verdict_study.run(range(7, 8), ["mlp"], path)
+    assert len(verdict_study.done(path)) == 30, "what is there is not done again"
