@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from ..representations import apply_frozen
+from .copying import working_copy
 from .evidence import Evidence, weigh
-from .head import device_of, dtype_of, working_copy
+from .head import device_of, dtype_of
 from .keeping import Keeper
 from .preparing import Options, open_images, without_overlap
 from .reference import Reference, taught
