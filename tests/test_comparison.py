@@ -10,10 +10,11 @@ import torch
 
 from laf_utils.book.base import words
 from laf_utils.book.chapters import ch5_evidence, ch5_figure, ch5_live, ch5_tables
-from laf_utils.experiments import cells
+from laf_utils.experiments import cells, making
 from laf_utils.experiments import comparison as command
-from laf_utils.experiments.cells import REFERENCES, REQUIRED, Cell, make, read, run_cell, settings_of
+from laf_utils.experiments.cells import REFERENCES, REQUIRED, Cell, read
 from laf_utils.experiments.expected import expected, listed, table
+from laf_utils.experiments.making import make, run_cell, settings_of
 from laf_utils.experiments.memory import PeakMemory
 from laf_utils.experiments.problem import Problem
 from laf_utils.experiments.tuning_winners import WinnersError, winners_of, winners_path
@@ -150,7 +151,7 @@ def test_the_noise_floor_retrains_on_the_same_images_from_another_seed(task, fro
 
 def test_a_valid_record_is_taken_and_any_other_is_made_anew(problem, monkeypatch):
     cell, calls = tiny("boundary_expand"), []
-    monkeypatch.setattr(cells, "make", lambda *given: calls.append(given) or make(*given))
+    monkeypatch.setattr(making, "make", lambda *given: calls.append(given) or make(*given))
     first = run_cell(cell, problem)
     assert run_cell(cell, problem) == first and len(calls) == 1
     cell.path.write_text(json.dumps(first | {"key": "another"}))
@@ -164,10 +165,10 @@ def test_a_valid_record_is_taken_and_any_other_is_made_anew(problem, monkeypatch
 
 def test_inputs_name_settings_request_and_code_apart(problem, make_run):
     cell, settings = tiny("scrub"), settings_of(tiny("scrub"), problem, None)
-    here = cells.inputs_of(cell, problem, settings)
+    here = making.inputs_of(cell, problem, settings)
 
     def differing(cell, problem, settings):
-        other = cells.inputs_of(cell, problem, settings)
+        other = making.inputs_of(cell, problem, settings)
         return {name for name in here if other[name] != here[name]}
 
     assert differing(cell, problem, changed(settings, {"epochs": 1})) == {"settings"}
@@ -185,7 +186,7 @@ def test_inputs_name_settings_request_and_code_apart(problem, make_run):
 ])
 def test_an_edit_makes_stale_what_rests_on_it_and_says_which_part(place, stale, problem, edited):
     def inputs(name):
-        return cells.inputs_of(tiny(name), problem, settings_of(tiny(name), problem, None))
+        return making.inputs_of(tiny(name), problem, settings_of(tiny(name), problem, None))
 
     before = {name: {"key": content_key(inputs(name)), "inputs": inputs(name)} for name in stale}
     edited(place)

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from laf_utils.book.chapters import ch5_tables
-from laf_utils.experiments import cells, distances
 from laf_utils.experiments import comparison as command
-from laf_utils.experiments.cells import Cell, make, read, run_cell, settings_of
+from laf_utils.experiments import distances, making
+from laf_utils.experiments.cells import Cell, read
 from laf_utils.experiments.grid import arguments_of, name_of, read_grid, waits_for
+from laf_utils.experiments.making import make, problem_of, run_cell, settings_of
 from laf_utils.experiments.problem import Problem
 from laf_utils.experiments.variants import SHARES, SMOKE_IMAGES, VARIANTS, Variant
 from laf_utils.laf import labelled_rows
@@ -86,7 +87,7 @@ def test_shares_of_labels_are_percent():
 
 def test_its_record_lies_in_a_folder_of_its_name_and_is_read_from_there(tiny_problems, folder):
     cell = tiny("laf", variant="without_ue")
-    record = run_cell(cell, cell.problem())
+    record = run_cell(cell, problem_of(cell))
     assert cell.path == folder / "comparison/tiny/without_ue/class-laf-seed0.json"
     assert read(cell.path) == json.loads(json.dumps(record)) and record["cell"]["variant"] == "without_ue"
     assert record["settings"]["unlearning"]["use_ue"] is False and "loss_ue" in record["history"]
@@ -99,7 +100,7 @@ def test_its_record_lies_in_a_folder_of_its_name_and_is_read_from_there(tiny_pro
 
 def test_a_variants_record_is_not_the_plain_cells(tiny_problems):
     plain, other = tiny("laf"), tiny("laf", variant="ra_retain_only")
-    first, second = (run_cell(cell, cell.problem()) for cell in (plain, other))
+    first, second = (run_cell(cell, problem_of(cell)) for cell in (plain, other))
     assert first["key"] != second["key"] and first["metrics"] != second["metrics"]
     assert read(plain.path)["key"] == first["key"] and read(other.path)["key"] == second["key"]
 
@@ -107,7 +108,7 @@ def test_a_variants_record_is_not_the_plain_cells(tiny_problems):
 def test_the_variants_name_is_in_its_settings_and_only_there(make_run, folder):
     problem = Problem.of(make_run())
     settings = settings_of(tiny("laf"), problem, None)
-    plain, variant = (cells.inputs_of(cell, problem, settings) for cell in (tiny("laf"), tiny("laf", variant="joint")))
+    plain, variant = (making.inputs_of(cell, problem, settings) for cell in (tiny("laf"), tiny("laf", variant="joint")))
     assert {name for name in plain if plain[name] != variant[name]} == {"settings"}
     assert "variant" not in tiny("laf").described()
     assert tiny("laf", variant="joint").described() == tiny("laf").described() | {"variant": "joint"}
@@ -196,7 +197,7 @@ def of_view(problem):
 
 @pytest.mark.parametrize("share", SHARES)
 def test_the_pipelines_labelled_rows_are_those_of_a_view(share, tiny_problems):
-    problem = tiny("laf_r", variant=f"labels_{share}").problem()
+    problem = problem_of(tiny("laf_r", variant=f"labels_{share}"))
     rows, labels = of_view(problem)
     count = len(problem.run.task.retain)
     assert len(rows) == max(1, round(share / 100 * count))
@@ -206,7 +207,7 @@ def test_the_pipelines_labelled_rows_are_those_of_a_view(share, tiny_problems):
 
 def test_laf_r_of_a_share_is_the_method_on_the_same_labels_and_says_so(tiny_problems):
     cell = tiny("laf_r", variant="labels_10")
-    problem = cell.problem()
+    problem = problem_of(cell)
     settings = settings_of(cell, problem, None)
     record = make(cell, problem, settings)
     assert record["label_access"] == {"level": "few", "share_of_retain": 0.1}
@@ -218,7 +219,7 @@ def test_laf_r_of_a_share_is_the_method_on_the_same_labels_and_says_so(tiny_prob
 @pytest.mark.parametrize("method", ["retrain_few", "neggrad_plus_few"])
 def test_records_of_few_labels_say_how_many(method, tiny_problems):
     cell = tiny(method, variant="labels_50")
-    record = run_cell(cell, cell.problem())
+    record = run_cell(cell, problem_of(cell))
     assert record["label_access"] == {"level": "few", "share_of_retain": 0.5} and record["cell"]["variant"] == "labels_50"
     assert not record["from_artefact"] and record["failure"] is None
 

@@ -13,10 +13,11 @@ from experiments_fakes import SNAKEMAKE, RealGrid
 from laf_utils.datasets import loading
 from laf_utils.experiments import __main__ as command
 from laf_utils.experiments import follow, launch
-from laf_utils.experiments.cells import Cell, read, run_cell
+from laf_utils.experiments.cells import Cell, read
 from laf_utils.experiments.estimate import hours, seconds_per_pass
 from laf_utils.experiments.grid import Planned, name_of, plan, planned, read_grid, waits_for
 from laf_utils.experiments.launch import GridError
+from laf_utils.experiments.making import run_cell
 from laf_utils.experiments.problem import Problem
 from laf_utils.experiments.tuning_winners import WinnersError, winners_of
 from laf_utils.settings.config import ConfigError

@@ -11,7 +11,8 @@ from laf_utils import datasets
 from laf_utils import run as pipeline
 from laf_utils.experiments import second_retrained as noise_floor
 from laf_utils.experiments import stages as room
-from laf_utils.experiments.cells import AGAIN, Cell, make, settings_of
+from laf_utils.experiments.cells import AGAIN, Cell
+from laf_utils.experiments.making import make, settings_of
 from laf_utils.experiments.problem import Problem
 from laf_utils.experiments.stages import train_stages
 from laf_utils.run import Run

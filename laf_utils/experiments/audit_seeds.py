@@ -23,8 +23,10 @@ from ..support.devices import describe
 from ..support.keys import content_key, stale_parts
 from ..support.paths import results_folder
 from ..training import TrainingDiverged
-from .cells import AGAIN, Cell, retrained_again, settings_of
+from .cells import AGAIN, Cell
+from .making import settings_of
 from .problem import Problem
+from .second_retrained import retrained_again
 
 SCHEMA = 1
 COMPARED = ("scrub", "neggrad_plus_bounded")  # beside LAF and LAF+R, at their published settings

@@ -11,8 +11,9 @@ from itertools import product
 from ..settings.cli import SETTINGS, Stop, known_values, one_line_errors, stopping
 from ..support.paths import check_writable, results_folder, runs_folder
 from ..support.reading import chosen, items, seed
-from .cells import Cell, run_cell
+from .cells import Cell
 from .expected import expected, listed, table
+from .making import problem_of, run_cell
 from .tuning_winners import WinnersError, winners_of
 
 NAMES = {
@@ -47,7 +48,7 @@ def _run(options: dict[str, list[str]]) -> None:
         check_writable(results_folder(), "LAF_RESULTS")
         check_writable(runs_folder(), "LAF_RUNS")
     for cell in cells:
-        problems[cell.place] = problems.get(cell.place) or cell.problem()
+        problems[cell.place] = problems.get(cell.place) or problem_of(cell)
     plan = [(cell, expected(cell, problems[cell.place])) for cell in cells]
     print(table(plan), flush=True)
     if options["PLAN"] != ["0"]:

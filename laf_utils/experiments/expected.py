@@ -5,7 +5,8 @@ import pandas as pd
 from ..methods import METHODS, find
 from ..methods.method import Sizes
 from ..methods.passes import Passes
-from .cells import AGAIN, EXACT, ORIGINAL, REFERENCES, Cell, settings_of
+from .cells import AGAIN, EXACT, ORIGINAL, REFERENCES, Cell
+from .making import settings_of
 from .problem import HELD_OUT_SHARE, Problem
 
 COMPARED = tuple(METHODS)  # those of this project: a method that a session adds to the table is on no record

@@ -15,8 +15,9 @@ from ..support import records
 from ..support.keys import stale_parts
 from ..support.paths import ROOT
 from ..support.reading import MOST_SEED, ReadingError, file_name
-from .cells import AGAIN, ORIGINAL, REFERENCES, RETRAIN, Cell, inputs_of, read, settings_of
+from .cells import AGAIN, ORIGINAL, REFERENCES, RETRAIN, Cell, read
 from .expected import expected, listed
+from .making import inputs_of, problem_of, settings_of
 from .problem import Problem
 from .tuning_winners import WinnersError, winners_of
 from .variants import VARIANTS
@@ -115,7 +116,7 @@ def planned(cells: Iterable[Cell], say: Callable[[str], None] = lambda line: Non
 
 def _looked_at(cell: Cell, problems: dict[tuple, Problem], say: Callable[[str], None]) -> Planned:
     if cell.place not in problems:
-        problems[cell.place] = cell.problem(say)
+        problems[cell.place] = problem_of(cell, say)
     problem = problems[cell.place]
     try:
         settings = settings_of(cell, problem, winners_of(cell) if cell.choice == "tuned" else None)

@@ -33,7 +33,8 @@ from ..support.reading import chosen
 from ..support.seeds import derive, stream
 from ..tasks import TASKS, ForgetTask
 from ..training import TrainingDiverged
-from .cells import Cell, settings_of
+from .cells import Cell
+from .making import settings_of
 from .problem import Problem
 from .tuning_spaces import SPACES, Dimension
 from .tuning_winners import winners_path

@@ -19,8 +19,10 @@ from ...audit.confidence import label_loss, label_probability
 from ...audit.membership import CLIP, log_loss, relative_confidence
 from ...evaluation import Evaluation
 from ...experiments.audit_seeds import NULL
-from ...experiments.cells import AGAIN, Cell, retrained_again, settings_of
+from ...experiments.cells import AGAIN, Cell
+from ...experiments.making import settings_of
 from ...experiments.problem import Problem
+from ...experiments.second_retrained import retrained_again
 from ...representations import Outputs, outputs
 from ...run import Run
 from ...support.seeds import stream
