@@ -12,12 +12,13 @@ from experiments_fakes import SNAKEMAKE, RealGrid
 
 from laf_utils.datasets import loading
 from laf_utils.experiments import __main__ as command
-from laf_utils.experiments import follow, launch
+from laf_utils.experiments import comparison, follow, launch
 from laf_utils.experiments.cells import Cell, read
 from laf_utils.experiments.estimate import hours, seconds_per_pass
-from laf_utils.experiments.grid import Planned, name_of, plan, planned, read_grid, waits_for
+from laf_utils.experiments.grid import name_of, read_grid
 from laf_utils.experiments.launch import GridError
 from laf_utils.experiments.making import run_cell
+from laf_utils.experiments.planning import Planned, plan, planned, waits_for
 from laf_utils.experiments.problem import Problem
 from laf_utils.experiments.tuning_winners import WinnersError, winners_of
 from laf_utils.settings.config import ConfigError
@@ -79,9 +80,9 @@ def test_the_projects_own_grid_can_be_read():
 def test_cells_are_picked_by_lists(tmp_path):
     everything = read_grid(written(tmp_path, TABLE + 'variants = ["", "labels_5"]\n'))
     plain, few = ([Cell("mnist", task, "laf", 1, variant=name) for task in ("class", "data")] for name in ("", "labels_5"))
-    assert command.chosen(everything, {"SEED": "1", "METHOD": "laf", "VARIANT": "none"}) == plain
-    assert command.chosen(everything, {"SEED": "1", "METHOD": "laf", "VARIANT": "labels_5", "PROFILE": "paper"}) == few
-    assert command.chosen(everything, {"SEED": "1", "METHOD": "laf", "SETTINGS": "defaults"}) == [
+    assert comparison.chosen(everything, {"SEED": "1", "METHOD": "laf", "VARIANT": "none"}) == plain
+    assert comparison.chosen(everything, {"SEED": "1", "METHOD": "laf", "VARIANT": "labels_5", "PROFILE": "paper"}) == few
+    assert comparison.chosen(everything, {"SEED": "1", "METHOD": "laf", "SETTINGS": "defaults"}) == [
         cell for pair in zip(plain, few, strict=True) for cell in pair
     ]
 
@@ -93,13 +94,13 @@ def test_cells_are_picked_by_lists(tmp_path):
 ])
 def test_a_value_that_no_cell_has_is_an_error_that_names_those_there_are(tmp_path, options, message):
     with pytest.raises(ConfigError, match=message):
-        command.chosen(read_grid(written(tmp_path, TABLE)), options)
+        comparison.chosen(read_grid(written(tmp_path, TABLE)), options)
 
 
 def test_a_pick_of_nothing_is_an_error(tmp_path):
     two = written(tmp_path, TABLE + TABLE.replace('"mnist"', '"fashion"').replace('"data"', '"noisy"'))
     with pytest.raises(ConfigError, match="no cell of the grid has DATASET=fashion, TASK=data"):
-        command.chosen(read_grid(two), {"DATASET": "fashion", "TASK": "data"})
+        comparison.chosen(read_grid(two), {"DATASET": "fashion", "TASK": "data"})
 
 
 # -- what has to be made ---------------------------------------------------------------------------------------------------
@@ -170,9 +171,7 @@ def test_no_cell_waits_for_itself_in_the_end():
 def test_the_plan_is_what_the_command_takes(tmp_path):
     (cell,) = cells("laf", task="noisy", seed=3, dataset="fashion")
     made = plan([Planned(cell, "missing", 5.0)], tmp_path, "python")["cells"]["fashion/noisy-laf-seed3"]
-    from laf_utils.experiments.comparison import _options, cells_of
-
-    assert cells_of(_options(made["arguments"].split())) == [cell]
+    assert comparison.cells_of(comparison._options(made["arguments"].split())) == [cell]
     assert made["after"] == []
     assert made["gpu"] == 0
     large = plan([Planned(Cell("cifar10", "class", "laf"), "missing", 1.0)], tmp_path, "python")

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from laf_utils.experiments import cells, making
+from laf_utils.experiments import record as experiment_record
 from laf_utils.forgetting import command, files
 from laf_utils.forgetting.ledger import Ledger
 from laf_utils.methods.method import fingerprint
@@ -224,7 +225,7 @@ def test_a_broken_record_of_a_cell_is_named_and_made_anew(change, places, monkey
     cell.path.parent.mkdir(parents=True)
     monkeypatch.setattr(making, "settings_of", lambda *_: None)
     monkeypatch.setattr(making, "inputs_of", lambda *_: {})
-    monkeypatch.setattr(making, "stale_parts", lambda *_: [])
+    monkeypatch.setattr(experiment_record, "stale_parts", lambda *_: [])
     monkeypatch.setattr(making, "make", lambda *_: record)
     cell.path.write_text(change(record))
     assert making.run_cell(cell, problem=object(), say=said.append) == record

@@ -6,15 +6,15 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..methods import find
+from ..methods.catalogue import LISTED, find
 from ..settings.config import PROFILES, ConfigError
-from ..support import records
-from ..support.paths import results_folder
-from ..tasks import TASKS
+from ..support.choices import TASKS
 from .checked import checked
+from .record import Kind
 from .variants import VARIANTS
 
-SCHEMA = 1
+COMPARED = tuple(LISTED)  # those of this project: a method that a session adds to the table is on no record
+
 CHOICES = ("defaults", "tuned")
 # Rows that no method of the table makes: the model to start from, the goal, and the goal from another seed (the noise floor).
 ORIGINAL, RETRAIN = "original", "retrain"
@@ -22,10 +22,6 @@ AGAIN = "retrain_again"
 REFERENCES = (ORIGINAL, RETRAIN, AGAIN)
 FROM_PIPELINE = (ORIGINAL, RETRAIN, "laf", "laf_r")  # at their defaults these are stages of a run, kept as artefacts
 EXACT = ("retrain", "sisa")  # no strength to tune: only what they cost could be chosen
-REQUIRED = (
-    "schema", "key", "inputs", "cell", "method", "settings", "failure", "metrics", "attack", "gap", "seconds", "passes",
-    "peak_memory_mb", "label_access", "versions", "commit",
-)
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ class Cell:
         """Where its record lies."""
         ending = ("-tuned" if self.choice == "tuned" else "") + ("" if self.profile == "paper" else f"-{self.profile}")
         name = f"{self.task}-{self.method}-seed{self.seed}{ending}.json"
-        return results_folder() / "comparison" / self.dataset / self.variant / name
+        return COMPARISON.folder / self.dataset / self.variant / name
 
     def described(self) -> dict:
         """Its fields; a variant only where there is one, so that the keys of older records stay."""
@@ -80,37 +76,17 @@ class Cell:
         return self.method in FROM_PIPELINE and self.choice == "defaults"
 
 
-def read(path: Path) -> dict:
-    """A record of a cell.
-
-    Raises:
-        RecordError: the file is missing, is no JSON, lacks a part, was written by a newer schema, was changed since it was
-            sealed, or says what cannot be.
-    """
-    return checked(path, records.read_parts(path, REQUIRED, SCHEMA), Cell)
-
+COMPARISON = Kind(
+    "comparison", 1,
+    ("cell", "method", "settings", "failure", "metrics", "attack", "gap", "seconds", "passes", "peak_memory_mb", "label_access",
+     "versions", "commit"),
+    lambda path, record: checked(path, record, Cell),
+)
+read = COMPARISON.read
 
 
 
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
+def listed(choice: str) -> list[str]:
+    """The methods of a table: references first where the settings are the defaults."""
+    methods = [name for name in COMPARED if name not in EXACT]
+    return methods if choice == "tuned" else [*REFERENCES, *methods, "sisa"]

@@ -16,14 +16,14 @@ from ..methods.passes import Passes, repair_images
 from ..models import Network
 from ..run import TRAINED, method_code, repair_code, training_code
 from ..settings.changes import changed, plain
-from ..settings.config import ConfigError, TrainingConfig
+from ..settings.config import ConfigError, RunConfig, TrainingConfig
 from ..settings.names import caveats, headline
-from ..support import records
+from ..settings.presets import preset
 from ..support.definitions import code_version
 from ..support.devices import describe
-from ..support.keys import content_key, stale_parts
+from ..support.keys import content_key
 from ..training import TrainingDiverged
-from .cells import AGAIN, ORIGINAL, REFERENCES, RETRAIN, SCHEMA, Cell, read
+from .cells import AGAIN, COMPARISON, ORIGINAL, REFERENCES, RETRAIN, Cell
 from .distances import to_retrained
 from .memory import PeakMemory
 from .problem import Measured, Problem
@@ -39,6 +39,12 @@ def problem_of(cell: Cell, say: Callable[[str], None] = print) -> Problem:
     """The request that the cell is about, with the variant's settings."""
     changes = VARIANTS[cell.variant].arguments if cell.variant else {}
     return Problem(cell.dataset, cell.task, cell.seed, cell.profile, say=say, **changes)
+
+
+def config_of(cell: Cell) -> RunConfig:
+    """The settings of the run that the cell is about."""
+    changes = VARIANTS[cell.variant].arguments if cell.variant else {}
+    return preset(cell.dataset, cell.task, profile=cell.profile, seed=cell.seed, **changes)
 
 
 def _table_entry(cell: Cell) -> Method:
@@ -144,7 +150,7 @@ def _computed(cell: Cell, problem: Problem, settings: Any) -> _Made:
 
 
 def make(cell: Cell, problem: Problem, settings: Any) -> dict:
-    """Run the cell's method and measure what it gives: the record. A method that diverges gives a record that says so."""
+    """Run the cell's method and measure what it gives: the record without its head, also where it diverges."""
     without = DataAccess.HELD_OUT in _table_entry(cell).data_access
     made, measured, failure = None, None, None
     try:
@@ -164,10 +170,8 @@ def _record(
     cell: Cell, problem: Problem, settings: Any, made: _Made | None, measured: Measured | None, failure: str | None, without: bool
 ) -> dict:
     method, run = _table_entry(cell), problem.run
-    inputs = inputs_of(cell, problem, settings)
     share = problem.request.label_share if made and method.label_access.name == "FEW" else None
     return {
-        "schema": SCHEMA, "key": content_key(inputs), "inputs": inputs, "created": records.now(), "commit": records.commit(),
         "headline": headline(run.config, run.data), "caveats": caveats(run.config, run.data),
         "cell": cell.described(), "failure": failure,
         "method": {"title": method.title if cell.method not in REFERENCES else None, "reference": method.reference},
@@ -186,7 +190,7 @@ def _record(
         "passes": made and asdict(made.passes) | {"equivalent": made.passes.equivalent},
         "ascent_steps": made and made.ascent_steps,
         "peak_memory_mb": made and made.memory.peak_mb, "added_memory_mb": made and made.memory.added_mb,
-        "versions": records.versions(), "machine": _machine(cell, problem),
+        "machine": _machine(cell, problem),
     }
 
 
@@ -213,13 +217,4 @@ def run_cell(
         raise ConfigError(f"{cell.choice} settings of {cell.method} {'need' if winners is None else 'take no'} winners")
     problem = problem or problem_of(cell, say)
     settings = settings_of(cell, problem, winners)
-    try:
-        known = read(cell.path)
-        if not stale_parts(known, inputs_of(cell, problem, settings)):
-            return known
-    except records.RecordError as error:
-        if cell.path.exists():
-            say(f"{' '.join(str(error).split())}; it is made anew")
-    record = make(cell, problem, settings)
-    records.write_json(cell.path, record)
-    return record
+    return COMPARISON.take(cell.path, inputs_of(cell, problem, settings), lambda: make(cell, problem, settings), say)

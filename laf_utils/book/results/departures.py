@@ -11,7 +11,7 @@ import pandas as pd
 from ...settings.names import DATASET_NAMES, TASK_NAMES
 from ...settings.presets import preset
 from ...support import records
-from ...tasks import TASKS
+from ...support.choices import TASKS
 from ..base.tables import MISSING
 from ..base.training_records import PAPER_DATASETS, _is_preset, authors, groups, images_text, settings
 from ..base.words import mean_text

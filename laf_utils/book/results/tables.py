@@ -5,7 +5,7 @@ import pandas as pd
 from ...audit import gaps_to_retrained
 from ...audit.statistics import Interval
 from ...experiments.cells import REFERENCES, RETRAIN
-from ...methods import METHODS
+from ...methods.catalogue import LISTED
 from ...settings.names import LABEL_ACCESS, MEASURE_NAMES
 from ..base.captions import chance_text, machine_of, rests_on
 from ..base.exhibit import Exhibit
@@ -127,7 +127,7 @@ def clocks_text(rows: list[Group]) -> str:
 
 def rows_of(found: Found, dataset: str, task: str) -> list[Group]:
     """References and methods; rows of single experiments have exhibits of their own. None where nothing is on record."""
-    profile, listed = profile_of(found, dataset, task), (*REFERENCES, *METHODS)
+    profile, listed = profile_of(found, dataset, task), (*REFERENCES, *LISTED)
     return [group for group in groups(found, dataset, task, profile) if group.method in listed] if profile else []
 
 
