@@ -12,7 +12,7 @@ from experiments_fakes import SNAKEMAKE, RealGrid
 
 from laf_utils.datasets import loading
 from laf_utils.experiments import __main__ as command
-from laf_utils.experiments import comparison, follow, launch
+from laf_utils.experiments import comparison, follow, launch, making, planning
 from laf_utils.experiments.cells import Cell, read
 from laf_utils.experiments.estimate import hours, seconds_per_pass
 from laf_utils.experiments.grid import name_of, read_grid
@@ -31,7 +31,8 @@ TABLE = '[[cells]]\ndatasets = ["mnist"]\ntasks = ["class", "data"]\nmethods = [
 def tiny_problem(make_run, places, monkeypatch):
     """The tiny problem stands for whatever is asked."""
     problem = Problem.of(make_run())
-    monkeypatch.setattr(Cell, "problem", lambda *_, **__: problem)
+    for room in (comparison, making, planning):
+        monkeypatch.setattr(room, "problem_of", lambda *_, **__: problem)
     return problem
 
 

@@ -4,12 +4,12 @@ import pandas as pd
 
 from ...audit import gaps_to_retrained
 from ...audit.statistics import Interval
-from ...experiments.cells import REFERENCES, RETRAIN
+from ...experiments.cells import ORIGINAL, REFERENCES, RETRAIN
 from ...methods.catalogue import LISTED
 from ...settings.names import LABEL_ACCESS, MEASURE_NAMES
 from ..base.captions import chance_text, machine_of, rests_on
 from ..base.exhibit import Exhibit
-from ..base.reading import Found, Group, Value, gap, groups, metric, over, pick, profile_of, reference_mark, tow
+from ..base.reading import DEFAULTS, Found, Group, Value, gap, groups, metric, over, pick, profile_of, reference_mark, tow
 from ..base.tables import MISSING
 from ..base.training_records import authors
 from ..base.words import gap_text, labels_read, mean_text, name_of, points_text, title_of
@@ -85,6 +85,14 @@ def table(rows: list[Group], task: str) -> pd.DataFrame:
     for group in rows:  # a gap to another retrained model than the table shows is marked
         found[name_of(group)][GAP] += reference_mark(rows, group)
     return pd.DataFrame.from_dict(found, orient="index")
+
+
+def short_table(
+    found: Found, dataset: str, task: str, models: tuple[str, ...] = (ORIGINAL, RETRAIN, "laf", "laf_r")
+) -> pd.DataFrame:
+    """The rows of a few models without seconds: what the README shows, in the words of the results page."""
+    rows = [group for group in rows_of(found, dataset, task) if group.choice == DEFAULTS and group.method in models]
+    return table(rows, task).drop(columns="seconds")
 
 
 def their_models(dataset: str, task: str) -> dict[str, dict[str, float]]:
