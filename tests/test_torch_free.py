@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+from laf_utils.methods import catalogue, table
 from laf_utils.support.paths import ROOT
 
 DRAW = """
@@ -23,3 +24,10 @@ def test_every_results_page_is_drawn_without_pytorch(tmp_path):
     done = subprocess.run(call, capture_output=True, text=True, check=False, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(list(tmp_path.rglob("*.png"))) > 10
+
+
+def test_the_catalogue_is_the_table() -> None:
+    assert list(table.METHODS) == list(catalogue.LISTED) and list(table.FURTHER) == list(catalogue.FURTHER)
+    for name, method in (table.METHODS | table.FURTHER).items():
+        entry = catalogue.find(name)
+        assert vars(entry) == {field: getattr(method, field) for field in vars(entry)}

@@ -62,6 +62,8 @@ LISTED = _rows((
     Entry("scrub_unlabelled", "SCRUB, gamma 0", KURMANJI, NONE, BOTH),
     Entry("boundary_shrink_pseudo", "Boundary Shrink, own label left out (ours), pseudo-labels", ours(CHEN), NONE, FORGET),
     Entry("neggrad_plus_pseudo", "NegGrad+, bounded (ours), pseudo-labels", ours(KURMANJI), NONE, BOTH),
+    # Our own.
+    Entry("relearn", "relearn", OURS, NONE, BOTH),
     # A few labels of D_r.
     Entry("laf_r", "LAF+R", SHEN, FEW, BOTH),
     # All labels.

@@ -34,6 +34,7 @@ from . import (
     retrain,
     scrub,
     sisa,
+    table_ours,
     unroll,
 )
 from .method import Method, MethodResult, prepare_with, row, run, with_pseudo_labels
@@ -70,6 +71,7 @@ METHODS: dict[str, Method] = {
             implied=with_pseudo_labels(boundary.shrink_passes, retain=False), **AGAINST),
         row("neggrad_plus_pseudo", neggrad.BOUNDED, neggrad.neggrad_plus, ascent=neggrad.neggrad_plus_ascent,
             implied=with_pseudo_labels(neggrad.neggrad_plus_passes, retain=True), **AGAINST),
+        *table_ours.OURS.values(),
         row("laf_r", laf.LAFRSettings(), laf.laf_r, _laf(laf.LAFRSettings), mode="eval", implied=laf.laf_r_passes,
             identity={"unlearning": STILL, "repair": laf.RepairConfig(epochs=0)}),
         row("neggrad", neggrad.NegGradSettings(), neggrad.neggrad, implied=neggrad.neggrad_passes, ascent=neggrad.neggrad_ascent,
