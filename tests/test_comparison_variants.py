@@ -133,7 +133,7 @@ def test_cells_of_one_variant_share_a_problem_and_no_other():
 def test_a_cells_problem_has_the_variants_settings(monkeypatch, tmp_path):
     monkeypatch.setenv("LAF_RUNS", str(tmp_path))
     for variant, schedule in (("", "alternate"), ("joint", "joint")):
-        found = Cell("optdigits", "class", "laf", 3, "quick", variant=variant).problem(lambda line: None)
+        found = making.problem_of(Cell("optdigits", "class", "laf", 3, "quick", variant=variant), lambda line: None)
         assert found.config.unlearning.schedule == schedule and found.config.seed == 3 and found.config.profile == "quick"
 
 
