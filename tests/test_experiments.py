@@ -132,7 +132,7 @@ def test_planning_reads_each_data_set_once(places, monkeypatch):
 def test_a_tuned_cell_without_winners_is_missing_and_says_how_to_search(places):
     (item,) = planned([Cell("optdigits", "class", "jit", 0, "quick", "tuned")])
     assert item.state == "missing"
-    with pytest.raises(WinnersError, match="experiments.tuning DATASET=optdigits TASK=class"):
+    with pytest.raises(WinnersError, match="KIND=tuning DATASET=optdigits TASK=class"):
         winners_of(item.cell)
 
 
@@ -294,3 +294,12 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path, victim):
     assert {file: after[file] for file in before} == before, "what was there was not made again"
     third = start()
     assert "4 valid" in third.communicate(timeout=100)[0]
+
+
+def test_a_plan_without_images_takes_what_the_records_say_and_fetches_nothing(monkeypatch, tmp_path):
+    monkeypatch.setenv("LAF_DATA", str(tmp_path))
+    there, none = Cell("mnist", "class", "laf", 0), Cell("mnist", "class", "laf", 999)
+    said = []
+    found = planned([there, none], said.append, download=False)
+    assert len(said) == 1 and "mnist" in said[0] and not list(tmp_path.iterdir())
+    assert not {"data", "task"} & set(found[0].stale) and found[0].state != "missing" and found[1].state == "missing"
