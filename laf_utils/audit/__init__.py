@@ -15,15 +15,31 @@
 ``representation``  audits of the representation of one request: probes, SMI, neighbours, retained images, relearning
 """
 
-from .accuracy import ModelOutputs, accuracies, gaps_to_retrained
-from .attack import AttackResult, published_attack
-from .confidence import log_odds
-from .free import free_measures
-from .representation import audit_representation
-from .statistics import interval, paired
-from .verdict import verdict
+from typing import TYPE_CHECKING
 
+from ..support.face import on_demand
+
+if TYPE_CHECKING:
+    from .accuracy import ModelOutputs as ModelOutputs
+    from .accuracy import accuracies as accuracies
+    from .accuracy import gaps_to_retrained as gaps_to_retrained
+    from .attack import AttackResult as AttackResult
+    from .attack import published_attack as published_attack
+    from .confidence import log_odds as log_odds
+    from .free import free_measures as free_measures
+    from .representation import audit_representation as audit_representation
+    from .statistics import interval as interval
+    from .statistics import paired as paired
+    from .verdict import verdict as verdict
+
+# One by one, so that who reads one measure does not need what another rests on (scikit-learn, XGBoost).
+_HOMES = {
+    "AttackResult": "attack", "ModelOutputs": "accuracy", "accuracies": "accuracy", "audit_representation": "representation",
+    "free_measures": "free", "gaps_to_retrained": "accuracy", "interval": "statistics", "log_odds": "confidence",
+    "paired": "statistics", "published_attack": "attack", "verdict": "verdict",
+}
 __all__ = [
     "AttackResult", "ModelOutputs", "accuracies", "audit_representation", "free_measures", "gaps_to_retrained", "interval",
     "log_odds", "paired", "published_attack", "verdict",
 ]
+__getattr__, __dir__ = on_demand(__name__, _HOMES)

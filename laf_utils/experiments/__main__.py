@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..settings.cli import Stop, known_values, one_line_errors, stopping
 from ..settings.config import ConfigError
-from ..support.paths import check_writable, results_folder, runs_folder
+from ..support.paths import check_writable, need_checkout, results_folder, runs_folder
 from ..support.reading import items, whole
 from .cells import Cell
 from .estimate import hours, in_words, seconds_per_pass
@@ -77,6 +77,7 @@ def report(grid: list[Planned], workers: int) -> tuple[list[Planned], float | No
 
 
 def _run(options: dict[str, str]) -> int:
+    need_checkout("the grid of experiments")
     profile = options.get("EXECUTOR", "local")
     usual = workers_of(profile)
     if options.get("PLAN", "0") == "0":

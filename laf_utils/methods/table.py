@@ -9,9 +9,9 @@ A method of one's own is one function and one line::
 
     METHODS["ascent"] = Method("ascent", "ours", LabelAccess.NONE, DataAccess.FORGET, MySettings(), ascent)
 
-A package brings its methods by naming them in the entry point group ``laf_book.methods``; each entry is such a ``Method``::
+A package brings its methods by naming them in the entry point group ``laf_utils.methods``; each entry is such a ``Method``::
 
-    [project.entry-points."laf_book.methods"]
+    [project.entry-points."laf_utils.methods"]
     ascent = "my_package:ASCENT"
 """
 
@@ -41,7 +41,8 @@ from .method import Method, MethodResult, prepare_with, run, with_pseudo_labels
 from .request import UnlearningRequest
 from .table_label_free import LATER
 
-GROUP = "laf_book.methods"
+GROUP = "laf_utils.methods"
+FORMER = "laf_book.methods"  # what the group was called: packages that name it go on working
 NONE, FEW, ALL = LabelAccess
 FORGET, RETAIN, BOTH = DataAccess.FORGET, DataAccess.RETAIN, DataAccess.BOTH
 HELD_OUT, STATE = DataAccess.HELD_OUT, DataAccess.STATE
@@ -159,7 +160,7 @@ def available() -> dict[str, Method]:
         ValueError: a package brings something that is no ``Method``, or one under a name that is taken.
     """
     found = METHODS | FURTHER
-    for entry in metadata.entry_points(group=GROUP):
+    for entry in (*metadata.entry_points(group=GROUP), *metadata.entry_points(group=FORMER)):
         method = entry.load()
         if not isinstance(method, Method):
             raise ValueError(f"{GROUP}: {entry.name} ({entry.value}) is no Method but {type(method).__name__}")
