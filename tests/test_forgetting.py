@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from forgetting_fakes import GONE, LIGHT, UNSEEN, UNSEEN_LABELS, X, Y, Own, accuracy, forget, light, own_model, patterns, trained
+from forgetting_fakes import GONE, LIGHT, UNSEEN, UNSEEN_LABELS, Own, X, Y, accuracy, forget, light, own_model, patterns, trained
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 from torchvision.transforms import functional as TF

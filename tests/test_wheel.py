@@ -112,7 +112,7 @@ def test_the_wheel_forgets_where_nothing_else_is_installed(installed, tmp_path):
 
 @pytest.mark.parametrize("module", ["laf_utils.experiments", "laf_utils.book.results", "laf_utils.book.base.execute"])
 def test_commands_of_the_checkout_say_so_in_one_line(installed, tmp_path, module):
-    code = f"import sys, runpy; sys.path[:0] = [{str(installed)!r}]; sys.argv[1:] = []; runpy.run_module({module!r}, run_name='__main__')"
+    code = f"import sys, runpy; sys.path.insert(0, {str(installed)!r}); runpy.run_module({module!r}, run_name='__main__')"
     made = run(sys.executable, "-B", "-c", code, cwd=tmp_path, env=alone(tmp_path))
     assert made.returncode not in (0, None) and "Traceback" not in made.stderr
     (line,) = made.stderr.strip().splitlines()

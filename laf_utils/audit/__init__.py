@@ -18,6 +18,7 @@
 from typing import TYPE_CHECKING
 
 from ..support.face import on_demand
+from .verdict import verdict  # at once: a module of the same name would take its place
 
 if TYPE_CHECKING:
     from .accuracy import ModelOutputs as ModelOutputs
@@ -30,13 +31,12 @@ if TYPE_CHECKING:
     from .representation import audit_representation as audit_representation
     from .statistics import interval as interval
     from .statistics import paired as paired
-    from .verdict import verdict as verdict
 
 # One by one, so that who reads one measure does not need what another rests on (scikit-learn, XGBoost).
 _HOMES = {
     "AttackResult": "attack", "ModelOutputs": "accuracy", "accuracies": "accuracy", "audit_representation": "representation",
     "free_measures": "free", "gaps_to_retrained": "accuracy", "interval": "statistics", "log_odds": "confidence",
-    "paired": "statistics", "published_attack": "attack", "verdict": "verdict",
+    "paired": "statistics", "published_attack": "attack",
 }
 __all__ = [
     "AttackResult", "ModelOutputs", "accuracies", "audit_representation", "free_measures", "gaps_to_retrained", "interval",

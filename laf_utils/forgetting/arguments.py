@@ -117,15 +117,18 @@ def _forget(forgets: argparse.ArgumentParser) -> None:
     forgets.add_argument("--unseen", type=Path, help="folder of images that the model was not trained on, for the audit")
     forgets.add_argument("--out", type=Path, required=True, help="folder of the unlearned weights and the report")
     forgets.add_argument(
-        "--method", default=Options.method, help="auto (default: what the data at hand allow), or a name such as laf, ts, jit; a wrong "
-        "one is answered with all of them",
+        "--method", default=Options.method,
+        help="auto (default: what the data at hand allow), or a name such as laf, ts, jit; a wrong one is answered with all",
     )
     forgets.add_argument("--no-retain", action="store_true", help="the other images of --data are not at hand for training")
     forgets.add_argument(
         "--floor", type=_reads("floor", lambda text: number(text, "floor", 0, 1)), default=Options.floor,
         help="least utility, 0 to 1, that a result may have (default: %(default)s)",
     )
-    forgets.add_argument("--memory", type=size, default=Options.memory, help=f"bound of what lies in memory (default: {Options.memory >> 30}GB)")
+    forgets.add_argument(
+        "--memory", type=size, default=Options.memory,
+        help=f"bound of what lies in memory (default: {Options.memory >> 30}GB)",
+    )
     forgets.add_argument(
         "--scope", choices=SCOPES, default=Options.scope, help="whether whole classes go or single images (default: found)",
     )

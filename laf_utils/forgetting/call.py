@@ -73,7 +73,9 @@ def forget(
         clock.mark("prepare")
         # Where requests follow each other their losses add up: then each wins back what it can.
         aim = asked.floor if book is None else 1 - GAIN
-        work = Work(prepared.network, prepared.forget, prepared.used, prepared.labels, asked.settings, seed, aim, method == "auto")
+        work = Work(
+            prepared.network, prepared.forget, prepared.used, prepared.labels, asked.settings, seed, aim, method == "auto",
+        )
         sets, watches = prepared.sets(seed), []
 
         def watch(content: float = 0.0) -> Watch:

@@ -20,8 +20,8 @@ from .report import ACCEPTABLE, CANNOT_TELL, RETRAIN, STILL_NAMED
 FACTS = ("method", "scope", "images", "options", "model", "memory", "seconds", "versions", "machine")
 MEANING = {
     ACCEPTABLE: "Nothing that was measured speaks against this model.",
-    RETRAIN: "What was measured speaks against this model. Train it anew without the forget images, or accept what stands here:",
-    CANNOT_TELL: "Nothing shows that forgetting failed, but not everything could be seen. This is no permission to use the model:",
+    RETRAIN: "What was measured speaks against this model. Train it anew without the forget images; or accept what stands here:",
+    CANNOT_TELL: "Nothing shows that forgetting failed, but not everything could be seen. That is no permission to use it:",
 }
 
 
@@ -34,18 +34,29 @@ def _plain(value: Any) -> str:
     return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
 
 
-def _columns(looks: Sequence[Mapping[str, Any]]) -> list[str]:
+def _columns(rows: Sequence[Sequence[Any]], head: Sequence[str]) -> list[tuple[str, int, str]]:
+    """(heading, place in a row, class) of the columns that hold anything; numbers stand to the right."""
+    found = []
+    for place, name in enumerate(head):
+        values = [row[place] for row in rows if row[place] is not None]
+        number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+        if values:
+            found.append((name, place, "n" if number else ""))
+    return found
+
+
+def _names(looks: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for look in looks for name in look))
 
 
-def _rows(looks: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[list[Any]]:
-    return [[look.get(name) for name in names] for look in looks]
+def _rows(looks: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+    return [[look.get(name) for name in _names(looks)] for look in looks]
 
 
 @cache
 def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"plain": _plain, "columns": _columns, "rows": _rows}
+    environment.filters |= {"plain": _plain, "columns": _columns, "names": _names, "rows": _rows}
     return environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
 
 

@@ -29,7 +29,8 @@ def _of_torchvision(kind: type) -> bool:
 def _kept(step: Any, said: list[str]) -> list[Any]:
     """What stands for a transform in evaluation, and in ``said`` how it differs."""
     name, own = type(step).__name__, _of_torchvision(type(step))
-    if isinstance(step, nn.Sequential) or any(kind.__name__ == "Compose" and _of_torchvision(kind) for kind in type(step).__mro__):
+    composed = any(kind.__name__ == "Compose" and _of_torchvision(kind) for kind in type(step).__mro__)
+    if composed or isinstance(step, nn.Sequential):
         inner = list(step.transforms if hasattr(step, "transforms") else step)
         return [part for each in inner for part in _kept(each, said)]
     if not own:

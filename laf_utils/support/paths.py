@@ -3,8 +3,8 @@
 Notebooks run in different working folders (papermill: the caller's; JupyterLab and nbval: the notebook's own), so nothing
 in this project uses a path relative to the working folder.
 
-In a checkout everything lies below it. Where the package was installed from a wheel, images and runs lie in the user's cache, never
-beside installed packages; records and notebooks are not there, and who needs them is told so.
+In a checkout everything lies below it. Where the package was installed from a wheel, images and runs lie in the user's cache,
+never beside installed packages; records and notebooks are not there, and who needs them is told so.
 """
 
 import os
