@@ -55,10 +55,12 @@ try:
     refused = str(paths.results_folder())
 except paths.PlaceError as error:
     refused = str(error)
+named = (unlearned(images[gone]).argmax(1) == 2).float().mean().item()
+kept = (unlearned(images[~gone]).argmax(1) == labels[~gone]).float().mean().item()
+assert named < 0.5 < 0.8 < kept, (named, kept)
 print(json.dumps({
     "from": str(Path(laf_utils.__file__).parent), "verdict": report.verdict, "page": page.startswith("<!doctype html>"),
-    "still_named": (unlearned(images[gone]).argmax(1) == 2).float().mean().item(),
-    "kept": (unlearned(images[~gone]).argmax(1) == labels[~gone]).float().mean().item(),
+    "still_named": named, "kept": kept,
     "data": str(paths.data_folder()), "runs": str(paths.runs_folder()), "results": refused, "commit": records.commit(),
     "torch": torch.__version__, "loaded": sorted({name.partition(".")[0] for name in sys.modules}),
 }))

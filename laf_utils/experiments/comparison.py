@@ -42,7 +42,7 @@ def cells_of(options: dict[str, list[str]]) -> list[Cell]:
 
 
 def _run(options: dict[str, list[str]]) -> None:
-    cells, problems = cells_of(options), {}
+    cells, problems = cells_of(options), {}  # type: ignore[var-annotated]
     if options["PLAN"] == ["0"]:
         check_writable(results_folder(), "LAF_RESULTS")
         check_writable(runs_folder(), "LAF_RUNS")

@@ -84,7 +84,7 @@ class Search:
 
     def __init__(
         self, dataset: str, task: str, seed: int = 0, *, images: int = IMAGES, trials: int = TRIALS,
-        say: Callable[[str], None] = print, **changes: object,
+        say: Callable[[str], None] = print, **changes: Any,
     ) -> None:
         self.full = Run(preset(dataset, task, profile="paper", seed=seed, **TRAINING | changes), say=say)
         self.trials, self.seed, self.say = trials, seed, say

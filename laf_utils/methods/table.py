@@ -51,9 +51,11 @@ KURMANJI = "Kurmanji et al., NeurIPS 2023"
 CHEN = "Chen et al., CVPR 2023"
 SHEN = "Shen et al., ICLR 2024"
 FOSTER = "Foster et al., arXiv 2402.01401"
-AGAINST = {"identity": {"epochs": 0}, "raises_forget_loss": True}  # of methods that train against D_f
-JIT = {"implied": jit.jit_passes, "ascent": jit.jit_ascent, "identity": {"learning_rate": 0.0, "batch_statistics": False}}
-NEGGRAD_PLUS = {"implied": neggrad.neggrad_plus_passes, "ascent": neggrad.neggrad_plus_ascent, **AGAINST}
+AGAINST: dict[str, Any] = {"identity": {"epochs": 0}, "raises_forget_loss": True}  # of methods that train against D_f
+JIT: dict[str, Any] = {
+    "implied": jit.jit_passes, "ascent": jit.jit_ascent, "identity": {"learning_rate": 0.0, "batch_statistics": False},
+}
+NEGGRAD_PLUS: dict[str, Any] = {"implied": neggrad.neggrad_plus_passes, "ascent": neggrad.neggrad_plus_ascent, **AGAINST}
 
 STILL = laf.UnlearningConfig(epochs=0)
 

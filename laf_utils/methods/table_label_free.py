@@ -1,5 +1,7 @@
 """Rows that joined the table after the first records: later label-free methods and, with labels as anchors, four more."""
 
+from typing import Any
+
 from . import delete, lotus, mixunlearn, null_space, salun, sparse, ssd, svd, synthetic
 from .access import DataAccess, LabelAccess
 from .method import Method
@@ -9,7 +11,7 @@ FORGET, RETAIN, BOTH, HELD_OUT = DataAccess.FORGET, DataAccess.RETAIN, DataAcces
 
 PENG = "Peng et al., ICLR 2025"
 ZHOU = "Zhou et al., CVPR 2025"
-AGAINST = {"identity": {"epochs": 0}, "raises_forget_loss": True}  # trains against D_f
+AGAINST: dict[str, Any] = {"identity": {"epochs": 0}, "raises_forget_loss": True}  # trains against D_f
 STEPS = {"identity": {"epochs": 0}}
 
 LATER: dict[str, Method] = {

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from .. import __version__
 from . import sealing
@@ -87,7 +88,7 @@ def _no_number(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _parsed(path: Path) -> object:
+def _parsed(path: Path) -> Any:
     """The JSON of a file.
 
     Raises:

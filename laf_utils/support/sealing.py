@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 
@@ -50,7 +51,7 @@ def tensors_checksum(tensors: Mapping[str, torch.Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))  # type: ignore[arg-type]
     return digest.hexdigest()
 
 
@@ -72,7 +73,7 @@ def unlike(tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tenso
     return None
 
 
-def numbers(value: object, where: str = "") -> Iterator[tuple[str, object]]:
+def numbers(value: object, where: str = "") -> Iterator[tuple[str, Any]]:
     """Every leaf of nested dictionaries, with the path to it."""
     if isinstance(value, Mapping):
         for name, part in value.items():
@@ -105,7 +106,7 @@ def check_not_negative(value: object, where: str) -> None:
             raise SealError(f"{name} is {_shown(leaf)}, no number of zero or more")
 
 
-def is_number(value: object) -> bool:
+def is_number(value: Any) -> bool:
     """Whether a value is a finite number and no boolean."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
