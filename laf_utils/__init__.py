@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from .forgetting import Report as Report
     from .forgetting import ZeroShot as ZeroShot
     from .forgetting import forget as forget
-    from .forgetting import judge as judge
+    from .forgetting.judge import judge as judge
     from .forgetting import remove_classes as remove_classes
     from .methods import METHODS as METHODS
     from .methods import UnlearningRequest as UnlearningRequest
@@ -65,12 +65,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "ForgetOptions": "forgetting", "Forgotten": "forgetting", "Judgement": "forgetting", "METHODS": "methods",
     "OneLabel": "forgetting", "Refused": "forgetting", "Report": "forgetting", "Run": "run", "UnlearningRequest": "methods",
-    "ZeroShot": "forgetting", "forget": "forgetting", "judge": "forgetting", "load": "datasets", "preset": "settings.presets",
+    "ZeroShot": "forgetting", "forget": "forgetting", "judge": "forgetting.judge", "load": "datasets", "preset": "settings.presets",
     "remove_classes": "forgetting", "request_of": "methods", "run_method": "methods",
 }
 __all__ = [
     "METHODS", "ForgetOptions", "Forgotten", "Judgement", "OneLabel", "Refused", "Report", "Run", "UnlearningRequest", "ZeroShot",
     "forget", "judge", "load", "preset", "remove_classes", "request_of", "run_method",
 ]
-__getattr__, __dir__ = on_demand(__name__, _HOMES)
+if not TYPE_CHECKING:  # else any name would pass
+    __getattr__, __dir__ = on_demand(__name__, _HOMES)
 

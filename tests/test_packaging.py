@@ -135,7 +135,7 @@ def test_public_names_are_told_to_people_and_to_programs_alike(package):
     """Editors and type checkers read imports that never run; what does run finds the same names."""
     module = importlib.import_module(package)
     tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
-    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    block = next(node for node in tree.body if isinstance(node, ast.If))
     told = {node.names[0].name: node.module for node in block.body}
     assert told == module._HOMES
     assert set(module.__all__) - set(told) <= {"verdict"} and set(told) <= set(module.__all__)

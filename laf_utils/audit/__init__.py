@@ -42,4 +42,5 @@ __all__ = [
     "AttackResult", "ModelOutputs", "accuracies", "audit_representation", "free_measures", "gaps_to_retrained", "interval",
     "log_odds", "paired", "published_attack", "verdict",
 ]
-__getattr__, __dir__ = on_demand(__name__, _HOMES)
+if not TYPE_CHECKING:  # else any name would pass
+    __getattr__, __dir__ = on_demand(__name__, _HOMES)
