@@ -52,8 +52,8 @@ if TYPE_CHECKING:
     from .forgetting import Report as Report
     from .forgetting import ZeroShot as ZeroShot
     from .forgetting import forget as forget
-    from .forgetting.judge import judge as judge
     from .forgetting import remove_classes as remove_classes
+    from .forgetting.judge import judge as judge
     from .methods import METHODS as METHODS
     from .methods import UnlearningRequest as UnlearningRequest
     from .methods import request_of as request_of
@@ -65,8 +65,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "ForgetOptions": "forgetting", "Forgotten": "forgetting", "Judgement": "forgetting", "METHODS": "methods",
     "OneLabel": "forgetting", "Refused": "forgetting", "Report": "forgetting", "Run": "run", "UnlearningRequest": "methods",
-    "ZeroShot": "forgetting", "forget": "forgetting", "judge": "forgetting.judge", "load": "datasets", "preset": "settings.presets",
-    "remove_classes": "forgetting", "request_of": "methods", "run_method": "methods",
+    "ZeroShot": "forgetting", "forget": "forgetting", "judge": "forgetting.judge", "load": "datasets",
+    "preset": "settings.presets", "remove_classes": "forgetting", "request_of": "methods", "run_method": "methods",
 }
 __all__ = [
     "METHODS", "ForgetOptions", "Forgotten", "Judgement", "OneLabel", "Refused", "Report", "Run", "UnlearningRequest", "ZeroShot",
