@@ -3,7 +3,7 @@
 The number is the paired difference of the gap to full LAF over the seeds that both have: what the seed does to both cancels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -30,7 +30,7 @@ from ..base.reading import (
     seeds_of_variants,
 )
 from ..base.tables import MISSING
-from ..base.words import exploratory, gap_text, name_of, short_points, title_of, verdict_text, within_noise
+from ..base.words import exploratory, gap_text, method_name, name_of, short_points, title_of, verdict_text, within_noise
 from .sentences import diverged, elsewhere
 from .tables import EVERY_COLUMN, GAP, LABELS, READING, clocks_text, full, table
 
@@ -103,6 +103,22 @@ def readings(rows: list[Group], where: str) -> tuple[str, ...]:
             said.append(f"{words}, {verdict_text(apart, floor, 'full LAF')}: it does better without.")
     ends = exploratory(len(said)), elsewhere(rows), diverged([group for group in rows if group.variant])
     return (*said, *filter(None, ends))
+
+
+def summary(found: Found, places: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """For each part, in how many requests leaving it out collapses, and in how many it does better than full LAF."""
+    rows = [own for place in places if (own := rows_of(found, *place))]
+    said = []
+    for part in PARTS:
+        pairs = [(pick(own, METHOD, part), pick(own, METHOD)) for own in rows]
+        pairs = [(without, laf) for without, laf in pairs if difference(without, laf)]
+        if not pairs:
+            continue
+        fell = sum(collapsed(without) for without, _ in pairs)
+        nearer = sum(over(without).mean < over(laf).mean for without, laf in pairs)
+        words = f"{method_name(METHOD, part)} is nearer to the goal than full LAF in {nearer} of {len(pairs)} requests"
+        said.append(words + (f" and collapses in {fell}." if fell else "."))
+    return tuple(said)
 
 
 def _panel(axis: Axes, rows: list[Group]) -> None:

@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ...experiments.cells import AGAIN, ORIGINAL, REFERENCES
+from ...settings.names import TASK_NAMES
 from ..base import style
 from ..base.exhibit import Exhibit
 from ..base.reading import DEFAULTS, Found, Group, gap, over, ranked, share_of_retraining
 from ..base.words import LEVELS_SAID, NOTHING, method_name, title_of
 from . import tables
+from .sentences import DEAR
 
 NAME, TITLE = "frontier", "Distance to retraining against cost"
 NAMED = ("laf", "laf_r", *tables.OWN)  # these are written beside their dots
@@ -27,6 +29,7 @@ FREE, GREY, BAND = style.COLOURS["laf"], "#9a9a9a", "#e3efe6"
 FLOOR = 0.3  # of the cheapest dot's cost: where the axis begins
 GAPS, COSTS = (0, 0.5, 1, 3, 10, 30, 100), (0.01, 0.03, 0.1, 0.3, 1, 3)
 TEXT = {"textcoords": "offset points", "fontsize": 9}
+CHOSEN = ("nearest", "gap", "doing nothing", "cost")
 COLUMNS = ("gap", "cost", "labels", "requests")
 ABOUT = (
     "Each dot is a method at published settings: mean gap to the retrained model against image passes as a share of "
@@ -176,3 +179,26 @@ def exhibit(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
     core = "; ".join(title_of(*place) for place in compared_on(found, places))
     detail = f"The requests that most methods have on record: {core}. Rows that are not ranked (see the tables) have no dot."
     return Exhibit(NAME, TITLE, ABOUT, pd.DataFrame(), (), lambda: figure(own), ALT, detail=detail, full=table(own))
+
+
+def choices(found: Found, places: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """For each task and what is known of labels: the method with the smallest mean gap, beside doing nothing.
+
+    Of methods that have every compared request of the task; chosen on these very numbers. None where the best is not nearer
+    than doing nothing by more than the noise floor.
+    """
+    rows = {}
+    for task, title in TASK_NAMES.items():
+        own = dots(found, [place for place in places if place[1] == task])
+        nothing, floor = (next((dot for dot in own if dot.method == name), None) for name in (ORIGINAL, AGAIN))
+        for level, words in LEVELS_SAID.items():
+            fit = [dot for dot in own if dot.method not in REFERENCES and dot.level == level and not dot.missing]
+            if not fit or nothing is None:
+                continue
+            best = min(fit, key=lambda dot: dot.gap)
+            far = best.gap + (floor.gap if floor else 0.0) >= nothing.gap
+            name = f"none; {method_name(best.method)} comes next" if far else method_name(best.method)
+            cost = f"{100 * best.cost:.0f}\u00a0%" + (": retrain" if far or 100 * best.cost >= DEAR else "")
+            values = (name, f"{best.gap:.2f}", f"{nothing.gap:.2f}", cost)
+            rows[f"{title}, labels: {words}"] = dict(zip(CHOSEN, values, strict=True))
+    return pd.DataFrame.from_dict(rows, orient="index")
