@@ -6,12 +6,15 @@ import re
 import pytest
 import torch
 
-from laf_utils.book.base import tables
+from laf_utils.book.base import reading, tables
+from laf_utils.book.results import answer, every
 from laf_utils.support import records
 from laf_utils.support.paths import ROOT, training_folder
 
 README = ROOT / "README.md"
 BEGIN, END = "<!-- results: begin (tests/test_readme.py draws this from Training/mnist) -->", "<!-- results: end -->"
+ANSWER = "<!-- answer: begin (tests/test_readme.py draws this from results/comparison) -->"
+ANSWERED = "<!-- answer: end -->"
 
 
 def drawn() -> str:
@@ -27,14 +30,20 @@ def drawn() -> str:
     )
 
 
-def test_readme_table_is_the_records() -> None:
+def answered() -> str:
+    """Does it work? As the book's first page says it."""
+    return answer.answer(reading.everything(), every.PLACES)
+
+
+@pytest.mark.parametrize(("begin", "end", "made"), [(BEGIN, END, drawn), (ANSWER, ANSWERED, answered)], ids=["table", "answer"])
+def test_readme_says_what_the_records_say(begin, end, made) -> None:
     text = README.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    shown, after = rest.split(END)
+    before, rest = text.split(begin)
+    shown, after = rest.split(end, 1)
     if os.environ.get("LAF_UPDATE_README"):  # the way to bring it up to date after new records
-        README.write_text(f"{before}{BEGIN}\n{drawn()}\n{END}{after}", encoding="utf-8")
+        README.write_text(f"{before}{begin}\n{made()}\n{end}{after}", encoding="utf-8")
         return
-    assert shown.strip() == drawn()
+    assert shown.strip() == made()
 
 
 def test_readme_names_both_commands_and_existing_files() -> None:
