@@ -22,7 +22,7 @@ LIMITS: dict[str, tuple[type, float, float]] = {
     "decay_rate": (float, 0, 1),
     "generator_rate": (float, 0, INFINITE),
     "mixing": (float, 1e-6, INFINITE),
-    "sharpness": (float, 1e-6, 1),
+    "sharpening": (float, 1e-6, 1),
     "real_weight": (float, 0, INFINITE),
     "forget_scale": (float, 0, INFINITE),
     "retain_scale": (float, 0, INFINITE),
