@@ -74,7 +74,7 @@ def test_the_ablation_is_paired_with_full_laf():
     exhibit = ablation.exhibit(found(*ablated()), "mnist", "class")
     column = exhibit.table[ablation.DIFFERENCE]
     apart = paired({0: 30.0, 1: 31.0, 2: 29.5}, {0: 1.0, 1: 1.1, 2: 0.9})
-    assert column["LAF, without L_UE"] == words.gap_text(apart) and column["LAF"] == "–"
+    assert column["LAF, without L_UE"] == words.breakable(words.gap_text(apart)) and column["LAF"] == "–"
     assert list(exhibit.table.index)[3:] == [f"LAF{end}" for end in (
         "", ", without L_UE", ", without L_RA", ", L_RA without its forget half")], "what diverged is named under the table"
     assert exhibit.table.columns[1] == ablation.DIFFERENCE
@@ -97,7 +97,8 @@ def test_records_with_representations_give_their_cka_to_the_retrained_model():
 def test_the_figure_of_the_ablation_has_a_row_for_each_part():
     figure = ablation.drawing(found(*ablated()), [("mnist", "class")])()
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [
-        "Doing nothing", "Retrain, another seed", "LAF", "LAF, without L_UE", "LAF, without L_RA", "LAF, L_RA without its forget half"]
+        "Doing nothing", "Retrain, another seed", "LAF", "LAF, without L_UE", "LAF, without L_RA",
+        "LAF, L_RA without its forget half"]
     style.plt.close(figure)
     with pytest.raises(ValueError, match="nothing to draw"):
         ablation.figure({})

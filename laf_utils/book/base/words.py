@@ -61,6 +61,11 @@ def short_points(found: Interval) -> str:
     return f"{signed(found.mean)} points"
 
 
+def breakable(cell: str) -> str:
+    """A cell that may break before its interval, in tables of many columns."""
+    return cell.replace("\u00a0(", " (")
+
+
 def points_text(found: Interval, unit: str = "points", digits: int = 2, of: str = "seed") -> str:
     """For a sentence: ``0.85 points (95 % interval 0.50 to 1.20, 3 seeds)``, or ``0.85 points (one seed)``.
 

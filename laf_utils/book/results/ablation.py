@@ -30,9 +30,19 @@ from ..base.reading import (
     seeds_of_variants,
 )
 from ..base.tables import MISSING
-from ..base.words import exploratory, gap_text, method_name, name_of, short_points, title_of, verdict_text, within_noise
+from ..base.words import (
+    breakable,
+    exploratory,
+    gap_text,
+    method_name,
+    name_of,
+    short_points,
+    title_of,
+    verdict_text,
+    within_noise,
+)
 from .sentences import diverged, elsewhere
-from .tables import EVERY_COLUMN, GAP, LABELS, READING, clocks_text, full, table
+from .tables import COST, EVERY_COLUMN, GAP, LABELS, READING, clocks_text, full, table
 
 NAME, TITLE, NOTHING = "ablation", "Ablation", "No record of LAF without one of its parts yet."
 FIGURE = (
@@ -68,7 +78,7 @@ def rows_of(found: Found, dataset: str, task: str) -> list[Group]:
 
 def numbers(rows: list[Group], task: str) -> pd.DataFrame:
     """The table of the rows, with the paired difference to full LAF, and CKA to the retrained model where records have it."""
-    result, laf = table(rows, task).drop(columns=LABELS, errors="ignore"), pick(rows, METHOD)
+    result, laf = table(rows, task).drop(columns=[LABELS, COST], errors="ignore"), pick(rows, METHOD)
     apart = {name_of(g): gap_text(difference(g, laf)) if g.variant else MISSING for g in rows}
     result.insert(list(result.columns).index(GAP) + 1, DIFFERENCE, pd.Series(apart))
     for part, column in CKA.items():
@@ -76,7 +86,7 @@ def numbers(rows: list[Group], task: str) -> pd.DataFrame:
         if any(values.values()):
             texts = {name: f"{sum(own) / len(own):.3f}" if own else MISSING for name, own in values.items()}
             result.insert(list(result.columns).index("seeds"), column, pd.Series(texts))
-    return result
+    return result.map(breakable)
 
 
 def readings(rows: list[Group], where: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from ...experiments.cells import AGAIN, ORIGINAL
 from ..base import style
 from ..base.exhibit import Exhibit
 from ..base.reading import Found, Group, difference, over, pick, profile_of
-from ..base.words import gap_text, method_name, points_text, signed, title_of, verdict_text, within_noise
+from ..base.words import breakable, gap_text, method_name, points_text, signed, title_of, verdict_text, within_noise
 from . import ablation, labels, tables
 from .sentences import LEVEL_WORDS, against_nearest
 
@@ -124,12 +124,14 @@ def exhibit(name: str, title: str, what: str, rows_by_title: dict[str, list[Grou
     tested = [column for column, own in found.items() if len(own.sets) >= LEAST]
     for column, p in zip(tested, holm([interval(found[column].sets).p for column in tested]), strict=True):
         found[column] = replace(found[column], p=p)
-    table = pd.DataFrame({own.column: {title: gap_text(cells[own.column].get(title)) for title in used} for own in kept})
+    table = pd.DataFrame(
+        {own.column: {title: breakable(gap_text(cells[own.column].get(title))) for title in used} for own in kept}
+    )
     for unit, values in (("requests", "requests"), ("data sets", "sets")):
         means = {column: interval(getattr(own, values)) for column, own in found.items()}
         counts = {mean.count for mean in means.values()}
         table.loc[MEAN.format(counts.pop() if len(counts) == 1 else "the", unit)] = pd.Series(
-            {column: gap_text(mean) for column, mean in means.items()}
+            {column: breakable(gap_text(mean)) for column, mean in means.items()}
         )
     said = tuple(sentence(own, found[own.column]) for own in kept)
     detail = DETAIL + _left_out(rows_by_title, used)
