@@ -62,8 +62,8 @@ def short_points(found: Interval) -> str:
 
 
 def breakable(cell: str) -> str:
-    """A cell that may break before its interval, in tables of many columns."""
-    return cell.replace("\u00a0(", " (")
+    """A cell that may break before its interval and inside it, in tables of many columns."""
+    return cell.replace("\u00a0(", " (").replace("\u00a0to\u00a0", " to\u00a0")
 
 
 def points_text(found: Interval, unit: str = "points", digits: int = 2, of: str = "seed") -> str:
