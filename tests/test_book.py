@@ -87,6 +87,7 @@ def test_runs_are_the_papers_settings_in_order(training) -> None:
 def test_no_records_still_make_every_table(training) -> None:
     (training / "authors.json").write_text((ROOT / "Training" / "authors.json").read_text(encoding="utf-8"))
     assert training_records.runs() == []
+    assert "measured alone" not in departures.departures_table([]).columns, "a column of dashes says nothing"
     assert departures.headline_table([]).empty and departures.modes_table([]).empty
     assert (departures.coverage([]) == "no record").all().all()
     assert len(departures.departures_table([])) == len(departures.DEPARTURES)
@@ -149,6 +150,25 @@ def test_curves_are_drawn_with_the_authors_points() -> None:
     assert rows.loc["MNIST, here", "lowest (epoch)"] == "\u22123.0\u00a0(1)"
     assert rows.loc["SVHN, here", "epochs"] == "no\u00a0record"
     assert training_curves.table("data", []).loc["Fashion-MNIST, theirs", "epochs"] == "not\u00a0shown"
+
+
+def test_curves_that_disagree_are_said_to() -> None:
+    found = [record("cifar10"), record("fashion")]
+    cifar, fashion = training_curves.readings("class", [found[0]]), training_curves.readings("class", [found[1]])
+    assert cifar[0].startswith("CIFAR-10: theirs falls from 0.5 to \u221216.0, ours from 0.0 to \u22123.0: **the curves")
+    assert "authors' notebook" in cifar[0] and fashion[0].endswith("ours from 0.0 to \u22123.0: the curves agree.")
+    near = record("fashion")
+    near["losses"]["loss_ue"] = [-1.5, -8.0, -2.0]
+    assert training_curves.readings("class", [near])[0].endswith("ours from \u22121.5 to \u22128.0: the curves agree.")
+    assert training_curves.readings("data", []) == ()
+
+
+def test_terms_that_pages_use_are_in_the_glossary() -> None:
+    glossary = (ROOT / "pages" / "glossary.md").read_text(encoding="utf-8")
+    known = {name.strip().lower() for line in re.findall(r"^(\S.*)\n  \S", glossary, re.M) for name in [line]}
+    for page in PAGES:
+        for term in re.findall(r"\{term\}`([^`]+)`", page.read_text(encoding="utf-8")):
+            assert term.lower() in known, f"{page.name}: {term}"
 
 
 def test_authors_numbers_have_an_origin() -> None:

@@ -150,6 +150,23 @@ def test_page_on_a_phone(browser, address, page) -> None:
     assert wide[0] <= wide[1], f"{page} is {wide[0]} pixels wide in a window of {wide[1]}"
 
 
+@pytest.mark.parametrize("page", [page for page in pages() if page.startswith(("pages/results", "pages/index"))])
+@pytest.mark.parametrize("wide", [True, False], ids=["desktop", "phone"])
+def test_the_deciding_column_is_seen_beside_the_name(browser, address, page, wide) -> None:
+    """No box that scrolls hides the gap: on a phone it stands beside the name, on a desktop every column of a block is seen."""
+    show(browser, address, f"{page}.html", *([] if wide else [PHONE]))
+    hidden = browser.execute_script("""
+        return [...document.querySelectorAll("article .pst-scrollable-table-container")].filter(box => {
+            if (box.closest("details")) return false;
+            const heads = [...box.querySelectorAll("thead th")];
+            const decides = heads.find(head => head.innerText.startsWith("gap") && head !== heads[0]);
+            if (arguments[0] && box.scrollWidth > box.clientWidth + 1) return true;
+            return decides && decides.getBoundingClientRect().right > box.getBoundingClientRect().right + 1;
+        }).map(box => box.innerText.slice(0, 80));
+    """, wide)
+    assert hidden == []
+
+
 def test_mathematics_is_on_the_method_page(browser, address) -> None:
     show(browser, address, "pages/method.html")
     drawn = browser.execute_script("return document.querySelectorAll('article mjx-container').length")

@@ -43,7 +43,7 @@ def test_rows_climb_the_ladder_and_gather_seeds_of_one_cell_only():
     ]
     own = [fake("scrub"), fake("laf_r"), fake("laf", 2), fake("laf", 0), fake("scrub", choice="tuned")]
     rows = rows_of(*own, *REFERENCES, *others)
-    names = ["Original", "Retrain", "Retrain, another seed", "LAF", "LAF+R", "SCRUB", "SCRUB, tuned"]
+    names = ["Doing nothing", "Retrain", "Retrain, another seed", "LAF", "LAF+R", "SCRUB", "SCRUB, tuned"]
     assert [words.name_of(group) for group in rows] == names
     assert list(reading.pick(rows, "laf").records) == [0, 2]
 
@@ -69,7 +69,8 @@ def test_a_failed_record_counts_as_diverged_and_in_no_mean():
     failed = [fake("ts", 1, failure="no number"), fake("jit", failure="no number")]
     table = tables.table(rows_of(fake("ts", 0, 2.0), *failed), "class")
     assert table.loc["T-S", "seeds"] == "1, 1 diverged" and table.loc["T-S", "gap (95 % interval)"] == "2.00"
-    assert table.loc["JiT", "seeds"] == "diverged" and table.loc["JiT", "Train_r"] == "–"
+    assert "JiT" not in table.index, "a row of dashes says nothing: it is named under the table"
+    assert tables.full(rows_of(fake("ts", 0, 2.0), *failed), "class").loc["JiT", "seeds"] == "diverged"
 
 
 # -- tables -----------------------------------------------------------------------------------------------------------------
@@ -77,15 +78,16 @@ def test_a_failed_record_counts_as_diverged_and_in_no_mean():
 
 def test_cells_are_mean_and_deviation_and_the_gap_has_students_interval():
     gaps = [1.0, 1.4, 1.1]
-    row = tables.table(rows_of(*(fake("ts", seed, gap) for seed, gap in enumerate(gaps))), "class").loc["T-S"]
-    over = interval(gaps)
+    rows, over = rows_of(*(fake("ts", seed, gap) for seed, gap in enumerate(gaps))), interval(gaps)
+    row = tables.full(rows, "class").loc["T-S"]
     assert row["Train_r"] == "99.00\u00a0±\u00a01.00" and row["seeds"] == "3"
+    assert tables.table(rows, "class").loc["T-S", "Train_r"] == "99.00", "what spreads is folded below the table"
     assert row["gap (95 % interval)"] == f"{over.mean:.2f} ({over.low:.2f} to {over.high:.2f})".replace(" ", "\u00a0")
     assert row["gap (95 % interval)"].startswith("1.17") and over.low > 0
 
 
 def test_each_task_has_its_measures():
-    columns = {task: set(tables.table(rows_of(fake("ts", task=task)), task).columns) for task in ("class", "data", "noisy")}
+    columns = {task: set(tables.full(rows_of(fake("ts", task=task)), task).columns) for task in ("class", "data", "noisy")}
     assert {"Test_r", "Test_f"} < columns["class"] and "Test" not in columns["class"]
     assert "Test" in columns["data"] and "Test_f" not in columns["data"]
     assert {"Train_f, true labels", "Test"} < columns["noisy"]
@@ -118,10 +120,10 @@ def test_a_table_says_what_it_rests_on():
 def test_authors_rows_are_those_of_the_file_with_their_origin(folder):
     own = training_records.authors()["authors_code_measured"]
     exhibit = tables.exhibit(found(*REFERENCES, fake("laf")), "mnist", "class")
-    row = exhibit.table.loc["LAF, authors' code run by us"]
+    row = exhibit.blocks[tables.THEIR_BLOCK].loc["LAF, authors' code run by us"]
     assert row["Train_r"] == f"{own['laf']['train_r']:.2f}" and row["ASR"] == f"{own['laf']['asr']:.2f}"
     gap = sum(abs(own["laf"][m] - own["retrained"][m]) for m in ("train_r", "train_f", "test_r")) / 3
-    assert row["gap (95 % interval)"] == f"{gap:.2f}" and own["origin"] in exhibit.about
+    assert row["gap (95 % interval)"] == f"{gap:.2f}" and own["origin"] in exhibit.detail
     assert any(f"{gap:.2f} points from its own retrained model" in sentence for sentence in exhibit.readings)
     requests = {(d, t) for d in training_records.PAPER_DATASETS for t in ("class", "data", "noisy")}
     for dataset, task in requests - set(tables.THEIRS):
@@ -131,14 +133,54 @@ def test_authors_rows_are_those_of_the_file_with_their_origin(folder):
 def test_nothing_on_record_is_a_note_beside_the_authors_rows(folder):
     assert not len(tables.exhibit(found(), "svhn", "data").table)
     assert "No record of ours yet." in tables.exhibit(found(), "svhn", "data").text()
-    assert "LAF, authors' notebook" in tables.exhibit(found(), "cifar10", "class").table.index
+    assert "LAF, authors' notebook" in tables.exhibit(found(), "cifar10", "class").blocks[tables.THEIR_BLOCK].index
 
 
 def test_rows_of_single_experiments_stay_out_of_the_main_tables(folder):
     exhibit = tables.exhibit(found(*REFERENCES, fake("laf"), fake("laf_l2")), "mnist", "data")
-    assert not any("authors" in name for name in exhibit.table.index), "of data removal there is no set of theirs"
-    names = tables.exhibit(found(*REFERENCES, fake("laf"), fake("laf_l2")), "mnist", "class").table.index
-    assert [name for name in names if "authors" not in name] == ["Original", "Retrain", "Retrain, another seed", "LAF"]
+    assert tables.THEIR_BLOCK not in exhibit.blocks, "of data removal there is no set of theirs"
+    exhibit = tables.exhibit(found(*REFERENCES, fake("laf"), fake("laf_l2")), "mnist", "class")
+    assert list(exhibit.table.index) == ["Doing nothing", "LAF"]
+    assert list(exhibit.blocks[tables.REFERENCE].index) == ["Doing nothing", "Retrain", "Retrain, another seed"]
+
+
+def test_blocks_stand_apart_and_begin_with_doing_nothing(folder):
+    rest = fake("sisa"), fake("unroll"), fake("jit", failure="no number")
+    records = [*REFERENCES, fake("laf"), fake("scrub", choice="tuned"), *rest]
+    exhibit = tables.exhibit(found(*records), "mnist", "class")
+    shown = {tables.PUBLISHED: exhibit.table, **exhibit.blocks}
+    assert shown.pop(tables.THEIR_BLOCK).index[0].startswith("Doing nothing, authors'")
+    assert all(block.index[0] == "Doing nothing" for block in shown.values())
+    rest = {name: list(block.index[1:]) for name, block in shown.items()}
+    assert rest[tables.PUBLISHED] == ["LAF"] and rest[tables.TUNED] == ["SCRUB, tuned"]
+    assert rest[tables.APART] == ["Unroll", "SISA"] and "SISA is not ranked: another original" in exhibit.detail
+    assert exhibit.table.columns[0] == tables.GAP, "the deciding column stands right after the name"
+    assert any(sentence.startswith("Diverged, and counted in no mean: JiT") for sentence in exhibit.readings)
+    assert "JiT" in exhibit.full.index and "ASR" in exhibit.full.columns and "ASR" not in exhibit.table.columns
+
+
+def test_a_column_without_a_value_is_not_shown():
+    rows = rows_of(fake("ts"), fake("laf"))
+    assert "cost" not in tables.table(rows, "class").columns, "without passes there is no cost"
+    passes = {"passes": {"equivalent": 50.0}}
+    priced = rows_of(fake("ts") | passes, fake("retrain", gap=0.0) | {"passes": {"equivalent": 200.0}}, fake("original", gap=3.0))
+    cost = tables.table(priced, "class")["cost"]
+    assert cost["T-S"] == "25\u00a0%" and cost["Doing nothing"] == "0\u00a0%"
+
+
+def test_what_collapsed_or_is_not_ranked_is_compared_with_nothing():
+    broken = fake("boundary_expand", gap=0.2)
+    broken["metrics"]["train_r"] = 10.8
+    rows = rows_of(fake("laf", gap=1.0), fake("ts", gap=2.0), broken, fake("jit", gap=0.1))
+    assert [group.method for group in sentences._candidates(rows, "none")] == ["ts"]
+    assert "Collapsed (below 20 % on D_r), and compared with nothing: Boundary Expand." in sentences.readings(rows, "On MNIST")
+
+
+def test_a_cost_that_saves_nothing_is_said():
+    retrain, dear = fake("retrain", gap=0.0) | {"passes": {"equivalent": 100.0}}, {"passes": {"equivalent": 178.8}}
+    assert "**no cheaper than retraining**" in sentences.cost(rows_of(retrain, fake("laf") | dear))
+    cheap = fake("laf") | {"passes": {"equivalent": 45.8}}
+    assert sentences.cost(rows_of(retrain, cheap)) == "LAF takes 45.8 % of retraining's image passes."
 
 
 # -- sentences --------------------------------------------------------------------------------------------------------------
@@ -150,14 +192,14 @@ def test_sentences_say_plainly_where_laf_is_worse():
     said = " ".join(sentences.readings(rows, "On MNIST"))
     apart = paired(dict(enumerate([1.0, 1.1, 0.9])), dict(enumerate([0.5, 0.61, 0.4])))
     ends = f"95 % interval {apart.low:.2f} to {apart.high:.2f}, 3 seeds"
-    assert "SCRUB, with a gap of 0.50 points (95 % interval 0.24 to 0.76, 3 seeds); LAF is worse: farther by" in said
+    assert "SCRUB, with a gap of 0.50 points; LAF is worse: farther by" in said
     assert f"; LAF is worse: farther by 0.50 points ({ends})." in said
-    assert said.startswith("On MNIST, doing nothing, that is Original, has a gap of 30.00 points"), "it is the first comparison"
-    assert "On MNIST, LAF's mean gap to the retrained model is 1.00 points (95 % interval 0.75 to 1.25, 3 seeds)" in said
+    assert said.startswith("On MNIST, doing nothing leaves a gap of 30.00 points"), "it is the first comparison"
+    assert "LAF's gap is 1.00 points, a second retrained model's 0.10 points." in said
     assert "LAF is farther than that noise floor by 0.90 points" in said
-    assert "scores 30.0 % (one seed) on Original, 31.0 % (95 % interval 28.5 to 33.5, 3 seeds) on LAF" in said
+    assert "scores 30.0 % after doing nothing, 31.0 % on LAF" in said
     assert "always answering “member” scores 54.2 %" in said
-    assert "no headline" in said and "**no power**" in said, "30 to 33 % on all three, under a chance level of 54 %"
+    assert "**no power**" in said, "30 to 33 % on all three, under a chance level of 54 %"
 
 
 def test_what_lies_within_the_noise_is_not_called_a_difference():
@@ -178,8 +220,8 @@ def test_one_seed_claims_nothing():
     rows = rows_of(*REFERENCES, fake("laf", gap=0.5), fake("scrub", gap=0.45), fake("ts", gap=2.0), exact)
     said = sentences.readings(rows, "On MNIST")
     assert "LAF and it are not compared: one seed, no claim (difference \u221229.50 points)." in said[0]
-    assert "0.50 points (one seed)" in said[1] and "The two are not compared: one seed, no claim" in said[1]
-    assert "T-S, with a gap of 2.00 points (one seed); LAF and it are not compared" in said[2]
+    assert "0.50 points" in said[1] and "The two are not compared: one seed, no claim" in said[1]
+    assert "T-S, with a gap of 2.00 points; LAF and it are not compared" in said[2]
     assert "difference 0.05 points, no more than the noise floor of 0.10 points (one seed)" in said[3]
     assert not any(word in " ".join(said) for word in ("better", "worse", "nearer by", "farther", "interval", "corrected"))
 
@@ -206,14 +248,14 @@ def test_the_comparisons_of_a_table_are_corrected_for_being_several():
 
 def test_the_nearest_of_several_is_chosen_on_other_seeds():
     """Three equal methods, each lucky on one seed: chosen and compared on the same numbers, LAF would be farther by 0.3."""
-    lucky = [*seeds("ts", 0.1, 1.0, 1.0), *seeds("jit", 1.0, 0.1, 1.0), *seeds("lfssd", 1.0, 1.0, 0.1)]
+    lucky = [*seeds("ts", 0.1, 1.0, 1.0), *seeds("boundary_expand", 1.0, 0.1, 1.0), *seeds("lfssd", 1.0, 1.0, 0.1)]
     rows = rows_of(*seeds("laf", 1.0, 1.0, 1.0), *lucky)
     found, chosen = sentences.against_nearest(rows, "none")
     assert found.mean == 0 and len(chosen) == 2, "on its lucky seed each is held against numbers that were not"
     assert sentences.nearest(rows, "none")[1] == 3
-    one = rows_of(*seeds("laf", 1.0, 1.1, 0.9), *seeds("ts", 2.0, 2.1, 2.2), fake("jit", 0, 0.1))
+    one = rows_of(*seeds("laf", 1.0, 1.1, 0.9), *seeds("ts", 2.0, 2.1, 2.2), fake("boundary_expand", 0, 0.1))
     assert sentences.against_nearest(one, "none") is None, "the nearest has one seed: none with more stands for it"
-    assert "JiT, with a gap of 0.10 points (one seed); it was chosen for that" in " ".join(sentences.readings(one, "On MNIST"))
+    assert "Boundary Expand, with a gap of 0.10 points; it was chosen for that" in " ".join(sentences.readings(one, "On MNIST"))
 
 
 def test_rows_of_another_retrained_model_are_marked(folder):
@@ -222,8 +264,8 @@ def test_rows_of_another_retrained_model_are_marked(folder):
     records = [*REFERENCES, fake("laf"), fake("ts") | other, fake("jit") | unknown]
     rows = rows_of(*records)
     said = sentences.elsewhere(rows)
-    assert "†: scored against another retrained model than the row Retrain, on some seed: T-S." in said
-    assert "‡: scored against perhaps another retrained model than the row Retrain, on some seed: JiT." in said
+    assert "†: scored against another retrained model than the row Retrain (1 of 6 rows)." in said
+    assert "‡: scored against perhaps another retrained model than the row Retrain (1 of 6 rows)." in said
     column = tables.table(rows, "class")["gap (95 % interval)"]
     assert column["T-S"] == "1.00†" and column["JiT"] == "1.00‡" and column["LAF"] == "1.00"
     assert sentences.elsewhere(rows_of(*REFERENCES, fake("laf"))) is None
@@ -336,7 +378,7 @@ def cells_of(page):
 def test_pages_run_with_records_and_without(page, folder, monkeypatch):
     shown = []
     monkeypatch.setattr("laf_utils.book.base.exhibit.display", shown.append)
-    monkeypatch.setattr("laf_utils.book.base.style.display", lambda figure, metadata: shown.append(figure))
+    monkeypatch.setattr("laf_utils.book.base.style.display", shown.append)
     monkeypatch.setattr("IPython.display.display", shown.append)
     for records in ([], [*ablated(), *labelled()]):
         for record in records:
@@ -351,7 +393,8 @@ def test_pages_run_with_records_and_without(page, folder, monkeypatch):
 def test_every_sentence_on_the_committed_records_has_its_number():
     exhibits = [exhibit for exhibit in every.every() if not exhibit.name.startswith(("curves", "coverage"))]
     said = [sentence for exhibit in exhibits for sentence in exhibit.readings]
-    assert len(said) > 10 and all(re.search(r"\d\.\d|iverged|comparisons|†|‡", sentence) for sentence in said)
+    known = r"\d\.\d|\d of \d|iverged|ollapsed|comparisons|No other row|†|‡"
+    assert len(said) > 10 and all(re.search(known, sentence) for sentence in said)
     assert all("nan" not in exhibit.text() for exhibit in exhibits)
 
 

@@ -34,14 +34,14 @@ def plain(text):
 
 def test_each_request_weighs_the_same_however_many_seeds_it_has():
     exhibit = across.of_methods(found(*two_requests()), PLACES)
-    assert exhibit.table.columns[0] == "LAF \u2212 Original", "doing nothing is the first comparison"
-    column = exhibit.table["LAF \u2212 Original"].map(plain)
+    assert exhibit.table.columns[0] == "LAF \u2212 doing nothing", "doing nothing is the first comparison"
+    column = exhibit.table["LAF \u2212 doing nothing"].map(plain)
     over = interval([-29.0, -7.0])
     assert column["MNIST, class removal"] == "\u221229.00 (\u221229.75 to \u221228.25)", "over its three seeds"
     assert column["Fashion-MNIST, class removal"] == "\u22127.00"
     assert column.iloc[-1] == column.iloc[-2] == f"\u221218.00 (\u2212{-over.low:.2f} to {over.high:.2f})"
-    said = next(sentence for sentence in exhibit.readings if "Original" in sentence)
-    assert "LAF and Original are not compared over data sets, there being 2 data sets: no claim (difference over requests" in said
+    said = next(sentence for sentence in exhibit.readings if "doing nothing" in sentence)
+    assert "LAF and doing nothing are not compared over data sets, there being 2 data sets: no claim" in said
     assert said.endswith("2 requests)); the former is nearer in 2 of 2.")
 
 
@@ -80,11 +80,11 @@ def test_several_comparisons_of_an_exhibit_are_corrected():
 
 def test_a_request_without_the_difference_is_named_with_what_diverged():
     exhibit = across.of_methods(found(*two_requests()), PLACES)
-    assert " No such difference on record: SVHN, class removal (JiT diverged)." in exhibit.about
+    assert " No such difference on record: SVHN, class removal (JiT diverged)." in exhibit.detail
     assert "SVHN, class removal" not in exhibit.table.index
     assert exhibit.table.loc["Fashion-MNIST, class removal", "LAF \u2212 Retrain, another seed"] == "\u2013"
     assert exhibit.table.index[-2] == "mean over the requests (95 % interval)", "columns rest on different numbers of them"
-    assert "The nearest of several is chosen on other seeds" in exhibit.about
+    assert "The nearest of several is chosen on other seeds" in exhibit.detail
 
 
 def test_a_request_of_another_profile_says_so():
@@ -106,16 +106,20 @@ def test_parts_are_held_against_full_laf_of_the_same_seeds():
 
 def test_shares_are_held_against_laf_and_against_the_same_labels():
     few = [fake("laf_r", 0, 0.5, variant="labels_5"), fake("retrain_few", 0, 2.0, variant="labels_5"), fake("laf_r", 0, 0.4)]
-    free, retrain, scrub, neggrad = across.of_shares(found(*two_requests(), *few), PLACES)
+    nothing, free, retrain, scrub, neggrad = across.of_shares(found(*two_requests(), *few), PLACES)
     assert free.table.iloc[0].tolist() == ["\u22120.50", "\u22120.60"] and list(free.table.columns) == ["5 %", "100 %"]
     assert retrain.table.iloc[0].tolist() == ["\u22121.50"]
     assert retrain.readings[0].startswith("LAF+R with 5 % of the labels and Retrain with the same are not compared")
+    assert nothing.table.iloc[0].tolist() == ["\u221229.50", "\u221229.60"], "doing nothing is the first comparison"
+    worse = [*few[:1], fake("retrain_few", 0, 31.0, variant="labels_5"), fake("original", 0, 30.0)]
+    assert across.of_shares(found(*worse), PLACES)[2].text() == across.NOTHING, "beside what is worse than nothing all look good"
     assert scrub.text() == neggrad.text() == across.NOTHING
 
 
 def test_they_are_written_with_the_other_exhibits():
     names = [exhibit.name for exhibit in every.every(found(*two_requests()))]
-    assert names[0] == "across" and {"across-ablation", "across-labels-laf", "across-labels-scrub_few"} < set(names)
+    assert names[:3] == ["answer", "frontier", "across"]
+    assert {"across-ablation", "across-labels-laf", "across-labels-scrub_few"} < set(names)
     assert len(names) == len(set(names)), "two exhibits would write one file"
 
 

@@ -62,6 +62,16 @@ def seeds_text(rows: list[Group]) -> str:
     return f"training seed{'s' if len(seeds) > 1 else ''} {named}" + (" (rows with fewer say so)" if fewer else "")
 
 
+def headline(rows: list[Group]) -> str:
+    """One line above a table: what was forgotten, of how many images, from which seeds."""
+    if not rows:
+        return "No record yet."
+    records = [record for group in rows for record in group.records.values()]
+    tasks = [record["task"] for record in records]
+    what, images = records[0]["headline"].split(";")[0], count_text(t["forget"] + t["retain"] for t in tasks)
+    return f"{what}: {count_text(t['forget'] for t in tasks)} of {images} training images to forget, {seeds_text(rows)}."
+
+
 def rests_on(rows: list[Group]) -> str:
     """The caption of a table: what was forgotten, on how many images, for how long, from which seeds, on which machines."""
     if not rows:

@@ -1,7 +1,7 @@
-"""One exhibit: a table, a figure and sentences that belong together, on a page of the book or as files."""
+"""One exhibit: sentences, tables and a figure that belong together, on a page of the book or as files."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import matplotlib as mpl
@@ -12,6 +12,9 @@ from matplotlib.figure import Figure
 
 from . import style, tables
 
+FOLDED = "What this rests on, and every column"
+PART = "part"  # the column of a CSV that names the block
+
 
 @dataclass(frozen=True)
 class Exhibit:
@@ -19,11 +22,14 @@ class Exhibit:
 
     Args:
         name: of its files, without an ending.
-        about: what it rests on; of an exhibit without records, why it is empty.
+        about: one line that says what it is; of an exhibit without records, why it is empty.
         table: rows by name, text in its cells; empty where there is nothing to show.
         readings: sentences, each with its number.
         draw: makes the figure, ``None`` where there is nothing to draw.
         alt: the figure in words.
+        blocks: further tables below the first, each under its heading.
+        detail: what a reader opens: machines, caveats, how columns are meant.
+        full: the rows of all blocks with every column, folded away on a page and whole in the CSV; ``None``: as they are shown.
     """
 
     name: str
@@ -33,11 +39,21 @@ class Exhibit:
     readings: tuple[str, ...] = ()
     draw: Callable[[], Figure] | None = None
     alt: str = ""
+    blocks: dict[str, pd.DataFrame] = field(default_factory=dict)
+    detail: str = ""
+    full: pd.DataFrame | None = None
 
     def text(self) -> str:
-        """Caption, table and sentences as Markdown, without the title."""
-        parts = [self.about, *([tables.markdown(self.table)] if len(self.table) else [])]
+        """Caption, sentences, tables and what is folded as Markdown, without the title: findings stand before numbers."""
+        parts = [self.about] if self.about else []
         parts += ["\n".join(f"- {sentence}" for sentence in self.readings)] if self.readings else []
+        parts += [tables.markdown(self.table)] if len(self.table) else []
+        for heading, block in self.blocks.items():
+            parts += [f"*{heading}*", tables.markdown(block)] if len(block) else []
+        folded = [self.detail] if self.detail else []
+        folded += [tables.markdown(self.full)] if self.full is not None and len(self.full) else []
+        if folded:
+            parts += [f"<details><summary>{FOLDED}</summary>", *folded, "</details>"]
         return "\n\n".join(parts)
 
     def show(self, *, titled: bool = False) -> None:
@@ -48,19 +64,26 @@ class Exhibit:
             style.show(self.draw(), self.alt)
         display(Markdown(self.text()))
 
+    def _rows(self) -> pd.DataFrame:
+        """Every row that is shown, with all its columns."""
+        if self.full is not None:
+            return self.full
+        parts = [self.table, *(block.assign(**{PART: heading}) for heading, block in self.blocks.items())]
+        return pd.concat([part for part in parts if len(part)]) if any(map(len, parts)) else self.table
+
     def write(self, folder: Path) -> list[Path]:
         """Write ``name.md``, and ``name.csv`` and ``name.png`` where there is a table and a figure; returns their paths."""
         folder.mkdir(parents=True, exist_ok=True)
-        page, written = [f"# {self.title}", self.text()], []
+        page, written, rows = [f"# {self.title}", self.text()], [], self._rows()
         if self.draw:
             figure = self.draw()
             with mpl.rc_context(style.STYLE):
-                figure.savefig(folder / f"{self.name}.png", dpi=2 * style.STYLE["savefig.dpi"])
+                figure.savefig(folder / f"{self.name}.png", dpi=style.SHARP * style.STYLE["savefig.dpi"])
             plt.close(figure)
             written.append(folder / f"{self.name}.png")
             page.append(f"![{self.alt}]({self.name}.png)")
-        if len(self.table):
-            plain = self.table.map(lambda cell: str(cell).replace("\u00a0", " "))  # this one is not set in type
+        if len(rows):
+            plain = rows.fillna("").map(lambda cell: str(cell).replace("\u00a0", " "))  # this one is not set in type
             plain.to_csv(folder / f"{self.name}.csv", index_label="", encoding="utf-8")
             written.append(folder / f"{self.name}.csv")
         path = folder / f"{self.name}.md"

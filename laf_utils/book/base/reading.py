@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ...audit import interval, paired
 from ...audit.statistics import Interval
-from ...experiments.cells import REFERENCES, RETRAIN, read
+from ...experiments.cells import ORIGINAL, REFERENCES, RETRAIN, read
 from ...experiments.reference import same_reference
 from ...methods.catalogue import LISTED
 from ...support.paths import results_folder
@@ -19,6 +19,8 @@ LEVELS = ("none", "few", "all")
 PROFILES = ("paper", "small")  # in the order in which a table takes them; quick is a demonstration and fills no table
 DEFAULTS = "defaults"
 OTHER, UNKNOWN = "\u2020", "\u2021"  # of gaps: measured from another retrained model than the row Retrain, or it is not known
+
+COLLAPSED = 20.0  # percent of Train_r: twice what one answer to everything scores on ten classes
 
 Value = Callable[[dict], float | None]
 
@@ -103,6 +105,17 @@ def chance(record: dict) -> float | None:
     return record["attack"] and record["attack"]["chance"]
 
 
+def ranked(group: Group) -> bool:
+    """Whether a row stands beside the others: not what is asked beyond its own claim, or works on an original of its own."""
+    return not (group.method in LISTED and LISTED[group.method].outside_claim)
+
+
+def collapsed(group: Group) -> bool:
+    """Whether a row answers what it should keep hardly better than one answer to everything would, on the mean of its seeds."""
+    kept = list(group.values(metric("train_r")).values())
+    return bool(kept) and sum(kept) / len(kept) < COLLAPSED
+
+
 def _order(group: Group) -> tuple:
     names = list(LISTED)
     reference = REFERENCES.index(group.method) if group.method in REFERENCES and not group.variant else len(REFERENCES)
@@ -154,6 +167,18 @@ def reference_mark(rows: list[Group], group: Group) -> str:
     """``OTHER`` of a row scored against another retrained model than the row Retrain, ``UNKNOWN`` where it is not known."""
     found = set(same_retrained(rows, group).values())
     return OTHER if False in found else UNKNOWN if None in found else ""
+
+
+def share_of_retraining(rows: list[Group], group: Group) -> dict[int, float]:
+    """By seed, a row's image passes as a share of retraining's of the same seed, 1 for as many; doing nothing takes none."""
+    goal = pick(rows, RETRAIN)
+    if group.method == ORIGINAL:
+        return dict.fromkeys(group.good, 0.0)
+    return {
+        seed: record["passes"]["equivalent"] / goal.good[seed]["passes"]["equivalent"]
+        for seed, record in group.good.items()
+        if goal and record["passes"] and seed in goal.good and goal.good[seed]["passes"]
+    }
 
 
 def over(group: Group | None, value: Value = gap) -> Interval | None:

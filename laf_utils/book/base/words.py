@@ -13,14 +13,17 @@ from .reading import DEFAULTS, Group
 from .tables import MISSING
 
 TITLES = {ORIGINAL: "Original", RETRAIN: "Retrain", AGAIN: "Retrain, another seed"}
+NOTHING = "Doing nothing"  # the untouched original, where methods are compared
+SPREAD = "`±` is one standard deviation over training seeds"  # everywhere in the book
 
+LEVELS_SAID = {"none": "none", "few": "of D_r", "all": "all"}
 LEVEL = 0.05  # below which a p counts, after correction
-FEW_NAMES = {"retrain_few": "Retrain", "scrub_few": "SCRUB", "neggrad_plus_few": "NegGrad+"}
+FEW_NAMES = {"retrain_few": "Retrain", "scrub_few": "SCRUB", "neggrad_plus_few": "NegGrad+, bounded (ours)"}
 
 
 def method_name(method: str, variant: str = "") -> str:
     """A method in tables, with what its variant changes."""
-    known = TITLES.get(method) or FEW_NAMES.get(method) or _title(method)
+    known = NOTHING if method == ORIGINAL else TITLES.get(method) or FEW_NAMES.get(method) or _title(method)
     changed = VARIANTS[variant].title if variant in VARIANTS else variant
     return f"{known}, {changed}" if changed else known
 
@@ -51,6 +54,16 @@ def gap_text(found: Interval | None, digits: int = 2) -> str:
         return MISSING
     ends = f" ({signed(found.low, digits)} to {signed(found.high, digits)})" if found.count > 1 else ""
     return f"{signed(found.mean, digits)}{ends}".replace(" ", "\u00a0")
+
+
+def short_points(found: Interval) -> str:
+    """For a sentence whose numbers stand in the table beside it: ``0.85 points``, without the interval."""
+    return f"{signed(found.mean)} points"
+
+
+def breakable(cell: str) -> str:
+    """A cell that may break before its interval and inside it, in tables of many columns."""
+    return cell.replace("\u00a0(", " (").replace("\u00a0to\u00a0", " to\u00a0")
 
 
 def points_text(found: Interval, unit: str = "points", digits: int = 2, of: str = "seed") -> str:

@@ -62,7 +62,7 @@ MASKED = 2  # SalUn puts back what it masks: the first weights are read, and wei
 TETHER = 3  # NegGrad+'s distance to the original reads both sets of weights and adds its gradient
 FAMILIES: Mapping[str, Family] = {
     "original": Family(), "retrain": Family(), "sisa": Family(), "ts": Family(), "scrub": Family(),
-    "laf": Family(images_per_call=2),
+    "laf": Family(images_per_call=2), "relearn": Family(),
     "neggrad_plus": Family(calls_per_step=2, swept=SGD + TETHER, tensorwise=1),
     "neggrad": Family(swept=MOMENTUM),
     "boundary": Family(swept=MOMENTUM),

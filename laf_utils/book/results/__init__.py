@@ -1,5 +1,6 @@
 """The paper's exhibits, drawn from records: ``make exhibits``, or ``python -m laf_utils.book.results``.
 
+``answer``      does it work? one sentence and one table; ``frontier`` its picture, and which method for which request
 ``tables``      one table for each data set and task, with the authors' own numbers where they exist
 ``sentences``   what a table says, each with its number and interval
 ``labels``      semi-supervised: with how many labels what comes how near
@@ -9,5 +10,6 @@
 ``coverage``    which cells of the grid are on record
 ``departures``  where the published method and this book differ
 ``training_curves``  losses of training runs
+``paper_map``   from the paper to records, commands and hours
 ``every``       all of them in their order
 """

@@ -3,7 +3,7 @@
 The number is the paired difference of the gap to full LAF over the seeds that both have: what the seed does to both cancels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,13 +12,37 @@ from matplotlib.figure import Figure
 from ...audit import interval
 from ...experiments.cells import AGAIN, ORIGINAL, RETRAIN
 from ..base import style
-from ..base.captions import chance_text, rests_on
+from ..base.captions import chance_text, headline, rests_on
 from ..base.exhibit import Exhibit
-from ..base.reading import DEFAULTS, PROFILES, Found, Group, cka, difference, gap, groups, over, pick, seeds_of_variants
+from ..base.reading import (
+    DEFAULTS,
+    PROFILES,
+    Found,
+    Group,
+    cka,
+    collapsed,
+    difference,
+    gap,
+    groups,
+    metric,
+    over,
+    pick,
+    seeds_of_variants,
+)
 from ..base.tables import MISSING
-from ..base.words import exploratory, gap_text, mean_text, name_of, points_text, title_of, verdict_text, within_noise
+from ..base.words import (
+    breakable,
+    exploratory,
+    gap_text,
+    method_name,
+    name_of,
+    short_points,
+    title_of,
+    verdict_text,
+    within_noise,
+)
 from .sentences import diverged, elsewhere
-from .tables import READING, clocks_text, table
+from .tables import COST, EVERY_COLUMN, GAP, LABELS, READING, clocks_text, full, table
 
 NAME, TITLE, NOTHING = "ablation", "Ablation", "No record of LAF without one of its parts yet."
 FIGURE = (
@@ -54,15 +78,15 @@ def rows_of(found: Found, dataset: str, task: str) -> list[Group]:
 
 def numbers(rows: list[Group], task: str) -> pd.DataFrame:
     """The table of the rows, with the paired difference to full LAF, and CKA to the retrained model where records have it."""
-    result, laf = table(rows, task), pick(rows, METHOD)
+    result, laf = table(rows, task).drop(columns=[LABELS, COST], errors="ignore"), pick(rows, METHOD)
     apart = {name_of(g): gap_text(difference(g, laf)) if g.variant else MISSING for g in rows}
-    result.insert(list(result.columns).index("ToW"), DIFFERENCE, pd.Series(apart))
+    result.insert(list(result.columns).index(GAP) + 1, DIFFERENCE, pd.Series(apart))
     for part, column in CKA.items():
         values = {name_of(g): list(g.values(cka(part)).values()) for g in rows}
         if any(values.values()):
-            texts = {name: mean_text(own, 3) for name, own in values.items()}
-            result.insert(list(result.columns).index("seconds"), column, pd.Series(texts))
-    return result
+            texts = {name: f"{sum(own) / len(own):.3f}" if own else MISSING for name, own in values.items()}
+            result.insert(list(result.columns).index("seeds"), column, pd.Series(texts))
+    return result.map(breakable)
 
 
 def readings(rows: list[Group], where: str) -> tuple[str, ...]:
@@ -72,8 +96,15 @@ def readings(rows: list[Group], where: str) -> tuple[str, ...]:
         apart = difference(group, laf) if group.variant else None
         if apart is None:
             continue
-        words = f"{where}: {name_of(group)} has a gap of {points_text(over(group))}"
-        if within_noise(apart, floor):
+        start = f"{where}: " if not said else ""
+        words = f"{start}{name_of(group)} has a gap of {short_points(over(group))}"
+        if collapsed(group):
+            kept = over(group, metric("train_r")).mean
+            said.append(
+                f"{start}{name_of(group)} collapses: {kept:.1f} % on D_r, so its gap of {short_points(over(group))} measures "
+                "damage, not forgetting."
+            )
+        elif within_noise(apart, floor):
             ends = ": on this request the part is not seen to matter" if apart.count > 1 else ""
             said.append(f"{words}; it and full LAF {verdict_text(apart, floor)}{ends}.")
         elif apart.mean > 0:
@@ -82,6 +113,22 @@ def readings(rows: list[Group], where: str) -> tuple[str, ...]:
             said.append(f"{words}, {verdict_text(apart, floor, 'full LAF')}: it does better without.")
     ends = exploratory(len(said)), elsewhere(rows), diverged([group for group in rows if group.variant])
     return (*said, *filter(None, ends))
+
+
+def summary(found: Found, places: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """For each part, in how many requests leaving it out collapses, and in how many it does better than full LAF."""
+    rows = [own for place in places if (own := rows_of(found, *place))]
+    said = []
+    for part in PARTS:
+        pairs = [(pick(own, METHOD, part), pick(own, METHOD)) for own in rows]
+        pairs = [(without, laf) for without, laf in pairs if difference(without, laf)]
+        if not pairs:
+            continue
+        fell = sum(collapsed(without) for without, _ in pairs)
+        nearer = sum(over(without).mean < over(laf).mean for without, laf in pairs)
+        words = f"{method_name(METHOD, part)} is nearer to the goal than full LAF in {nearer} of {len(pairs)} requests"
+        said.append(words + (f" and collapses in {fell}." if fell else "."))
+    return tuple(said)
 
 
 def _panel(axis: Axes, rows: list[Group]) -> None:
@@ -134,5 +181,8 @@ def exhibit(found: Found, dataset: str, task: str) -> Exhibit:
     name, heading = f"{NAME}-{task}-{dataset}", f"{TITLE}: {title}"
     if not rows:
         return Exhibit(name, heading, NOTHING, pd.DataFrame())
-    about = f"{rests_on(rows)}\n\n{READING} {chance_text(rows)} {clocks_text(rows)}"
-    return Exhibit(name, heading, about, numbers(rows, task), readings(rows, f"On {title}"))
+    detail = f"{rests_on(rows)} {chance_text(rows)} {clocks_text(rows)} {EVERY_COLUMN}"
+    return Exhibit(
+        name, heading, f"{headline(rows)} {READING}", numbers(rows, task), readings(rows, f"On {title}"), detail=detail,
+        full=full(rows, task),
+    )

@@ -20,6 +20,7 @@ from ..base.training_records import PAPER_DATASETS, _is_preset, authors, groups,
 from ..base.words import gap_text, mean_text
 from .tables import rows_of
 
+MEASURED = "measured alone"
 BOOK_PACKAGES = (
     "jupyter-book", "Sphinx", "sphinx-book-theme", "myst-nb", "sphinx-mathjax-offline", "matplotlib", "pandas", "scipy",
 )
@@ -192,9 +193,10 @@ def departures_table(found: list[dict]) -> pd.DataFrame:
         rows[d.choice] = {
             "side effect": d.effect,
             "switch: published → `fixed`": f"`{d.switch}`: {' → '.join(values)}" if d.switch else d.alternative,
-            "measured alone": measured_effect(d.switch, found) if d.switch else MISSING,
+            MEASURED: measured_effect(d.switch, found) if d.switch else MISSING,
         }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return table.drop(columns=MEASURED) if (table[MEASURED] == MISSING).all() else table
 
 
 def modes_table(found: list[dict]) -> pd.DataFrame:

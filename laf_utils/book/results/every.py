@@ -10,15 +10,13 @@ from ...settings.names import DATASET_NAMES, TASK_NAMES
 from ...support.choices import TASKS
 from ..base import reading, training_records
 from ..base.exhibit import Exhibit
-from . import ablation, across, coverage, labels, tables, training_curves
+from . import ablation, across, answer, coverage, frontier, labels, tables, training_curves
 from . import maps as mapped
 
 DATASETS = training_records.PAPER_DATASETS
 PLACES = tuple((dataset, task) for task in TASKS for dataset in DATASETS)
-CURVES_ABOUT = (
-    "Mean of L_UE and L_RA per step by epoch, of the records in `Training/`; the authors' values are those of "
-    "`Training/authors.json`: {origin}."
-)
+CURVES_ABOUT = "L_UE and L_RA by epoch, mean over steps and runs, beside the authors' values."
+CURVES_ORIGIN = "The authors' values are those of `Training/authors.json`: {origin}."
 
 
 def _curves(task: str, runs: list[dict]) -> Exhibit:
@@ -29,7 +27,11 @@ def _curves(task: str, runs: list[dict]) -> Exhibit:
     alt = f"L_UE and L_RA by epoch in {TASK_NAMES[task]} on {names}, ours and the authors'; the values are in the table."
     origin = training_records.authors()["published_curves"]["origin"]
     table = training_curves.table(task, runs)
-    return Exhibit(f"curves-{task}", f"Loss curves: {TASK_NAMES[task]}", CURVES_ABOUT.format(origin=origin), table, (), draw, alt)
+    said = training_curves.readings(task, runs)
+    return Exhibit(
+        f"curves-{task}", f"Loss curves: {TASK_NAMES[task]}", CURVES_ABOUT, table, said, draw, alt,
+        detail=CURVES_ORIGIN.format(origin=origin),
+    )
 
 
 def by_task(room: ModuleType, found: reading.Found, task: str) -> list[Exhibit]:
@@ -60,9 +62,11 @@ def maps(dataset: str | None = None, task: str | None = None) -> list[Exhibit]:
 
 
 def every(found: reading.Found | None = None) -> list[Exhibit]:
-    """Tables of the three tasks, few labels, ablation, maps, loss curves and coverage; what has no record says so."""
+    """The answer and its picture, tables, few labels, ablation, maps, loss curves and coverage; what has no record says so."""
     found = reading.everything() if found is None else found
-    result = [across.of_methods(found, PLACES), *(tables.exhibit(found, *place) for place in PLACES)]
+    result = [answer.exhibit(found, PLACES), frontier.exhibit(found, PLACES), across.of_methods(found, PLACES)]
+    result += [answer.task_exhibit(found, task, PLACES) for task in TASKS]
+    result += [tables.exhibit(found, *place) for place in PLACES]
     for room, task in product((labels, ablation), TASKS):
         result += by_task(room, found, task)
     result += [*across.of_shares(found, PLACES), across.of_parts(found, PLACES)]

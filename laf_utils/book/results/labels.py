@@ -11,32 +11,39 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from ...audit import interval
+from ...audit.statistics import Interval
 from ...experiments.cells import AGAIN, ORIGINAL, RETRAIN
 from ..base import style as figures
-from ..base.captions import chance_text, rests_on
+from ..base.captions import chance_text, headline, rests_on
 from ..base.exhibit import Exhibit
 from ..base.reading import DEFAULTS, PROFILES, Found, Group, difference, gap, groups, over, pick, seeds_of_variants
-from ..base.words import exploratory, method_name, points_text, title_of, verdict_text, within_noise
-from .sentences import diverged, elsewhere
-from .tables import READING, clocks_text, table
+from ..base.words import FEW_NAMES, exploratory, method_name, short_points, title_of, verdict_text, within_noise
+from . import tables
+from .sentences import broken, diverged, elsewhere
+from .tables import EVERY_COLUMN, READING, clocks_text, table
 
 NAME, TITLE, NOTHING = "labels", "Few labels", "No record with a share of the labels yet."
 FIGURE = (
     "Gap to the retrained model against the share of D_r whose labels may be read, mean over seeds with a band of one standard "
-    "deviation; horizontal lines read no label, or show a second retrained model, below which no difference means anything."
+    "deviation; horizontal lines are what no share moves: doing nothing, LAF, T-S, and a second retrained model, the noise floor."
 )
 SHARES = (1, 5, 10, 50, 100)
 FULL = SHARES[-1]
-PSEUDO = "neggrad_plus_pseudo"
-CONTROL = " At 100 % NegGrad+ is its control, which takes the original's predictions for all labels and reads none of D_r's."
+PSEUDO, BOUNDED = "neggrad_plus_pseudo", FEW_NAMES["neggrad_plus_few"]
+CONTROL = (
+    " At 100 % NegGrad+ (bounded, ours) is its control, which takes the original's predictions for all labels and reads none of "
+    "D_r's."
+)
 # By method: with a share of the labels, and what stands for it with all of them where it has no cell of its own there.
 LINES = {
     "LAF+R": ("laf_r", "laf_r"), "Retrain": ("retrain_few", RETRAIN), "SCRUB": ("scrub_few", "scrub"),
-    "NegGrad+": ("neggrad_plus_few", PSEUDO),
+    BOUNDED: ("neggrad_plus_few", PSEUDO),
 }
-COLOURS = {"LAF+R": "#0072B2", "Retrain": "#000000", "SCRUB": "#6a3d9a", "NegGrad+": "#009E73"}
-MARKS = {"LAF+R": "o", "Retrain": "D", "SCRUB": "s", "NegGrad+": "^"}
-FLAT = {"laf": ("#D55E00", "--"), "ts": ("#8c6d1f", ":"), AGAIN: ("#7f7f7f", "-.")}  # rows that no share moves
+COLOURS = {"LAF+R": "#0072B2", "Retrain": "#000000", "SCRUB": "#6a3d9a", BOUNDED: "#009E73"}
+MARKS = {"LAF+R": "o", "Retrain": "D", "SCRUB": "s", BOUNDED: "^"}
+FLAT = {  # rows that no share moves
+    ORIGINAL: ("#7f7f7f", "-"), "laf": ("#D55E00", "--"), "ts": ("#8c6d1f", ":"), AGAIN: ("#7f7f7f", "-."),
+}
 WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
 LINEAR = 1.0  # points: below that the axis is linear, so that zero is on it
 
@@ -71,7 +78,7 @@ def _shown(rows: list[Group]) -> list[Group]:
 
 
 def _by_share(rows: list[Group]) -> list[Group]:
-    """Original and the rows that no share moves, then each method from few labels to all."""
+    """Doing nothing and the rows that no share moves, then each method from few labels to all."""
     ends = [full for _, full in LINES.values()]
     place = {few: number for number, (few, _) in enumerate(LINES.values())} | {full: n for n, full in enumerate(ends)}
 
@@ -82,33 +89,46 @@ def _by_share(rows: list[Group]) -> list[Group]:
     return sorted(_shown(rows), key=order)
 
 
+def _usable(others: dict[str, Group], nothing: Group | None) -> dict[str, Group]:
+    """Baselines that are no farther than doing nothing: against one that is, every method looks good."""
+    limit = over(nothing)
+    return {name: g for name, g in others.items() if limit is None or over(g).mean <= limit.mean}
+
+
+def _beside_baselines(own: Group, others: dict[str, Group], usable: dict[str, Group], floor: Interval | None) -> str:
+    """LAF+R beside the nearest of the baselines that were given the same labels."""
+    if not others:
+        return ""
+    if not usable:
+        return f"; {' and '.join(others)} with these labels come{'s' * (len(others) == 1)} no nearer than doing nothing"
+    name = min(usable, key=lambda n: over(usable[n]).mean)
+    apart = difference(own, usable[name])
+    rest = f"{'and it' if within_noise(apart, floor) else 'is'} {verdict_text(apart, floor)}"
+    which = f"of {len(usable)} baselines with these labels" if len(usable) > 1 else "with these labels"
+    return f"; {which} the nearest (chosen on these numbers) is {name}, with {short_points(over(usable[name]))}: LAF+R {rest}"
+
+
 def readings(rows: list[Group], where: str) -> tuple[str, ...]:
-    """For each share: LAF+R beside the nearest baseline with the same labels, and beside LAF without any; what diverged."""
-    drawn, laf, floor, said = lines(rows), pick(rows, "laf"), over(pick(rows, AGAIN)), []
+    """Doing nothing, then for each share LAF+R beside the nearest baseline with the same labels, and beside LAF without any."""
+    drawn, laf, nothing, floor, said = lines(rows), pick(rows, "laf"), pick(rows, ORIGINAL), over(pick(rows, AGAIN)), []
+    start = f"{where}, doing nothing leaves a gap of {short_points(over(nothing))}." if over(nothing) else None
     for share in SHARES:
         own = drawn.get("LAF+R", {}).get(share)
-        others = {name: line[share] for name, line in drawn.items() if name != "LAF+R" and share in line}
-        others = {name: g for name, g in others.items() if g.method != RETRAIN and g.level != "none" and difference(own, g)}
         if own is None:
             continue
-        words = f"{where}, {share} % of the labels of D_r: LAF+R has a gap of {points_text(over(own))}"
-        if others:
-            name = min(others, key=lambda n: over(others[n]).mean)
-            apart = difference(own, others[name])
-            same = within_noise(apart, floor)
-            rest = f"{'and it' if same else 'is'} {verdict_text(apart, floor)}"
-            words += f"; of {len(others)} baseline{'s' * (len(others) > 1)} with these labels the nearest "
-            words += f"(chosen on these numbers) is {name}, with "
-            words += f"{points_text(over(others[name]))}: LAF+R {rest}"
-        said.append(f"{words}.")
+        others = {name: line[share] for name, line in drawn.items() if name != "LAF+R" and share in line}
+        others = {name: g for name, g in others.items() if g.method != RETRAIN and g.level != "none" and difference(own, g)}
+        words = f"{share} % of the labels of D_r: LAF+R has a gap of {short_points(over(own))}"
+        said.append(words + _beside_baselines(own, others, _usable(others, nothing), floor) + ".")
     first = min(drawn.get("LAF+R", {}), default=None)
     apart = difference(drawn["LAF+R"][first], laf) if first else None
     if apart:
         free, same = "LAF without any label", within_noise(apart, floor)
         way = f"and {free} {verdict_text(apart, floor)}" if same else f"is {verdict_text(apart, floor, free)}"
         said.append(f"LAF+R with {first} % of the labels {way}.")
-    ends = exploratory(len(said)), elsewhere(rows), diverged([group for group in rows if group.variant])
-    return (*said, *filter(None, ends))
+    variants = [group for group in rows if group.variant]
+    ends = exploratory(len(said)), elsewhere(rows), diverged(variants), broken(variants)
+    return tuple(filter(None, (start, *said, *ends)))
 
 
 def _panel(axis: Axes, rows: list[Group]) -> None:
@@ -174,6 +194,9 @@ def exhibit(found: Found, dataset: str, task: str) -> Exhibit:
     name = f"{NAME}-{task}-{dataset}"
     if not rows:
         return Exhibit(name, f"{TITLE}: {title}", NOTHING, pd.DataFrame())
-    about = f"{rests_on(rows)}\n\n{READING} {chance_text(rows)} {clocks_text(rows)}"
-    about += CONTROL if any(g.method == PSEUDO for g in _shown(rows)) else ""
-    return Exhibit(name, f"{TITLE}: {title}", about, table(rows, task), readings(rows, f"On {title}"))
+    detail = f"{rests_on(rows)} {chance_text(rows)} {clocks_text(rows)} {EVERY_COLUMN}"
+    about = f"{headline(rows)} {READING}" + (CONTROL if any(g.method == PSEUDO for g in _shown(rows)) else "")
+    return Exhibit(
+        name, f"{TITLE}: {title}", about, table(rows, task), readings(rows, f"On {title}"), detail=detail,
+        full=tables.full(rows, task),
+    )

@@ -11,10 +11,27 @@ from dataclasses import dataclass
 from ...audit import interval
 from ...audit.statistics import Interval, holm
 from ...experiments.cells import AGAIN, EXACT, ORIGINAL, REFERENCES, RETRAIN
-from ..base.reading import DEFAULTS, OTHER, UNKNOWN, Group, chance, difference, gap, metric, over, pick, reference_mark
-from ..base.words import name_of, points_text, verdict_text, within_noise
+from ..base.reading import (
+    COLLAPSED,
+    DEFAULTS,
+    OTHER,
+    UNKNOWN,
+    Group,
+    chance,
+    collapsed,
+    difference,
+    gap,
+    metric,
+    over,
+    pick,
+    ranked,
+    reference_mark,
+    share_of_retraining,
+)
+from ..base.words import name_of, short_points, verdict_text, within_noise
 
 LEVEL_WORDS = {"none": "without any label", "all": "with all labels"}
+DEAR = 99.0  # percent of retraining's passes from which nothing is saved
 CORRECTED = "The {} comparisons above are corrected for being several (Holm)."
 
 
@@ -31,9 +48,10 @@ class Said:
 
 
 def _candidates(rows: list[Group], level: str, besides: tuple[str, ...] = ("laf",)) -> list[Group]:
-    """Approximate methods of a level of label access at published settings that have numbers."""
+    """Approximate methods of a level of label access at published settings that have numbers, are ranked and did not collapse."""
     skipped = (*REFERENCES, *EXACT, *besides)
-    return [g for g in rows if g.choice == DEFAULTS and g.level == level and g.method not in skipped and g.values(gap)]
+    own = [g for g in rows if g.choice == DEFAULTS and g.level == level and g.method not in skipped and g.values(gap)]
+    return [group for group in own if ranked(group) and not collapsed(group)]
 
 
 def nearest(rows: list[Group], level: str, besides: tuple[str, ...] = ("laf",)) -> tuple[Group, int] | None:
@@ -75,7 +93,7 @@ def _beside_nothing(rows: list[Group], where: str) -> Said | None:
     apart = difference(laf, original)
     if apart is None:
         return None
-    said = f"{where}, doing nothing, that is Original, has a gap of {points_text(over(original))}"
+    said = f"{where}, doing nothing leaves a gap of {short_points(over(original))}"
 
     def text(p: float | None) -> str:
         if within_noise(apart, floor, p):
@@ -89,12 +107,12 @@ def _floor(rows: list[Group], where: str) -> Said | None:
     laf, again = pick(rows, "laf"), pick(rows, AGAIN)
     if over(laf) is None:
         return None
-    said, beyond = f"{where}, LAF's mean gap to the retrained model is {points_text(over(laf))}", difference(laf, again)
+    said, beyond = f"LAF's gap is {short_points(over(laf))}", difference(laf, again)
     if beyond is None:
         unknown = f"{said}; no second retrained model is on record beside it, so the noise floor is unknown."
         return Said(None, lambda _: unknown)
     floor = over(again)
-    said += f"; a second retrained model's is {points_text(floor)}"
+    said += f", a second retrained model's {short_points(floor)}"
 
     def text(p: float | None) -> str:
         if beyond.count == 1:
@@ -114,7 +132,7 @@ def _against(rows: list[Group], level: str) -> Said | None:
         return None
     other, count = found
     which = f"the nearest of {count} approximate methods is" if count > 1 else "the only approximate method on record is"
-    said = f"{LEVEL_WORDS[level].capitalize()} {which} {name_of(other)}, with a gap of {points_text(over(other))}"
+    said = f"{LEVEL_WORDS[level].capitalize()} {which} {name_of(other)}, with a gap of {short_points(over(other))}"
     if count == 1:
         apart, name = difference(laf, other), "it"
     else:
@@ -139,7 +157,7 @@ def _repaired(rows: list[Group]) -> Said | None:
     apart = difference(own, laf)
     if apart is None:
         return None
-    said = f"LAF+R, which reads labels of D_r, has a gap of {points_text(over(own))}"
+    said = f"LAF+R, which reads labels of D_r, has a gap of {short_points(over(own))}"
 
     def text(p: float | None) -> str:
         if within_noise(apart, floor, p):
@@ -170,22 +188,30 @@ def attacked(rows: list[Group]) -> str | None:
     ))
     if own is None or goal is None:
         return None
-    both = f"{points_text(own, '%', 1)} on LAF and {points_text(goal, '%', 1)} on the retrained model"
-    first = f"{points_text(nothing, '%', 1)} on Original, " if nothing else ""
+    both = f"{own.mean:.1f} % on LAF and {goal.mean:.1f} % on the retrained model"
+    first = f"{nothing.mean:.1f} % after doing nothing, " if nothing else ""
     always = f"; always answering “member” scores {level.mean:.1f} %" if level else ""
     blind = level and all(each is None or each.mean < level.mean for each in (own, goal, nothing))
     power = ", more than the attack on any of them: **no power**, nothing can be read from it" if blind else ""
-    return f"The published attack, which is no headline, scores {first}{both}{always}{power}."
+    return f"The published attack scores {first}{both}{always}{power}."
+
+
+def cost(rows: list[Group]) -> str | None:
+    """What LAF takes of retraining's image passes, and whether that saves any."""
+    laf = pick(rows, "laf")
+    shares = list(share_of_retraining(rows, laf).values()) if laf else []
+    if not shares:
+        return None
+    share = 100 * sum(shares) / len(shares)
+    return f"LAF takes {share:.1f} % of retraining's image passes{': **no cheaper than retraining**' if share >= DEAR else ''}."
 
 
 def elsewhere(rows: list[Group]) -> str | None:
-    """Which rows were scored against another retrained model than the row Retrain shows, or nobody knows against which."""
-    named: dict[str, list[str]] = {}
-    for group in rows:
-        named.setdefault(reference_mark(rows, group), []).append(name_of(group))
+    """How many rows were scored against another retrained model than the row Retrain shows, or nobody knows against which."""
+    marks = [reference_mark(rows, group) for group in rows]
     said = [
-        f"{mark}: scored against {what} retrained model than the row Retrain, on some seed: {'; '.join(named[mark])}."
-        for mark, what in ((OTHER, "another"), (UNKNOWN, "perhaps another")) if mark in named
+        f"{mark}: scored against {what} retrained model than the row Retrain ({marks.count(mark)} of {len(rows)} rows)."
+        for mark, what in ((OTHER, "another"), (UNKNOWN, "perhaps another")) if mark in marks
     ]
     return " ".join(said) or None
 
@@ -197,6 +223,12 @@ def diverged(rows: list[Group]) -> str | None:
     return f"Diverged, and counted in no mean: {named}." if named else None
 
 
+def broken(rows: list[Group]) -> str | None:
+    """Which methods answer what they should keep no better than one answer to everything would."""
+    named = "; ".join(name_of(group) for group in rows if collapsed(group))
+    return f"Collapsed (below {COLLAPSED:.0f} % on D_r), and compared with nothing: {named}." if named else None
+
+
 def readings(rows: list[Group], where: str) -> tuple[str, ...]:
     """All sentences of a table, doing nothing first.
 
@@ -205,4 +237,4 @@ def readings(rows: list[Group], where: str) -> tuple[str, ...]:
     """
     asked = [_beside_nothing(rows, where), _floor(rows, where), _against(rows, "none"), _against(rows, "all"), _repaired(rows)]
     compared = _corrected([said for said in asked if said])
-    return tuple(filter(None, [*compared, attacked(rows), elsewhere(rows), diverged(rows)]))
+    return tuple(filter(None, [*compared, cost(rows), attacked(rows), elsewhere(rows), diverged(rows), broken(rows)]))

@@ -1,4 +1,8 @@
-"""The paper's tables: one for each data set and task, ours over seeds and the authors' own numbers in rows of their own."""
+"""The paper's tables: one exhibit for each data set and task.
+
+Blocks stand apart: published settings, references, settings of the equal search, rows that are not ranked, rows of the authors.
+Each begins with doing nothing. What is shown fits a page; every column is folded below it and in the CSV.
+"""
 
 import pandas as pd
 
@@ -7,29 +11,50 @@ from ...audit.statistics import Interval
 from ...experiments.cells import ORIGINAL, REFERENCES, RETRAIN
 from ...methods.catalogue import LISTED
 from ...settings.names import LABEL_ACCESS, MEASURE_NAMES
-from ..base.captions import chance_text, machine_of, rests_on
+from ..base.captions import chance_text, headline, machine_of, rests_on
 from ..base.exhibit import Exhibit
-from ..base.reading import DEFAULTS, Found, Group, Value, gap, groups, metric, over, pick, profile_of, reference_mark, tow
+from ..base.reading import (
+    DEFAULTS,
+    Found,
+    Group,
+    Value,
+    gap,
+    groups,
+    metric,
+    over,
+    pick,
+    profile_of,
+    ranked,
+    reference_mark,
+    share_of_retraining,
+    tow,
+)
 from ..base.tables import MISSING
 from ..base.training_records import authors
-from ..base.words import gap_text, labels_read, mean_text, name_of, points_text, title_of
+from ..base.words import NOTHING, SPREAD, gap_text, labels_read, mean_text, name_of, short_points, title_of
 from .sentences import readings
 
+UNSHOWN = ("test_f",)  # of a page's columns: it says what Train_f says
+OWN = ("relearn",)  # methods of this project's that are shown as soon as there is a record
 MEASURES = {
     "class": ("train_r", "train_f", "test_r", "test_f"), "data": ("train_r", "train_f", "test"),
     "noisy": ("train_r", "train_f", "train_f_true", "test"),
 }
-GAP = "gap (95 % interval)"
+GAP = "gap (95 % interval)"  # the deciding column: right after the name
+LABELS, COST, SEEDS = "labels", "cost", "seeds"
+PUBLISHED, REFERENCE, TUNED = "Published settings", "References", "Settings of the equal search (one seed)"
+APART, THEIR_BLOCK = "Not ranked: outside the claim of their papers, or on an original of their own", "Rows of the authors"
 # The authors' full sets of numbers, by what they are about: (group of authors.json, its name in rows).
 THEIRS = {
     ("mnist", "class"): ("authors_code_measured", "authors' code run by us"),
     ("cifar10", "class"): ("published_notebook", "authors' notebook"),
 }
-THEIR_MODELS = {"original": "Original", "retrained": "Retrain", "laf": "LAF"}
+THEIR_MODELS = {"original": NOTHING, "retrained": "Retrain", "laf": "LAF"}
 READING = (
-    "Percent, mean ± standard deviation over seeds; gap: mean distance to the retrained model of the same seed in points, with "
-    "its 95 % interval (one seed has none); ToW is 1 for the retrained model."
+    "Percent, means over seeds. *gap*: mean distance to the retrained model of the same seed in points, with its 95 % interval "
+    "over seeds (one seed has none). *cost*: image passes as a share of retraining's."
 )
+EVERY_COLUMN = f"Below, with every column: {SPREAD}; ToW is 1 for the retrained model."
 
 
 def seconds_of(group: Group) -> tuple[list[float], bool, str] | None:
@@ -68,23 +93,73 @@ def _text(group: Group, value: Value, digits: int = 2) -> str:
     return mean_text(group.values(value).values(), digits)
 
 
-def row_of(group: Group, measures: tuple[str, ...]) -> dict[str, str]:
-    """The cells of one row."""
+def cost_text(rows: list[Group], group: Group) -> str:
+    """``46 %`` of retraining's image passes."""
+    own = share_of_retraining(rows, group).values()
+    return f"{100 * sum(own) / len(own):.0f}\u00a0%" if own else MISSING
+
+
+def gap_cell(rows: list[Group], group: Group) -> str:
+    """The gap with its interval; one to another retrained model than the table shows is marked."""
     goal = group.method == RETRAIN and not group.variant
-    return {
-        "labels read": labels_read(group.any),
-        **{MEASURE_NAMES[name]: _text(group, metric(name)) for name in (*measures, "asr")},
-        GAP: "the goal" if goal else gap_text(over(group, gap)), "ToW": MISSING if goal else _text(group, tow, 3),
-        "seconds": seconds_text(group), "seeds": seeds_text(group),
+    return ("the goal" if goal else gap_text(over(group, gap))) + reference_mark(rows, group)
+
+
+def without_empty(table: pd.DataFrame) -> pd.DataFrame:
+    """The table without columns that have no value in any row."""
+    return table[[column for column in table.columns if not table[column].isin([MISSING, ""]).all()]]
+
+
+def _labels(group: Group) -> str:
+    """Labels that a method was told; who does nothing asks for none."""
+    return MISSING if group.method == ORIGINAL else labels_read(group.any)
+
+
+def _means(group: Group, measures: tuple[str, ...]) -> dict[str, str]:
+    found = {MEASURE_NAMES[name]: over(group, metric(name)) for name in measures}
+    return {name: f"{own.mean:.2f}" if own else MISSING for name, own in found.items()}
+
+
+def table(rows: list[Group], task: str, among: list[Group] | None = None) -> pd.DataFrame:
+    """One row for each group, in their order, as a page shows it: those that have numbers; empty without any.
+
+    Args:
+        among: all rows of the request, where ``rows`` are one block of them.
+    """
+    everything = rows if among is None else among
+    found = {
+        name_of(group): {
+            GAP: gap_cell(everything, group), COST: cost_text(everything, group), LABELS: _labels(group),
+            **_means(group, tuple(name for name in MEASURES[task] if name not in UNSHOWN)), SEEDS: seeds_text(group),
+        }
+        for group in rows if group.good
     }
+    return without_empty(pd.DataFrame.from_dict(found, orient="index"))
 
 
-def table(rows: list[Group], task: str) -> pd.DataFrame:
-    """One row for each group, in their order; empty without any."""
-    found = {name_of(group): row_of(group, MEASURES[task]) for group in rows}
-    for group in rows:  # a gap to another retrained model than the table shows is marked
-        found[name_of(group)][GAP] += reference_mark(rows, group)
-    return pd.DataFrame.from_dict(found, orient="index")
+def full(rows: list[Group], task: str) -> pd.DataFrame:
+    """Every column of every row, those that diverged included."""
+    found = {}
+    for group in rows:
+        goal = group.method == RETRAIN and not group.variant
+        found[name_of(group)] = {
+            GAP: gap_cell(rows, group), COST: cost_text(rows, group), LABELS: _labels(group),
+            **{MEASURE_NAMES[name]: _text(group, metric(name)) for name in (*MEASURES[task], "asr")},
+            "ToW": MISSING if goal else _text(group, tow, 3), "seconds": seconds_text(group), SEEDS: seeds_text(group),
+        }
+    return without_empty(pd.DataFrame.from_dict(found, orient="index"))
+
+
+def blocks(rows: list[Group]) -> dict[str, list[Group]]:
+    """The rows by block, doing nothing first in each; a block of nothing else is left out."""
+    reference = [g for g in rows if g.method in REFERENCES and not g.variant]
+    nothing = [g for g in reference if g.method == ORIGINAL]
+    rest = [g for g in rows if g not in reference]
+    parts = {
+        PUBLISHED: [g for g in rest if ranked(g) and g.choice == DEFAULTS], REFERENCE: [g for g in reference if g not in nothing],
+        TUNED: [g for g in rest if ranked(g) and g.choice != DEFAULTS], APART: [g for g in rest if not ranked(g)],
+    }
+    return {name: nothing + own for name, own in parts.items() if any(group.good for group in own)}
 
 
 def short_table(
@@ -92,7 +167,7 @@ def short_table(
 ) -> pd.DataFrame:
     """The rows of a few models without seconds: what the README shows, in the words of the results page."""
     rows = [group for group in rows_of(found, dataset, task) if group.choice == DEFAULTS and group.method in models]
-    return table(rows, task).drop(columns="seconds")
+    return table(rows, task)
 
 
 def their_models(dataset: str, task: str) -> dict[str, dict[str, float]]:
@@ -115,12 +190,18 @@ def their_rows(dataset: str, task: str) -> dict[str, dict[str, str]]:
     known, gaps, rows = their_models(dataset, task), their_gaps(dataset, task), {}
     for model, metrics in known.items():
         rows[f"{THEIR_MODELS[model]}, {who}"] = {
-            "labels read": LABEL_ACCESS[model],
-            **{MEASURE_NAMES[name]: mean_text([metrics.get(name)]) for name in (*MEASURES[task], "asr")},
             GAP: gap_text(Interval(gaps[model]["mean"], 0, 0, 0, 1)) if model in gaps else "the goal",
-            "ToW": mean_text([gaps[model]["tow"]], 3) if model in gaps else MISSING, "seconds": MISSING, "seeds": "1",
+            LABELS: LABEL_ACCESS[model],
+            **{MEASURE_NAMES[name]: mean_text([metrics.get(name)]) for name in (*MEASURES[task], "asr")},
+            "ToW": mean_text([gaps[model]["tow"]], 3) if model in gaps else MISSING, SEEDS: "1",
         }
     return rows
+
+
+def _their_block(theirs: dict[str, dict[str, str]]) -> pd.DataFrame:
+    """The authors' rows as a page shows them."""
+    table = pd.DataFrame.from_dict(theirs, orient="index")
+    return table.drop(columns=["ToW", SEEDS, *(MEASURE_NAMES[name] for name in UNSHOWN)], errors="ignore")
 
 
 def clocks_text(rows: list[Group]) -> str:
@@ -140,26 +221,37 @@ def rows_of(found: Found, dataset: str, task: str) -> list[Group]:
 
 
 def exhibit(found: Found, dataset: str, task: str) -> Exhibit:
-    """The table of a data set and task with its caption and readings; a note where nothing is on record."""
+    """The tables of a data set and task with caption and readings; a note where nothing is on record."""
     title, theirs, rows = title_of(dataset, task), their_rows(dataset, task), rows_of(found, dataset, task)
-    numbers = pd.concat([table(rows, task), pd.DataFrame.from_dict(theirs, orient="index")])
-    about = [f"{rests_on(rows)}\n\n{READING}", chance_text(rows), clocks_text(rows)] if rows else ["No record of ours yet."]
+    parts = {name: table(own, task, rows) for name, own in blocks(rows).items()}
+    parts |= {THEIR_BLOCK: _their_block(theirs)} if theirs else {}
+    whole = [full(rows, task)] if rows else []
+    whole += [pd.DataFrame.from_dict(theirs, orient="index")] if theirs else []
+    detail = [rests_on(rows), chance_text(rows), clocks_text(rows), EVERY_COLUMN] if rows else []
     if theirs:
         key, who = THEIRS[dataset, task]
-        about.append(f"Rows “{who}”: {authors()[key]['origin']}; their gap is computed here from their accuracies.")
+        detail.append(f"Rows “{who}”: {authors()[key]['origin']}; their gap is computed here from their accuracies.")
     if any(record["test_without_held_out"] for group in rows for record in group.good.values()):
-        about.append("SCRUB+R reads a fifth of the test images; its test accuracies and its goal's leave those out.")
+        detail.append("SCRUB+R reads a fifth of the test images; its test accuracies and its goal's leave those out.")
+    apart = [g for g in rows if not ranked(g)]
+    detail += [f"{name_of(g)} is not ranked: {LISTED[g.method].outside_claim}." for g in apart if g.choice == DEFAULTS]
     said = readings(rows, f"On {title}") + _beside_theirs(rows, dataset, task) if rows else ()
-    return Exhibit(f"{task}-{dataset}", title, " ".join(filter(None, about)), numbers, said)
+    about = f"{headline(rows)} {READING}" if rows else "No record of ours yet."
+    first = parts.pop(PUBLISHED, pd.DataFrame())
+    together = pd.concat(whole).fillna(MISSING) if whole else None
+    return Exhibit(
+        f"{task}-{dataset}", title, about, first, said, blocks=parts, detail=" ".join(filter(None, detail)), full=together
+    )
 
 
 def _beside_theirs(rows: list[Group], dataset: str, task: str) -> tuple[str, ...]:
-    """A sentence that holds our LAF beside theirs, in distance to the retrained model of the same hands."""
-    own = over(pick(rows, "laf"))
-    if (dataset, task) not in THEIRS or own is None:
+    """A sentence that holds our LAF beside theirs, in distance to the retrained model of the same hands, where that may be."""
+    own = pick(rows, "laf")
+    if (dataset, task) not in THEIRS or over(own) is None:
         return ()
     _, who = THEIRS[dataset, task]
-    size = their_gaps(dataset, task)["laf"]["mean"]
-    return (f"LAF of the {who} is {size:.2f} points from its own retrained model (one seed); ours {points_text(own)}.",)
-
-
+    size, profile = their_gaps(dataset, task)["laf"]["mean"], own.any["cell"]["profile"]
+    said = f"LAF of the {who} is {size:.2f} points from its own retrained model (one seed), ours {short_points(over(own))}"
+    if profile == "paper":
+        return (f"{said}.",)
+    return (f"{said}; the two are **not comparable**: theirs saw every image at 224 × 224, ours is profile `{profile}`.",)

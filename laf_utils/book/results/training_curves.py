@@ -10,8 +10,11 @@ from ...settings.names import DATASET_NAMES
 from ..base.style import COLOURS, STYLE, WIDTH
 from ..base.tables import MISSING
 from ..base.training_records import PAPER_DATASETS, authors, groups, images_text
+from ..base.words import signed
 from .departures import setting_name
 
+MINUS = "\u2212"
+FARTHER = 1.5  # times their fall, beyond the error of reading: no agreement either
 READING_ERROR = 0.4  # of values read off the authors' pictures
 THEIRS = "#0072B2"
 AUTHORS_KEYS = {"mnist": "digits"}  # how authors.json calls a data set, where that differs
@@ -47,13 +50,36 @@ def _nothing(why: str) -> list[str]:
 
 def _typeset(value: str) -> str:
     """A true minus, and no line break inside a value."""
-    return value.replace("-", "\u2212").replace(" ", "\u00a0")
+    return value.replace("-", MINUS).replace(" ", "\u00a0")
 
 
 def _own(same: list[dict]) -> list[str]:
     ue, ra = (pd.DataFrame([r["losses"][name] for r in same]).mean() for name in ("loss_ue", "loss_ra"))
     ends = [f"{ra.iloc[0]:.1f}", f"{ra.iloc[-1]:.1f}"]
     return [str(len(ue)), f"{ue.iloc[0]:.1f}", f"{ue.min():.1f} ({int(ue.idxmin())})", f"{ue.iloc[-1]:.1f}", *ends]
+
+
+def readings(task: str, found: list[dict]) -> tuple[str, ...]:
+    """Whether L_UE falls here as it does in the authors' plot, for each data set of which both are at hand."""
+    here, said = groups(found), []
+    for dataset in PAPER_DATASETS:
+        theirs, same = published(dataset, task), here.get((dataset, task, "reference"))
+        if not theirs or not same:
+            continue
+        _, first, extreme, last, *_ = theirs
+        lowest = min(float(str(extreme).partition(" ")[0]) if extreme else first, first, last)
+        curve = pd.DataFrame([r["losses"]["loss_ue"] for r in same]).mean()
+        falls, fell = first - lowest, float(curve.iloc[0] - curve.min())
+        ours = f"from {signed(curve.iloc[0], 1)} to {signed(curve.min(), 1)}"
+        words = f"{DATASET_NAMES[dataset]}: theirs falls from {signed(first, 1)} to {signed(lowest, 1)}, ours {ours}"
+        size = images_text(same)
+        off = f": **the curves disagree**{f'; ours is of {size}' if size else ''}"
+        far = ": ours falls farther" if fell > falls + 2 * READING_ERROR and fell > FARTHER * falls else ": the curves agree"
+        run = ""
+        if (dataset, task) in SERIES:
+            run = f"; the series of the {SERIES[dataset, task][1]} falls to {signed(min(_series(dataset, task).values()), 1)}"
+        said.append(f"{words}{off if fell + 2 * READING_ERROR < falls / 2 else far}{run}.")
+    return tuple(said)
 
 
 def drawn(task: str, found: list[dict]) -> list[str]:
@@ -96,12 +122,16 @@ def _panel(axis: Axes, dataset: str, task: str, name: str, same: list[dict]) -> 
         axis.legend(fontsize=8)
 
 
+def _series(dataset: str, task: str, name: str = "loss_ue") -> dict[int, float]:
+    """A whole series of the authors' by epoch."""
+    values = authors()[SERIES[dataset, task][0]][f"{name}_by_epoch"]
+    return {int(epoch): value for epoch, value in (values if isinstance(values, dict) else dict(enumerate(values))).items()}
+
+
 def _their_series(axis: Axes, dataset: str, task: str, name: str) -> None:
     if (dataset, task) not in SERIES:
         return
-    key, label = SERIES[dataset, task]
-    values = authors()[key][f"{name}_by_epoch"]
-    points = {int(epoch): value for epoch, value in (values if isinstance(values, dict) else dict(enumerate(values))).items()}
+    points, label = _series(dataset, task, name), SERIES[dataset, task][1]
     axis.plot(list(points), list(points.values()), "--", marker=".", color=THEIRS, linewidth=1, markersize=3, label=label)
 
 

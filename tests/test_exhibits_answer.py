@@ -1,0 +1,108 @@
+"""Does it work? The sentence, the table and the picture of the first page, and which method for which request."""
+
+import pytest
+from exhibits_fakes import fake, found
+
+from laf_utils.book.base import style, training_records
+from laf_utils.book.results import answer, every, frontier, paper_map
+
+DATASETS = training_records.PAPER_DATASETS
+PLACES = every.PLACES
+
+
+def priced(method, gap, passes, **cell):
+    return fake(method, gap=gap, **cell) | {"passes": {"equivalent": passes}}
+
+
+def requests(task, laf, nothing, cost=50.0, floor=0.1, datasets=DATASETS):
+    """A request of each data set; gaps differ a little from one to the next."""
+    return [
+        record for number, dataset in enumerate(datasets) for place in [{"dataset": dataset, "task": task}]
+        for record in (
+            priced("original", nothing + 0.1 * number, 110.0, **place), priced("retrain", 0.0, 100.0, **place),
+            priced("retrain_again", floor, 100.0, **place), priced("laf", laf - 0.1 * number, cost, **place),
+        )
+    ]
+
+
+def test_the_answer_is_by_task_and_names_the_cost():
+    records = [*requests("class", 1.2, 30.0), *requests("data", 5.0, 5.1, cost=150.0)]
+    records[-1]["gap"]["mean"], records[3 + 16]["gap"]["mean"] = 9.0, 1.0
+    said = answer.answer(found(*records), PLACES)
+    assert said.startswith("**In part**: where a whole class must go, LAF is nearer to the goal than doing nothing (1.")
+    assert "where random images must go, LAF cannot be told from doing nothing" in said
+    assert "A second retrained model is nearer than LAF in 8 of 8 requests" in said
+    assert said.endswith("LAF takes as many image passes as retraining or more in 4 of 8.")
+
+
+@pytest.mark.parametrize(("laf", "word"), [(1.0, "**Yes**"), (60.0, "**Not that one could tell**")])
+def test_the_first_word_follows_from_the_records(laf, word):
+    said = answer.answer(found(*requests("class", laf, 30.0)), PLACES)
+    assert said.startswith(word) and ("**farther from the goal than doing nothing**" in said) == (laf > 30)
+
+
+def test_one_request_claims_nothing():
+    assert "cannot be told from doing nothing" in answer.answer(found(*requests("class", 1.0, 30.0, datasets=["mnist"])), PLACES)
+
+
+def test_no_record_is_a_sentence():
+    assert answer.answer(found(), PLACES) == answer.NO_RECORD and answer.headline(found(), PLACES).empty
+    assert frontier.exhibit(found(), PLACES).text() == frontier.NOTHING_YET and frontier.choices(found(), PLACES).empty
+    assert answer.task_exhibit(found(), "data", PLACES).about == answer.NO_RECORD
+
+
+def test_the_headline_table_has_five_columns_with_the_name():
+    table = answer.headline(found(*requests("class", 1.0, 30.0, cost=46.0)), PLACES)
+    assert tuple(table.columns) == answer.COLUMNS and len(table.columns) == 4
+    assert table.loc["MNIST, class removal"].tolist() == ["30.00", "1.00", "0.10", "46\u00a0%"]
+
+
+def test_a_task_names_who_is_nearer_without_labels():
+    blind = priced("neggrad_plus_pseudo", 0.2, 102.0)
+    apart = priced("jit", 0.1, 5.0)
+    said = answer.task_exhibit(found(*requests("class", 1.0, 30.0), blind, apart), "class", PLACES).readings
+    assert "pseudo-labels (0.20 against 1.00 points, 1 request). It is a description" in said[-1] and "JiT" not in said[-1]
+    alone = answer.task_exhibit(found(*requests("class", 1.0, 30.0), priced("ts", 4.0, 3.0)), "class", PLACES).readings
+    assert alone[-1] == "No other row without labels is nearer than LAF on average."
+
+
+def test_a_dot_is_a_mean_over_the_requests_that_most_methods_have():
+    rest = [priced("ts", 4.0, 3.0, dataset=dataset) for dataset in DATASETS]
+    records = found(*requests("class", 1.0, 30.0), *rest, priced("scrub", 2.0, 9.0))
+    own = {dot.method: dot for dot in frontier.dots(records, PLACES)}
+    assert own["laf"].gap == pytest.approx(0.85) and own["laf"].cost == pytest.approx(0.5) and own["laf"].missing == 0
+    assert own["scrub"].missing == 3 and own["original"].cost == 0 and own["ts"].free and not own["scrub"].free
+    lone = priced("boundary_expand", 1.0, 5.0, task="noisy", dataset="svhn")
+    assert ("svhn", "noisy") not in frontier.compared_on(found(*requests("class", 1.0, 30.0), *rest, lone), PLACES)
+
+
+def test_the_picture_names_laf_and_whatever_is_ours_and_marks_doing_nothing():
+    rest = [priced(method, gap, 30.0, dataset=dataset) for dataset in DATASETS
+            for method, gap in (("laf_r", 0.5), ("relearn", 0.4), ("scrub", 3.0))]
+    apart = [priced("sisa", 0.2, 100.0, dataset=dataset) for dataset in DATASETS]
+    exhibit = frontier.exhibit(found(*requests("class", 1.0, 30.0), *rest, *apart), PLACES)
+    figure = exhibit.draw()
+    said = [text.get_text() for text in figure.axes[0].texts]
+    assert {"LAF", "LAF+R"} < set(said) and any("relearn" in text.lower() for text in said)
+    assert any(text.startswith("doing nothing: 30.1") for text in said) and "SCRUB" not in said
+    assert not any("SISA" in name for name in exhibit.full.index), "a row that is not ranked has no dot"
+    assert exhibit.full.index[0] == "Doing nothing"
+    style.plt.close(figure)
+    with pytest.raises(ValueError, match="nothing to draw"):
+        frontier.figure([])
+
+
+def test_a_choice_must_beat_doing_nothing_by_more_than_the_noise():
+    table = frontier.choices(found(*requests("class", 1.0, 30.0), *requests("data", 5.0, 5.2, floor=1.0, cost=150.0)), PLACES)
+    assert table.loc["class removal, labels: none"].tolist() == ["LAF", "0.85", "30.15", "50\u00a0%"]
+    assert table.loc["data removal, labels: none", "nearest"] == "none; LAF comes next"
+    assert table.loc["data removal, labels: none", "cost"].endswith("retrain")
+
+
+def test_the_map_counts_records_and_hours():
+    run = {"seconds": {"original": 1800.0, "retrained": 1800.0, "vae": None}}
+    records = found(fake("laf", clock=1200.0), fake("laf", variant="without_ue"), fake("laf", profile="quick"))
+    table = paper_map.table(records, [run])
+    assert table.loc["comparison, class removal", ["records", "hours"]].tolist() == ["1", "1.0"]
+    assert table.loc["ablation of both losses", "records"] == "1" and table.loc["loss curves", "hours"] == "1.0"
+    assert table.loc["comparison, data removal", "hours"] == "\u2013"
