@@ -25,7 +25,7 @@ def drawn() -> str:
     laf = reading.pick(rows, "laf")
     seeds = ", ".join(map(str, laf.good))
     return (
-        f"{table}\n\nThe paper's setting (profile `paper`, mode `reference`), mean ± standard deviation over training seeds "
+        f"{table}\n\nThe paper's setting (profile `paper`, mode `reference`), means over training seeds "
         f"{seeds}; the gap is the mean distance to the retrained model, with its 95 % interval. The goal is the row Retrain."
     )
 
