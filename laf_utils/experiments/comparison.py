@@ -16,6 +16,7 @@ from .grid import GRID, read_grid
 from .launch import run, workers_of
 from .making import problem_of, run_cell
 from .planning import Planned, planned, quiet
+from .problem import Problem
 from .record import STATES
 from .tuning_winners import winners_of
 
@@ -131,7 +132,8 @@ def cells_of(options: dict[str, str]) -> list[Cell]:
 
 def cells_here(options: dict[str, str]) -> int:
     """Make the cells that the lists span, cheap ones first, and say what each gave."""
-    cells, problems, asked = cells_of(options), {}, options.get("PLAN", "0") != "0"
+    cells, asked = cells_of(options), options.get("PLAN", "0") != "0"
+    problems: dict[tuple, Problem] = {}
     if not asked:
         check_writable(results_folder(), "LAF_RESULTS")
         check_writable(runs_folder(), "LAF_RUNS")

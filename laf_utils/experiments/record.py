@@ -61,7 +61,7 @@ class Kind:
 
     def head(self, inputs: Mapping[str, str] | None = None) -> dict:
         """What every record begins with: schema, key and what it is of, time, commit, versions."""
-        found = {"key": content_key(dict(inputs)), "inputs": dict(inputs)} if self.keyed else {}
+        found: dict = {"key": content_key(dict(inputs)), "inputs": dict(inputs)} if self.keyed else {}
         found |= {"schema": self.schema, "versions": records.versions()}
         return found | {"created": records.now(), "commit": records.commit()}
 
