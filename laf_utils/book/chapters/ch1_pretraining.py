@@ -65,7 +65,7 @@ def _percent(hit: torch.Tensor) -> str:
     return f"{100 * hit.float().mean().item():.1f}" if len(hit) else MISSING
 
 
-def like_the_forgotten(run: Run, evaluation: Evaluation) -> pd.DataFrame:
+def accuracy_on_alike(run: Run, evaluation: Evaluation) -> pd.DataFrame:
     """Accuracy in percent on D_f and on other images of the same classes, one row per model."""
     task, rows = run.task, {}
     touched = torch.tensor(touched_classes(run))
@@ -84,7 +84,7 @@ def like_the_forgotten(run: Run, evaluation: Evaluation) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def goal(run: Run, evaluation: Evaluation) -> str:
+def goal_finding(run: Run, evaluation: Evaluation) -> str:
     """What a model that never saw D_f does with it, and why, with this run's numbers."""
     forgot, said = run.task, evaluation.metrics["retrained"]
     before, f = evaluation.metrics["original"]["train_f"], said["train_f"]

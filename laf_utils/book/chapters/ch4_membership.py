@@ -62,7 +62,7 @@ def straw_men(chance: float) -> dict[str, dict[str, float]]:
     }
 
 
-def what_fifty_means(evaluation: Evaluation, views: dict[str, AttackScores]) -> pd.DataFrame:
+def chance_table(evaluation: Evaluation, views: dict[str, AttackScores]) -> pd.DataFrame:
     """Blind attackers beside the real one on each model; percent."""
     rows = straw_men(evaluation.attacks["original"].chance)
     for model, view in views.items():
@@ -106,34 +106,35 @@ def rerun_table(found: dict[str, list[AttackResult]]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def noise_sentence(found: dict[str, list[AttackResult]]) -> str:
+def noise_finding(found: dict[str, list[AttackResult]]) -> str:
     """Whether the differences between models are larger than the attack's own noise."""
     asr = {name: np.array([result.asr for result in results]) for name, results in found.items()}
     noise = np.sqrt(np.mean([values.var(ddof=1) for values in asr.values()]))
-    means = {name: values.mean() for name, values in asr.items()}
-    distance = abs(means["laf"] - means["retrained"])
+    distance = abs(asr["laf"].mean() - asr["retrained"].mean())
     verdict = "more than" if distance > 2 * np.sqrt(2) * noise else "within"
     return (
-        f"Over {len(asr['laf'])} seeds of the attack, ASR on one and the same model moves by {noise:.2f} points (standard "
-        f"deviation); the models' means lie between {min(means.values()):.2f} and {max(means.values()):.2f} %. LAF is "
-        f"{distance:.2f} points from the retrained model, {verdict} what two single attacks on equal models could differ by "
-        f"({2 * np.sqrt(2) * noise:.2f} points, two standard deviations of a difference). Seeds of training would add their "
-        "own spread."
+        f"**Seen:** over {len(asr['laf'])} seeds of the attack LAF is {distance:.2f} points from the retrained model, {verdict} "
+        f"the {2 * np.sqrt(2) * noise:.2f} points that two attacks on equal models may differ by. Seeds of training add "
+        "their own."
     )
 
 
-def direction_sentence(evaluation: Evaluation, views: dict[str, AttackScores]) -> str:
+def direction_finding(evaluation: Evaluation, views: dict[str, AttackScores]) -> str:
     """What the numbers say of LAF beside the retrained model, and how often the attacker says "member" at all."""
     laf, goal = evaluation.attacks["laf"], evaluation.attacks["retrained"]
     side = "less" if laf.auc < goal.auc else "more"
     says = 100 * np.mean([(view.score > 0.5).mean() for view in views.values()])
     share = 100 * laf.learned_members / (laf.learned_members + laf.learned_non_members)
+    original = evaluation.attacks["original"]
+    blind = "" if abs(original.auc - goal.auc) > 5 else (
+        f" On the untouched original it is {original.auc:.1f} %: an attack that cannot tell *that* from retraining has **no "
+        "power** here."
+    )
     return (
-        f"The attacker learned from {share:.0f} % members and says “member” to {says:.0f} % of what it is asked, averaged over "
-        f"the models. It scores {laf.asr:.2f} % on LAF and {goal.asr:.2f} % on the retrained model; always “member” would score "
-        f"{laf.chance:.2f} %, always “non-member” {100 - laf.chance:.2f} %. By AUC, to which neither the sizes of the groups nor "
-        f"the threshold matter, forgotten images look {side} like members under LAF ({laf.auc:.2f} %) than under the retrained "
-        f"model ({goal.auc:.2f} %)."
+        f"**Seen:** forgotten images look {side} like members under LAF (AUC {laf.auc:.1f} %) than under the retrained model "
+        f"({goal.auc:.1f} %).{blind} The attacker learned from {share:.0f} % members and says “member” to {says:.0f} % of "
+        "what it "
+        f"is asked; always “non-member” would score {100 - laf.chance:.1f} %, LAF gets {laf.asr:.1f} %."
     )
 
 
