@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 from IPython.display import Markdown
+from pandas.io.formats.style import Styler
 
 from ...evaluation import Evaluation
 from ...run import Run
@@ -14,6 +15,7 @@ from ...support import records
 from ...support.paths import training_folder
 from ...tasks import TASKS, ForgetTask
 from ..base.tables import MISSING
+from .aligned import aligned
 from .laf_views import touched_classes
 from .shared import draw, variant
 
@@ -134,10 +136,10 @@ def goals_in_records(dataset: str) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def recorded_goals(dataset: str) -> list[Markdown | pd.DataFrame]:
-    """The table of the committed records with a sentence that says what it rests on, or one that says there are none."""
+def recorded_goals(dataset: str) -> list[Markdown | Styler]:
+    """The table of the committed records under what it rests on, or a sentence that says there are none."""
     table, name = goals_in_records(dataset), DATASET_NAMES.get(dataset, dataset)
     if table.empty:
         return [Markdown(f"There are no committed records of {name} at the paper's settings.")]
-    said = f"The same at the paper's settings: {name}, profile `paper`, from the committed records in `Training/`, in percent."
-    return [Markdown(said), table]
+    title = f"The same at the paper's settings: {name}, profile paper, from the committed records in Training/, in percent."
+    return [aligned(table, title)]

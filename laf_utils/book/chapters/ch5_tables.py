@@ -72,6 +72,11 @@ def results(records: list[dict]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def heading(records: list[dict]) -> str:
+    """``CIFAR-10, class removal``, of records of one request."""
+    return title_of(records[0]["cell"]["dataset"], records[0]["cell"]["task"])
+
+
 def kept_test(record: dict) -> tuple[str, ...]:
     """The test accuracy that counts: on kept classes where a class is removed, on all otherwise."""
     return ("test_r",) if record["cell"]["task"] == "class" else ("test",)
@@ -157,10 +162,10 @@ def own_originals(records: list[dict]) -> pd.DataFrame:
 
 def ladder() -> str:
     """Every method of the table with the labels and the data that it declares, as lines of plain text."""
-    lines = [f"{'method':<31}{'labels':<15}data"]
+    lines = [f"{'labels':<8}{'data':<24}method"]
     for method in METHODS.values():
         labels = "of D_r" if method.label_access == LabelAccess.FEW else method.label_access.words
-        lines.append(f"{method.title:<31}{labels:<15}{method.data_access.words}")
+        lines.append(f"{labels:<8}{method.data_access.words:<24}{method.title.replace(', pseudo-labels', ', pseudo')}")
     return "\n".join(lines)
 
 

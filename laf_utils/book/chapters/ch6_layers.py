@@ -13,6 +13,10 @@ from ..base.tables import MISSING
 from .ch6_tables import title_of
 
 LIMIT, LEARN = 300, 600  # images of a kind, and images that a probe learns from: seconds instead of minutes
+MEASURES = {
+    "few_image_recovery": "images of the removed class that a probe finds, taught by a few images.",
+    "membership": "AUC of a probe that tells forgotten from test images; 50 is blind.",
+}
 MODELS = ("original", AGAIN, "laf", "laf_r")
 
 
