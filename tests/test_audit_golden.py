@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
-from laf_utils.audit.many_models import klom_by_image, u_lira
+from laf_utils.audit import many_models
+from laf_utils.audit.many_models import klom_by_image
 from laf_utils.audit.membership import rmia
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -54,11 +56,20 @@ def test_rmia_is_privacy_guards_and_the_privacy_meters():
     assert found.tpr_at_1_fpr == pytest.approx(given["tpr_at_1_fpr"], abs=1e-9)
 
 
-def test_u_lira_is_privacy_guards_with_one_of_the_pairings():
-    """Which models are left out with the attacked one is a choice that the outside code leaves to whoever calls it."""
+def test_u_liras_scores_are_privacy_guards():
+    """Pooled over the held-out pairs as PrivacyGuard pools them; the measure itself compares within each pair."""
     given = golden("lira")
-    found = u_lira(given["unlearned"], given["retrained"]).auc
-    assert any(found == pytest.approx(given[pairing], abs=1e-6) for pairing in ("auc_same_row", "auc_within_pairs"))
+    groups = many_models.two_groups(given["unlearned"], given["retrained"], 3)
+    (mean_u, std_u), (mean_r, std_r) = (many_models._left_out(group) for group in groups)
+    log_density = many_models._log_density
+    scores = [(log_density(phi, mean_u, std_u) - log_density(phi, mean_r, std_r)).flatten() for phi in groups]
+    labels = [1] * len(scores[0]) + [0] * len(scores[1])
+    assert 100 * roc_auc_score(labels, torch.cat(scores)) == pytest.approx(given["auc_same_row"], abs=1e-6)
+    within = [
+        100 * roc_auc_score([1] * len(own) + [0] * len(other), torch.cat([own, other]))
+        for own, other in zip(*(score.view(groups[0].shape) for score in scores), strict=True)
+    ]
+    assert many_models.u_lira(given["unlearned"], given["retrained"]).auc == pytest.approx(sum(within) / len(within), abs=1e-6)
 
 
 def test_the_forget_score_is_the_competitions():

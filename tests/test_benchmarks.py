@@ -165,7 +165,7 @@ def test_unlearning_takes_the_same_steps(data, networks):
     torch.manual_seed(derive(SEED, "unlearning", "noise"))
     student, ue, ra = plain.unlearn(theirs, digits, FORGET.tolist(), RETAIN.tolist(), vaes, epochs=2)
     for mean, steps in ((result.loss_ue, ue), (result.loss_ra, ra)):
-        torch.testing.assert_close(torch.tensor(mean), torch.tensor(steps).view(2, -1).mean(1), atol=2e-3, rtol=1e-4)
+        torch.testing.assert_close(torch.tensor(mean), torch.tensor(steps).view(2, -1).mean(1), atol=2e-3, rtol=1e-3)
     same_step(copied(ours), result.model.state_dict(), student.state_dict(), share=0.05)
     assert all(torch.equal(a, b) for a, b in zip(ours.classifier.parameters(), student.classifier.parameters(), strict=True))
 

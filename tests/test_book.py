@@ -79,7 +79,8 @@ def test_runs_are_the_papers_settings_in_order(training) -> None:
     quick = record(seed=3)
     quick["config"]["profile"] = "quick"
     write(training, "e", quick)
-    assert [(r["config"]["mode"], r["config"]["seed"]) for r in training_records.runs()] == [("reference", 0), ("reference", 1), ("fixed", 0)]
+    found = [(r["config"]["mode"], r["config"]["seed"]) for r in training_records.runs()]
+    assert found == [("reference", 0), ("reference", 1), ("fixed", 0)]
 
 
 def test_no_records_still_make_every_table(training) -> None:

@@ -282,7 +282,8 @@ def test_figures_of_chapters_one_and_two(make_run):
 def test_figures_of_chapters_three_and_four(make_run):
     run = make_run()
     evaluation = evaluate(run)
-    trace, goal, views = ch3_traces.follow(run), ch3_adaptation.goal_on_followed(run), ch4_membership.open_attacks(run, evaluation)
+    trace, goal = ch3_traces.follow(run), ch3_adaptation.goal_on_followed(run)
+    views = ch4_membership.open_attacks(run, evaluation)
     assert drawn(ch3_ch4_figures.both_losses(trace.losses, ch3_adaptation.start_of_alignment(run)), 2)
     assert drawn(ch3_ch4_figures.moving(ch3_adaptation.projection(trace), trace.classes["retain"].numpy()), 3)
     assert drawn(ch3_ch4_figures.by_epoch(trace, goal), 3)

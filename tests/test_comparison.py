@@ -177,7 +177,7 @@ def test_inputs_name_settings_request_and_code_apart(problem, make_run):
 
 
 @pytest.mark.parametrize(("place", "stale"), [
-    ("laf.extractor_unlearning_loss", {"laf": ["method"], "jit": [], "original": []}),
+    ("losses.extractor_unlearning_loss", {"laf": ["method"], "jit": [], "original": []}),
     ("methods.jit.jit", {"laf": [], "jit": ["method"], "original": []}),
     ("training.train", {"laf": ["training"], "jit": ["training"], "original": ["training"]}),
     ("audit.attack.published_attack", {"laf": ["measuring"], "jit": ["measuring"], "original": ["measuring"]}),

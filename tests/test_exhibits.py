@@ -123,7 +123,8 @@ def test_authors_rows_are_those_of_the_file_with_their_origin(folder):
     gap = sum(abs(own["laf"][m] - own["retrained"][m]) for m in ("train_r", "train_f", "test_r")) / 3
     assert row["gap (95 % interval)"] == f"{gap:.2f}" and own["origin"] in exhibit.about
     assert any(f"{gap:.2f} points from its own retrained model" in sentence for sentence in exhibit.readings)
-    for dataset, task in {(d, t) for d in training_records.PAPER_DATASETS for t in ("class", "data", "noisy")} - set(tables.THEIRS):
+    requests = {(d, t) for d in training_records.PAPER_DATASETS for t in ("class", "data", "noisy")}
+    for dataset, task in requests - set(tables.THEIRS):
         assert tables.their_rows(dataset, task) == {}
 
 

@@ -129,7 +129,7 @@ def test_planning_reads_each_data_set_once(places, monkeypatch):
 def test_a_tuned_cell_without_winners_is_missing_and_says_how_to_search(places):
     (item,) = planned([Cell("optdigits", "class", "jit", 0, "quick", "tuned")])
     assert item.state == "missing"
-    with pytest.raises(WinnersError, match="comparison.search DATASET=optdigits TASK=class"):
+    with pytest.raises(WinnersError, match="experiments.tuning DATASET=optdigits TASK=class"):
         winners_of(item.cell)
 
 

@@ -189,11 +189,11 @@ def test_requests_in_a_row_win_utility_back(model, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("cost", "tried"), [(0.95, False), (0.85, True)])
-def test_a_recovery_is_tried_below_the_aim_only(cost, tried):
-    calls = []
-    laf = SimpleNamespace(work=SimpleNamespace(aim=0.9), recovery=lambda *given: calls.append(given))
+def test_a_recovery_is_tried_below_the_aim_only(cost, tried, monkeypatch):
+    calls, work = [], SimpleNamespace(aim=0.9)
+    monkeypatch.setattr(engine, "_recovery", lambda *given: calls.append(given))
     watch = SimpleNamespace(cheapest=(cost, {}), best=None, ended="", seen=[])
-    assert engine._recovered(laf, None, watch, lambda content: watch, engine.Outcome(None, None)) == (None, watch)
+    assert engine._recovered(None, work, None, watch, lambda content: watch, engine.Outcome(None, None)) == (None, watch)
     assert bool(calls) == tried
 
 

@@ -211,7 +211,7 @@ def test_what_stood_in_the_way_is_said(monkeypatch):
     """Without a recovery that network cannot be made to forget above the floor; the report says what it would have cost."""
     own, images, labels = digits_network()
     gone = labels == 3
-    monkeypatch.setattr(engine, "_recovered", lambda laf, settings, watch, make_watch, outcome: (None, watch))
+    monkeypatch.setattr(engine, "_recovered", lambda laf, work, settings, watch, make_watch, outcome: (None, watch))
     _, report = forget(own, images[gone], images[~gone])
     assert re.search(r"still represent it; where training removed it, utility was \d+\.\d % at best", str(report))
     _, report = forget(own, images[gone], images[~gone], method="laf")

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from laf_fakes import CONFIG, FULL, STILL, Fixed, flat, same, still_network
 
-from laf_utils import laf as room
+from laf_utils import adaptation as room
 from laf_utils.adaptation import Teacher, reestimate_batchnorm, unlearn
 from laf_utils.images import Images, Transform
 from laf_utils.losses import Densities, drift, extractor_unlearning_loss

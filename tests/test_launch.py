@@ -1,4 +1,4 @@
-"""``python -m laf_utils.book.base.execute``: from ``NAME=VALUE`` to notebook, page and record, or to one line that says why not."""
+"""``laf_utils.book.base.execute``: from ``NAME=VALUE`` to notebook, page and record, or to one line that says why not."""
 
 import errno
 import functools

@@ -61,6 +61,7 @@ CHANGES = {
     "neggrad_plus_pseudo": {"epochs": 4, "alpha": 0.3, "learning_rate": 0.2, "forget_batch": 8, "retain_batch": 9},
     "unroll": {"epochs": 4},
     "sisa": {"shards": 2, "slices": 2, "training": TrainingConfig(epochs=2, learning_rate=3e-3)},
+    "relearn": {"share": 0.5, "learning_rate": 5e-3, "batch_size": 16},
     "retrain": {"epochs": 3, "learning_rate": 3e-3},
 }
 MIXED = {"epochs": 4, "learning_rate": 5e-3, "forget_batch": 8, "retain_batch": 10}

@@ -105,7 +105,7 @@ def test_the_frozen_reference_fits_nothing(request_, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("a density was fitted")
 
-    monkeypatch.setattr("laf_utils.methods.laf.fit_vae", refuse)
+    monkeypatch.setattr("laf_utils.laf.fit_vae", refuse)
     result = run_method("laf_frozen", request_, SETTINGS)
     assert set(result.history) == {"loss_ue", "loss_ra"}
 
@@ -209,9 +209,8 @@ def test_h_sees_all_of_d_and_h_f_the_forgotten(request_):
 
 
 def test_the_right_density_stands_on_each_side(request_, monkeypatch):
-    handed = []
-    adapt = room.adapt
-    monkeypatch.setattr(room, "adapt", lambda *given: handed.append(given[3]) or adapt(*given))
+    handed, unlearned = [], room.unlearned
+    monkeypatch.setattr(room, "unlearned", lambda *given: handed.append(given[2].densities) or unlearned(*given))
     with_density(principal_components)(View(request_, "mine", LabelAccess.NONE, DataAccess.BOTH), SETTINGS)
     (densities,) = handed
     inputs = request_.forget.batch(torch.arange(len(request_.forget)))

@@ -20,7 +20,7 @@ def request_():
 
 def test_published_numbers():
     s = FURTHER["mixunlearn"].settings
-    assert (s.sharpness, s.mixing, s.interval) == (0.3, 0.75, 4)
+    assert (s.sharpening, s.mixing, s.interval) == (0.3, 0.75, 4)
 
 
 def test_sharpening_is_a_power_of_the_probabilities():

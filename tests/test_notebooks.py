@@ -137,10 +137,10 @@ def test_a_chapter_has_something_that_is_compared(path):
 @each(NOTEBOOKS)
 def test_figures_have_alt_text_and_hidden_input(path):
     for cell in code(path):
-        drawn = "figures.show(" in source(cell)
+        drawn = "style.show(" in source(cell)
         assert drawn == ("hide-input" in tags(cell))
         if drawn:
-            (call,) = [n for n in ast.walk(ast.parse(source(cell))) if isinstance(n, ast.Call) and _name(n) == "figures.show"]
+            (call,) = [n for n in ast.walk(ast.parse(source(cell))) if isinstance(n, ast.Call) and _name(n) == "style.show"]
             assert len(call.args) == 2 and len(ast.literal_eval(call.args[1])) > 20
             assert len(cell["metadata"]["mystnb"]["image"]["alt"]) > 40
         assert not re.search(r"plt\.|matplotlib|plotly|ipywidgets|tqdm", source(cell))

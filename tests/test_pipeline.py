@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from laf_utils import datasets
+from laf_utils import laf as procedure
 from laf_utils import run as pipeline
 from laf_utils.evaluation import evaluate, make_record
 from laf_utils.laf import labelled_rows
@@ -134,7 +135,7 @@ def test_other_images_are_other_results(make_run, monkeypatch):
 
 def test_other_code_is_other_results(make_run, edited):
     complete(make_run())
-    edited("laf.extractor_unlearning_loss")
+    edited("losses.extractor_unlearning_loss")
     assert computed(complete(make_run())) == AFTER_TRAINING
     edited("training.train")
     assert computed(complete(make_run())) == set(STAGES)
@@ -182,6 +183,9 @@ def test_the_order_of_stages_and_what_is_on_disk_change_nothing(make_run, tmp_pa
         assert same(straight, weights(make_run(folder=tmp_path / "a"))), stage
 
 
+HOMES = {"train": pipeline, "fit_vae": procedure, "unlearn": procedure, "repair": pipeline}  # where each is called
+
+
 @pytest.mark.parametrize(("function", "kept"), [
     ("train", set()), ("fit_vae", {"original"}), ("unlearn", {"original", "vae"}), ("repair", {"original", "vae", "unlearning"}),
 ])
@@ -190,7 +194,7 @@ def test_an_interruption_keeps_the_stages_before_it(make_run, monkeypatch, funct
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, function, interrupted)
+        patch.setattr(HOMES[function], function, interrupted)
         run = make_run()
         with pytest.raises(KeyboardInterrupt):
             _ = run.laf_r
@@ -229,13 +233,13 @@ def calls(monkeypatch):
     """What ``pipeline`` hands to the rooms: name -> list of arguments."""
     noted = {}
     for name in ("train", "fit_vae", "unlearn", "repair"):
-        function = getattr(pipeline, name)
+        function = getattr(HOMES[name], name)
 
         def spy(*arguments, _name=name, _function=function, **settings):
             noted.setdefault(_name, []).append((*arguments, settings))
             return _function(*arguments, **settings)
 
-        monkeypatch.setattr(pipeline, name, spy)
+        monkeypatch.setattr(HOMES[name], name, spy)
     return noted
 
 
@@ -453,12 +457,12 @@ def test_places_are_absolute_and_overridable(monkeypatch, tmp_path, variable, pl
 
 
 def test_the_stopping_rule_watches_retained_images_that_unlearning_does_not_use(make_run, monkeypatch):
-    monkeypatch.setattr(pipeline, "SAMPLE", 20)
+    monkeypatch.setattr(procedure, "SAMPLE", 20)
     run = make_run("class", mode="fixed", unlearning__retain_ratio=0.5)
     used, watched = set(run.sets.retain_rows.tolist()), set(run.sets.watched_rows.tolist())
     assert watched == set(run.task.retain.tolist()) - used
     given = []
-    monkeypatch.setattr(pipeline, "unlearn", lambda *_, watched, **__: given.append(watched))
+    monkeypatch.setattr(procedure, "unlearn", lambda *_, watched, **__: given.append(watched))
     with pytest.raises(AttributeError):  # of the missing result
         _ = run.laf
     assert set(given[0].index.tolist()) == watched

@@ -14,7 +14,7 @@ ROOMS = {
     room: {name.strip() for name in allowed.split(",")}
     for room, allowed in re.findall(r"^([a-z][a-z.]*)  +(.+?)  ", laf_utils.__doc__.split("=\n")[2], re.MULTILINE)
 }
-PAPER = [room for room in ROOMS if f"\n{room} " in laf_utils.__doc__ and re.search(rf"^{room} .* paper \d", laf_utils.__doc__, re.M)]
+PAPER = [room for room in ROOMS if re.search(rf"^{room} .* paper \d", laf_utils.__doc__, re.MULTILINE)]
 
 
 def room_of(parts: tuple[str, ...]) -> str:
@@ -37,7 +37,7 @@ def allowed(room: str) -> set[str]:
         names |= {other for other in ROOMS if not other.startswith("book")}
     if "all but forgetting and book" in names:
         names |= {other for other in ROOMS if other != "forgetting" and not other.startswith("book")}
-    return names - {"-"} | {"support", room} | (set(above) if "paper" in names else set())
+    return names & set(ROOMS) | {"support", room} | (set(above) if "paper" in names else set())
 
 
 FILES = sorted(path for path in HOME.rglob("*.py") if path.parent != HOME or path.stem not in FACE)

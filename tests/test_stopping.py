@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from laf_utils import adaptation, stopping
-from laf_utils import laf as room
 from laf_utils.images import Images, Transform
 from laf_utils.models import Network
 from laf_utils.settings.config import UnlearningConfig
@@ -173,8 +172,8 @@ def unlearn_with(monkeypatch, network, make_images, make_densities):
     densities = make_densities(network, *sets)
 
     def run(rule, every, **changes):
-        monkeypatch.setattr(room, "AgreementRule", lambda *a: rule)
-        monkeypatch.setattr(room, "EVERY", every)
+        monkeypatch.setattr(adaptation, "AgreementRule", lambda *a: rule)
+        monkeypatch.setattr(adaptation, "EVERY", every)
         return adaptation.unlearn(network, *sets, densities, dataclasses.replace(CONFIG, **changes), seed=0)
 
     return run
@@ -212,7 +211,7 @@ def test_steps_before_the_first_look_are_kept(unlearn_with):
 
 
 def test_the_reported_step_is_that_of_the_weights(monkeypatch, network, make_images, make_densities):
-    monkeypatch.setattr(room, "EVERY", 5)
+    monkeypatch.setattr(adaptation, "EVERY", 5)
     monkeypatch.setattr(stopping, "FLOOR", 2.0)  # no look can be good enough
     sets = make_images(40, seed=1), make_images(70, seed=2)
     found = adaptation.unlearn(network, *sets, make_densities(network, *sets), CONFIG, seed=0)  # nine steps, one look

@@ -4,9 +4,10 @@ import sys
 from importlib import import_module
 
 MAINS = {
-    "comparison": "comparison.__main__", "audited": "audited.__main__", "stages": "together.stages", "maps": "exhibits.maps",
-    "together": "together.__main__", "experiments": "experiments.__main__", "exhibits": "exhibits.__main__",
-    "search": "comparison.search", "worker": "experiments.worker",
+    "comparison": "experiments.comparison", "audited": "experiments.audits", "stages": "experiments.stages",
+    "maps": "experiments.maps",
+    "together": "experiments.many_models", "experiments": "experiments.__main__", "exhibits": "book.results.__main__",
+    "search": "experiments.tuning", "worker": "experiments.worker",
 }
 LONG = "a" * 300
 BAD_WHOLE = (

@@ -27,7 +27,7 @@ from .view import View
 
 @dataclass(frozen=True)
 class RealSettings(Settings):
-    """The loss on real images alone. Published: sharpness. Not in what is public: the rest, which is LAF's on the CNN, whose
+    """The loss on real images alone. Published: sharpening. Not in what is public: the rest, which is LAF's on the CNN, whose
     experiments the paper repeats, and weights of one. With them a class goes as it should, and random images far too
     thoroughly: tune them."""
 
@@ -36,7 +36,7 @@ class RealSettings(Settings):
     forget_batch: int = 32  # images
     retain_batch: int = 32
     temperature: float = 1.0  # tau, of D_f's side of every loss
-    sharpness: float = 0.3  # T: targets are the original's probabilities to the power 1 / T, normalised
+    sharpening: float = 0.3  # T: targets are the original's probabilities to the power 1 / T, normalised
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ class MixUnlearnSettings(MixupSettings):
     generator_rate: float = 1e-3  # Adam, of the generator
 
 
-def sharpened(logits: torch.Tensor, sharpness: float) -> torch.Tensor:
+def sharpened(logits: torch.Tensor, sharpening: float) -> torch.Tensor:
     """p^(1/T) / sum p^(1/T) [B, classes], p the softmax of the logits."""
-    return (logits / sharpness).softmax(1)
+    return (logits / sharpening).softmax(1)
 
 
 def unlike(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -167,7 +167,7 @@ def _unlearn(view: View, settings: RealSettings, mixtures: _Mixtures, use: bool)
                 rows_r = next(retain_batches)
                 x_f, x_r = view.forget.images.batch(rows_f, order), view.retain.images.batch(rows_r, order)
                 asked = ("forget", rows_f, x_f), ("retain", rows_r, x_r)
-                targets = [sharpened(mixtures.answers(*one), s.sharpness) for one in asked]
+                targets = [sharpened(mixtures.answers(*one), s.sharpening) for one in asked]
                 step = _Step(x_f, x_r, *targets)
                 of_mixed = torch.zeros((), device=view.device)
                 if use:

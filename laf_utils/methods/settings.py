@@ -22,7 +22,7 @@ LIMITS: dict[str, tuple[type, float, float]] = {
     "decay_rate": (float, 0, 1),
     "generator_rate": (float, 0, INFINITE),
     "mixing": (float, 1e-6, INFINITE),
-    "sharpness": (float, 1e-6, 1),
+    "sharpening": (float, 1e-6, 1),
     "real_weight": (float, 0, INFINITE),
     "forget_scale": (float, 0, INFINITE),
     "retain_scale": (float, 0, INFINITE),
@@ -39,8 +39,14 @@ LIMITS: dict[str, tuple[type, float, float]] = {
     "dampening": (float, 0, INFINITE),
     "sigma": (float, 1e-9, INFINITE),
     "strength": (float, 0, INFINITE),
+    "share": (float, 0, INFINITE),
+    "start": (float, 0, 1),
+    "tail": (float, 0, 1),
+    "certainty": (float, 0, 1),
 }
-CHOICES: dict[str, tuple[str, ...]] = {"optimiser": ("adam", "sgd"), "reduction": ("sum", "mean")}
+CHOICES: dict[str, tuple[str, ...]] = {
+    "optimiser": ("adam", "sgd"), "reduction": ("sum", "mean"), "sharpness": ("soft", "hard", "conflict"),
+}
 
 
 @dataclass(frozen=True)

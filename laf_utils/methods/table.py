@@ -34,6 +34,7 @@ from . import (
     retrain,
     scrub,
     sisa,
+    table_ours,
     unroll,
 )
 from .access import DataAccess, LabelAccess
@@ -91,6 +92,7 @@ METHODS: dict[str, Method] = {
         Method("neggrad_plus_pseudo", ours(KURMANJI), NONE, BOTH, neggrad.BOUNDED, neggrad.neggrad_plus,
                "NegGrad+, bounded (ours), pseudo-labels", ascent=neggrad.neggrad_plus_ascent,
                implied=with_pseudo_labels(neggrad.neggrad_plus_passes, retain=True), **AGAINST),
+        *table_ours.OURS.values(),
         # A few labels of D_r.
         Method("laf_r", SHEN, FEW, BOTH, laf.LAFRSettings(), laf.laf_r, "LAF+R", _laf(laf.LAFRSettings),
                mode="eval", implied=laf.laf_r_passes,

@@ -115,7 +115,7 @@ def execute(source: Path, given: Mapping[str, object], folder: Path) -> Path:
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
 
-    # It warns of parameters that the notebook does not name; laf_utils.settings.parameters knows which exist. The other two would print
+    # It warns of parameters that the notebook does not name; ``settings.parameters`` knows which exist. The other two would print
     # tracebacks of a kernel that was told to end; that it died is said in one line anyway.
     for name, level in (("papermill", logging.ERROR), ("traitlets", logging.CRITICAL), ("asyncio", logging.CRITICAL)):
         logging.getLogger(name).setLevel(level)

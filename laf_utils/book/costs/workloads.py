@@ -1,7 +1,7 @@
 """Settings that were never run here, stage by stage: how many images pass, how often the network is called.
 
-Counts come from the code that runs count them with (``laf_utils.methods.passes``, each method's ``implied``) and from the presets; what is
-assumed beyond those stands in ``ASSUMED`` and on the page.
+Counts come from the code that runs count them with (``methods.passes``, each method's ``implied``) and from the presets; what
+is assumed beyond those stands in ``ASSUMED`` and on the page.
 """
 
 from collections.abc import Mapping

@@ -1,0 +1,221 @@
+"""``relearn``, this project's own: forget by learning D_r anew from the original's answers, on a fixed budget. Reads no label.
+
+1. Start: the original's weights are shrunk and a fresh initialisation's are added (Ash and Adams, NeurIPS 2020).
+2. Lessons: the original answers D_r once; what D_f put into those answers is taken out (``relearn_lessons``).
+3. Teach: KL(lesson || student) on D_r alone, Adam with one cycle of the learning rate.
+
+D_f never passes through the student. What the student may still hold of it comes from the start and from the answers, so each of
+the two has a setting, and every part can be switched off.
+"""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..images import Images
+from ..settings.config import TrainingConfig
+from ..support.progress import track
+from ..support.seeds import initialisation, stream
+from ..training import adam, check_finite
+from .loops import cycled, cycled_images, take_step
+from .method import Sizes
+from .parts import FrozenLogits, Spent
+from .passes import FROZEN_PASS, Passes
+from .relearn_lessons import Lessons, lessons_of
+from .relearn_start import LateStatistics, towards_fresh
+from .settings import Settings
+from .view import View
+
+SEEN = 2_000  # images of D_f whose answers are looked at, at most
+RISE = 0.3  # share of the steps in which the learning rate rises
+LATE = 0.9  # of the steps, after which BatchNorm statistics are averaged: the rate is nearly zero by then
+
+
+@dataclass(frozen=True)
+class RelearnSettings(Settings):
+    """One setting for every request."""
+
+    share: float = 0.1  # of retraining's passes that the method may spend, its frozen passes counted
+    start: float = 0.2  # a: 0 the original's weights, 1 fresh ones
+    tail: float = 0.2  # the same, of the linear layers at the end
+    sharpness: str = "conflict"  # of the lessons: "soft", "hard", or soft without the noise of D_f (relearn_lessons)
+    certainty: float = 0.8  # weight of the student's entropy on images whose answers were noisy
+    mask: bool = True  # classes that vanish with D_f: none in the lessons, and a fresh row in the last layer
+    learning_rate: float = 2e-3  # Adam's, at the top of its cycle
+    batch_size: int = 32  # images
+    retain_share: float = 1.0  # of D_r's images that are used, at random; the budget stays
+    training: TrainingConfig = field(default_factory=TrainingConfig)  # how one would retrain: gives its passes
+
+
+# For a network that has its images by heart (as sure of D_f as of D_r, and far less right on new ones): farther from the
+# original. D_r's own accuracy pays for it, see benchmarks/relearn.md.
+BY_HEART = RelearnSettings(share=0.15, start=0.6, tail=1.0, sharpness="hard", learning_rate=4e-3)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a budget buys.
+
+    Args:
+        steps: of the student, and ``images`` that pass through it in them.
+        retain, forget: images of D_r and D_f that are used, each answered once by the original.
+    """
+
+    steps: int
+    images: int
+    retain: int
+    forget: int
+
+    @property
+    def frozen(self) -> int:
+        """Images that pass through the original."""
+        return self.retain + self.forget
+
+
+def plan_of(settings: RelearnSettings, forget: int, retain: int) -> Plan:
+    """As many whole steps as the budget allows beside the original's own passes, and one at least; none where it is 0.
+
+    Args:
+        forget, retain: images of D_f and of all of D_r.
+    """
+    if not settings.share:
+        return Plan(0, 0, 0, 0)
+    seen, batch = min(SEEN, forget), settings.batch_size
+    budget = settings.share * settings.training.epochs * retain - FROZEN_PASS * seen
+    once = int(budget / (1 + FROZEN_PASS))  # images that can be answered and taught once
+    used = max(1, min(round(settings.retain_share * retain), max(batch, once), retain))
+    left = budget - FROZEN_PASS * used
+    steps = max(1, int(left // min(batch, used)))
+    while steps > 1 and cycled_images(used, batch, steps) > left:
+        steps -= 1
+    while cycled_images(used, batch, steps + 1) <= left:
+        steps += 1
+    return Plan(steps, cycled_images(used, batch, steps), used, seen)
+
+
+def sample(images: Images, count: int, draws: torch.Generator) -> Images:
+    """``count`` of the images at random, in their order."""
+    if count >= len(images):
+        return images
+    return images.subset(torch.randperm(len(images), generator=draws)[:count].sort().values)
+
+
+def one_cycle(step: int, steps: int) -> float:
+    """The learning rate of a step as a share of its top: a straight rise, then half a cosine that ends near 0."""
+    top = max(1, round(RISE * steps))
+    if step < top:
+        return (step + 1) / top
+    return 0.5 * (1 + math.cos(math.pi * (step + 1 - top) / max(1, steps - top)))
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a run draws and counts with; a ``View`` gives them, and ``tools_of`` where there is none."""
+
+    fresh: Callable[[], nn.Module]
+    stream: Callable[[str], torch.Generator]
+    spent: Spent
+    log: Callable[[str, float], None]
+
+
+def tools_of(original: nn.Module, seed: int) -> Tools:
+    """The tools of a run without a ``View``, which draw as a view does that has no builder of networks.
+
+    ``spent`` counts passes; what is logged is dropped. A parameter that no layer's own rule draws stays the original's.
+    """
+
+    def fresh() -> nn.Module:
+        device = next(original.parameters()).device
+        model = copy.deepcopy(original).eval().to("cpu")
+        with initialisation(seed, "relearn", "initialisation"):
+            for module in model.modules():
+                if hasattr(module, "reset_parameters"):
+                    module.reset_parameters()
+        return model.to(device)
+
+    return Tools(fresh, lambda name: stream(seed, "methods", name), Spent(), lambda name, value: None)
+
+
+def relearned(
+    original: nn.Module, forget: Images, retain: Images, settings: RelearnSettings, tools: Tools, name: str = "relearn"
+) -> nn.Module:
+    """The student, in evaluation mode. The original must be frozen and in evaluation mode; it is left as it is.
+
+    Args:
+        forget, retain: D_f and D_r, on the original's device; ``Images``, or anything with its interface.
+
+    Raises:
+        TrainingDiverged: a loss is not finite.
+        ValueError: ``fresh`` gives another kind of network.
+    """
+    plan = plan_of(settings, len(forget), len(retain))
+    weight = len(forget) / plan.forget * plan.retain / len(retain)  # of an image of D_f beside one of D_r, in shares of both
+    forget = sample(forget, plan.forget, tools.stream("forget share"))
+    retain = sample(retain, plan.retain, tools.stream("retain share"))
+    answers = [FrozenLogits(original, images, tools.spent).all() for images in (forget, retain)]
+    lessons = lessons_of(*answers, mask=settings.mask, sharpness=settings.sharpness, weight=weight)
+    tools.log("vanishing", lessons.gone.sum().item())  # classes
+    tools.log("contradicted", lessons.contradicted.float().mean().item())  # share of the images of D_r
+    student = towards_fresh(original, tools.fresh(), settings.start, settings.tail, lessons.gone).train()
+    _teach(student, retain, lessons, settings, plan, tools, name)
+    return student.eval()
+
+
+def lesson_loss(logits: torch.Tensor, targets: torch.Tensor, certainty: torch.Tensor) -> torch.Tensor:
+    """KL(target || student) + certainty * H(student), in nats, mean over the batch.
+
+    The entropy term (Grandvalet and Bengio, NeurIPS 2004) is for images whose answers were noisy: what was cleaned is still less
+    sure than labels would be, and the student's own answer has averaged over more noise than any single target.
+
+    Args:
+        logits, targets: [B, classes].
+        certainty: [B].
+    """
+    log_student = F.log_softmax(logits, 1)
+    entropy = -(log_student.exp() * log_student).sum(1)
+    return F.kl_div(log_student, targets, reduction="batchmean") + (certainty * entropy).mean()
+
+
+def _teach(
+    student: nn.Module, retain: Images, lessons: Lessons, settings: RelearnSettings, plan: Plan, tools: Tools, name: str
+) -> None:
+    """One cycle over shuffled batches of D_r."""
+    order, statistics, total = tools.stream("order"), LateStatistics(student), torch.zeros((), device=retain.device)
+    optimiser = adam(student.parameters(), settings.learning_rate)
+    rows_of, certainty = cycled(len(retain), settings.batch_size, order), settings.certainty * lessons.contradicted
+    with track(plan.steps, name) as bar:
+        for step in range(plan.steps):
+            if step == int(LATE * plan.steps):
+                statistics.begin()
+            for group in optimiser.param_groups:
+                group["lr"] = settings.learning_rate * one_cycle(step, plan.steps)
+            rows = next(rows_of)
+            inputs, rows = retain.batch(rows, order), rows.to(retain.device)
+            sure = certainty[rows] * (step >= RISE * plan.steps)  # not before the student has an answer of its own
+            loss = lesson_loss(student(inputs), lessons.targets[rows], sure)
+            take_step(optimiser, loss)
+            tools.spent.training += len(rows)
+            total += loss.detach() * len(rows)
+            bar.update()
+    statistics.end()
+    check_finite(name, [total.item() / plan.images])
+    tools.log("loss", total.item() / plan.images)
+
+
+def relearn(view: View, settings: RelearnSettings) -> nn.Module:
+    """``relearned`` with what a view gives; with a budget of 0 the original comes back."""
+    if not settings.share:
+        return view.student()
+    tools = Tools(lambda: view.fresh("relearn"), view.stream, view.spent, view.log)
+    return relearned(view.original, view.forget.images, view.retain.images, settings, tools, view.name)
+
+
+def relearn_passes(settings: RelearnSettings, sizes: Sizes) -> Passes:
+    """The budget, in whole steps, and the original's answers on both sets."""
+    plan = plan_of(settings, sizes.forget, sizes.retain)
+    return Passes(plan.images, plan.frozen)

@@ -1,0 +1,130 @@
+"""What ``relearn`` teaches: the original's answers on D_r, with what D_f put into them taken out. Reads no label.
+
+Two things of D_f can lie in the answers on images that are no part of it. A class of which nearly all lies in D_f is taught
+back by the little that every other image says of it: it is masked. And labels of D_f that contradict those of like images in
+D_r (wrong labels) leave doubt in the answers on D_r: it is subtracted. Doubt that D_r has of its own stays.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+WHOLE = 0.7  # as forgetting.choice: from this share of a class's answers in D_f on, and of D_f in such classes, it vanishes
+PART = 0.05  # of D_f, or of the images answered alike: below it, nothing is concluded from them
+LEAST = 20  # images of each set answered with a class, below which nothing is concluded of its labels
+SUREST = 0.97  # quantile of the likeliest class's probability: how sure the original ever is of a class
+MOST = 0.9  # quantile of the other classes' probabilities among the surer half: what contradicting labels put there
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Targets of the student.
+
+    Args:
+        targets: float32 [n, classes], probabilities for the images of D_r.
+        gone: bool [classes], those that vanish with D_f (none without the mask).
+        contradicted: bool [n], images of which doubt was taken out; on the targets' device.
+    """
+
+    targets: torch.Tensor
+    gone: torch.Tensor
+    contradicted: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """The images that the original answers with one class.
+
+    Args:
+        share: pi, the part of them that lies in D_f.
+        doubt: 1 - p of the class at its quantile ``SUREST``: how unsure the original is even where it is surest.
+        noise: float32 [classes], the quantile ``MOST`` of what the surer half says of every other class; 0 of its own.
+        enough: whether both sets have images enough in it.
+    """
+
+    share: float
+    doubt: float
+    noise: torch.Tensor
+    enough: bool = True
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether labels of D_f contradict the class: no answer is surer than a good part of the like images in D_f allows.
+
+        Labels that agree leave sure answers, whatever ``share`` is; labels that never agree leave none above 1 - ``share``.
+        """
+        return self.enough and self.share >= PART and self.doubt >= self.share / 2
+
+
+def vanishing(forget: torch.Tensor, retain: torch.Tensor, classes: int, weight: float = 1.0) -> torch.Tensor:
+    """bool [classes]: classes of which nearly all images that are answered with them lie in D_f.
+
+    The rule of ``forgetting.choice.scope_of``: at least ``WHOLE`` of what is answered with the class lies in D_f, and at least
+    ``WHOLE`` of D_f is answered with such classes; else none vanishes.
+
+    Args:
+        forget, retain: int64, the original's predictions on D_f and on D_r, or on samples of them.
+        weight: how many images one of ``forget`` stands for beside one of ``retain``.
+    """
+    of_forget, of_retain = (found.bincount(minlength=classes) for found in (forget, retain))
+    whole = (weight * of_forget >= WHOLE * (weight * of_forget + of_retain)) & (of_forget >= max(1.0, PART * len(forget)))
+    covered = of_forget[whole].sum() >= WHOLE * max(1, len(forget))
+    return whole & covered
+
+
+def crowd_of(answer: int, forget: torch.Tensor, retain: torch.Tensor, weight: float = 1.0) -> Crowd:
+    """Of the class ``answer``, from probabilities [m, classes] of D_f and [n, classes] of D_r; ``weight`` as in ``vanishing``."""
+    parts = [p[p.argmax(1) == answer] for p in (forget, retain)]
+    both, fewest = torch.cat(parts), min(map(len, parts))
+    if fewest < LEAST:
+        return Crowd(0.0, 0.0, torch.zeros(both.shape[1], device=both.device), enough=False)
+    top = both[:, answer]
+    noise = both[top >= top.median()].quantile(MOST, dim=0)
+    noise[answer] = 0
+    of_forget = weight * len(parts[0])
+    return Crowd(of_forget / (of_forget + len(parts[1])), 1 - top.quantile(SUREST).item(), noise)
+
+
+def without_noise(targets: torch.Tensor, crowds: list[Crowd]) -> torch.Tensor:
+    """What D_r alone says, [n, classes], from the original's answers p on it.
+
+    The original was trained on both sets: where images look alike, p = (1 - pi) p_r + pi p_f, so that p_r is what is left of p
+    without pi p_f, scaled up to 1. For contradicted classes the crowd's ``noise`` stands for pi p_f: the mean would leave a
+    rest of it in every second image. An image's likeliest class stays what it was, and so does its doubt beyond the noise.
+    """
+    cleaned = targets.clone()
+    for answer, crowd in enumerate(crowds):
+        if crowd.contradicted:
+            rows = targets.argmax(1) == answer
+            left = (targets[rows] - crowd.noise).clamp_min(0)
+            cleaned[rows] = left / left.sum(1, keepdim=True)
+    return cleaned
+
+
+def lessons_of(
+    forget: torch.Tensor, retain: torch.Tensor, *, mask: bool, sharpness: str, weight: float = 1.0
+) -> Lessons:
+    """The lessons of a request.
+
+    Args:
+        forget, retain: the original's logits on D_f [m, classes] and on D_r [n, classes], or on samples of them.
+        mask: set the answers of vanishing classes to zero and scale the rest up.
+        sharpness: ``soft``: the answers as they are; ``hard``: all on the likeliest class; ``conflict``: soft, without the noise
+            of contradicted classes.
+        weight: how many images one of ``forget`` stands for beside one of ``retain``.
+    """
+    classes, device = retain.shape[1], retain.device
+    gone = torch.zeros(classes, dtype=torch.bool, device=device)
+    if mask:
+        gone = vanishing(forget.argmax(1), retain.argmax(1), classes, weight)
+    targets = retain.masked_fill(gone, -torch.inf).softmax(1)
+    contradicted = torch.zeros(len(targets), dtype=torch.bool, device=device)
+    if sharpness == "hard":
+        targets = F.one_hot(targets.argmax(1), classes).to(targets)
+    elif sharpness == "conflict":
+        of_forget = forget.masked_fill(gone, -torch.inf).softmax(1)
+        crowds = [crowd_of(answer, of_forget, targets, weight) for answer in range(classes)]
+        contradicted = torch.tensor([crowd.contradicted for crowd in crowds], device=device)[targets.argmax(1)]
+        targets = without_noise(targets, crowds)
+    return Lessons(targets, gone, contradicted)
