@@ -11,7 +11,7 @@ from ..base.tables import MISSING
 
 PAGE = 688  # pixels: the text column of the book
 CHARACTER, PADDING = 7.2, 15  # pixels of a table's letter and of a cell's sides
-NAME = 28  # letters of a row's name on one line; longer names go on below
+NAME = 26  # letters of a row's name on one line; longer names go on below
 NUMBER = re.compile(r"[~<+\-\u2212]?[\d,]+(\.\d+)?([eE][+-]?\d+)?( ?%)?(\s*(±|of|to|\().*)?|diverged.*|NaN|")
 
 

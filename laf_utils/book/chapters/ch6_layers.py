@@ -4,8 +4,8 @@ import pandas as pd
 
 from ...audit import audit_representation
 from ...audit.request import AGAIN, RETRAINED, audit_request
+from ...experiments import cells
 from ...experiments.audit_seeds import NULL
-from ...experiments.cells import Cell, retrained_again, settings_of
 from ...experiments.problem import Problem
 from ...models import Network
 from ...run import Run
@@ -22,8 +22,8 @@ MODELS = ("original", AGAIN, "laf", "laf_r")
 
 def second_retrained_model(run: Run) -> Network:
     """A model retrained from another seed; kept like any other stage."""
-    problem = Problem.of(run)
-    return retrained_again(problem, settings_of(Cell(run.data.name, run.config.task, AGAIN), problem, None))[0]
+    problem, cell = Problem.of(run), cells.Cell(run.data.name, run.config.task, cells.AGAIN)
+    return cells.retrained_again(problem, cells.settings_of(cell, problem, None))[0]
 
 
 def layer_audit(run: Run) -> dict:

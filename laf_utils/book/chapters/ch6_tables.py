@@ -159,7 +159,7 @@ def utility(records: list[dict]) -> pd.DataFrame:
     test = "test_r" if records and records[0]["place"]["task"] == "class" else "test"
     columns = {"gap": (lambda record, model: record["gaps"].get(model, {}).get("mean"), 2)}
     columns |= {MEASURE_NAMES[name]: (_metric(name), 2) for name in ("train_f", "train_r", test)}
-    columns["ToW"] = (lambda record, model: record["gaps"].get(model, {}).get("tow"), 3)
+    columns["ToW"] = (lambda record, model: record["gaps"].get(model, {}).get("tow"), 2)
     return _table(records, columns)
 
 
@@ -238,7 +238,7 @@ def sentence(records: list[dict], model: str, many: str = "") -> str:
         f"{_beside(original.shift)}",
     ]
     said = "; ".join([*_against(records, model, own), *filter(None, [many])])
-    parts += [said[0].upper() + said[1:]] if said else []
+    parts += [(said[0].upper() if said[0].isascii() else said[0]) + said[1:]] if said else []
     return ". ".join([*parts, *([own.missing[0].upper() + own.missing[1:]] if own.missing else [])]) + "."
 
 
