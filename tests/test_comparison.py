@@ -295,7 +295,7 @@ def test_the_cost_beforehand_is_the_cost_afterwards(method, problem):
 def test_the_plan_lists_every_cell_and_adds_up(problem):
     plan = [(tiny(name), expected(tiny(name), problem)) for name in listed("defaults")]
     text = table(plan)
-    assert len(text.splitlines()) == len(plan) + 2 == 24
+    assert len(text.splitlines()) == len(plan) + 2
     assert text.splitlines()[-1].split()[-1] == str(sum(round(passes.equivalent) for _, passes in plan))
     assert set(listed("tuned")) == set(METHODS) - {"retrain", "sisa"}
 

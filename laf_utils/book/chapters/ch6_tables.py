@@ -155,11 +155,10 @@ def diverged(records: list[dict]) -> str:
 
 
 def utility(records: list[dict]) -> pd.DataFrame:
-    """Accuracies, their mean gap to the retrained model of the same seed, and ToW; percent and points."""
+    """Mean gap to the retrained model of the same seed in points, and the accuracies it is the mean of in percent."""
     test = "test_r" if records and records[0]["place"]["task"] == "class" else "test"
     columns = {"gap": (lambda record, model: record["gaps"].get(model, {}).get("mean"), 2)}
     columns |= {MEASURE_NAMES[name]: (_metric(name), 2) for name in ("train_f", "train_r", test)}
-    columns["ToW"] = (lambda record, model: record["gaps"].get(model, {}).get("tow"), 2)
     return _table(records, columns)
 
 
