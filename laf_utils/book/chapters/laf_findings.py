@@ -50,9 +50,8 @@ def loss_finding(losses: Mapping[str, list[float]]) -> str:
     first, last = losses["original"][0], losses["original"][-1]
     ra = losses.get("loss_ra") or [0.0]
     return (
-        f"{SEEN}training loss falls from {first:.2f} to {last:.2f} nats. $L_{{RA}}$ changes by {ra[-1] - ra[0]:+.2f} per "
-        "step over its "
-        f"epochs, a small part of its value: most of that is $-32 \\ln 32$, which no weight can change."
+        f"{SEEN}training loss falls from {first:.2f} to {last:.2f} nats. $L_{{RA}}$ changes by {ra[-1] - ra[0]:+.2f} per step over "
+        "its epochs; chapter 3 says what it starts at, and how little of it can fall."
     )
 
 
