@@ -57,7 +57,7 @@ def test_help(door, monkeypatch, capsys):
     for word in ("--help", "-h"):
         assert by_argv(monkeypatch, door, [word])() == 0
         assert "laf_utils." in capsys.readouterr().out
-    assert execute.main(["--help"]) == 0 and "launch" in capsys.readouterr().out
+    assert execute.main(["--help"]) == 0 and "DATASET" in capsys.readouterr().out
 
 
 # -- laf ------------------------------------------------------------------------------------------------------------------------
