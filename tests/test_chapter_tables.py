@@ -105,3 +105,9 @@ def test_a_loss_of_power_is_said():
     assert "**no power**" not in laf_findings.attack_finding({"attack": attack})
     confidence = {model: {"forget": np.full(4, value)} for model, value in (("original", 1.0), ("retrained", 0.5), ("laf", 0.7))}
     assert "surer than the retrained model" in laf_findings.confidence_finding(confidence)
+
+
+def test_a_second_request_ignores_what_cells_have_named():
+    namespace = {"TASK": "data", "headline": "x", "maps": (1,)}
+    config = laf_findings.changed_parameters(namespace, {"TASK": "class", "FORGET_CLASS": 3})
+    assert (config.task, config.forget_classes) == ("class", (3,))

@@ -9,6 +9,7 @@ from ...evaluation import Evaluation, evaluate, make_record
 from ...run import Run
 from ...settings.config import RunConfig
 from ...settings.names import LABEL_ACCESS, MEASURE_NAMES, MODEL_NAMES, TASK_NAMES
+from ...settings.parameters import NOT_SETTINGS, PARAMETERS, from_notebook
 from ..base import tables
 from .shared import variant
 
@@ -50,8 +51,8 @@ def loss_finding(losses: Mapping[str, list[float]]) -> str:
     first, last = losses["original"][0], losses["original"][-1]
     ra = losses.get("loss_ra") or [0.0]
     return (
-        f"{SEEN}training loss falls from {first:.2f} to {last:.2f} nats. $L_{{RA}}$ changes by {ra[-1] - ra[0]:+.2f} per step over "
-        "its epochs; chapter 3 says what it starts at, and how little of it can fall."
+        f"{SEEN}training loss falls from {first:.2f} to {last:.2f} nats. $L_{{RA}}$ changes by {ra[-1] - ra[0]:+.2f} per step "
+        "over its epochs; chapter 3 says what it starts at, and how little of it can fall."
     )
 
 
@@ -126,6 +127,15 @@ def cost_finding(record: Mapping) -> str:
     share = 100 * sum(passes["equivalent"] for passes in stages) / goal
     verdict = "**more than retraining itself**" if share >= 100 else "less than retraining"
     return f"{SEEN}LAF passes {share:.0f} % of the images that retraining passes: {verdict} on this request."
+
+
+def changed_parameters(namespace: Mapping[str, object], changes: Mapping[str, object]) -> RunConfig:
+    """The configuration of a notebook's parameters with some changed, whatever else its cells have named meanwhile.
+
+    Raises:
+        ConfigError: a name or a value that cannot be meant.
+    """
+    return from_notebook({name: namespace[name] for name in (*PARAMETERS, *NOT_SETTINGS) if name in namespace} | dict(changes))
 
 
 def second_request(run: Run, config: RunConfig) -> tuple[Run, dict]:
