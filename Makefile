@@ -86,7 +86,7 @@ bench: env  ## the measurements in benchmarks/ (long)
 	"$(BIN)/python" -m benchmarks.run
 
 experiments: env  ## the grid of experiments, where it was left: make experiments PLAN=1 says what is to do
-	@test -x "$(BIN)/snakemake" || "$(BIN)/python" -m pip install -q -c constraints.txt -e ".[experiments]"
+	@case "$(PLAN)$(KIND)" in ""|0|comparison|0comparison) test -x "$(BIN)/snakemake" ;; esac || "$(BIN)/python" -m pip install -q -c constraints.txt -e ".[experiments]"
 	@"$(BIN)/python" -m laf_utils.experiments $(given)
 
 exhibits: env  ## the paper's tables and figures from the records, into _build/exhibits

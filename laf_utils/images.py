@@ -16,7 +16,6 @@ import torch.nn.functional as F
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of ImageNet's training images, scaled to [0, 1]
 IMAGENET_STD = (0.229, 0.224, 0.225)
 CROP_PADDING = 4  # pixels, at native resolution
-CROPS = ("pad", "resized")  # kinds of random crop
 CROP_AREA = (0.08, 1.0)  # of a resized crop, as shares of the image
 CROP_RATIO = (3 / 4, 4 / 3)  # width over height
 CROP_TRIES = 10  # draws of area and ratio until a window fits; else the whole of a square image, as torchvision does

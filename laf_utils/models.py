@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torchvision.models import resnet18
 
+from .support.choices import BACKBONES
 from .support.seeds import initialisation
 
 REPRESENTATION_WIDTH = 256  # of both networks in the paper
-BACKBONES = ("cnn", "resnet18")
 
 
 class Network(nn.Module):

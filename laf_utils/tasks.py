@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import torch
 
+from .support.choices import TASKS
 from .support.seeds import stream
 
-TASKS = ("data", "class", "noisy")
 DATA_CLASSES, DATA_PERCENT = (5, 6, 7, 8, 9), 40  # data removal: 40 % of each of classes 5-9
 NOISY_CLASSES, NOISY_PERCENT = (0, 1, 2, 3, 4), 60  # noisy-label removal: 60 % of each of classes 0-4 get a wrong label
 

@@ -3,8 +3,8 @@
 import torch
 
 from laf_utils.book.base import reading
-from laf_utils.experiments import maps
-from laf_utils.experiments.cells import REQUIRED
+from laf_utils.experiments.cells import COMPARISON
+from laf_utils.experiments.record import MAPS
 from laf_utils.methods import METHODS
 
 CPU = {"device": "cpu", "name": "x86_64", "threads": 1}
@@ -20,7 +20,7 @@ def fake(method, seed=0, gap=1.0, *, dataset="mnist", task="class", failure=None
     settings = {"unlearning": {"epochs": 20}} if method in ("laf", "laf_r") else {"epochs": 5}
     place = {"dataset": dataset, "task": task, "method": method, "seed": seed, "profile": "paper", "choice": "defaults"}
     on_the_wall = failure or method in ("original", "laf")
-    return dict.fromkeys(REQUIRED, None) | {
+    return dict.fromkeys(COMPARISON.parts, None) | {
         "schema": 1, "key": "k", "failure": failure, "headline": f"MNIST, {task} removal; mode reference", "caveats": [],
         "cell": place | cell, "method": {"title": None}, "settings": settings,
         "label_access": {"level": level, "share_of_retain": share},
@@ -70,7 +70,7 @@ def drawn_map():
     kept, cluster = torch.randn(100, 2, generator=draw), 50 + torch.randn(100, 2, generator=draw)
     mixed = torch.randn(200, 2, generator=draw)
     points = {"retrained": mixed, "laf": torch.cat([kept, cluster]), "original": torch.cat([kept, cluster])}
-    return dict.fromkeys(maps.REQUIRED, {}) | {
+    return dict.fromkeys(MAPS.parts, {}) | {
         "schema": 1, "place": {"dataset": "mnist", "task": "class", "seed": 0, "profile": "quick"}, "caveats": ["Profile quick."],
         "headline": "MNIST, class removal; mode reference", "maps": {name: p.ravel().tolist() for name, p in points.items()},
         "same": {"laf_r": "laf"}, "classes": [0] * 200, "forgotten": [0] * 100 + [1] * 100,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from laf_utils.audit import free_measures, interval, log_odds, paired, verdict
+from laf_utils.audit import free_measures, interval, log_odds, paired
 from laf_utils.audit.confidence import label_loss, label_probability
 from laf_utils.audit.distance import (
     debiased_cka,
@@ -22,7 +22,7 @@ from laf_utils.audit.free import DEFINITION
 from laf_utils.audit.many_models import klom, klom_by_image, u_lira
 from laf_utils.audit.membership import ranking, relative_confidence, rmia, u_mia
 from laf_utils.audit.statistics import holm, p_of_excess
-from laf_utils.audit.verdict import CANNOT, VERDICTS
+from laf_utils.audit.verdict import CANNOT, VERDICTS, verdict
 from laf_utils.evaluation import evaluate, make_record
 from laf_utils.settings.config import TrainingConfig
 

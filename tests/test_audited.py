@@ -16,16 +16,15 @@ from laf_utils.experiments.audit_seeds import (
     COMPARED,
     MODELS,
     NULL,
-    REQUIRED,
     Models,
-    Place,
     audit_request,
     inputs_of,
     measured,
     models_of,
 )
-from laf_utils.experiments.audits import places_of
+from laf_utils.experiments.commands import audit_places
 from laf_utils.experiments.problem import Problem
+from laf_utils.experiments.record import AUDIT, AuditPlace
 from laf_utils.settings.cli import Stop
 from laf_utils.support import records
 from laf_utils.support.keys import content_key
@@ -52,7 +51,7 @@ def fake(seed=0, shifts=None, task="class", missing=()):
             "distance_retain": 0.5, "distance_forget": None, "verdict": None if goal else {"shift": shifts.get(model, 1.0)},
         }
 
-    return dict.fromkeys(REQUIRED, {}) | {
+    return dict.fromkeys(AUDIT.parts, {}) | {
         "schema": 1, "definition": DEFINITION, "place": {"dataset": "mnist", "task": task, "seed": seed, "profile": "quick"},
         "caveats": ["Profile quick."],
         "task": {"forget": 1200, "retain": 10800}, "metrics": dict.fromkeys(models, own), "attack": dict.fromkeys(models, attack),
@@ -112,7 +111,7 @@ def test_a_valid_record_is_taken_and_any_other_is_made_anew(tmp_path, make_run, 
     monkeypatch.setattr("laf_utils.experiments.audit_seeds.measured", lambda *_: {
         part: {} for part in ("metrics", "attack", "gaps", "audit", "relearn")
     })
-    place = Place("optdigits", "class", 0)
+    place = AuditPlace("optdigits", "class", 0)
     first = audit_request(place)
     assert audit_request(place)["created"] == first["created"] and len(made) == 1
     assert first["key"] == content_key(first["inputs"]) and first["inputs"] == inputs_of(problem)
@@ -241,21 +240,21 @@ def test_the_picture_has_a_row_for_every_request_with_records(seeds):
 
 
 def test_places_span_the_lists_with_seeds_outermost():
-    places = places_of(["SEED=0,1", "DATASET=mnist"])
+    places = audit_places(["SEED=0,1", "DATASET=mnist"])[0]
     assert [(p.seed, p.task) for p in places] == [(0, "class"), (0, "data"), (1, "class"), (1, "data")]
-    assert len(places_of([])) == 20
+    assert len(audit_places([])[0]) == 20
 
 
 @pytest.mark.parametrize("wrong", ["SEDE=1", "SEED", "SEED="])
 def test_a_wrong_argument_is_one_clear_error(wrong):
     with pytest.raises(Stop, match="expected NAME=VALUE"):
-        places_of([wrong])
+        audit_places([wrong])
 
 
 @pytest.mark.parametrize("wrong", ["SEED=x", "SEED=1,", "SEED=1,1", "SEED=1_0"])
 def test_a_wrong_seed_is_one_clear_error(wrong):
     with pytest.raises(ReadingError, match="SEED"):
-        places_of([wrong])
+        audit_places([wrong])
 
 
 def test_closed_forms_give_their_answers():

@@ -38,6 +38,7 @@ def loader_in_order(dataset, rows=None, shuffle=True):
 def same_batches(monkeypatch):
     monkeypatch.setattr("laf_utils.training.shuffled", in_order)
     monkeypatch.setattr("laf_utils.vae.shuffled", in_order)
+    monkeypatch.setattr("laf_utils.adaptation.shuffled", in_order)
     monkeypatch.setattr("laf_utils.laf.shuffled", in_order)
     monkeypatch.setattr(plain, "loader", loader_in_order)
 
@@ -165,7 +166,7 @@ def test_unlearning_takes_the_same_steps(data, networks):
     torch.manual_seed(derive(SEED, "unlearning", "noise"))
     student, ue, ra = plain.unlearn(theirs, digits, FORGET.tolist(), RETAIN.tolist(), vaes, epochs=2)
     for mean, steps in ((result.loss_ue, ue), (result.loss_ra, ra)):
-        torch.testing.assert_close(torch.tensor(mean), torch.tensor(steps).view(2, -1).mean(1), atol=2e-3, rtol=1e-3)
+        torch.testing.assert_close(torch.tensor(mean), torch.tensor(steps).view(2, -1).mean(1), atol=2e-3, rtol=1e-4)
     same_step(copied(ours), result.model.state_dict(), student.state_dict(), share=0.05)
     assert all(torch.equal(a, b) for a, b in zip(ours.classifier.parameters(), student.classifier.parameters(), strict=True))
 

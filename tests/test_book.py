@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from laf_utils.book.base import training_records
+from laf_utils.book.base.reading import Found
 from laf_utils.book.results import departures, training_curves
 from laf_utils.settings.config import RunConfig
 from laf_utils.settings.presets import FIXED_SETTINGS, preset
@@ -98,7 +99,7 @@ def test_no_records_still_make_every_table(training) -> None:
 
 def test_headline_is_the_mean_over_seeds_and_leaves_ablations_out() -> None:
     found = [record(seed=0, gap=1.0), record(seed=1, gap=3.0), record(seed=0, gap=9.0, vae__decoder="linear")]
-    table = departures.headline_table(found)
+    table = departures.headline_table(found, compared=Found({}))
     assert list(table.index) == ["MNIST, class removal, `reference`, 2\u00a0runs"]
     assert table.iloc[0]["gap"] == "2.00\u00a0±\u00a01.41" and table.iloc[0]["cost"] == "50.0\u00a0%"
     assert departures.coverage(found).loc["MNIST", "class removal"] == "reference 2"

@@ -10,10 +10,11 @@ import torch
 
 from laf_utils.book.base import words
 from laf_utils.book.chapters import ch5_evidence, ch5_figure, ch5_findings, ch5_live, ch5_tables
-from laf_utils.experiments import cells
-from laf_utils.experiments import comparison as command
-from laf_utils.experiments.cells import REFERENCES, REQUIRED, Cell, make, read, run_cell, settings_of
-from laf_utils.experiments.expected import expected, listed, table
+from laf_utils.experiments import __main__ as command
+from laf_utils.experiments import comparison, making, second_retrained
+from laf_utils.experiments.cells import COMPARISON, REFERENCES, Cell, listed, read
+from laf_utils.experiments.expected import expected, table
+from laf_utils.experiments.making import inputs_of, make, run_cell, settings_of
 from laf_utils.experiments.memory import PeakMemory
 from laf_utils.experiments.problem import Problem
 from laf_utils.experiments.tuning_winners import WinnersError, winners_of, winners_path
@@ -44,7 +45,8 @@ def tiny(method, task="class", **changes):
 
 def made(problem, method):
     cell = tiny(method, problem.config.task)
-    return make(cell, problem, settings_of(cell, problem, None))
+    settings = settings_of(cell, problem, None)
+    return COMPARISON.head(inputs_of(cell, problem, settings)) | make(cell, problem, settings)
 
 
 # -- records ----------------------------------------------------------------------------------------------------------------
@@ -54,7 +56,7 @@ def made(problem, method):
 def test_a_record_is_complete_strict_json_and_in_percent(method, problem, folder):
     record = run_cell(tiny(method), problem)
     path = folder / "comparison" / "tiny" / f"class-{method}-seed0.json"
-    assert read(path) == json.loads(json.dumps(record)) and set(REQUIRED) <= set(record)
+    assert read(path) == json.loads(json.dumps(record)) and set(COMPARISON.parts) <= set(record)
     assert all(0 <= value <= 100 for value in record["metrics"].values())
     assert record["attack"].keys() >= {"chance", "balanced_accuracy", "auc"}
     assert record["metrics"]["asr"] == record["attack"]["asr"]
@@ -138,7 +140,7 @@ def test_the_noise_floor_retrains_on_the_same_images_from_another_seed(task, fro
     problem = Problem.of(make_run(task))
     record = made(problem, "retrain_again")
     next_seed = make_run(task, seed=1)
-    model, passes, _ = cells.retrained_again(problem, problem.config.training)
+    model, passes, _ = second_retrained.retrained_again(problem, problem.config.training)
     # Class removal forgets the same images whatever the seed, so the next seed's own retrained model is the one.
     assert (fingerprint(model) == fingerprint(next_seed.retrained)) is from_disk
     assert fingerprint(model) != fingerprint(problem.run.retrained)
@@ -150,7 +152,7 @@ def test_the_noise_floor_retrains_on_the_same_images_from_another_seed(task, fro
 
 def test_a_valid_record_is_taken_and_any_other_is_made_anew(problem, monkeypatch):
     cell, calls = tiny("boundary_expand"), []
-    monkeypatch.setattr(cells, "make", lambda *given: calls.append(given) or make(*given))
+    monkeypatch.setattr(making, "make", lambda *given: calls.append(given) or make(*given))
     first = run_cell(cell, problem)
     assert run_cell(cell, problem) == first and len(calls) == 1
     cell.path.write_text(json.dumps(first | {"key": "another"}))
@@ -164,10 +166,10 @@ def test_a_valid_record_is_taken_and_any_other_is_made_anew(problem, monkeypatch
 
 def test_inputs_name_settings_request_and_code_apart(problem, make_run):
     cell, settings = tiny("scrub"), settings_of(tiny("scrub"), problem, None)
-    here = cells.inputs_of(cell, problem, settings)
+    here = making.inputs_of(cell, problem, settings)
 
     def differing(cell, problem, settings):
-        other = cells.inputs_of(cell, problem, settings)
+        other = making.inputs_of(cell, problem, settings)
         return {name for name in here if other[name] != here[name]}
 
     assert differing(cell, problem, changed(settings, {"epochs": 1})) == {"settings"}
@@ -185,7 +187,7 @@ def test_inputs_name_settings_request_and_code_apart(problem, make_run):
 ])
 def test_an_edit_makes_stale_what_rests_on_it_and_says_which_part(place, stale, problem, edited):
     def inputs(name):
-        return cells.inputs_of(tiny(name), problem, settings_of(tiny(name), problem, None))
+        return making.inputs_of(tiny(name), problem, settings_of(tiny(name), problem, None))
 
     before = {name: {"key": content_key(inputs(name)), "inputs": inputs(name)} for name in stale}
     edited(place)
@@ -301,14 +303,14 @@ def test_the_plan_lists_every_cell_and_adds_up(problem):
 
 
 def run_command(monkeypatch, capsys, *arguments):
-    monkeypatch.setattr(sys, "argv", ["comparison", *arguments])
+    monkeypatch.setattr(sys, "argv", ["experiments", "EXECUTOR=here", *arguments])
     code = command.main()
     return code, capsys.readouterr()
 
 
 def test_the_command_makes_records_once_and_plans_without_making_any(make_run, folder, monkeypatch, capsys):
     run = make_run()
-    monkeypatch.setattr(Cell, "problem", lambda cell, *_: Problem.of(run))
+    monkeypatch.setattr(comparison, "problem_of", lambda cell, *_: Problem.of(run))
     given = ("DATASET=tiny", "METHOD=ts,original")
     code, said = run_command(monkeypatch, capsys, *given, "PLAN=1")
     assert code == 0 and "class-ts-seed0" in said.out and not folder.exists()

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from laf_utils.book.chapters import ch5_tables
+from laf_utils.experiments import __main__ as command
 from laf_utils.experiments import tuning as searching
 from laf_utils.experiments.cells import EXACT, Cell
 from laf_utils.experiments.problem import Problem
@@ -195,8 +196,8 @@ def test_variants_of_a_method_are_searched_alike():
 
 
 def test_the_command_refuses_what_it_does_not_know(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["search", "SPEED=1"])
-    assert searching.main() == 2 and "expected NAME=VALUE with one of DATASET, TASK" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["experiments", "KIND=tuning", "SPEED=1"])
+    assert command.main() == 2 and "expected NAME=VALUE with one of DATASET, TASK" in capsys.readouterr().err
 
 
 def test_without_optuna_the_error_names_the_extra(monkeypatch):

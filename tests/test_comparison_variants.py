@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from laf_utils.book.chapters import ch5_tables
-from laf_utils.experiments import cells, distances
-from laf_utils.experiments import comparison as command
-from laf_utils.experiments.cells import Cell, make, read, run_cell, settings_of
-from laf_utils.experiments.grid import arguments_of, name_of, read_grid, waits_for
+from laf_utils.experiments import __main__ as command
+from laf_utils.experiments import comparison, distances, making, planning
+from laf_utils.experiments.cells import Cell, read
+from laf_utils.experiments.grid import arguments_of, name_of, read_grid
+from laf_utils.experiments.making import make, run_cell, settings_of
+from laf_utils.experiments.planning import waits_for
 from laf_utils.experiments.problem import Problem
 from laf_utils.experiments.variants import SHARES, SMOKE_IMAGES, VARIANTS, Variant
 from laf_utils.laf import labelled_rows
@@ -36,7 +38,8 @@ def tiny_problems(make_run, folder, monkeypatch):
         changes = VARIANTS[cell.variant].arguments if cell.variant else {}
         return Problem.of(make_run(cell.task, seed=cell.seed, **changes))
 
-    monkeypatch.setattr(Cell, "problem", of)
+    for room in (comparison, making, planning):
+        monkeypatch.setattr(room, "problem_of", of)
     return of
 
 
@@ -86,7 +89,7 @@ def test_shares_of_labels_are_percent():
 
 def test_its_record_lies_in_a_folder_of_its_name_and_is_read_from_there(tiny_problems, folder):
     cell = tiny("laf", variant="without_ue")
-    record = run_cell(cell, cell.problem())
+    record = run_cell(cell, making.problem_of(cell))
     assert cell.path == folder / "comparison/tiny/without_ue/class-laf-seed0.json"
     assert read(cell.path) == json.loads(json.dumps(record)) and record["cell"]["variant"] == "without_ue"
     assert record["settings"]["unlearning"]["use_ue"] is False and "loss_ue" in record["history"]
@@ -99,7 +102,7 @@ def test_its_record_lies_in_a_folder_of_its_name_and_is_read_from_there(tiny_pro
 
 def test_a_variants_record_is_not_the_plain_cells(tiny_problems):
     plain, other = tiny("laf"), tiny("laf", variant="ra_retain_only")
-    first, second = (run_cell(cell, cell.problem()) for cell in (plain, other))
+    first, second = (run_cell(cell, making.problem_of(cell)) for cell in (plain, other))
     assert first["key"] != second["key"] and first["metrics"] != second["metrics"]
     assert read(plain.path)["key"] == first["key"] and read(other.path)["key"] == second["key"]
 
@@ -107,7 +110,7 @@ def test_a_variants_record_is_not_the_plain_cells(tiny_problems):
 def test_the_variants_name_is_in_its_settings_and_only_there(make_run, folder):
     problem = Problem.of(make_run())
     settings = settings_of(tiny("laf"), problem, None)
-    plain, variant = (cells.inputs_of(cell, problem, settings) for cell in (tiny("laf"), tiny("laf", variant="joint")))
+    plain, variant = (making.inputs_of(cell, problem, settings) for cell in (tiny("laf"), tiny("laf", variant="joint")))
     assert {name for name in plain if plain[name] != variant[name]} == {"settings"}
     assert "variant" not in tiny("laf").described()
     assert tiny("laf", variant="joint").described() == tiny("laf").described() | {"variant": "joint"}
@@ -130,7 +133,7 @@ def test_cells_of_one_variant_share_a_problem_and_no_other():
 def test_a_cells_problem_has_the_variants_settings(monkeypatch, tmp_path):
     monkeypatch.setenv("LAF_RUNS", str(tmp_path))
     for variant, schedule in (("", "alternate"), ("joint", "joint")):
-        found = Cell("optdigits", "class", "laf", 3, "quick", variant=variant).problem(lambda line: None)
+        found = making.problem_of(Cell("optdigits", "class", "laf", 3, "quick", variant=variant), lambda line: None)
         assert found.config.unlearning.schedule == schedule and found.config.seed == 3 and found.config.profile == "quick"
 
 
@@ -138,7 +141,7 @@ def test_a_cells_problem_has_the_variants_settings(monkeypatch, tmp_path):
 
 
 def call(monkeypatch, capsys, *arguments):
-    monkeypatch.setattr(sys, "argv", ["comparison", *arguments])
+    monkeypatch.setattr(sys, "argv", ["experiments", "EXECUTOR=here", *arguments])
     return command.main(), capsys.readouterr()
 
 
@@ -166,7 +169,7 @@ def test_a_grid_spans_variants(tmp_path):
     ]
     assert name_of(found[1]) == "mnist/joint/class-laf-seed0" and arguments_of(found[1]).endswith("VARIANT=joint")
     assert "VARIANT" not in arguments_of(found[4])
-    assert command.cells_of(command._options(arguments_of(found[1]).split())) == [found[1]]
+    assert comparison.cells_of(comparison._options(arguments_of(found[1]).split())) == [found[1]]
     path.write_text(table + 'variants = ["lables_1"]\n')
     with pytest.raises(ConfigError, match="'lables_1'"):
         read_grid(path)
@@ -196,7 +199,7 @@ def of_view(problem):
 
 @pytest.mark.parametrize("share", SHARES)
 def test_the_pipelines_labelled_rows_are_those_of_a_view(share, tiny_problems):
-    problem = tiny("laf_r", variant=f"labels_{share}").problem()
+    problem = making.problem_of(tiny("laf_r", variant=f"labels_{share}"))
     rows, labels = of_view(problem)
     count = len(problem.run.task.retain)
     assert len(rows) == max(1, round(share / 100 * count))
@@ -206,7 +209,7 @@ def test_the_pipelines_labelled_rows_are_those_of_a_view(share, tiny_problems):
 
 def test_laf_r_of_a_share_is_the_method_on_the_same_labels_and_says_so(tiny_problems):
     cell = tiny("laf_r", variant="labels_10")
-    problem = cell.problem()
+    problem = making.problem_of(cell)
     settings = settings_of(cell, problem, None)
     record = make(cell, problem, settings)
     assert record["label_access"] == {"level": "few", "share_of_retain": 0.1}
@@ -218,7 +221,7 @@ def test_laf_r_of_a_share_is_the_method_on_the_same_labels_and_says_so(tiny_prob
 @pytest.mark.parametrize("method", ["retrain_few", "neggrad_plus_few"])
 def test_records_of_few_labels_say_how_many(method, tiny_problems):
     cell = tiny(method, variant="labels_50")
-    record = run_cell(cell, cell.problem())
+    record = run_cell(cell, making.problem_of(cell))
     assert record["label_access"] == {"level": "few", "share_of_retain": 0.5} and record["cell"]["variant"] == "labels_50"
     assert not record["from_artefact"] and record["failure"] is None
 

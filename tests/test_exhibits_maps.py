@@ -9,6 +9,8 @@ from exhibits_fakes import drawn_map
 from laf_utils.book.base import style
 from laf_utils.book.results import maps as mapped
 from laf_utils.experiments import maps
+from laf_utils.experiments.commands import map_places
+from laf_utils.experiments.record import MAPS, MapPlace
 from laf_utils.support.keys import content_key
 from laf_utils.support.reading import ReadingError
 
@@ -16,9 +18,9 @@ from laf_utils.support.reading import ReadingError
 def test_a_map_holds_the_same_images_in_every_model(make_run, monkeypatch):
     monkeypatch.setattr(maps, "EACH", 35)
     run = make_run()
-    record = maps.record_of(run, maps.Place("tiny", "class"))
+    record = MAPS.head(maps.inputs_of(run)) | maps.made(run, MapPlace("tiny", "class"))
     text = json.dumps(record, allow_nan=False)
-    assert set(maps.REQUIRED) <= set(json.loads(text)) and len(record["classes"]) == 35 + 30
+    assert set(MAPS.parts) <= set(json.loads(text)) and len(record["classes"]) == 35 + 30
     assert set(record["maps"]) == {"original", "retrained", "laf"} and record["same"] == {"laf_r": "laf"}
     assert all(len(points) == 2 * len(record["classes"]) for points in record["maps"].values())
     assert all(value == float(f"{value:.3g}") for value in record["maps"]["laf"])
@@ -30,24 +32,23 @@ def test_a_map_holds_the_same_images_in_every_model(make_run, monkeypatch):
 
 def test_a_map_is_made_once_and_again_when_its_key_is_another(make_run, tmp_path, monkeypatch):
     monkeypatch.setenv("LAF_RESULTS", str(tmp_path))
-    place, run, made = maps.Place("tiny", "class"), make_run(), []
+    place, run, made = MapPlace("tiny", "class"), make_run(), []
     monkeypatch.setattr(maps, "preset", lambda *names, **settings: run.config)
     monkeypatch.setattr(maps, "Run", lambda config, say: run)
-    monkeypatch.setattr(maps, "record_of", lambda run, place: made.append(place) or dict.fromkeys(maps.REQUIRED, {}) | {
-        "schema": 1, "key": content_key(maps.inputs_of(run)), "inputs": maps.inputs_of(run)})
-    maps.make(place)
-    maps.make(place)
+    monkeypatch.setattr(maps, "made", lambda run, place: made.append(place) or dict.fromkeys(MAPS.required, {}))
+    maps.take(place)
+    maps.take(place)
     assert len(made) == 1 and place.path == tmp_path / "maps" / "tiny" / "class-quick-seed0.json"
     place.path.write_text(place.path.read_text().replace(content_key(maps.inputs_of(run)), "another"))
-    maps.make(place)
+    maps.take(place)
     assert len(made) == 2
 
 
 def test_the_command_of_the_maps_spans_its_lists():
-    places = maps.places_of(["DATASET=mnist,fashion", "SEED=0,1"])
-    assert len(places) == 12 and places[0] == maps.Place("mnist", "class", 0, "quick")
+    places, _ = map_places(["DATASET=mnist,fashion", "SEED=0,1"])
+    assert len(places) == 12 and places[0] == MapPlace("mnist", "class", 0, "quick")
     with pytest.raises(ReadingError, match="SEED"):
-        maps.places_of(["SEED=x"])
+        map_places(["SEED=x"])
 
 
 def test_the_map_has_a_number_that_says_who_lies_among_whom():

@@ -12,11 +12,13 @@ from experiments_fakes import SNAKEMAKE, RealGrid
 
 from laf_utils.datasets import loading
 from laf_utils.experiments import __main__ as command
-from laf_utils.experiments import follow, launch
-from laf_utils.experiments.cells import Cell, read, run_cell
+from laf_utils.experiments import comparison, follow, launch, making, planning
+from laf_utils.experiments.cells import Cell, read
 from laf_utils.experiments.estimate import hours, seconds_per_pass
-from laf_utils.experiments.grid import Planned, name_of, plan, planned, read_grid, waits_for
+from laf_utils.experiments.grid import name_of, read_grid
 from laf_utils.experiments.launch import GridError
+from laf_utils.experiments.making import run_cell
+from laf_utils.experiments.planning import Planned, plan, planned, waits_for
 from laf_utils.experiments.problem import Problem
 from laf_utils.experiments.tuning_winners import WinnersError, winners_of
 from laf_utils.settings.config import ConfigError
@@ -29,7 +31,8 @@ TABLE = '[[cells]]\ndatasets = ["mnist"]\ntasks = ["class", "data"]\nmethods = [
 def tiny_problem(make_run, places, monkeypatch):
     """The tiny problem stands for whatever is asked."""
     problem = Problem.of(make_run())
-    monkeypatch.setattr(Cell, "problem", lambda *_, **__: problem)
+    for room in (comparison, making, planning):
+        monkeypatch.setattr(room, "problem_of", lambda *_, **__: problem)
     return problem
 
 
@@ -78,9 +81,9 @@ def test_the_projects_own_grid_can_be_read():
 def test_cells_are_picked_by_lists(tmp_path):
     everything = read_grid(written(tmp_path, TABLE + 'variants = ["", "labels_5"]\n'))
     plain, few = ([Cell("mnist", task, "laf", 1, variant=name) for task in ("class", "data")] for name in ("", "labels_5"))
-    assert command.chosen(everything, {"SEED": "1", "METHOD": "laf", "VARIANT": "none"}) == plain
-    assert command.chosen(everything, {"SEED": "1", "METHOD": "laf", "VARIANT": "labels_5", "PROFILE": "paper"}) == few
-    assert command.chosen(everything, {"SEED": "1", "METHOD": "laf", "SETTINGS": "defaults"}) == [
+    assert comparison.chosen(everything, {"SEED": "1", "METHOD": "laf", "VARIANT": "none"}) == plain
+    assert comparison.chosen(everything, {"SEED": "1", "METHOD": "laf", "VARIANT": "labels_5", "PROFILE": "paper"}) == few
+    assert comparison.chosen(everything, {"SEED": "1", "METHOD": "laf", "SETTINGS": "defaults"}) == [
         cell for pair in zip(plain, few, strict=True) for cell in pair
     ]
 
@@ -92,13 +95,13 @@ def test_cells_are_picked_by_lists(tmp_path):
 ])
 def test_a_value_that_no_cell_has_is_an_error_that_names_those_there_are(tmp_path, options, message):
     with pytest.raises(ConfigError, match=message):
-        command.chosen(read_grid(written(tmp_path, TABLE)), options)
+        comparison.chosen(read_grid(written(tmp_path, TABLE)), options)
 
 
 def test_a_pick_of_nothing_is_an_error(tmp_path):
     two = written(tmp_path, TABLE + TABLE.replace('"mnist"', '"fashion"').replace('"data"', '"noisy"'))
     with pytest.raises(ConfigError, match="no cell of the grid has DATASET=fashion, TASK=data"):
-        command.chosen(read_grid(two), {"DATASET": "fashion", "TASK": "data"})
+        comparison.chosen(read_grid(two), {"DATASET": "fashion", "TASK": "data"})
 
 
 # -- what has to be made ---------------------------------------------------------------------------------------------------
@@ -129,7 +132,7 @@ def test_planning_reads_each_data_set_once(places, monkeypatch):
 def test_a_tuned_cell_without_winners_is_missing_and_says_how_to_search(places):
     (item,) = planned([Cell("optdigits", "class", "jit", 0, "quick", "tuned")])
     assert item.state == "missing"
-    with pytest.raises(WinnersError, match="experiments.tuning DATASET=optdigits TASK=class"):
+    with pytest.raises(WinnersError, match="KIND=tuning DATASET=optdigits TASK=class"):
         winners_of(item.cell)
 
 
@@ -169,9 +172,7 @@ def test_no_cell_waits_for_itself_in_the_end():
 def test_the_plan_is_what_the_command_takes(tmp_path):
     (cell,) = cells("laf", task="noisy", seed=3, dataset="fashion")
     made = plan([Planned(cell, "missing", 5.0)], tmp_path, "python")["cells"]["fashion/noisy-laf-seed3"]
-    from laf_utils.experiments.comparison import _options, cells_of
-
-    assert cells_of(_options(made["arguments"].split())) == [cell]
+    assert comparison.cells_of(comparison._options(made["arguments"].split())) == [cell]
     assert made["after"] == []
     assert made["gpu"] == 0
     large = plan([Planned(Cell("cifar10", "class", "laf"), "missing", 1.0)], tmp_path, "python")
@@ -293,3 +294,12 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path, victim):
     assert {file: after[file] for file in before} == before, "what was there was not made again"
     third = start()
     assert "4 valid" in third.communicate(timeout=100)[0]
+
+
+def test_a_plan_without_images_takes_what_the_records_say_and_fetches_nothing(monkeypatch, tmp_path):
+    monkeypatch.setenv("LAF_DATA", str(tmp_path))
+    there, none = Cell("mnist", "class", "laf", 0), Cell("mnist", "class", "laf", 999)
+    said = []
+    found = planned([there, none], said.append, download=False)
+    assert len(said) == 1 and "mnist" in said[0] and not list(tmp_path.iterdir())
+    assert not {"data", "task"} & set(found[0].stale) and found[0].state != "missing" and found[1].state == "missing"

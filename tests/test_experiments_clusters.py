@@ -15,8 +15,8 @@ from experiments_fakes import SNAKEMAKE, RealGrid
 
 from laf_utils.experiments import launch
 from laf_utils.experiments.cells import Cell, read
-from laf_utils.experiments.grid import Planned
 from laf_utils.experiments.launch import GridError
+from laf_utils.experiments.planning import Planned
 
 
 def needs(*plugins):

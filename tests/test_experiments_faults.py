@@ -21,8 +21,8 @@ from laf_utils.experiments.cells import Cell
 from laf_utils.experiments.estimate import in_words, seconds_left
 from laf_utils.experiments.faults import reason, remove_strays
 from laf_utils.experiments.follow import Progress
-from laf_utils.experiments.grid import Planned, plan
 from laf_utils.experiments.launch import GridError
+from laf_utils.experiments.planning import Planned, plan
 from laf_utils.experiments.worker import alone
 from laf_utils.settings.cli import signals_as_interrupt
 from laf_utils.support import artefacts, records

@@ -6,25 +6,40 @@ import re
 import pytest
 import torch
 
-from laf_utils.book.base import tables
-from laf_utils.support import records
-from laf_utils.support.paths import ROOT, training_folder
+from laf_utils.book.base import reading
+from laf_utils.book.base import tables as base
+from laf_utils.book.base.training_records import runs
+from laf_utils.book.results import departures, tables
+from laf_utils.support.paths import ROOT
 
 README = ROOT / "README.md"
-BEGIN, END = "<!-- results: begin (tests/test_readme.py draws this from Training/mnist) -->", "<!-- results: end -->"
+BEGIN, END = "<!-- results: begin (tests/test_readme.py draws this from results/comparison) -->", "<!-- results: end -->"
 
 
 def drawn() -> str:
-    """What stands between the two marks: the paper's setting on MNIST class removal, over the seeds on record."""
-    runs = [records.read(path) for path in sorted((training_folder() / "mnist").glob("class-reference-seed?.json"))]
-    seeds = ", ".join(str(run["config"]["seed"]) for run in runs)
-    table = tables.markdown(tables.across_seeds(runs), "MNIST, class 0 removed (%)")
+    """What stands between the two marks: the paper's setting on MNIST class removal, as the results page has it."""
+    found = reading.everything()
+    table = base.markdown(tables.short_table(found, "mnist", "class"), "MNIST, class 0 removed (%)")
+    rows = tables.rows_of(found, "mnist", "class")
+    laf = reading.pick(rows, "laf")
+    seeds, chance = ", ".join(map(str, laf.good)), reading.over(laf, reading.chance).mean
     return (
         f"{table}\n\nThe paper's setting (profile `paper`, mode `reference`), mean ± standard deviation over training seeds "
-        f"{seeds}. "
-        "The goal is the retrained row. ASR is the published attack; its chance level here is "
-        f"{runs[0]['attack']['laf']['chance']:.1f}."
+        f"{seeds}; the gap is the mean distance to the retrained model, with its 95 % interval. The goal is the row Retrain. "
+        f"ASR is the published attack; its chance level here is {chance:.1f}."
     )
+
+
+def test_readme_index_and_results_page_say_the_same() -> None:
+    found = reading.everything()
+    page, head = tables.exhibit(found, "mnist", "class").table, departures.headline_table(runs(), compared=found)
+    short = tables.short_table(found, "mnist", "class")
+    (index,) = [row for name, row in head.iterrows() if name.startswith("MNIST, class removal, `reference`")]
+    for model in ("Original", "Retrain", "LAF", "LAF+R"):
+        assert short.loc[model].to_dict() == page.loc[model, short.columns].to_dict()
+    for column, there in (("Train_r", "Train_r"), ("Train_f", "Train_f"), ("Test", "Test_r"), ("ASR", "ASR")):
+        assert index[column] == f"{page.loc['LAF', there]} ({page.loc['Retrain', there]})"
+    assert index["gap"] == page.loc["LAF", tables.GAP].rstrip(reading.OTHER + reading.UNKNOWN)
 
 
 def test_readme_table_is_the_records() -> None:

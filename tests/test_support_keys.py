@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from laf_utils.experiments.cells import Cell, run_cell, settings_of
-from laf_utils.experiments.cells import inputs_of as inputs_of_cell
+from laf_utils.experiments.cells import Cell
+from laf_utils.experiments.making import inputs_of as inputs_of_cell
+from laf_utils.experiments.making import run_cell, settings_of
 from laf_utils.experiments.problem import Problem
 from laf_utils.methods import METHODS
 from laf_utils.run import TRAINED, Run
@@ -176,21 +177,21 @@ def left_out(place):
 
 
 def roots_of(name):
-    from laf_utils.experiments import cells as cell
-    from laf_utils.experiments import second_retrained
     from laf_utils.experiments.distances import to_retrained
+    from laf_utils.experiments.problem import Problem
+    from laf_utils.experiments.second_retrained import retrained_again
     from laf_utils.laf import labelled_rows, repair
 
-    trained = (cell.Problem.request, Problem.outputs, Problem.measure, Problem.gap, to_retrained, Run.original, Run.retrained)
+    trained = (Problem.request, Problem.outputs, Problem.measure, Problem.gap, to_retrained, Run.original, Run.retrained)
     laf = (Run.sets, Run.procedure, Run.densities, Run._unlearn, repair, labelled_rows, Run.laf, Run.laf_r)
-    return (*trained, *{"laf_r": laf, "retrain_again": (second_retrained.retrained_again,)}.get(name, (METHODS[name].function,)))
+    return (*trained, *{"laf_r": laf, "retrain_again": (retrained_again,)}.get(name, (METHODS[name].function,)))
 
 
 @pytest.mark.parametrize("name", ["laf_r", "scrub_r", "boundary_shrink", "lfssd", "ts"])
 def test_every_function_that_runs_for_a_record_is_in_its_key_or_computes_no_number(name, problem):
     ran = executed(lambda: run_cell(Cell("tiny", "class", name), problem))
     known = {one.place.split("#")[0] for one in definitions(roots_of(name))}
-    makers = ("experiments.cells", "experiments.distances", "experiments.problem.Problem.of")  # write the record
+    makers = ("experiments.cells", "experiments.making", "experiments.distances", "experiments.problem.Problem.of")  # of records
 
     def covered(place):
         base = place.split(".<")[0]

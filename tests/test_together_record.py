@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from laf_utils.book.chapters import ch6_many_models
-from laf_utils.experiments import many_models as command
+from laf_utils.experiments import __main__ as command
+from laf_utils.experiments.record import SHADOWS
 from laf_utils.experiments.shadows import KINDS, PARTS, Shadows
-from laf_utils.experiments.shadows_record import REQUIRED, example, make, read
+from laf_utils.experiments.shadows_record import example, make
 from laf_utils.experiments.shadows_spread import errors, jackknife, without
 from laf_utils.support.paths import results_folder
 from laf_utils.support.records import write_json
@@ -89,15 +90,15 @@ def test_the_record_with_the_most_models_is_shown(tmp_path):
 
 
 def test_a_record_is_made_and_read_again(make_run, tmp_path):
-    path = write_json(tmp_path / "x.json", make(make_run(), [0, 1, 2, 3]))
-    record = read(path)
-    assert set(REQUIRED) <= set(record) and record["place"]["models"] == 4
+    path = write_json(tmp_path / "x.json", SHADOWS.head() | make(make_run(), [0, 1, 2, 3]))
+    record = SHADOWS.read(path)
+    assert set(SHADOWS.parts) <= set(record) and record["place"]["models"] == 4
     assert len(record["example"]["phi"]["null"]) == 4 and record["error"]["null"]["u_lira_by_pair"]["auc"] >= 0
 
 
 @pytest.mark.parametrize(("argument", "said"), [("MODELS=3", "from 4"), ("MODEL=8", "MODEL"), ("DATASET=mnits", "mnits")])
 def test_a_wrong_argument_gets_one_line(argument, said, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["together", argument])
+    monkeypatch.setattr(sys, "argv", ["experiments", "KIND=shadows", argument])
     assert command.main() != 0
     error = capsys.readouterr().err.strip()
     assert said in error and len(error.splitlines()) == 1
@@ -105,7 +106,7 @@ def test_a_wrong_argument_gets_one_line(argument, said, monkeypatch, capsys):
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_the_null_of_committed_records_is_blind(path):
-    record = read(path)
+    record = SHADOWS.read(path)
     if not ch6_many_models.current(record):
         assert ch6_many_models.EARLIER in ch6_many_models.rests_on(record)
         assert "U-LiRA AUC" not in ch6_many_models.table(record).columns, "no earlier number under the present name"

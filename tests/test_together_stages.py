@@ -9,9 +9,11 @@ import torch
 
 from laf_utils import datasets
 from laf_utils import run as pipeline
+from laf_utils.experiments import __main__ as command
 from laf_utils.experiments import second_retrained as noise_floor
 from laf_utils.experiments import stages as room
-from laf_utils.experiments.cells import AGAIN, Cell, make, settings_of
+from laf_utils.experiments.cells import AGAIN, Cell
+from laf_utils.experiments.making import make, settings_of
 from laf_utils.experiments.problem import Problem
 from laf_utils.experiments.stages import train_stages
 from laf_utils.run import Run
@@ -180,8 +182,8 @@ def test_runs_that_train_differently_are_refused(make_run):
 
 
 def call(monkeypatch, capsys, *arguments):
-    monkeypatch.setattr(sys, "argv", ["stages", *arguments])
-    return room.main(), capsys.readouterr()
+    monkeypatch.setattr(sys, "argv", ["experiments", "KIND=stages", *arguments])
+    return command.main(), capsys.readouterr()
 
 
 @pytest.fixture

@@ -6,9 +6,20 @@ import math
 import pytest
 import torch
 
-from laf_utils.audit import study, verdict
+from laf_utils.audit import study
 from laf_utils.audit.power import FACTORS, exact_passes, margin_of, passes_at_margin, simulated_factor
-from laf_utils.audit.verdict import BY_IMAGE, CANNOT, DIFFERENT, EQUIVALENT, NO_POWER, OVER, SHIFT, UNDER, verdict_over_seeds
+from laf_utils.audit.verdict import (
+    BY_IMAGE,
+    CANNOT,
+    DIFFERENT,
+    EQUIVALENT,
+    NO_POWER,
+    OVER,
+    SHIFT,
+    UNDER,
+    verdict,
+    verdict_over_seeds,
+)
 
 NULL = [0.2, -0.3, 0.1, -0.1, 0.2]
 NEAR = [(1.0, 1.1), (1.1, 1.0), (0.9, 1.0), (1.0, 0.9), (1.0, 1.0)]  # no farther than a second retrained model

@@ -3,11 +3,12 @@
 import sys
 from importlib import import_module
 
-MAINS = {
-    "comparison": "experiments.comparison", "audited": "experiments.audits", "stages": "experiments.stages",
-    "maps": "experiments.maps",
-    "together": "experiments.many_models", "experiments": "experiments.__main__", "exhibits": "book.results.__main__",
-    "search": "experiments.tuning", "worker": "experiments.worker",
+MAINS = {  # by door: the module, and the arguments that are given before
+    "comparison": ("experiments.__main__", ["EXECUTOR=here"]), "audited": ("experiments.__main__", ["KIND=audit"]),
+    "stages": ("experiments.__main__", ["KIND=stages"]), "maps": ("experiments.__main__", ["KIND=maps"]),
+    "together": ("experiments.__main__", ["KIND=shadows"]), "experiments": ("experiments.__main__", []),
+    "training": ("experiments.__main__", ["KIND=training"]), "search": ("experiments.__main__", ["KIND=tuning"]),
+    "exhibits": ("book.results.__main__", []), "worker": ("experiments.worker", []),
 }
 LONG = "a" * 300
 BAD_WHOLE = (
@@ -53,7 +54,9 @@ DOORS = [
     *((door, f"DATASET={LONG}", "") for door in ("comparison", "audited", "stages", "together", "experiments", "maps")),
     ("comparison", "PLAN=maybe", "PLAN"), ("comparison", "PLAN=0,1", "PLAN"), ("comparison", "METHOD=magic", "magic"),
     ("comparison", "PROFILE=paper,quick", "PROFILE"), ("comparison", "VARIANT=nothing", "variant"),
-    ("comparison", "SETTINGS=best", "choice"), ("experiments", "PLAN=2", "PLAN"), ("experiments", "EXECUTOR=../x", "EXECUTOR"),
+    ("comparison", "SETTINGS=best", "choice"), ("experiments", "PLAN=3", "PLAN"), ("experiments", "KIND=all", "KIND"),
+    ("maps", "KIND=audit", "twice"), ("training", "MODE=best", "MODE"),
+    ("experiments", "EXECUTOR=../x", "EXECUTOR"),
     ("experiments", "GRID=/nowhere.toml", "grid"), ("experiments", "GRID=/proc", "grid"),
     ("experiments", "METHOD=magic", "METHOD"),
     ("experiments", "METHOD=laf,,jit", "METHOD"), ("stages", "STAGE=laf", "STAGE"), ("stages", "FOR=gpu", "FOR"),
@@ -129,8 +132,9 @@ notmodel = 3
 
 
 def by_argv(monkeypatch, door, words):
-    monkeypatch.setattr(sys, "argv", [door, *words])
-    return import_module(f"laf_utils.{MAINS[door]}").main
+    module, before = MAINS[door]
+    monkeypatch.setattr(sys, "argv", [door, *before, *words])
+    return import_module(f"laf_utils.{module}").main
 
 
 def short(value):

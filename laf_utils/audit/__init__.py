@@ -1,6 +1,6 @@
 """Was it forgotten?
 
-``accuracy``     accuracy on the parts of the data, and gaps to the retrained model
+``accuracy``     accuracy on the parts of the data; ``gaps`` to the retrained model
 ``attack``       the published membership attack with what makes it interpretable
 ``confidence``   phi, the signal that the other measures read
 ``membership``   U-MIA and RMIA, which need no shadow models
@@ -15,15 +15,21 @@
 ``representation``  audits of the representation of one request: probes, SMI, neighbours, retained images, relearning
 """
 
-from .accuracy import ModelOutputs, accuracies, gaps_to_retrained
-from .attack import AttackResult, published_attack
-from .confidence import log_odds
-from .free import free_measures
-from .representation import audit_representation
-from .statistics import interval, paired
-from .verdict import verdict
+from typing import TYPE_CHECKING
 
+from ..support.lazy import face
+
+if TYPE_CHECKING:
+    from .accuracy import ModelOutputs, accuracies
+    from .attack import AttackResult, published_attack
+    from .confidence import log_odds
+    from .free import free_measures
+    from .gaps import gaps_to_retrained
+    from .representation import audit_representation
+    from .statistics import interval, paired
+
+__getattr__ = face(__name__)
 __all__ = [
     "AttackResult", "ModelOutputs", "accuracies", "audit_representation", "free_measures", "gaps_to_retrained", "interval",
-    "log_odds", "paired", "published_attack", "verdict",
+    "log_odds", "paired", "published_attack",
 ]

@@ -11,19 +11,17 @@
 Every file is checked, and a wrong one is an error that names it, never a reason to take something else.
 """
 
-from laf_utils.datasets.catalogue import DATASETS
-from laf_utils.datasets.errors import DataCorrupt, DataError, DataUnavailable
-from laf_utils.datasets.loading import load, remembered
-from laf_utils.datasets.sets import Dataset, ImageSet, fingerprint
+from typing import TYPE_CHECKING
 
+from ..support.lazy import face
+
+if TYPE_CHECKING:
+    from .catalogue import DATASETS
+    from .errors import DataCorrupt, DataError, DataUnavailable
+    from .loading import load, remembered
+    from .sets import Dataset, ImageSet, fingerprint
+
+__getattr__ = face(__name__)
 __all__ = [
-    "DATASETS",
-    "DataCorrupt",
-    "DataError",
-    "DataUnavailable",
-    "Dataset",
-    "ImageSet",
-    "fingerprint",
-    "load",
-    "remembered",
+    "DATASETS", "DataCorrupt", "DataError", "DataUnavailable", "Dataset", "ImageSet", "fingerprint", "load", "remembered",
 ]

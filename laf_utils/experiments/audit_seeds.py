@@ -3,13 +3,13 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
 
-from ..audit import ModelOutputs, free_measures, gaps_to_retrained, log_odds, verdict
+from ..audit import ModelOutputs, free_measures, gaps_to_retrained, log_odds
 from ..audit.distance import relearn_time
 from ..audit.free import DEFINITION
+from ..audit.verdict import verdict
 from ..evaluation import outputs_of, sample_rows, scored
 from ..images import Images
 from ..methods import find, run_method
@@ -17,48 +17,19 @@ from ..models import Network
 from ..representations import outputs
 from ..run import TRAINED, method_code, repair_code, training_code
 from ..settings.names import caveats, headline
-from ..support import records
 from ..support.definitions import code_version
 from ..support.devices import describe
-from ..support.keys import content_key, stale_parts
-from ..support.paths import results_folder
+from ..support.keys import content_key
 from ..training import TrainingDiverged
-from .cells import AGAIN, Cell, retrained_again, settings_of
+from .cells import AGAIN, Cell
+from .making import settings_of
 from .problem import Problem
+from .record import AUDIT, AuditPlace
+from .second_retrained import retrained_again
 
-SCHEMA = 1
 COMPARED = ("scrub", "neggrad_plus_bounded")  # beside LAF and LAF+R, at their published settings
 NULL = "retrained_again"  # another seed in the place of an unlearned model: what a measure says where nothing is to be found
 MODELS = ("original", "retrained", NULL, "laf", "laf_r", *COMPARED)
-REQUIRED = (
-    "schema", "key", "inputs", "place", "headline", "caveats", "metrics", "attack", "gaps", "audit", "relearn", "failures",
-    "cost",
-)
-
-
-@dataclass(frozen=True)
-class Place:
-    """What one record is about."""
-
-    dataset: str
-    task: str
-    seed: int
-    profile: str = "quick"
-
-    @property
-    def path(self) -> Path:
-        return results_folder() / "audit" / self.dataset / f"{self.task}-{self.profile}-seed{self.seed}.json"
-
-
-def read(path: Path) -> dict:
-    """A record of an audit.
-
-    Raises:
-        RecordError: the file is missing, is no JSON or lacks a part.
-    """
-    return records.read_parts(path, REQUIRED, SCHEMA)
-
-
 def inputs_of(problem: Problem) -> dict[str, str]:
     """Everything the numbers depend on, 16 hex digits for each part."""
     run = problem.run
@@ -143,29 +114,23 @@ def _relearn(problem: Problem, models: dict[str, Network], before: float) -> dic
     }
 
 
-def audit_request(place: Place, say: Callable[[str], None] = print) -> dict:
+def audit_request(place: AuditPlace, say: Callable[[str], None] = print) -> dict:
     """The record of a place, read where a valid one is there, else made and written."""
     problem = Problem(place.dataset, place.task, place.seed, place.profile, say=say)
-    inputs = inputs_of(problem)
-    try:
-        known = read(place.path)
-        if not stale_parts(known, inputs):
-            return known
-    except records.RecordError:
-        pass
+    return AUDIT.take(place.path, inputs_of(problem), lambda: made(problem, place), say)
+
+
+def made(problem: Problem, place: AuditPlace) -> dict:
+    """The record of a place, without its head."""
     start, run = time.perf_counter(), problem.run
     models = models_of(problem)
-    record = {
-        "schema": SCHEMA, "definition": DEFINITION, "key": content_key(inputs), "inputs": inputs, "created": records.now(),
-        "commit": records.commit(), "place": asdict(place),
+    return {
+        "definition": DEFINITION, "place": asdict(place),
         "headline": headline(run.config, run.data), "caveats": caveats(run.config, run.data), "config": run.config.as_dict(),
         "task": {"forget": len(run.task.forget), "retain": len(run.task.retain), "checksum": run.task.checksum()},
         **measured(problem, models.found),
-        "cost": models.cost, "failures": models.failures, "seconds": time.perf_counter() - start,
-        "versions": records.versions(), "machine": describe(run.device),
+        "cost": models.cost, "failures": models.failures, "seconds": time.perf_counter() - start, "machine": describe(run.device),
     }
-    records.write_json(place.path, record)
-    return record
 
 
 _MEASURING = (models_of, measured)

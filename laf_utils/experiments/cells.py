@@ -1,52 +1,27 @@
-"""One cell of the comparison: a method on a request, and the record that says what it gave and what it cost.
+"""One cell of the comparison: a method on a request, where its record lies, and what a record must hold. No model is needed here.
 
-A record carries a key of everything its numbers depend on: run settings, forget request, images, the method's settings, and the
-code of the modules that compute them. A record with the present key is taken as it is; any other is made anew.
+``making`` makes the record.
 """
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from ..methods import DataAccess, Method, find, prepare, run_method
-from ..methods.laf import LAFRSettings, LAFSettings
-from ..methods.method import MethodResult, fingerprint
-from ..methods.passes import Passes, repair_images
-from ..models import Network
-from ..run import TRAINED, method_code, repair_code, training_code
-from ..settings.changes import changed, plain
-from ..settings.config import PROFILES, ConfigError, TrainingConfig
-from ..settings.names import caveats, headline
-from ..support import records
-from ..support.definitions import code_version
-from ..support.devices import describe
-from ..support.keys import content_key, stale_parts
-from ..support.paths import results_folder
-from ..tasks import TASKS
-from ..training import TrainingDiverged
+from ..methods.catalogue import LISTED, find
+from ..settings.config import PROFILES, ConfigError
+from ..support.choices import TASKS
 from .checked import checked
-from .distances import to_retrained
-from .memory import PeakMemory
-from .problem import Measured, Problem
-from .second_retrained import AGAIN, retrained_again
+from .record import Kind
 from .variants import VARIANTS
 
-SCHEMA = 1
+COMPARED = tuple(LISTED)  # those of this project: a method that a session adds to the table is on no record
+
 CHOICES = ("defaults", "tuned")
 # Rows that no method of the table makes: the model to start from, the goal, and the goal from another seed (the noise floor).
 ORIGINAL, RETRAIN = "original", "retrain"
+AGAIN = "retrain_again"
 REFERENCES = (ORIGINAL, RETRAIN, AGAIN)
 FROM_PIPELINE = (ORIGINAL, RETRAIN, "laf", "laf_r")  # at their defaults these are stages of a run, kept as artefacts
-STAGES = {  # of a run, whose seconds a cell from the pipeline adds up; the last one gives the model
-    ORIGINAL: ("original",), RETRAIN: ("retrained",), "laf": ("vae", "unlearning"), "laf_r": ("vae", "unlearning", "repair"),
-}
 EXACT = ("retrain", "sisa")  # no strength to tune: only what they cost could be chosen
-REQUIRED = (
-    "schema", "key", "inputs", "cell", "method", "settings", "failure", "metrics", "attack", "gap", "seconds", "passes",
-    "peak_memory_mb", "label_access", "versions", "commit",
-)
 
 
 @dataclass(frozen=True)
@@ -84,16 +59,11 @@ class Cell:
         """Where its record lies."""
         ending = ("-tuned" if self.choice == "tuned" else "") + ("" if self.profile == "paper" else f"-{self.profile}")
         name = f"{self.task}-{self.method}-seed{self.seed}{ending}.json"
-        return results_folder() / "comparison" / self.dataset / self.variant / name
+        return COMPARISON.folder / self.dataset / self.variant / name
 
     def described(self) -> dict:
         """Its fields; a variant only where there is one, so that the keys of older records stay."""
         return {name: value for name, value in asdict(self).items() if name != "variant" or value}
-
-    def problem(self, say: Callable[[str], None] = print) -> Problem:
-        """The request that the cell is about, with the variant's settings."""
-        changes = VARIANTS[self.variant].arguments if self.variant else {}
-        return Problem(self.dataset, self.task, self.seed, self.profile, say=say, **changes)
 
     @property
     def place(self) -> tuple:
@@ -106,197 +76,17 @@ class Cell:
         return self.method in FROM_PIPELINE and self.choice == "defaults"
 
 
-def read(path: Path) -> dict:
-    """A record of a cell.
-
-    Raises:
-        RecordError: the file is missing, is no JSON, lacks a part, was written by a newer schema, was changed since it was
-            sealed, or says what cannot be.
-    """
-    return checked(path, records.read_parts(path, REQUIRED, SCHEMA), Cell)
-
-
-def _table_entry(cell: Cell) -> Method:
-    """The method whose settings and access the cell has; ``retrain`` for what trains from scratch."""
-    return find("retrain" if cell.method in REFERENCES else cell.method)
+COMPARISON = Kind(
+    "comparison", 1,
+    ("cell", "method", "settings", "failure", "metrics", "attack", "gap", "seconds", "passes", "peak_memory_mb", "label_access",
+     "versions", "commit"),
+    lambda path, record: checked(path, record, Cell),
+)
+read = COMPARISON.read
 
 
-def settings_of(cell: Cell, problem: Problem, winners: Mapping[str, object] | None) -> Any:
-    """The settings of a cell: the run's own where they are part of it, else the published ones, changed by ``winners``."""
-    method, config = _table_entry(cell), problem.config
-    settings = method.published(config.task)
-    if isinstance(settings, TrainingConfig):
-        settings = config.training
-    elif isinstance(settings, LAFSettings):
-        settings = replace(settings, vae=config.vae, unlearning=config.unlearning)
-        if isinstance(settings, LAFRSettings):  # of the labels that the request gives, which are the share already
-            settings = replace(settings, repair=replace(config.repair, labelled_share=1.0))
-    elif "training" in plain(settings):
-        settings = replace(settings, training=config.training)
-    return changed(settings, winners or {})
 
-
-def inputs_of(cell: Cell, problem: Problem, settings: Any) -> dict[str, str]:
-    """Everything the cell's numbers depend on, 16 hex digits for each part."""
-    run, config = problem.run, problem.config.as_dict()
-    if cell.method != "laf_r":
-        config["repair"].pop("pairing", None)  # came later, and no other method repairs
-    return {
-        "settings": content_key({"cell": cell.described(), "settings": plain(settings), "config": config}),
-        "data": content_key(run.data.checksum), "task": content_key(run.task.checksum()),
-        "training": training_code(), "method": _method_code(cell), "measuring": _measuring_code(),
-    }
-
-
-def _method_code(cell: Cell) -> str:
-    """Names the code that makes the cell's model from the original."""
-    if cell.method in (ORIGINAL, RETRAIN):
-        return ""
-    if cell.method == AGAIN:
-        return code_version((retrained_again,), TRAINED | {"experiments.problem"})
-    method = find(cell.method)
-    own = code_version(tuple(filter(None, (method.function, method.prepare))), TRAINED)
-    if method.name in ("laf", "laf_r"):  # by the pipeline, or by the method where the tuning chose its settings
-        own = content_key([own, method_code(), repair_code() if method.name == "laf_r" else ""])
-    return own
-
-
-def _measuring_code() -> str:
-    """Names the code that gives a method its request and measures any model of it."""
-    roots = (Problem.request, Problem.outputs, Problem.measure, Problem.gap, to_retrained)
-    return code_version(roots, TRAINED)
-
-
-@dataclass(frozen=True)
-class _Made:
-    """A cell's model, what it cost, and how the model was before where a method has an original of its own."""
-
-    model: Network
-    passes: Passes
-    seconds: float
-    processor_seconds: float | None
-    memory: PeakMemory
-    history: Mapping[str, list[float]]
-    reused: bool = False
-    before: Measured | None = None
-    preparation: Mapping[str, float] | None = None
-    ascent_steps: int = 0
-
-
-def _from_pipeline(cell: Cell, problem: Problem) -> _Made:
-    """A model that is a stage of the run: its seconds are those it took when it was computed."""
-    run, task = problem.run, problem.run.task
-    models = {ORIGINAL: "original", RETRAIN: "retrained", "laf": "laf", "laf_r": "laf_r"}
-    model, everything = getattr(run, models[cell.method]), len(task.train_labels)
-    if cell.method in (ORIGINAL, RETRAIN):
-        passes = Passes(run.config.training.epochs * (everything if cell.method == ORIGINAL else len(task.retain)))
-    else:
-        facts = run.facts["unlearning"]
-        frozen = facts["images_watched"] + everything
-        repaired = repair_images(run.config.repair, len(task.retain), len(task.forget)) if cell.method == "laf_r" else 0
-        passes = Passes(facts["images_passed"], frozen + repaired)
-    stages = STAGES[cell.method]
-    history = {name: values for stage in stages for name, values in run.facts[stage]["losses"].items()}
-    return _Made(model, passes, sum(run.seconds[stage] for stage in stages), None, PeakMemory(), history, reused=True)
-
-
-def _computed(cell: Cell, problem: Problem, settings: Any) -> _Made:
-    """A model that is computed now, by the method of the table."""
-    request, before, preparation = problem.request, None, None
-    if find(cell.method).prepare is not None:
-        clock = time.perf_counter(), time.process_time()
-        request = prepare(cell.method, request, settings)
-        preparation = {"seconds": time.perf_counter() - clock[0], "processor_seconds": time.process_time() - clock[1]}
-        before = problem.measure(problem.outputs(request.original))
-    with PeakMemory() as memory:
-        clock = time.process_time()
-        result: MethodResult = run_method(cell.method, request, settings)
-        processor = time.process_time() - clock
-    return _Made(
-        result.model, result.passes, result.seconds, processor, memory, result.history, before=before, preparation=preparation,
-        ascent_steps=result.ascent_steps,
-    )
-
-
-def make(cell: Cell, problem: Problem, settings: Any) -> dict:
-    """Run the cell's method and measure what it gives: the record. A method that diverges gives a record that says so."""
-    without = DataAccess.HELD_OUT in _table_entry(cell).data_access
-    made, measured, failure = None, None, None
-    try:
-        if cell.from_pipeline:
-            made = _from_pipeline(cell, problem)
-        elif cell.method == AGAIN:
-            made = _Made(*retrained_again(problem, settings), None, PeakMemory(), {}, reused=True)
-        else:
-            made = _computed(cell, problem, settings)
-        measured = problem.measure(problem.outputs(made.model), without_held_out=without)
-    except TrainingDiverged as error:
-        failure = str(error)
-    return _record(cell, problem, settings, made, measured, failure, without)
-
-
-def _record(
-    cell: Cell, problem: Problem, settings: Any, made: _Made | None, measured: Measured | None, failure: str | None, without: bool
-) -> dict:
-    method, run = _table_entry(cell), problem.run
-    inputs = inputs_of(cell, problem, settings)
-    share = problem.request.label_share if made and method.label_access.name == "FEW" else None
-    return {
-        "schema": SCHEMA, "key": content_key(inputs), "inputs": inputs, "created": records.now(), "commit": records.commit(),
-        "headline": headline(run.config, run.data), "caveats": caveats(run.config, run.data),
-        "cell": cell.described(), "failure": failure,
-        "method": {"title": method.title if cell.method not in REFERENCES else None, "reference": method.reference},
-        "settings": plain(settings),
-        "scored_against": made and {"original": fingerprint(run.original), "retrained": fingerprint(run.retrained)},
-        "label_access": {"level": method.label_access.name.lower(), "share_of_retain": share},
-        "data_access": method.data_access.words,
-        "task": {"forget": len(run.task.forget), "retain": len(run.task.retain), "checksum": run.task.checksum()},
-        "metrics": measured and measured.metrics, "attack": measured and measured.attack,
-        "gap": measured and problem.gap(measured, without_held_out=without), "test_without_held_out": without,
-        "representation": made and measured and to_retrained(problem, made.model),
-        "before": made and made.before and made.before.metrics, "preparation": made and made.preparation,
-        "history": dict(made.history) if made else {},
-        "seconds": made and made.seconds, "processor_seconds": made and made.processor_seconds,
-        "from_artefact": bool(made and made.reused),
-        "passes": made and asdict(made.passes) | {"equivalent": made.passes.equivalent},
-        "ascent_steps": made and made.ascent_steps,
-        "peak_memory_mb": made and made.memory.peak_mb, "added_memory_mb": made and made.memory.added_mb,
-        "versions": records.versions(), "machine": _machine(cell, problem),
-    }
-
-
-def _machine(cell: Cell, problem: Problem) -> dict:
-    """Where the cell's model was computed; a stage may have come from elsewhere."""
-    stage = AGAIN if cell.method == AGAIN else STAGES[cell.method][-1] if cell.from_pipeline else None
-    return problem.run.facts.get(stage, {}).get("machine") or describe(problem.run.device)
-
-
-def run_cell(
-    cell: Cell, problem: Problem | None = None, *, winners: Mapping[str, object] | None = None,
-    say: Callable[[str], None] = print,
-) -> dict:
-    """The record of a cell, read where a valid one is there, else made and written.
-
-    Args:
-        problem: of the same data set, task, seed and profile, where it is at hand already.
-        winners: dotted settings that the tuning chose, for ``tuned`` cells.
-
-    Raises:
-        ConfigError: ``tuned`` without winners, or winners with ``defaults``.
-    """
-    if (cell.choice == "tuned") != (winners is not None):
-        raise ConfigError(f"{cell.choice} settings of {cell.method} {'need' if winners is None else 'take no'} winners")
-    problem = problem or cell.problem(say)
-    settings = settings_of(cell, problem, winners)
-    try:
-        known = read(cell.path)
-        if not stale_parts(known, inputs_of(cell, problem, settings)):
-            return known
-    except records.RecordError as error:
-        if cell.path.exists():
-            say(f"{' '.join(str(error).split())}; it is made anew")
-    record = make(cell, problem, settings)
-    records.write_json(cell.path, record)
-    return record
-
-
+def listed(choice: str) -> list[str]:
+    """The methods of a table: references first where the settings are the defaults."""
+    methods = [name for name in COMPARED if name not in EXACT]
+    return methods if choice == "tuned" else [*REFERENCES, *methods, "sisa"]

@@ -1,73 +1,147 @@
-"""``python -m laf_utils.experiments [DATASET=mnist] [TASK=class,data] [METHOD=all] [SEED=0] [SETTINGS=defaults]
-[VARIANT=without_ue] [PLAN=1]``.
+"""The comparison's records: those of the grid by Snakemake, or some cells in this process."""
 
-Makes the records of all cells that the lists span, cheap ones first; ``PLAN=1`` prints what they would cost and makes none.
-"""
-
-import sys
 import time
+from collections import Counter
 from itertools import product
+from pathlib import Path
 
-from ..settings.cli import SETTINGS, Stop, known_values, one_line_errors, stopping
+from ..settings.cli import SETTINGS, Stop, known_values
+from ..settings.config import ConfigError
 from ..support.paths import check_writable, results_folder, runs_folder
-from ..support.reading import chosen, items, seed
-from .cells import Cell, run_cell
-from .expected import expected, listed, table
-from .tuning_winners import WinnersError, winners_of
+from ..support.reading import items, seed, whole
+from .cells import Cell, listed
+from .estimate import hours, in_words, seconds_per_pass
+from .expected import expected, table
+from .grid import GRID, read_grid
+from .launch import run, workers_of
+from .making import problem_of, run_cell
+from .planning import Planned, planned, quiet
+from .record import STATES
+from .tuning_winners import winners_of
 
-NAMES = {
-    "DATASET": "mnist", "TASK": "class", "METHOD": "all", "SEED": "0", "PROFILE": "paper", "SETTINGS": "defaults", "VARIANT": "",
-    "PLAN": "0",
+PICKS = {  # what each name picks cells by
+    "DATASET": "dataset", "TASK": "task", "METHOD": "method", "SEED": "seed", "PROFILE": "profile", "SETTINGS": "choice",
+    "VARIANT": "variant",
 }
+PLAIN = "none"  # a variant's name for cells that are none
+HERE = "here"  # the executor that is this process
+USUAL = {
+    "DATASET": "mnist", "TASK": "class", "METHOD": "all", "SEED": "0", "PROFILE": "paper", "SETTINGS": "defaults",
+    "VARIANT": PLAIN,
+}
+NAMES = ("PLAN", "EXECUTOR", "WORKERS", "GRID", *PICKS)
+FAILED = 1
+MOST_WORKERS = 10_000
 
 
-def _options(arguments: list[str]) -> dict[str, list[str]]:
-    given = NAMES | known_values(arguments, NAMES)
-    found = {name: [""] if name == "VARIANT" and not text else items(text, name) for name, text in given.items()}
-    for name in ("PLAN", "PROFILE"):
-        if len(found[name]) > 1:
-            raise Stop(f"{name} takes one value, got {given[name]!r}", SETTINGS)
-    chosen(given["PLAN"], "PLAN", ("0", "1"))
+def comparison(arguments: list[str]) -> int:
+    """every method on every request.
+
+    ``DATASET``, ``TASK``, ``METHOD``, ``SEED``, ``PROFILE``, ``SETTINGS`` and ``VARIANT`` pick cells of the grid, each a list
+    (``SEED=0,1``; ``VARIANT=none``: no variants). ``GRID`` is another grid file, ``WORKERS`` how many cells run at a time, and
+    ``EXECUTOR`` a folder of ``workflow/profiles``. ``EXECUTOR=here`` makes the cells that the lists span in this process, whether
+    a grid has them or not; what is not said is then MNIST, class removal, all methods, seed 0. ``PLAN=1`` counts what there is to
+    do, from the images where they are on this machine, else from what the records say of them; ``PLAN=2`` names every cell too.
+    """
+    options = _options(arguments)
+    return cells_here(options) if options.get("EXECUTOR") == HERE else _grid(options)
+
+
+def _options(arguments: list[str]) -> dict[str, str]:
+    found = known_values(arguments, NAMES)
+    whole(found.get("WORKERS", "1"), "WORKERS", 1, MOST_WORKERS)
+    whole(found.get("PLAN", "0"), "PLAN", 0, 2)
+    for name in PICKS:
+        items(found.get(name, PLAIN), name)
     return found
 
 
-def cells_of(options: dict[str, list[str]]) -> list[Cell]:
-    """Every cell that the lists span, by data set, task and seed, cheap methods first."""
-    cells = []
-    names = ("DATASET", "TASK", "SEED", "SETTINGS", "VARIANT")
-    for dataset, task, number, choice, variant in product(*(options[name] for name in names)):
-        methods = listed(choice) if options["METHOD"] == ["all"] else options["METHOD"]
-        cells += [Cell(dataset, task, method, seed(number), options["PROFILE"][0], choice, variant) for method in methods]
+def chosen(grid: list[Cell], options: dict[str, str]) -> list[Cell]:
+    """The cells of the grid that the lists in ``options`` pick.
+
+    Raises:
+        ConfigError: one of the values is of no cell of the grid, or together they pick none.
+    """
+    wanted = {name: items(options[name], name) for name in PICKS if name in options}
+    for name, values in wanted.items():
+        there = dict.fromkeys(_value(cell, name) for cell in grid)
+        if strange := [value for value in values if value not in there]:
+            raise ConfigError(f"no cell of the grid has {name}={','.join(strange)}; it has {', '.join(there)}")
+    picked = [cell for cell in grid if all(_value(cell, name) in values for name, values in wanted.items())]
+    if not picked:
+        raise ConfigError(f"no cell of the grid has {', '.join(f'{k}={options[k]}' for k in wanted)}")
+    return picked
+
+
+def _value(cell: Cell, name: str) -> str:
+    return str(getattr(cell, PICKS[name])) or PLAIN
+
+
+def report(grid: list[Planned], workers: int) -> tuple[list[Planned], float | None]:
+    """Say what is there and what is not; returns what has to be made, and the seconds it may take where a record tells."""
+    counts, todo = Counter(item.state for item in grid), [item for item in grid if item.state != "valid"]
+    print(f"{len(grid)} cells: " + ", ".join(f"{counts[state]} {state}" for state in STATES), flush=True)
+    for item in grid:
+        if item.state == "stale":
+            print(f"stale, made with other settings, data or code: {item.name}")
+    rate = seconds_per_pass(grid)
+    if not todo or not rate:
+        return todo, None
+    expected = 3600 * hours(todo, rate, workers)
+    print(f"{in_words(expected)} with {workers} at a time, at {1 / rate:.0f} training passes a second each", flush=True)
+    return todo, expected
+
+
+def _grid(options: dict[str, str]) -> int:
+    profile, asked = options.get("EXECUTOR", "local"), int(options.get("PLAN", "0"))
+    usual = workers_of(profile)
+    if not asked:
+        check_writable(results_folder(), "LAF_RESULTS")
+        check_writable(runs_folder(), "LAF_RUNS")
+    grid = planned(chosen(read_grid(Path(options.get("GRID", GRID))), options), print if asked else quiet, download=not asked)
+    workers = whole(options["WORKERS"], "WORKERS") if "WORKERS" in options else None
+    todo, expected = report(grid, workers or usual)
+    if asked > 1:
+        for item in grid:
+            print(f"{item.state} {item.name}" + (f" ({', '.join(item.stale)})" if item.stale else ""))
+    if asked or not todo:
+        return 0
+    failed = run(todo, profile, workers, lambda line: print(line, flush=True), expected)
+    for item, line in failed:
+        print(f"FAILED {item.name}: {line}", flush=True)
+    print(f"{len(todo) - len(failed)} of {len(todo)} made", flush=True)
+    return FAILED if failed else 0
+
+
+# -- in this process ---------------------------------------------------------------------------------------------------------
+
+
+def cells_of(options: dict[str, str]) -> list[Cell]:
+    """Every cell that the lists span, by data set, task and seed."""
+    given = {name: items(text, name) for name, text in (USUAL | options).items() if name in PICKS}
+    if len(given["PROFILE"]) > 1:
+        raise Stop(f"PROFILE takes one value, got {options['PROFILE']!r}", SETTINGS)
+    cells, names = [], ("DATASET", "TASK", "SEED", "SETTINGS", "VARIANT")
+    for dataset, task, number, choice, variant in product(*(given[name] for name in names)):
+        methods = listed(choice) if given["METHOD"] == ["all"] else given["METHOD"]
+        variant = "" if variant == PLAIN else variant
+        cells += [Cell(dataset, task, method, seed(number), given["PROFILE"][0], choice, variant) for method in methods]
     return cells
 
 
-def _run(options: dict[str, list[str]]) -> None:
-    cells, problems = cells_of(options), {}
-    if options["PLAN"] == ["0"]:
+def cells_here(options: dict[str, str]) -> int:
+    """Make the cells that the lists span, cheap ones first, and say what each gave."""
+    cells, problems, asked = cells_of(options), {}, options.get("PLAN", "0") != "0"
+    if not asked:
         check_writable(results_folder(), "LAF_RESULTS")
         check_writable(runs_folder(), "LAF_RUNS")
     for cell in cells:
-        problems[cell.place] = problems.get(cell.place) or cell.problem()
+        problems[cell.place] = problems.get(cell.place) or problem_of(cell)
     plan = [(cell, expected(cell, problems[cell.place])) for cell in cells]
     print(table(plan), flush=True)
-    if options["PLAN"] != ["0"]:
-        return
-    for cell, _ in sorted(plan, key=lambda item: item[1].equivalent):
+    for cell, _ in sorted(plan, key=lambda item: item[1].equivalent) if not asked else ():
         start, before = time.perf_counter(), cell.path.exists()
         record = run_cell(cell, problems[cell.place], winners=winners_of(cell) if cell.choice == "tuned" else None)
         gap = record["failure"] or f"gap {record['gap']['mean']:.2f}" if record["gap"] or record["failure"] else "the goal"
         print(f"{cell.path.name}: {gap} ({time.perf_counter() - start:.0f} s{', there before' if before else ''})", flush=True)
-
-
-def main() -> int:
-    """The command; its exit code."""
-
-    def command() -> None:
-        with stopping(WinnersError):
-            _run(_options(sys.argv[1:]))
-
-    return one_line_errors(command, "interrupted; records that are there stay, and the same command goes on")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return 0

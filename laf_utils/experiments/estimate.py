@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from ..support import records
 from .cells import read
-from .grid import Planned
+from .planning import Planned
 
 LEAST = 10_000  # training passes below which the seconds of a record say little about their rate
 TRUST = 0.05  # of a grid: how much of it must be done before its own pace counts as much as what was expected

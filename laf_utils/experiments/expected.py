@@ -2,19 +2,12 @@
 
 import pandas as pd
 
-from ..methods import METHODS, find
+from ..methods import find
 from ..methods.method import Sizes
 from ..methods.passes import Passes
-from .cells import AGAIN, EXACT, ORIGINAL, REFERENCES, Cell, settings_of
+from .cells import AGAIN, ORIGINAL, Cell
+from .making import settings_of
 from .problem import HELD_OUT_SHARE, Problem
-
-COMPARED = tuple(METHODS)  # those of this project: a method that a session adds to the table is on no record
-
-
-def listed(choice: str) -> list[str]:
-    """The methods of a table: references first where the settings are the defaults."""
-    methods = [name for name in COMPARED if name not in EXACT]
-    return methods if choice == "tuned" else [*REFERENCES, *methods, "sisa"]
 
 
 def expected(cell: Cell, problem: Problem) -> Passes:

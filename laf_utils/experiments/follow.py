@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ..support.progress import track
 from .estimate import in_words, seconds_left
-from .grid import Planned
+from .planning import Planned
 
 POLL = 1.0  # seconds between looks at what is done
 EVERY = 60.0  # seconds at least between two lines while cells come in

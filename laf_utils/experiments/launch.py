@@ -20,7 +20,7 @@ from typing import TextIO
 from ..support.paths import ROOT, runs_folder
 from .faults import cluster_message, reason, remove_strays
 from .follow import follow
-from .grid import Planned, plan
+from .planning import Planned, plan
 
 WORKFLOW = ROOT / "workflow"
 PLACES = ("LAF_DATA", "LAF_RUNS", "LAF_RESULTS", "LAF_TRAINING")  # handed to every cell, wherever it runs

@@ -1,6 +1,4 @@
-"""``python -m laf_utils.experiments.maps [DATASET=mnist] [TASK=class,data,noisy] [SEED=0] [PROFILE=quick]``.
-
-Makes the record of a representation map for every place that the lists span: the same 600 images in each model, in the plane.
+"""The record of a representation map: the same 600 images in each model, in the plane.
 
 A PCA or t-SNE of each model alone would give pictures that cannot be compared: the axes of a retrained network are its own, and
 t-SNE turns and folds as it likes. So every model's representations are first turned onto the original's by the rotation that fits
@@ -9,11 +7,9 @@ in the next. What was forgotten takes no part in the rotation, so that its movin
 classifier alone: where its representations are LAF's to the bit, the record says so in place of a second copy of the same points.
 """
 
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -21,46 +17,16 @@ import torch
 from ..audit.projection import shared_projection
 from ..representations import outputs
 from ..run import TRAINED, Run, method_code, repair_code, training_code
-from ..settings.cli import known_values, one_line_errors, spanned, stopping
 from ..settings.names import caveats, headline
 from ..settings.presets import preset
-from ..support import records
 from ..support.definitions import code_version
 from ..support.devices import describe
-from ..support.keys import content_key, stale_parts
-from ..support.paths import results_folder
+from ..support.keys import content_key
 from ..support.seeds import stream
+from .record import MAPS, MapPlace
 
-SCHEMA = 1
 EACH = 300  # images of D_r, and as many of D_f, where there are as many
 DIGITS = 3  # significant ones of a coordinate
-REQUIRED = ("schema", "key", "inputs", "place", "headline", "caveats", "maps", "same", "classes", "forgotten", "task")
-NAMES = {"DATASET": "mnist", "TASK": "class,data,noisy", "SEED": "0", "PROFILE": "quick"}
-
-
-@dataclass(frozen=True)
-class Place:
-    """What one record is about."""
-
-    dataset: str
-    task: str
-    seed: int = 0
-    profile: str = "quick"
-
-    @property
-    def path(self) -> Path:
-        return results_folder() / "maps" / self.dataset / f"{self.task}-{self.profile}-seed{self.seed}.json"
-
-
-def read(path: Path) -> dict:
-    """A record of a map.
-
-    Raises:
-        RecordError: the file is missing, is no JSON or lacks a part.
-    """
-    return records.read_parts(path, REQUIRED, SCHEMA)
-
-
 def inputs_of(run: Run) -> dict[str, str]:
     """Everything the coordinates depend on, 16 hex digits for each part."""
     config = run.config.as_dict()
@@ -111,61 +77,28 @@ def mapped(run: Run) -> dict[str, object]:
 _MEASURING = (mapped,)
 
 
-def record_of(run: Run, place: Place) -> dict:
-    """The record of a run's map."""
+def made(run: Run, place: MapPlace) -> dict:
+    """The record of a run's map, without its head."""
     start = time.perf_counter()
-    found = mapped(run)
-    inputs = inputs_of(run)
     return {
-        "schema": SCHEMA, "key": content_key(inputs), "inputs": inputs, "created": records.now(),
-        "commit": records.commit(), "place": asdict(place),
-        "headline": headline(run.config, run.data), "caveats": caveats(run.config, run.data), **found,
+        "place": asdict(place), "headline": headline(run.config, run.data), "caveats": caveats(run.config, run.data),
+        **mapped(run),
         "task": {"forget": len(run.task.forget), "retain": len(run.task.retain), "checksum": run.task.checksum()},
-        "seconds": time.perf_counter() - start, "versions": records.versions(), "machine": describe(run.device),
+        "seconds": time.perf_counter() - start, "machine": describe(run.device),
     }
 
 
-def make(place: Place, say: Callable[[str], None] = print) -> dict:
-    """The record of a place, read where a valid one is there, else made and written.
+def run_of(place: MapPlace, say: Callable[[str], None] = print) -> Run:
+    """The run whose models are drawn.
 
     Raises:
         ConfigError: a name that does not exist.
         DataError: images that cannot be had.
     """
-    run = Run(preset(place.dataset, place.task, profile=place.profile, seed=place.seed), say=say)
-    try:
-        known = read(place.path)
-        if not stale_parts(known, inputs_of(run)):
-            return known
-    except records.RecordError:
-        pass
-    record = record_of(run, place)
-    records.write_json(place.path, record)
-    return record
+    return Run(preset(place.dataset, place.task, profile=place.profile, seed=place.seed), say=say)
 
 
-def places_of(arguments: list[str]) -> list[Place]:
-    """Every place that the arguments span.
-
-    Raises:
-        Stop: an argument that is not ``NAME=VALUE`` with a known name, or a seed that is no number.
-    """
-    found = NAMES | known_values(arguments, NAMES)
-    return [Place(*place, found["PROFILE"]) for place in spanned(found)]
-
-
-def main() -> int:
-    """The command; its exit code."""
-
-    def command() -> None:
-        with stopping():
-            for place in places_of(sys.argv[1:]):
-                record = make(place)
-                count = len(record["classes"])
-                print(f"{place.path.name} ({place.dataset}): {count} images in {len(record['maps'])} models", flush=True)
-
-    return one_line_errors(command, "interrupted; records that are there stay, and the same command goes on")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def take(place: MapPlace, say: Callable[[str], None] = print) -> dict:
+    """The record of a place, read where a valid one is there, else made and written; raises as ``run_of``."""
+    run = run_of(place, say)
+    return MAPS.take(place.path, inputs_of(run), lambda: made(run, place), say)

@@ -9,9 +9,8 @@ from ..models import Network
 from ..run import Run
 from ..support.artefacts import Artefact
 from ..support.seeds import derive
+from .cells import AGAIN
 from .problem import Problem
-
-AGAIN = "retrain_again"
 
 
 def again_stage(run: Run) -> tuple[str, dict, int]:

@@ -5,28 +5,15 @@ from pathlib import Path
 
 from ..run import Run
 from ..settings.names import caveats, headline
-from ..support import records
 from ..support.devices import describe
-from ..support.paths import results_folder
+from .record import SHADOWS
 from .shadows import Shadows, shadows
 from .shadows_spread import errors
-
-SCHEMA = 1
-REQUIRED = ("schema", "headline", "caveats", "place", "settings", "seconds", "accuracy", "measures", "error", "example")
 
 
 def path_of(dataset: str, task: str, models: int) -> Path:
     """Where the record of so many models of each kind lies."""
-    return results_folder() / "shadows" / dataset / f"{task}-models{models}.json"
-
-
-def read(path: Path) -> dict:
-    """A record of many models.
-
-    Raises:
-        RecordError: the file is missing, is no JSON or lacks a part.
-    """
-    return records.read_parts(path, REQUIRED, SCHEMA)
+    return SHADOWS.folder / dataset / f"{task}-models{models}.json"
 
 
 def example(found: Shadows) -> dict:
@@ -40,7 +27,7 @@ def example(found: Shadows) -> dict:
 
 
 def make(run: Run, seeds: Sequence[int]) -> dict:
-    """The record of one model of each kind per seed, plain values; trained and unlearned as one, or taken from disk.
+    """The record, without its head, of one model of each kind per seed; trained and unlearned as one, or taken from disk.
 
     Raises:
         ValueError: too few seeds for error bars, or what ``shadows`` raises.
@@ -48,7 +35,6 @@ def make(run: Run, seeds: Sequence[int]) -> dict:
     found = shadows(run, seeds)
     place = {"dataset": run.data.name, "task": run.config.task, "models": len(seeds)}
     return {
-        "schema": SCHEMA, "created": records.now(), "commit": records.commit(), "headline": headline(run.config, run.data),
-        "caveats": caveats(run.config, run.data), "place": place, **found.record(), "error": errors(found),
-        "example": example(found), "versions": records.versions(), "machine": describe(run.device),
+        "headline": headline(run.config, run.data), "caveats": caveats(run.config, run.data), "place": place,
+        **found.record(), "error": errors(found), "example": example(found), "machine": describe(run.device),
     }

@@ -2,11 +2,8 @@
 
 A GPU waits for the processor when it trains one small network; trained side by side, K networks take hardly longer than one.
 What a run finds on disk afterwards is what it would have trained itself, up to rounding (``training``), and says where that was.
-
-``python -m laf_utils.experiments.stages DATASET=mnist STAGE=original SEED=1,2`` trains those of the three tasks.
 """
 
-import sys
 import time
 from collections.abc import Sequence
 
@@ -15,7 +12,7 @@ import torch
 from ..images import Images
 from ..models import Network
 from ..run import Run
-from ..settings.cli import SETTINGS, Stop, known_values, one_line_errors, stopping
+from ..settings.cli import SETTINGS, Stop, known_values, stopping
 from ..support.artefacts import Artefact
 from ..support.devices import DEVICES, describe, synchronise
 from ..support.keys import content_key
@@ -91,30 +88,24 @@ def _artefact(model: Network, losses: list[float], name: str, seconds: float, co
     })
 
 
-def main() -> int:
-    """The command; its exit code."""
+def stages(arguments: list[str]) -> None:
+    """originals and retrained models of several runs trained as one, and kept as artefacts for later cells.
 
-    def command() -> None:
-        given = NAMES | known_values(sys.argv[1:], NAMES)
-        stages = chosen(given["STAGE"], "STAGE", STAGES)
-        if "original" in stages and len(stages) > 1:
-            raise Stop(f"STAGE must be original, or retrained, again or both, got {given['STAGE']!r}", SETTINGS)
-        kinds = [kind for kind in DEVICES if kind != "auto"]  # of which an artefact's name knows nothing
-        if given["FOR"] and given["FOR"] not in kinds:
-            raise Stop(f"FOR must be one of {', '.join(kinds)}, got {given['FOR']!r}", SETTINGS)
-        at_once, seeds = whole(given["AT_ONCE"], "AT_ONCE", 1, MOST_AT_ONCE), [seed(one) for one in items(given["SEED"], "SEED")]
-        tasks = chosen(given["TASK"], "TASK", TASKS)
-        check_writable(runs_folder(), "LAF_RUNS")
-        with stopping(ValueError):  # what cannot be trained as one: index sets of several lengths, ResNet-18
-            runs = [
-                Problem(given["DATASET"], task, one, given["PROFILE"]).run for task in tasks for one in seeds
-            ]
-            of, each = [run for _ in stages for run in runs], [stage for stage in stages for _ in runs]
-            count = train_stages(of, each, device=given["FOR"], at_once=at_once)
-            print(f"{count} of {len(of)} trained as one", flush=True)
-
-    return one_line_errors(command, "interrupted; nothing of this was kept")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    ``DATASET=mnist STAGE=original SEED=1,2`` trains those of the three tasks; ``STAGE=retrained,again`` both retrained models of
+    each request. ``PROFILE``, ``AT_ONCE`` networks side by side; ``FOR=cpu`` where methods run elsewhere than here.
+    """
+    given = NAMES | known_values(arguments, NAMES)
+    names = chosen(given["STAGE"], "STAGE", STAGES)
+    if "original" in names and len(names) > 1:
+        raise Stop(f"STAGE must be original, or retrained, again or both, got {given['STAGE']!r}", SETTINGS)
+    kinds = [kind for kind in DEVICES if kind != "auto"]  # of which an artefact's name knows nothing
+    if given["FOR"] and given["FOR"] not in kinds:
+        raise Stop(f"FOR must be one of {', '.join(kinds)}, got {given['FOR']!r}", SETTINGS)
+    at_once, seeds = whole(given["AT_ONCE"], "AT_ONCE", 1, MOST_AT_ONCE), [seed(one) for one in items(given["SEED"], "SEED")]
+    tasks = chosen(given["TASK"], "TASK", TASKS)
+    check_writable(runs_folder(), "LAF_RUNS")
+    with stopping(ValueError):  # what cannot be trained as one: index sets of several lengths, ResNet-18
+        runs = [Problem(given["DATASET"], task, one, given["PROFILE"]).run for task in tasks for one in seeds]
+        of, each = [run for _ in names for run in runs], [stage for stage in names for _ in runs]
+        count = train_stages(of, each, device=given["FOR"], at_once=at_once)
+    print(f"{count} of {len(of)} trained as one", flush=True)

@@ -4,11 +4,8 @@ A part of a task's images is drawn, D_r and D_f in their proportion, and split: 
 model of their own, one fifth stands in for the test set. A trial unlearns from that original; what it scores is the mean gap to
 that retrained model, as in ``audit.gaps_to_retrained``. Trial 0 is the published settings, the others are drawn by Optuna's
 tree-structured Parzen estimator. The winner goes to the full size with batches that grow with the sets: the same number of steps.
-
-``python -m laf_utils.experiments.tuning TASK=class`` searches; methods whose trials are there already stay (extra ``tuning``).
 """
 
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -23,20 +20,17 @@ from ..datasets import ImageSet
 from ..methods import UnlearningRequest, prepare, run_method
 from ..run import Run
 from ..settings.changes import batch_names, changed, scaled
-from ..settings.cli import known_values, one_line_errors, stopping
 from ..settings.config import ConfigError
 from ..settings.presets import preset
 from ..support import records
 from ..support.keys import content_key
-from ..support.paths import check_writable, results_folder
-from ..support.reading import chosen
 from ..support.seeds import derive, stream
-from ..tasks import TASKS, ForgetTask
+from ..tasks import ForgetTask
 from ..training import TrainingDiverged
-from .cells import Cell, settings_of
+from .cells import Cell
+from .making import settings_of
 from .problem import Problem
 from .tuning_spaces import SPACES, Dimension
-from .tuning_winners import winners_path
 
 IMAGES, VALIDATION = 2_000, 0.2  # drawn of the task's training images, and the share of them that is set aside
 TRIALS = 8  # per method, the published settings among them
@@ -208,22 +202,3 @@ def search(one: Search, path: Path) -> dict:
             known[method] = one.of_method(method)
             records.write_json(path, {"schema": 1, "about": about, "methods": known})
     return {"about": about, "methods": known}
-
-
-def main() -> int:
-    """The command; its exit code."""
-
-    def command() -> None:
-        defaults = {"DATASET": "mnist", "TASK": "data,class,noisy"}
-        given = defaults | known_values(sys.argv[1:], defaults)
-        with stopping(records.RecordError):
-            tasks = chosen(given["TASK"], "TASK", TASKS)
-            check_writable(results_folder(), "LAF_RESULTS")
-            for task in tasks:
-                search(Search(given["DATASET"], task), winners_path(given["DATASET"], task))
-
-    return one_line_errors(command, "interrupted; trials of whole methods stay, and the same command goes on")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

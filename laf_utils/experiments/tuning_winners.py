@@ -23,7 +23,7 @@ def winners_of(cell: Cell) -> dict[str, object]:
         WinnersError: no search of this data set and task, or none of this method.
     """
     path = winners_path(cell.dataset, cell.task)
-    search = f"python -m laf_utils.experiments.tuning DATASET={cell.dataset} TASK={cell.task} makes them"
+    search = f"python -m laf_utils.experiments KIND=tuning DATASET={cell.dataset} TASK={cell.task} makes them"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return found["methods"][cell.method]["winner"]["settings_at_full_size"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..settings.cli import SETTINGS, Stop, help_wanted, one_line_errors
 from ..support.paths import check_file_writable
-from .comparison import main as comparison
+from .__main__ import main as experiments
 
 
 @contextlib.contextmanager
@@ -43,7 +43,8 @@ def main() -> int:
             raise Stop("expected the file of the cell's lock and NAME=VALUE of laf_utils.experiments", SETTINGS)
         lock = check_file_writable(Path(sys.argv.pop(1)), "LOCK")
         with alone(lock, lambda line: print(line, flush=True)):
-            codes.append(comparison())
+            sys.argv.append("EXECUTOR=here")
+            codes.append(experiments())
 
     failed = one_line_errors(command, "interrupted; records that are there stay, and the same command goes on")
     return codes[0] if codes else failed

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.transforms import functional as TF
 
-from ..support.sealing import tensors_checksum
+from ..support.artefacts import tensors_checksum
 from .refusal import Refused
 from .soundness import SEALED, check_archive, check_kinds, check_weights
 from .sources import files_in

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ..support.sealing import not_finite, tensors_checksum
+from ..support.artefacts import not_finite, tensors_checksum
 from .refusal import Refused
 
 MOST_UNPACKED = 64 << 30  # bytes of tensors in one weights file

@@ -35,10 +35,6 @@ class JiTSettings(Settings):
 RANDOM = JiTSettings(sigma=0.01)  # published for random images
 PUBLISHED = {"data": RANDOM, "noisy": RANDOM}
 MEAN = JiTSettings(batch_size=32, reduction="mean", accumulate=False, clamp=False, batch_statistics=False)  # ours, every task
-OUTSIDE = (
-    "published for D_f of 100 to 500 images, one to four steps on VGG-16 and ViT; here D_f is ten times as large and more, and "
-    "its gradients add up over all of it"
-)
 
 
 def lipschitz_loss(

@@ -16,6 +16,7 @@ from torch import nn
 from ..support.devices import synchronise
 from ..training import TrainingDiverged
 from .access import DataAccess, LabelAccess
+from .catalogue import find as entry
 from .passes import Passes
 from .request import UnlearningRequest
 from .view import View
@@ -84,6 +85,12 @@ class Method:
     def ascent_steps(self, settings: Any, sizes: Sizes) -> int:
         """Steps against D_f that the definition implies at these settings and sizes."""
         return self.ascent(settings, sizes) if self.ascent else 0
+
+
+def row(name: str, settings: Any, function: Callable[[View, Any], nn.Module], by_task: Mapping[str, Any] | None = None,
+        **more: Any) -> Method:
+    """The catalogue's entry of that name with what runs it; ``more`` as in ``Method``."""
+    return Method(settings=settings, function=function, by_task=by_task or {}, **vars(entry(name)), **more)
 
 
 @dataclass(frozen=True)

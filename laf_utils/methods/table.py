@@ -1,4 +1,4 @@
-"""The table of methods, and how to run one by name.
+"""The table of methods, and how to run one by name; ``catalogue`` has their order, names, references and access.
 
 A method of one's own is one function and one line::
 
@@ -37,30 +37,16 @@ from . import (
     table_ours,
     unroll,
 )
-from .access import DataAccess, LabelAccess
-from .method import Method, MethodResult, prepare_with, run, with_pseudo_labels
+from .method import Method, MethodResult, prepare_with, row, run, with_pseudo_labels
 from .request import UnlearningRequest
 from .table_label_free import LATER
 
 GROUP = "laf_book.methods"
-NONE, FEW, ALL = LabelAccess
-FORGET, RETAIN, BOTH = DataAccess.FORGET, DataAccess.RETAIN, DataAccess.BOTH
-HELD_OUT, STATE = DataAccess.HELD_OUT, DataAccess.STATE
-
-KURMANJI = "Kurmanji et al., NeurIPS 2023"
-CHEN = "Chen et al., CVPR 2023"
-SHEN = "Shen et al., ICLR 2024"
-FOSTER = "Foster et al., arXiv 2402.01401"
 AGAINST = {"identity": {"epochs": 0}, "raises_forget_loss": True}  # of methods that train against D_f
 JIT = {"implied": jit.jit_passes, "ascent": jit.jit_ascent, "identity": {"learning_rate": 0.0, "batch_statistics": False}}
 NEGGRAD_PLUS = {"implied": neggrad.neggrad_plus_passes, "ascent": neggrad.neggrad_plus_ascent, **AGAINST}
 
 STILL = laf.UnlearningConfig(epochs=0)
-
-
-def ours(published: str) -> str:
-    """The reference of a variant of this project's."""
-    return f"this project, after {published}"
 
 
 def _laf(kind: type) -> dict[str, Any]:
@@ -71,83 +57,63 @@ def _laf(kind: type) -> dict[str, Any]:
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        # Nothing but D_f's images, no label.
-        Method("jit", FOSTER, NONE, FORGET, jit.JiTSettings(), jit.jit, "JiT", jit.PUBLISHED, outside_claim=jit.OUTSIDE, **JIT),
-        Method("jit_mean", ours(FOSTER), NONE, FORGET, jit.MEAN, jit.jit, "JiT, mean (ours)", mode="eval", **JIT),
-        Method("boundary_expand", CHEN, NONE, FORGET, boundary.BoundarySettings(), boundary.expand, "Boundary Expand",
-               implied=boundary.expand_passes, **AGAINST),
-        # Images of D_f and D_r, no label.
-        Method("laf", SHEN, NONE, BOTH, laf.LAFSettings(), laf.laf, "LAF", _laf(laf.LAFSettings),
-               mode="eval", implied=laf.laf_passes, identity={"unlearning": STILL}),
-        Method("lfssd", "Foster et al., arXiv 2402.19308", NONE, BOTH, lfssd.LFSSDSettings(), lfssd.lfssd, "LFSSD",
-               lfssd.PUBLISHED, mode="eval", implied=lfssd.lfssd_passes, identity={"selection": float("inf")}),
-        Method("ts", "Chundawat et al., AAAI 2023", NONE, BOTH, bad_teacher.BadTeacherSettings(), bad_teacher.bad_teacher,
-               "T-S", implied=bad_teacher.bad_teacher_passes, **AGAINST),
-        # Controls: methods with labels, told none.
-        Method("scrub_unlabelled", KURMANJI, NONE, BOTH, replace(scrub.ScrubSettings(), gamma=0.0), scrub.scrub,
-               "SCRUB, gamma 0", scrub.WITHOUT_LABELS, implied=scrub.scrub_passes, ascent=scrub.scrub_ascent, **AGAINST),
-        Method("boundary_shrink_pseudo", ours(CHEN), NONE, FORGET, boundary.OTHER, boundary.shrink,
-               "Boundary Shrink, own label left out (ours), pseudo-labels",
-               implied=with_pseudo_labels(boundary.shrink_passes, retain=False), **AGAINST),
-        Method("neggrad_plus_pseudo", ours(KURMANJI), NONE, BOTH, neggrad.BOUNDED, neggrad.neggrad_plus,
-               "NegGrad+, bounded (ours), pseudo-labels", ascent=neggrad.neggrad_plus_ascent,
-               implied=with_pseudo_labels(neggrad.neggrad_plus_passes, retain=True), **AGAINST),
+        row("jit", jit.JiTSettings(), jit.jit, jit.PUBLISHED, **JIT),
+        row("jit_mean", jit.MEAN, jit.jit, mode="eval", **JIT),
+        row("boundary_expand", boundary.BoundarySettings(), boundary.expand, implied=boundary.expand_passes, **AGAINST),
+        row("laf", laf.LAFSettings(), laf.laf, _laf(laf.LAFSettings), mode="eval", implied=laf.laf_passes,
+            identity={"unlearning": STILL}),
+        row("lfssd", lfssd.LFSSDSettings(), lfssd.lfssd, lfssd.PUBLISHED, mode="eval", implied=lfssd.lfssd_passes,
+            identity={"selection": float("inf")}),
+        row("ts", bad_teacher.BadTeacherSettings(), bad_teacher.bad_teacher, implied=bad_teacher.bad_teacher_passes, **AGAINST),
+        row("scrub_unlabelled", replace(scrub.ScrubSettings(), gamma=0.0), scrub.scrub, scrub.WITHOUT_LABELS,
+            implied=scrub.scrub_passes, ascent=scrub.scrub_ascent, **AGAINST),
+        row("boundary_shrink_pseudo", boundary.OTHER, boundary.shrink,
+            implied=with_pseudo_labels(boundary.shrink_passes, retain=False), **AGAINST),
+        row("neggrad_plus_pseudo", neggrad.BOUNDED, neggrad.neggrad_plus, ascent=neggrad.neggrad_plus_ascent,
+            implied=with_pseudo_labels(neggrad.neggrad_plus_passes, retain=True), **AGAINST),
         *table_ours.OURS.values(),
-        # A few labels of D_r.
-        Method("laf_r", SHEN, FEW, BOTH, laf.LAFRSettings(), laf.laf_r, "LAF+R", _laf(laf.LAFRSettings),
-               mode="eval", implied=laf.laf_r_passes,
-               identity={"unlearning": STILL, "repair": laf.RepairConfig(epochs=0)}),
-        # All labels.
-        Method("neggrad", "Golatkar et al., CVPR 2020", ALL, FORGET, neggrad.NegGradSettings(), neggrad.neggrad, "NegGrad",
-               implied=neggrad.neggrad_passes, ascent=neggrad.neggrad_ascent, **AGAINST),
-        Method("neggrad_plus", KURMANJI, ALL, BOTH, neggrad.NegGradPlusSettings(), neggrad.neggrad_plus, "NegGrad+",
-               neggrad.PUBLISHED, mode="eval", **NEGGRAD_PLUS),
-        Method("neggrad_plus_bounded", ours(KURMANJI), ALL, BOTH, neggrad.BOUNDED, neggrad.neggrad_plus,
-               "NegGrad+, bounded (ours)", **NEGGRAD_PLUS),
-        Method("boundary_shrink", CHEN, ALL, FORGET, boundary.ShrinkSettings(), boundary.shrink, "Boundary Shrink",
-               implied=boundary.shrink_passes, **AGAINST),
-        Method("boundary_shrink_other", ours(CHEN), ALL, FORGET, boundary.OTHER, boundary.shrink,
-               "Boundary Shrink, own label left out (ours)", implied=boundary.shrink_passes, **AGAINST),
-        Method("scrub", KURMANJI, ALL, BOTH, scrub.ScrubSettings(), scrub.scrub, "SCRUB", scrub.PUBLISHED,
-               implied=scrub.scrub_passes, ascent=scrub.scrub_ascent, **AGAINST),
-        Method("scrub_r", KURMANJI, ALL, BOTH | HELD_OUT, scrub.ScrubSettings(), scrub.scrub_r, "SCRUB+R", scrub.PUBLISHED,
-               implied=scrub.scrub_r_passes, ascent=scrub.scrub_ascent, **AGAINST),
-        Method("unroll", "Thudi et al., EuroS&P 2022", ALL, FORGET | STATE, unroll.UnrollSettings(), unroll.unroll, "Unroll",
-               implied=unroll.unroll_passes, ascent=unroll.unroll_ascent, outside_claim=unroll.OUTSIDE,
-               identity={"strength": 0.0}, raises_forget_loss=True, prepare=unroll.prepare_unroll),
-        Method("sisa", "Bourtoule et al., IEEE S&P 2021", ALL, RETAIN | STATE, sisa.SISASettings(), sisa.sisa, "SISA",
-               outside_claim="another original: an ensemble trained on shards, which only SISA can unlearn",
-               prepare=sisa.prepare_sisa),
-        Method("retrain", SHEN, ALL, RETAIN, retrain.TrainingConfig(), retrain.retrain, "Retrain",
-               implied=retrain.retrain_passes),
+        row("laf_r", laf.LAFRSettings(), laf.laf_r, _laf(laf.LAFRSettings), mode="eval", implied=laf.laf_r_passes,
+            identity={"unlearning": STILL, "repair": laf.RepairConfig(epochs=0)}),
+        row("neggrad", neggrad.NegGradSettings(), neggrad.neggrad, implied=neggrad.neggrad_passes, ascent=neggrad.neggrad_ascent,
+            **AGAINST),
+        row("neggrad_plus", neggrad.NegGradPlusSettings(), neggrad.neggrad_plus, neggrad.PUBLISHED, mode="eval", **NEGGRAD_PLUS),
+        row("neggrad_plus_bounded", neggrad.BOUNDED, neggrad.neggrad_plus, **NEGGRAD_PLUS),
+        row("boundary_shrink", boundary.ShrinkSettings(), boundary.shrink, implied=boundary.shrink_passes, **AGAINST),
+        row("boundary_shrink_other", boundary.OTHER, boundary.shrink, implied=boundary.shrink_passes, **AGAINST),
+        row("scrub", scrub.ScrubSettings(), scrub.scrub, scrub.PUBLISHED, implied=scrub.scrub_passes, ascent=scrub.scrub_ascent,
+            **AGAINST),
+        row("scrub_r", scrub.ScrubSettings(), scrub.scrub_r, scrub.PUBLISHED, implied=scrub.scrub_r_passes,
+            ascent=scrub.scrub_ascent, **AGAINST),
+        row("unroll", unroll.UnrollSettings(), unroll.unroll, implied=unroll.unroll_passes, ascent=unroll.unroll_ascent,
+            identity={"strength": 0.0}, raises_forget_loss=True, prepare=unroll.prepare_unroll),
+        row("sisa", sisa.SISASettings(), sisa.sisa, prepare=sisa.prepare_sisa),
+        row("retrain", retrain.TrainingConfig(), retrain.retrain, implied=retrain.retrain_passes),
     )
 }
 
 
-def _exchanged(name: str, title: str, function: Callable[..., nn.Module]) -> Method:
+def _exchanged(name: str, function: Callable[..., nn.Module]) -> Method:
     """LAF with a part exchanged."""
-    return Method(name, "this project", NONE, BOTH, laf.LAFSettings(), function, title, _laf(laf.LAFSettings), mode="eval",
-                  implied=laf.laf_passes, identity={"unlearning": STILL})
+    return row(name, laf.LAFSettings(), function, _laf(laf.LAFSettings), mode="eval", implied=laf.laf_passes,
+               identity={"unlearning": STILL})
 
 
 # Rows of single experiments, under the same contract; the comparison's table does not list them.
 FURTHER: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("retrain_few", SHEN, FEW, RETAIN, retrain.TrainingConfig(), few_labels.retrain_few, "Retrain, labelled share",
-               implied=few_labels.retrain_few_passes),
-        Method("scrub_few", KURMANJI, FEW, BOTH, scrub.ScrubSettings(), few_labels.scrub_few, "SCRUB, labelled share",
-               scrub.PUBLISHED, implied=few_labels.on_share(scrub.scrub_passes), ascent=scrub.scrub_ascent, **AGAINST),
-        Method("neggrad_plus_few", ours(KURMANJI), FEW, BOTH, neggrad.BOUNDED, few_labels.neggrad_plus_few,
-               "NegGrad+, bounded (ours), labelled share, pseudo-labels",
-               implied=few_labels.on_share(neggrad.neggrad_plus_passes, pseudo=True),
-               ascent=few_labels.steps_on_share(neggrad.neggrad_plus_ascent), **AGAINST),
-        _exchanged("laf_l2", "squared distance in L_RA", laf_variants.with_similarity(laf_variants.SquaredDistance)),
-        _exchanged("laf_dot", "dot product in L_RA", laf_variants.with_similarity(laf_variants.DotProduct)),
-        _exchanged("laf_autoencoder", "autoencoders", laf_variants.with_density(laf_variants.autoencoder)),
-        _exchanged("laf_pca", "principal components", laf_variants.with_density(laf_variants.principal_components)),
-        _exchanged("laf_gaussian", "Gaussians", laf_variants.with_density(laf_variants.gaussian)),
-        _exchanged("laf_frozen", "the frozen original", laf_variants.without_density),
+        row("retrain_few", retrain.TrainingConfig(), few_labels.retrain_few, implied=few_labels.retrain_few_passes),
+        row("scrub_few", scrub.ScrubSettings(), few_labels.scrub_few, scrub.PUBLISHED,
+            implied=few_labels.on_share(scrub.scrub_passes), ascent=scrub.scrub_ascent, **AGAINST),
+        row("neggrad_plus_few", neggrad.BOUNDED, few_labels.neggrad_plus_few,
+            implied=few_labels.on_share(neggrad.neggrad_plus_passes, pseudo=True),
+            ascent=few_labels.steps_on_share(neggrad.neggrad_plus_ascent), **AGAINST),
+        _exchanged("laf_l2", laf_variants.with_similarity(laf_variants.SquaredDistance)),
+        _exchanged("laf_dot", laf_variants.with_similarity(laf_variants.DotProduct)),
+        _exchanged("laf_autoencoder", laf_variants.with_density(laf_variants.autoencoder)),
+        _exchanged("laf_pca", laf_variants.with_density(laf_variants.principal_components)),
+        _exchanged("laf_gaussian", laf_variants.with_density(laf_variants.gaussian)),
+        _exchanged("laf_frozen", laf_variants.without_density),
     )
 }
 

@@ -4,7 +4,7 @@ Single-gradient unlearning needs the initial weights theta_0 and an original tra
 epoch 1 (``prepare_unroll``). The released code takes back ONE batch of 32, seen at the start of a phase that begins from a
 pretrained model; there a first-order expansion may hold. Here whole sets are to be forgotten by an original that was trained
 from scratch: hundreds of batches, times E, around a random start. The formula is the paper's and the regime is not, so this
-row stands outside its claim (``OUTSIDE``) and is not ranked.
+row stands outside its claim (``catalogue``) and is not ranked.
 
 Training mode, as in training: BatchNorm of theta_0 normalises each batch by itself; the running
 statistics of the result are the original's.
@@ -25,10 +25,6 @@ from .passes import Passes
 from .settings import Settings
 from .view import View
 
-OUTSIDE = (
-    "published for one batch of 32 in a phase that starts from a pretrained model; here whole sets are taken back, from a random "
-    "start, on an original of its own"
-)
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # of PyTorch's Adam
 
 

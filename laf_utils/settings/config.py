@@ -6,12 +6,9 @@ is a field here. ``preset`` gives the published numbers, ``presets.py`` holds th
 
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 
-from ..images import CROPS
-from ..models import BACKBONES
-from ..support.devices import PRECISIONS
+from ..support.choices import BACKBONES, CROPS, PRECISIONS, TASKS
 from ..support.reading import MOST_SEED, ReadingError
 from ..support.reading import device as device_name
-from ..tasks import TASKS
 
 PROFILES = ("quick", "small", "paper")
 MODES = ("reference", "fixed")

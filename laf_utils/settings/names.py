@@ -1,7 +1,11 @@
 """The words that tables, figures and notebooks share: names of models and measures, what a result rests on, its caveats."""
 
-from ..datasets import Dataset
+from typing import TYPE_CHECKING
+
 from .config import RunConfig
+
+if TYPE_CHECKING:
+    from ..datasets import Dataset
 
 MODEL_NAMES = {"original": "Original", "retrained": "Retrained", "laf": "LAF", "laf_r": "LAF+R"}
 MEASURE_NAMES = {
@@ -17,7 +21,7 @@ DATASET_NAMES = {
 }
 
 
-def headline(config: RunConfig, dataset: Dataset) -> str:
+def headline(config: RunConfig, dataset: "Dataset") -> str:
     """One line that names a run: data, task, mode, profile, seed."""
     task = TASK_NAMES[config.task]
     if config.task == "class":
@@ -27,7 +31,7 @@ def headline(config: RunConfig, dataset: Dataset) -> str:
     return f"{name}, {task}; mode {config.mode}, profile {config.profile}, seed {config.seed}"
 
 
-def caveats(config: RunConfig, dataset: Dataset) -> list[str]:
+def caveats(config: RunConfig, dataset: "Dataset") -> list[str]:
     """What a reader must know before believing a number of this run; empty for the specification's own setting."""
     found = []
     if dataset.is_fallback:

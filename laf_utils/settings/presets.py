@@ -7,7 +7,7 @@ holds the two together.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from ..tasks import TASKS
+from ..support.choices import TASKS
 from .config import MODES, PROFILES, ConfigError, RunConfig, replace_nested
 
 

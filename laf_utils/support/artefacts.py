@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from .keys import content_key
-from .sealing import SealError, check_not_negative, not_finite, tensors_checksum, unlike
+from .sealing import SealError, check_not_negative
 
 
 @dataclass(frozen=True)
@@ -127,3 +127,31 @@ def unprefixed(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch
     """The state of one module out of a shared file."""
     start = f"{prefix}."
     return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
+
+
+def tensors_checksum(tensors: Mapping[str, torch.Tensor]) -> str:
+    """sha256 (hex) over names, types, shapes and bytes of tensors on the CPU, in order of name."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+    return digest.hexdigest()
+
+
+def not_finite(tensors: Mapping[str, torch.Tensor]) -> str | None:
+    """The name of the first tensor that holds NaN or infinity."""
+    floating = (name for name, tensor in tensors.items() if tensor.is_floating_point() or tensor.is_complex())
+    return next((name for name in floating if not torch.isfinite(tensors[name]).all()), None)
+
+
+def unlike(tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> str | None:
+    """How tensors differ in names, shapes or types from those wanted, in words; ``None`` where they do not."""
+    missing, more = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
+    if missing or more:
+        return f"lacks {missing[0]}" if missing else f"holds {more[0]}, which nothing asks for"
+    for name, one in wanted.items():
+        found = tensors[name]
+        if found.shape != one.shape or found.dtype != one.dtype:
+            return f"has {name} as {found.dtype} {tuple(found.shape)}, not {one.dtype} {tuple(one.shape)}"
+    return None

@@ -14,7 +14,6 @@ from pathlib import Path
 import torch
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("float32", "bfloat16")
 
 
 def resolve(name: str = "auto") -> torch.device:

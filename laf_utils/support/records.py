@@ -49,7 +49,11 @@ def read(path: Path) -> dict:
     Raises:
         RecordError: the file is missing, is no JSON, lacks a part, or was written by a newer schema.
     """
-    record = read_parts(path, REQUIRED, SCHEMA)
+    return checked_run(path, read_parts(path, REQUIRED, SCHEMA))
+
+
+def checked_run(path: Path, record: dict) -> dict:
+    """The record of a run, after a check of its types and numbers; raises as ``read``."""
     return checked(path, lambda: _check_run(record), record)
 
 

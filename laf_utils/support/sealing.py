@@ -8,8 +8,6 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 
-import torch
-
 SEAL = "checksum"  # the part of a record that holds it
 
 
@@ -44,32 +42,10 @@ def check(record: Mapping) -> dict:
     return {name: part for name, part in record.items() if name != SEAL}
 
 
-def tensors_checksum(tensors: Mapping[str, torch.Tensor]) -> str:
-    """sha256 (hex) over names, types, shapes and bytes of tensors on the CPU, in order of name."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
-    return digest.hexdigest()
 
 
-def not_finite(tensors: Mapping[str, torch.Tensor]) -> str | None:
-    """The name of the first tensor that holds NaN or infinity."""
-    floating = (name for name, tensor in tensors.items() if tensor.is_floating_point() or tensor.is_complex())
-    return next((name for name in floating if not torch.isfinite(tensors[name]).all()), None)
 
 
-def unlike(tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> str | None:
-    """How tensors differ in names, shapes or types from those wanted, in words; ``None`` where they do not."""
-    missing, more = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
-    if missing or more:
-        return f"lacks {missing[0]}" if missing else f"holds {more[0]}, which nothing asks for"
-    for name, one in wanted.items():
-        found = tensors[name]
-        if found.shape != one.shape or found.dtype != one.dtype:
-            return f"has {name} as {found.dtype} {tuple(found.shape)}, not {one.dtype} {tuple(one.shape)}"
-    return None
 
 
 def numbers(value: object, where: str = "") -> Iterator[tuple[str, object]]:

@@ -11,7 +11,7 @@ from ...audit import interval, paired
 from ...audit.statistics import Interval
 from ...experiments.cells import REFERENCES, RETRAIN, read
 from ...experiments.reference import same_reference
-from ...methods import METHODS
+from ...methods.catalogue import LISTED
 from ...support.paths import results_folder
 from ...support.records import RecordError
 
@@ -104,7 +104,7 @@ def chance(record: dict) -> float | None:
 
 
 def _order(group: Group) -> tuple:
-    names = list(METHODS)
+    names = list(LISTED)
     reference = REFERENCES.index(group.method) if group.method in REFERENCES and not group.variant else len(REFERENCES)
     place = names.index(group.method) if group.method in names else len(names)
     return reference, LEVELS.index(group.level), place, group.method, group.choice != DEFAULTS, group.variant

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from ...settings.config import MEANT, RunConfig
 from ...settings.presets import DATASET_PRESETS, every_setting, leaves, preset
 from ...support import records
+from ...support.choices import TASKS
 from ...support.paths import training_folder
-from ...tasks import TASKS
 
 LATER = "repair.pairing"  # of LAF+R alone: the other models of a record are the same with either value
 

@@ -7,7 +7,7 @@ import pandas as pd
 from ...audit.statistics import Interval
 from ...experiments.cells import AGAIN, ORIGINAL, RETRAIN
 from ...experiments.variants import VARIANTS
-from ...methods import FURTHER, find
+from ...methods.catalogue import FURTHER, find
 from ...settings.names import DATASET_NAMES, TASK_NAMES
 from .reading import DEFAULTS, Group
 from .tables import MISSING

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from ...experiments.cells import Cell, make, settings_of
+from ...experiments.cells import Cell
+from ...experiments.making import make, settings_of
 from ...experiments.problem import Problem
 from ...run import Run
 

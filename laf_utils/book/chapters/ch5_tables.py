@@ -6,8 +6,7 @@ from pathlib import Path
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from ...experiments.cells import AGAIN, CHOICES, ORIGINAL, REFERENCES, RETRAIN, read
-from ...experiments.expected import listed
+from ...experiments.cells import AGAIN, CHOICES, ORIGINAL, REFERENCES, RETRAIN, listed, read
 from ...experiments.tuning_winners import winners_path
 from ...methods import FURTHER, METHODS, LabelAccess
 from ...settings.names import MEASURE_NAMES

@@ -14,9 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.linear_model import LogisticRegression
 
-from ...audit import ModelOutputs, free_measures, log_odds, verdict
+from ...audit import ModelOutputs, free_measures, log_odds
 from ...audit.confidence import label_loss, label_probability
 from ...audit.membership import CLIP, log_loss, relative_confidence
+from ...audit.verdict import verdict
 from ...evaluation import Evaluation
 from ...experiments.audit_seeds import NULL
 from ...representations import Outputs, outputs

@@ -4,11 +4,12 @@ import math
 
 import torch
 
-from ...audit import gaps_to_retrained, verdict
+from ...audit import gaps_to_retrained
 from ...audit.distance import debiased_cka, distance_by_image, jensen_shannon, ks_distance, wasserstein
 from ...audit.forget_score import forget_score
 from ...audit.many_models import klom, u_lira
 from ...audit.membership import rmia, u_mia
+from ...audit.verdict import verdict
 
 IMAGES, COPIES = 2_000, 8
 

@@ -6,7 +6,9 @@ from ...audit import audit_representation
 from ...audit.request import AGAIN, RETRAINED, audit_request
 from ...experiments import cells
 from ...experiments.audit_seeds import NULL
+from ...experiments.making import settings_of
 from ...experiments.problem import Problem
+from ...experiments.second_retrained import retrained_again
 from ...models import Network
 from ...run import Run
 from ..base.tables import MISSING
@@ -23,7 +25,7 @@ MODELS = ("original", AGAIN, "laf", "laf_r")
 def second_retrained_model(run: Run) -> Network:
     """A model retrained from another seed; kept like any other stage."""
     problem, cell = Problem.of(run), cells.Cell(run.data.name, run.config.task, cells.AGAIN)
-    return cells.retrained_again(problem, cells.settings_of(cell, problem, None))[0]
+    return retrained_again(problem, settings_of(cell, problem, None))[0]
 
 
 def layer_audit(run: Run) -> dict:

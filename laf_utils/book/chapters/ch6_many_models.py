@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...audit.many_models import SIGMA_FLOOR
+from ...experiments.record import SHADOWS
 from ...experiments.shadows import DEFINITION
-from ...experiments.shadows_record import read
 from ...support.paths import results_folder
 from ..base import style
 from . import ch6_tables
@@ -40,7 +40,7 @@ def found(dataset: str, task: str, folder: Path | None = None) -> dict | None:
     """
     paths = ((folder or results_folder() / "shadows") / dataset).glob(f"{task}-models*.json")
     most = max(paths, key=lambda path: int(re.sub(r"\D", "", path.stem)), default=None)
-    return most and read(most)
+    return most and SHADOWS.read(most)
 
 
 def _at(tree: dict, names: tuple[str, ...]) -> float:

@@ -9,7 +9,8 @@ from ...audit import interval
 from ...audit.free import DEFINITION
 from ...audit.statistics import p_of_excess
 from ...audit.verdict import BY_IMAGE, CANNOT, DIFFERENT, EQUIVALENT, LEVEL, NO_POWER, SHIFT, SeedVerdict, verdict_over_seeds
-from ...experiments.audit_seeds import MODELS, NULL, read
+from ...experiments.audit_seeds import MODELS, NULL
+from ...experiments.record import AUDIT
 from ...methods import METHODS
 from ...settings.names import DATASET_NAMES, MEASURE_NAMES, TASK_NAMES
 from ...support.paths import results_folder
@@ -40,7 +41,7 @@ def found(dataset: str, task: str, profile: str = "quick", folder: Path | None =
         RecordError: a file among them that is no record.
     """
     place = (folder or results_folder() / "audit") / dataset
-    return sorted(map(read, place.glob(f"{task}-{profile}-seed*.json")), key=lambda record: record["place"]["seed"])
+    return sorted(map(AUDIT.read, place.glob(f"{task}-{profile}-seed*.json")), key=lambda record: record["place"]["seed"])
 
 
 def title_of(model: str) -> str:

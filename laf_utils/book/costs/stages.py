@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ...experiments.expected import listed
+from ...experiments.cells import listed
 from .measured import Alone
 from .workloads import Setting, baseline_work, stages
 

@@ -11,7 +11,7 @@ import pandas as pd
 from ...experiments.cells import REFERENCES, Cell
 from ...experiments.grid import GRID, read_grid
 from ...experiments.variants import VARIANTS
-from ...methods import METHODS
+from ...methods.catalogue import LISTED
 from ...settings.names import DATASET_NAMES, TASK_NAMES
 from ..base.exhibit import Exhibit
 from ..base.reading import DEFAULTS, Found
@@ -31,7 +31,7 @@ def row_of(cell: Cell) -> str:
 
 
 def _order(cell: Cell) -> tuple:
-    names = [*REFERENCES, *(name for name in METHODS if name not in REFERENCES)]
+    names = [*REFERENCES, *(name for name in LISTED if name not in REFERENCES)]
     place = names.index(cell.method) if cell.method in names else len(names)
     return ["", *VARIANTS].index(cell.variant), place, cell.method, cell.choice != DEFAULTS, cell.profile
 

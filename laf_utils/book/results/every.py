@@ -7,7 +7,7 @@ from types import ModuleType
 import pandas as pd
 
 from ...settings.names import DATASET_NAMES, TASK_NAMES
-from ...tasks import TASKS
+from ...support.choices import TASKS
 from ..base import reading, training_records
 from ..base.exhibit import Exhibit
 from . import ablation, across, coverage, labels, tables, training_curves

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
-from ...experiments.maps import read
+from ...experiments.record import MAPS
 from ...settings.names import MODEL_NAMES
 from ...support import records
 from ...support.paths import results_folder
@@ -36,7 +36,7 @@ def _checked(path: Path) -> dict:
     Raises:
         RecordError: naming the file.
     """
-    record = read(path)
+    record = MAPS.read(path)
 
     def check() -> None:
         try:

@@ -4,12 +4,12 @@ import pandas as pd
 
 from ...audit import gaps_to_retrained
 from ...audit.statistics import Interval
-from ...experiments.cells import REFERENCES, RETRAIN
-from ...methods import METHODS
+from ...experiments.cells import ORIGINAL, REFERENCES, RETRAIN
+from ...methods.catalogue import LISTED
 from ...settings.names import LABEL_ACCESS, MEASURE_NAMES
 from ..base.captions import chance_text, machine_of, rests_on
 from ..base.exhibit import Exhibit
-from ..base.reading import Found, Group, Value, gap, groups, metric, over, pick, profile_of, reference_mark, tow
+from ..base.reading import DEFAULTS, Found, Group, Value, gap, groups, metric, over, pick, profile_of, reference_mark, tow
 from ..base.tables import MISSING
 from ..base.training_records import authors
 from ..base.words import gap_text, labels_read, mean_text, name_of, points_text, title_of
@@ -87,6 +87,14 @@ def table(rows: list[Group], task: str) -> pd.DataFrame:
     return pd.DataFrame.from_dict(found, orient="index")
 
 
+def short_table(
+    found: Found, dataset: str, task: str, models: tuple[str, ...] = (ORIGINAL, RETRAIN, "laf", "laf_r")
+) -> pd.DataFrame:
+    """The rows of a few models without seconds: what the README shows, in the words of the results page."""
+    rows = [group for group in rows_of(found, dataset, task) if group.choice == DEFAULTS and group.method in models]
+    return table(rows, task).drop(columns="seconds")
+
+
 def their_models(dataset: str, task: str) -> dict[str, dict[str, float]]:
     """The authors' accuracies in percent by model, of the settings of which there is a full set."""
     own = authors()[THEIRS[dataset, task][0]]
@@ -127,7 +135,7 @@ def clocks_text(rows: list[Group]) -> str:
 
 def rows_of(found: Found, dataset: str, task: str) -> list[Group]:
     """References and methods; rows of single experiments have exhibits of their own. None where nothing is on record."""
-    profile, listed = profile_of(found, dataset, task), (*REFERENCES, *METHODS)
+    profile, listed = profile_of(found, dataset, task), (*REFERENCES, *LISTED)
     return [group for group in groups(found, dataset, task, profile) if group.method in listed] if profile else []
 
 

@@ -1,0 +1,137 @@
+"""One kind of record: what it must hold, how it is read, and when it is taken instead of being made again."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..support import records
+from ..support.keys import content_key, stale_parts
+from ..support.paths import results_folder, training_folder
+
+VALID, STALE, MISSING = STATES = ("valid", "stale", "missing")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Records of one kind, in a folder of ``results``.
+
+    Args:
+        name: of the folder, and of the kind on the command line.
+        schema: newest version of its layout that is understood here.
+        required: parts without which a file is none.
+        check: of the content, raises ``RecordError``.
+        keyed: whether a record says what it depends on; one that does not is valid wherever it can be read.
+        older: whether there are records from before there were keys; they are read, and are stale.
+    """
+
+    name: str
+    schema: int
+    required: tuple[str, ...]
+    check: Callable[[Path, dict], dict] | None = None
+    keyed: bool = True
+    older: bool = False
+
+    @property
+    def folder(self) -> Path:
+        return results_folder() / self.name
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names that a record must have, those of its head included."""
+        return ("schema", *(("key", "inputs") if self.keyed and not self.older else ()), *self.required)
+
+    def read(self, path: Path) -> dict:
+        """A record of this kind.
+
+        Raises:
+            RecordError: the file is missing, is no JSON, lacks a part, was written by a newer schema, was changed since it was
+                sealed, or says what cannot be.
+        """
+        record = records.read_parts(path, self.parts, self.schema)
+        return self.check(path, record) if self.check else record
+
+    def state(self, path: Path, inputs: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+        """``valid``, ``stale`` or ``missing``, and the parts that have changed since."""
+        try:
+            stale = tuple(stale_parts(self.read(path), inputs)) if self.keyed else ()
+        except records.RecordError:
+            return MISSING, ()
+        return (STALE if stale else VALID), stale
+
+    def head(self, inputs: Mapping[str, str] | None = None) -> dict:
+        """What every record begins with: schema, key and what it is of, time, commit, versions."""
+        found = {"key": content_key(dict(inputs)), "inputs": dict(inputs)} if self.keyed else {}
+        found |= {"schema": self.schema, "versions": records.versions()}
+        return found | {"created": records.now(), "commit": records.commit()}
+
+    def take(self, path: Path, inputs: Mapping[str, str] | None, make: Callable[[], dict], say: Say = print) -> dict:
+        """The record, read where a valid one is there, else made and written.
+
+        Args:
+            inputs: everything that its numbers depend on, by part; ``None`` of a kind without keys.
+            make: gives all but the head.
+            say: is told of a file that cannot be read.
+        """
+        try:
+            known = self.read(path)
+            if not self.keyed or not stale_parts(known, inputs):
+                return known
+        except records.RecordError as error:
+            if path.exists():
+                say(f"{' '.join(str(error).split())}; it is made anew")
+        record = self.head(inputs) | make()
+        records.write_json(path, record)
+        return record
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a record of one request, seed and profile is about."""
+
+    dataset: str
+    task: str
+    seed: int = 0
+    profile: str = "quick"
+
+    @property
+    def name(self) -> str:
+        """Of its file, below a folder of the data set."""
+        return f"{self.task}-{self.profile}-seed{self.seed}.json"
+
+
+@dataclass(frozen=True)
+class AuditPlace(Place):
+    """What one audit is about."""
+
+    @property
+    def path(self) -> Path:
+        return AUDIT.folder / self.dataset / self.name
+
+
+@dataclass(frozen=True)
+class MapPlace(Place):
+    """What one map of representations is about."""
+
+    @property
+    def path(self) -> Path:
+        return MAPS.folder / self.dataset / self.name
+
+
+@dataclass(frozen=True)
+class TrainingPlace(Place):
+    """What one record of a run is about."""
+
+    mode: str = "reference"
+
+    @property
+    def path(self) -> Path:
+        ending = "" if self.profile == "paper" else f"-{self.profile}"
+        return training_folder() / self.dataset / f"{self.task}-{self.mode}-seed{self.seed}{ending}.json"
+
+
+PLACED = ("place", "headline", "caveats")
+AUDIT = Kind("audit", 1, (*PLACED, "metrics", "attack", "gaps", "audit", "relearn", "failures", "cost"))
+MAPS = Kind("maps", 1, (*PLACED, "maps", "same", "classes", "forgotten", "task"))
+SHADOWS = Kind("shadows", 1, (*PLACED, "settings", "seconds", "accuracy", "measures", "error", "example"), keyed=False)
+TRAINING = Kind("Training", records.SCHEMA, records.REQUIRED[1:], records.checked_run, older=True)

@@ -1,0 +1,32 @@
+"""The record of one run: every loss, and what the four models score. ``make laf`` makes the same in a notebook."""
+
+from ..evaluation import evaluate, make_record
+from ..run import TRAINED, Run, method_code, repair_code, training_code
+from ..settings.presets import preset
+from ..support.definitions import code_version
+from ..support.keys import content_key
+from .record import TrainingPlace
+
+
+def run_of(place: TrainingPlace) -> Run:
+    """The run that a record is of.
+
+    Raises:
+        ConfigError: a name that does not exist.
+        DataError: images that cannot be had.
+    """
+    return Run(preset(place.dataset, place.task, profile=place.profile, mode=place.mode, seed=place.seed))
+
+
+def inputs_of(run: Run) -> dict[str, str]:
+    """Everything the numbers depend on, 16 hex digits for each part."""
+    return {
+        "settings": content_key(run.config.as_dict()), "data": content_key(run.data.checksum),
+        "task": content_key(run.task.checksum()), "training": training_code(),
+        "method": content_key([method_code(), repair_code()]), "measuring": code_version((evaluate,), TRAINED | {"run.Run"}),
+    }
+
+
+def made(run: Run) -> dict:
+    """The run's record, without its head."""
+    return make_record(run, evaluate(run))
