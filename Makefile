@@ -43,8 +43,13 @@ data:  ## fetch a data set: make data DATASET=fashion
 	@$(ENVIRONMENT)
 	@"$(BIN)/python" -m laf_utils.book.base.execute --data $(given)
 
-lab: env  ## open notebooks/LAF.ipynb in JupyterLab
-	"$(BIN)/jupyter" lab $(LAB_FLAGS) notebooks/LAF.ipynb
+# A copy: running a tracked notebook would change it. Your own edits in runs/lab stay; delete one to have it anew. JupyterLab's
+# question whether it may fetch news is answered: no.
+lab: env  ## open a copy of notebooks/LAF.ipynb in JupyterLab
+	@mkdir -p runs/lab "$(BIN)/../share/jupyter/lab/settings"
+	@for notebook in notebooks/*.ipynb; do [ -e "runs/lab/$${notebook##*/}" ] || cp "$$notebook" runs/lab; done
+	@echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}' >"$(BIN)/../share/jupyter/lab/settings/overrides.json"
+	"$(BIN)/jupyter" lab $(LAB_FLAGS) runs/lab/LAF.ipynb
 
 # Two at a time, one thread each: all are many small steps, on which a second thread gains little. The last of the three begins when one
 # of the others has ended, and then finds the models that the first notebooks trained.
@@ -52,8 +57,9 @@ test: env  ## lint, tests and notebooks (minutes)
 	@$(MAKE) --no-print-directory lint
 	@OMP_NUM_THREADS=1 $(MAKE) --no-print-directory -j2 -O pytest nbval-first nbval-last
 
-lint: env  ## ruff
+lint: env  ## ruff and mypy
 	"$(BIN)/ruff" check .
+	"$(BIN)/mypy"
 
 .PHONY: pytest
 pytest: env

@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from enum import EnumType
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -83,10 +84,18 @@ def after_napoleon(app: Sphinx, what: str, name: str, thing: object, options: ob
     lines[:] = [line.replace(COLON, ":") for line in lines]
 
 
-def notebooks_only(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
-    """Launch buttons where there is a notebook to launch: the other pages that compute are Markdown."""
-    if not str(app.env.doc2path(page)).endswith(".ipynb"):
-        context["header_buttons"] = [b for b in context.get("header_buttons", []) if b.get("label") != "launch-buttons"]
+def has_address(repository: str) -> bool:
+    """Whether a repository's address is one: names below .invalid never are (RFC 2606)."""
+    return not (urlsplit(repository).hostname or ".invalid").endswith(".invalid")
+
+
+def live_buttons(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
+    """Launch buttons where there is a notebook to launch (the other pages that compute are Markdown), and none of launch and
+    source where the repository has no address yet."""
+    dead = set() if str(app.env.doc2path(page)).endswith(".ipynb") else {"launch-buttons"}
+    if not has_address(app.config.html_theme_options.get("repository_url", "")):
+        dead |= {"launch-buttons", "source-buttons"}
+    context["header_buttons"] = [b for b in context.get("header_buttons", []) if b.get("label") not in dead]
 
 
 def words_for_pictures(app: Sphinx, doctree: nodes.document, page: str) -> None:
@@ -104,6 +113,6 @@ def setup(app: Sphinx) -> dict[str, object]:
     app.connect("autodoc-process-signature", no_enum_signature)
     app.connect("autodoc-process-docstring", before_napoleon, priority=400)
     app.connect("autodoc-process-docstring", after_napoleon, priority=600)
-    app.connect("html-page-context", notebooks_only, priority=510)  # after the theme has added them
+    app.connect("html-page-context", live_buttons, priority=510)  # after the theme has added them
     app.connect("doctree-resolved", words_for_pictures)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

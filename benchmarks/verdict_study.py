@@ -20,7 +20,7 @@ from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from laf_utils.datasets import load
-from laf_utils.forgetting import forget
+from laf_utils.forgetting import ForgetOptions, forget
 from laf_utils.forgetting.judge import judged
 from laf_utils.forgetting.reference import taught
 from laf_utils.forgetting.sources import ArrayStore, OwnImages
@@ -189,7 +189,8 @@ class Case:
         rest[own] = False
         scope = "class" if request == "class" else "instances"
         found = forget(
-            self.original, self.x[own], self.x[: self.count][rest], unseen=self.x[self.count :], seed=self.seed, scope=scope,
+            self.original, self.x[own], self.x[: self.count][rest], unseen=self.x[self.count :], seed=self.seed,
+            options=ForgetOptions(scope=scope),
         )
         return found.model, found.report.verdict
 

@@ -34,15 +34,38 @@ book.costs       all, book.base, book.chapters, book.results     the page of the
 
 ``tests/test_rooms.py`` holds every import to this table. ``run`` is not for ``audit``, ``methods`` and ``forgetting``; nobody
 imports ``book``.
+
+What a user of the library needs is named here; everything else is a name of its room.
 """
 
+from typing import TYPE_CHECKING
+
+from .support.lazy import face
+
+if TYPE_CHECKING:
+    from .datasets import load as load
+    from .forgetting import ForgetOptions as ForgetOptions
+    from .forgetting import Forgotten as Forgotten
+    from .forgetting import Judgement as Judgement
+    from .forgetting import OneLabel as OneLabel
+    from .forgetting import Refused as Refused
+    from .forgetting import Report as Report
+    from .forgetting import ZeroShot as ZeroShot
+    from .forgetting import forget as forget
+    from .forgetting import remove_classes as remove_classes
+    from .forgetting.judge import judge as judge
+    from .methods import METHODS as METHODS
+    from .methods import UnlearningRequest as UnlearningRequest
+    from .methods import request_of as request_of
+    from .methods import run_method as run_method
+    from .run import Run as Run
+    from .settings.presets import preset as preset
+
 __version__ = "0.1.0"
+__all__ = [
+    "METHODS", "ForgetOptions", "Forgotten", "Judgement", "OneLabel", "Refused", "Report", "Run", "UnlearningRequest", "ZeroShot",
+    "forget", "judge", "load", "preset", "remove_classes", "request_of", "run_method",
+]
+if not TYPE_CHECKING:  # else any name would pass
+    __getattr__, __dir__ = face(__name__)
 
-
-def __getattr__(name: str) -> object:
-    """``laf_utils.forget``, imported when it is asked for: importing the package stays light."""
-    if name == "forget":
-        from .forgetting import forget
-
-        return forget
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from .images import Images, shuffled
+from .images import ImageView, shuffled
 from .losses import Densities, drift, extractor_unlearning_loss, representation_alignment_loss
 from .models import Network
 from .representations import FrozenRepresentations
@@ -54,7 +54,7 @@ class Unlearned:
 
 
 @torch.no_grad()
-def reestimate_batchnorm(model: nn.Module, images: Images, batch_size: int = 250) -> None:
+def reestimate_batchnorm(model: nn.Module, images: ImageView, batch_size: int = 250) -> None:
     """Replace BatchNorm's running statistics, which the forgotten data helped to make, by those of ``images``."""
     layers = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if not layers:
@@ -80,8 +80,8 @@ class Adaptation:
     """
 
     def __init__(
-        self, original: Network, forget: Images, retain: Images, densities: Densities, config: UnlearningConfig, seed: int,
-        teacher: Teacher | None, watched: Images | None = None, rule: Rule | None = None,
+        self, original: Network, forget: ImageView, retain: ImageView, densities: Densities, config: UnlearningConfig, seed: int,
+        teacher: Teacher | None, watched: ImageView | None = None, rule: Rule | None = None,
     ) -> None:
         self.config, self.densities, self.forget, self.retain = config, densities, forget, retain
         self.student = copy.deepcopy(original).eval()  # BatchNorm stays in evaluation mode, as published
@@ -173,7 +173,7 @@ class Adaptation:
         weight = self.config.ra_weight if len(losses) == 2 else 1.0
         total = sum(weight * loss if part == "ra" else loss for part, loss in losses.items())
         optimiser.zero_grad()
-        total.backward()
+        total.backward()  # type: ignore[union-attr]
         optimiser.step()
         return {part: loss.detach() for part, loss in losses.items()}
 
@@ -189,8 +189,8 @@ def schedule_of(config: UnlearningConfig) -> list[list[str]]:
 
 
 def unlearn(
-    original: Network, forget: Images, retain: Images, densities: Densities, config: UnlearningConfig, *, seed: int,
-    teacher: Teacher | None = None, watched: Images | None = None, rule: Rule | None = None,
+    original: Network, forget: ImageView, retain: ImageView, densities: Densities, config: UnlearningConfig, *, seed: int,
+    teacher: Teacher | None = None, watched: ImageView | None = None, rule: Rule | None = None,
     kind: type[Adaptation] = Adaptation, after_epoch: Callable[[Adaptation, int], None] | None = None,
 ) -> Unlearned:
     """LAF: a copy of ``original`` whose extractor no longer represents ``forget`` as it did. No label is read.
@@ -220,7 +220,7 @@ def unlearn(
                 after_epoch(run, epoch)
             if run.stopped:
                 break
-    rule, steps = run.rule, run.steps
+    rule, steps = run.rule, run.steps  # type: ignore[assignment]
     if rule and rule.seen:
         steps = rule.restore_best(run.student) or steps
     run.student.requires_grad_(True)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from .adaptation import Adaptation, Teacher, Unlearned, unlearn
-from .images import Images, shuffled
+from .images import ImageView, shuffled
 from .losses import Densities
 from .models import Network
 from .representations import FrozenRepresentations, Place, apply_frozen
@@ -37,17 +37,17 @@ class Sets:
         forget_rows, retain_rows, watched_rows: int64, where those images lie in ``everything``.
     """
 
-    forget: Images
-    retain: Images
-    watched: Images | None = None
-    everything: Images | None = None
+    forget: ImageView
+    retain: ImageView
+    watched: ImageView | None = None
+    everything: ImageView | None = None
     forget_rows: torch.Tensor | None = None
     retain_rows: torch.Tensor | None = None
     watched_rows: torch.Tensor | None = None
 
     @classmethod
     def of(
-        cls, everything: Images, forget_rows: torch.Tensor, retain_rows: torch.Tensor, *, ratio: float | None, seed: int
+        cls, everything: ImageView, forget_rows: torch.Tensor, retain_rows: torch.Tensor, *, ratio: float | None, seed: int
     ) -> "Sets":
         """Those of all images of D and the rows of D_f and D_r (int64, sorted).
 
@@ -113,7 +113,7 @@ class LAF:
         forget, retain = self._frozen(self.sets.forget), self._frozen(self.sets.retain)
         return Represented(forget, retain, retain)
 
-    def _frozen(self, images: Images) -> FrozenRepresentations:
+    def _frozen(self, images: ImageView) -> FrozenRepresentations:
         return FrozenRepresentations(self.original.extractor, images, place=self.place).prepare()
 
     @property
@@ -163,13 +163,13 @@ def labelled_rows(count: int, share: float, seed: int) -> torch.Tensor:
     return torch.randperm(count, generator=stream(seed, "few labels"))[: max(1, round(share * count))].sort().values
 
 
-def _represented(model: Network, images: Images) -> torch.Tensor:
+def _represented(model: Network, images: ImageView) -> torch.Tensor:
     """The extractor's representations [N, 256], in the classifier's precision."""
     return apply_frozen(model.extractor, images, "representations").to(next(model.classifier.parameters()).dtype)
 
 
 def repair(
-    unlearned: Network, retain: Images, labels: torch.Tensor, config: RepairConfig, *, seed: int, forget: int | None = None
+    unlearned: Network, retain: ImageView, labels: torch.Tensor, config: RepairConfig, *, seed: int, forget: int | None = None
 ) -> tuple[Network, list[float]]:
     """LAF+R: cross-entropy on labelled retained images, updating only the classifier (paper, LAF+R).
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torchvision.models import resnet18
 
 from .support.choices import BACKBONES
 from .support.seeds import initialisation
@@ -57,6 +56,8 @@ def cnn(channels: int, size: int, classes: int) -> Network:
 
 def resnet(channels: int, size: int, classes: int) -> Network:
     """ResNet-18 of the CIFAR-10 and SVHN runs: torchvision's, random initialisation, last layer replaced."""
+    from torchvision.models import resnet18  # an extra: nothing else in the paper's column needs it
+
     backbone = resnet18(weights=None)
     if channels != 3:
         backbone.conv1 = nn.Conv2d(channels, 64, kernel_size=7, stride=2, padding=3, bias=False)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .images import Images
+from .images import ImageView
 from .models import Network
 from .support.progress import track
 
@@ -19,7 +19,7 @@ PASS_BATCH = 500  # images; larger batches gain nothing on a CPU and cost memory
 Place = Callable[[tuple[int, ...]], torch.Tensor]  # an empty float32 tensor of a shape, in memory or mapped to a file
 
 
-def _batches(images: Images, label: str, generator: torch.Generator | None) -> Iterator[torch.Tensor]:
+def _batches(images: ImageView, label: str, generator: torch.Generator | None) -> Iterator[torch.Tensor]:
     with track(len(images), label, unit="image") as bar:
         for x in images.in_order(PASS_BATCH, generator):
             yield x
@@ -28,7 +28,7 @@ def _batches(images: Images, label: str, generator: torch.Generator | None) -> I
 
 @torch.no_grad()
 def apply_frozen(
-    module: nn.Module, images: Images, label: str = "frozen pass", generator: torch.Generator | None = None,
+    module: nn.Module, images: ImageView, label: str = "frozen pass", generator: torch.Generator | None = None,
     place: Place | None = None,
 ) -> torch.Tensor:
     """``module`` in evaluation mode over all images: float32 [N, width]. The module's mode is put back afterwards.
@@ -76,7 +76,7 @@ class Outputs:
 
 @torch.no_grad()
 def outputs(
-    model: Network, images: Images, label: str = "evaluation", generator: torch.Generator | None = None,
+    model: Network, images: ImageView, label: str = "evaluation", generator: torch.Generator | None = None,
     keep: torch.Tensor | None = None,
 ) -> Outputs:
     """Logits of all images, and representations of the rows ``keep`` (all by default), in one pass over the network."""
@@ -92,7 +92,7 @@ class FrozenRepresentations:
     """
 
     def __init__(
-        self, extractor: nn.Module, images: Images, known: torch.Tensor | None = None, place: Place | None = None
+        self, extractor: nn.Module, images: ImageView, known: torch.Tensor | None = None, place: Place | None = None
     ) -> None:
         self._extractor = extractor
         self._images = images

@@ -47,7 +47,10 @@ def balanced_subset(labels: torch.Tensor, images: int, classes: int, seed: int) 
 class Run:
     """One run of a configuration. ``say`` receives a line whenever a stage is done or taken from disk.
 
-    Where the ``fallback`` set had to be used, ``config`` becomes that set's.
+    Args:
+        config: its settings. Where the ``fallback`` set had to be used, ``config`` becomes that set's.
+        data: images and labels; ``None``: of ``config.dataset``. The keys of artefacts take its checksum.
+        task: the forget request on those images; ``None``: as ``config`` asks.
 
     Raises:
         ConfigError: a class that the data set does not have.
@@ -55,9 +58,10 @@ class Run:
     """
 
     def __init__(
-        self, config: RunConfig, *, fallback: str | None = None, folder: Path | None = None, say: Callable[[str], None] = print
+        self, config: RunConfig, *, data: datasets.Dataset | None = None, task: ForgetTask | None = None,
+        fallback: str | None = None, folder: Path | None = None, say: Callable[[str], None] = print,
     ) -> None:
-        self.data = datasets.load(config.dataset, fallback=fallback)
+        self.data = datasets.load(config.dataset, fallback=fallback) if data is None else data
         self.config = adapted(config, self.data.name) if self.data.is_fallback else config
         self.say = say
         self.folder = folder or runs_folder()
@@ -66,6 +70,8 @@ class Run:
         self.reused: dict[str, bool] = {}
         self.losses: dict[str, list[float]] = {}
         self.facts: dict[str, dict] = {}
+        if task is not None:
+            self.task = task
 
     # -- what goes in ------------------------------------------------------------------------------------------------
 

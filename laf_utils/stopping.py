@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from .images import Images
+from .images import ImageView
 from .models import Network
 from .representations import outputs
 from .support.seeds import stream
@@ -41,7 +41,7 @@ class Rule(Protocol):
 class AgreementRule:
     """Watches one unlearning run: ``should_stop`` every ``EVERY`` steps, then ``restore_best``."""
 
-    def __init__(self, original: Network, forget: Images, retain: Images, seed: int) -> None:
+    def __init__(self, original: Network, forget: ImageView, retain: ImageView, seed: int) -> None:
         draw = stream(seed, "stopping")
         self._sets = {
             name: images.for_evaluation().subset(torch.randperm(len(images), generator=draw)[:SAMPLE])

@@ -97,7 +97,7 @@ def make_task(
     if name not in TASKS:
         raise ValueError(f"unknown task {name!r}: one of {', '.join(TASKS)}")
     labels = labels.cpu()
-    train_labels, removed = labels.clone(), ()
+    train_labels, removed = labels.clone(), ()  # type: tuple[torch.Tensor, tuple[int, ...]]
     generator = stream(seed, "task", name)
     if name == "class":
         removed = _checked_classes(forget_classes, classes)

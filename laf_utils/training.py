@@ -1,13 +1,13 @@
 """The one supervised loop: the original, the retrained model, and every baseline that trains."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .images import Images, shuffled
+from .images import ImageView, shuffled
 from .settings.config import TrainingConfig
 from .support.devices import precision
 from .support.progress import track
@@ -28,7 +28,7 @@ def check_finite(stage: str, losses: list[float]) -> None:
         raise TrainingDiverged(f"{stage}: the loss of epoch {len(losses)} is not a number; lower the learning rate")
 
 
-def adam(parameters: Iterator[nn.Parameter], learning_rate: float, weight_decay: float = 0.0) -> torch.optim.Adam:
+def adam(parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float = 0.0) -> torch.optim.Adam:
     """Adam with the published defaults, in PyTorch's fused form (one call per step instead of one per tensor)."""
     parameters = list(parameters)
     fused = all(p.device.type in ("cpu", "cuda", "mps") for p in parameters)
@@ -36,7 +36,7 @@ def adam(parameters: Iterator[nn.Parameter], learning_rate: float, weight_decay:
 
 
 def train(
-    model: nn.Module, images: Images, labels: torch.Tensor, config: TrainingConfig, *, seed: int, stage: str
+    model: nn.Module, images: ImageView, labels: torch.Tensor, config: TrainingConfig, *, seed: int, stage: str
 ) -> list[float]:
     """Train ``model`` in place with cross-entropy and Adam; the last epoch is kept.
 

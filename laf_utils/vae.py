@@ -45,16 +45,16 @@ class RepresentationVAE(nn.Module):
             flat: share of the mean std that counts as each dimension's least. A unit that is silent on this set (ReLU) and wakes
                 up later would otherwise count a million times over.
         """
-        self.centre.copy_(representations.mean(0))
+        self.centre.copy_(representations.mean(0))  # type: ignore[operator]
         if len(representations) > 1:  # one image has no spread
             spread = representations.std(0)
-            self.scale.copy_(spread.clamp_min((flat * spread.mean()).clamp_min(1e-6)))
+            self.scale.copy_(spread.clamp_min((flat * spread.mean()).clamp_min(1e-6)))  # type: ignore[operator]
 
     def standardised(self, representations: torch.Tensor) -> torch.Tensor:
         """[B, 256], what the encoder reads and the decoder should give back."""
         if not self.standardises:
             return representations
-        return (representations - self.centre) / self.scale
+        return (representations - self.centre) / self.scale  # type: ignore[operator]
 
     def forward(
         self, standardised: torch.Tensor, generator: torch.Generator | None

@@ -1,12 +1,13 @@
 """Small classifiers and images that stand in for a practitioner's: patterns with noise, learned in a fraction of a second."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from laf_utils.forgetting import choice, forget
+from laf_utils import forgetting
+from laf_utils.forgetting import ForgetOptions, choice
 
 CLASSES, SIDE = 4, 8
 
@@ -57,6 +58,15 @@ LIGHT = choice.derived_settings(200, 300)
 LIGHT = replace(  # enough for the stand-in in one attempt
     LIGHT, vae=replace(LIGHT.vae, epochs=10), unlearning=replace(LIGHT.unlearning, lr_ra=2e-3, batchnorm="retain")
 )
+
+
+RARE = {field.name for field in fields(ForgetOptions)}
+
+
+def forget(*arguments, **options):
+    """``forgetting.forget``, whose rare options stand among the others."""
+    rare = {name: options.pop(name) for name in RARE & options.keys()}
+    return forgetting.forget(*arguments, **options, **({"options": ForgetOptions(**rare)} if rare else {}))
 
 
 def light(*arguments, **options):

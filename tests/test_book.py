@@ -204,6 +204,12 @@ def extension(monkeypatch):
     return importlib.import_module("laf_book")
 
 
+def test_buttons_lead_nowhere_dead(extension) -> None:
+    """Where the repository has no address yet there are none."""
+    assert extension.has_address("https://github.com/us/ours")
+    assert not extension.has_address("https://example.invalid/ours") and not extension.has_address("")
+
+
 def test_docstrings_are_shown_as_they_are_meant(extension) -> None:
     assert extension.escape("|d| and ``a | b``") == "\\|d\\| and ``a | b``"
     rooms = ["``a``    first", "``b, c``  second", "", "``load`` opens a door:"]

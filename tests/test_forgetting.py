@@ -8,13 +8,13 @@ import re
 import numpy as np
 import pytest
 import torch
-from forgetting_fakes import GONE, LIGHT, UNSEEN, UNSEEN_LABELS, Own, X, Y, accuracy, light, own_model, patterns, trained
+from forgetting_fakes import GONE, LIGHT, UNSEEN, UNSEEN_LABELS, Own, X, Y, accuracy, forget, light, own_model, patterns, trained
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 from torchvision.transforms import functional as TF
 
 import laf_utils
-from laf_utils.forgetting import Refused, engine, forget, preparing
+from laf_utils.forgetting import Refused, engine, preparing
 from laf_utils.forgetting import call as call_room
 from laf_utils.forgetting.sources import ArrayStore, DatasetStore
 from laf_utils.methods.laf import LAFRSettings

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from forgetting_fakes import own_model, patterns, trained
+from forgetting_fakes import forget, own_model, patterns, trained
 
 from laf_utils.audit.unseen import LEAST, auc_error, audit, detectable_difference, separation, sureness
-from laf_utils.forgetting import Refused, engine, forget
+from laf_utils.forgetting import Refused, engine
 from laf_utils.forgetting import call as call_room
 from laf_utils.forgetting import report as report_room
 from laf_utils.forgetting.choice import Scope, derived_settings, retained_used, scope_of

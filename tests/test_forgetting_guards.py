@@ -6,11 +6,11 @@ import re
 
 import pytest
 import torch
-from forgetting_fakes import GONE, LIGHT, X, Y, accuracy, light, own_model, trained
+from forgetting_fakes import GONE, LIGHT, X, Y, accuracy, forget, light, own_model, trained
 from sklearn.datasets import load_digits
 from torch import nn
 
-from laf_utils.forgetting import choice, engine, forget, preparing, watch
+from laf_utils.forgetting import choice, engine, preparing, watch
 from laf_utils.forgetting.sources import ArrayStore
 from laf_utils.methods.method import fingerprint
 

@@ -11,13 +11,12 @@ import textwrap
 
 import pytest
 import torch
-from forgetting_fakes import GONE, X, Y, accuracy, light, own_model, patterns, trained
+from forgetting_fakes import GONE, X, Y, accuracy, forget, light, own_model, patterns, trained
 from forgetting_models_fakes import CLASSES, WIDTH, Net, Text
 from torch import nn
 from torchvision import models
 from torchvision.models.vision_transformer import VisionTransformer
 
-from laf_utils.forgetting import forget
 from laf_utils.forgetting.head import check_stable, find_head, split
 from laf_utils.support.paths import ROOT
 
@@ -230,8 +229,7 @@ SCRIPT = """
 import resource, sys
 import numpy as np, torch
 sys.path.insert(0, {tests!r})
-from forgetting_fakes import own_model, patterns, trained
-from laf_utils.forgetting import forget
+from forgetting_fakes import forget, own_model, patterns, trained
 from laf_utils.forgetting.choice import derived_settings
 from dataclasses import replace
 

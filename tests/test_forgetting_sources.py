@@ -5,13 +5,13 @@ import io
 import numpy as np
 import pytest
 import torch
-from forgetting_fakes import X, Y, own_model, trained
+from forgetting_fakes import X, Y, forget, own_model, trained
 from PIL import Image
 from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset, SequentialSampler, Subset, TensorDataset
 from torchvision.datasets import FakeData, ImageFolder
 from torchvision.transforms import v2
 
-from laf_utils.forgetting import Refused, files, forget
+from laf_utils.forgetting import Refused, files
 from laf_utils.forgetting.copies import CopiesFound, near
 from laf_utils.forgetting.keeping import Keeper
 from laf_utils.forgetting.opening import store_of

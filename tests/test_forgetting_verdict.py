@@ -5,11 +5,11 @@ import math
 
 import pytest
 import torch
-from forgetting_fakes import UNSEEN, X, Y, own_model, trained
+from forgetting_fakes import UNSEEN, X, Y, forget, own_model, trained
 from torch import nn
 
 from benchmarks import verdict_study
-from laf_utils.forgetting import command, forget, judge
+from laf_utils.forgetting import command, judge
 from laf_utils.forgetting import report as report_room
 from laf_utils.forgetting.evidence import CRITICAL, LEAST_COMPARED, weigh
 from laf_utils.forgetting.page import Report

@@ -21,20 +21,36 @@ from laf_utils.support.paths import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 NAME = re.compile(r"[A-Za-z0-9._-]+")
-# What is imported under another name, or comes with a package that is listed and belongs to it.
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "jinja2": "nbconvert", "nbclient": "papermill", "PIL": "pillow"}
-OPTIONAL = {"tuning": {"optuna"}}  # module -> what it imports when it is called, and asks for by the name of an extra
+OWN = PROJECT["project"]["name"]
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow"}  # what is imported under another name
+# What a room may need besides the library's own dependencies: extras. Whatever is not named here needs none.
+EXTRAS = {
+    "audit": {"audit"}, "models": {"vision"}, "datasets": {"vision", "audit"}, "forgetting": {"vision"},
+    "experiments": {"experiments"}, "book": {"book"},
+}
+# Imported when it is called: asked for by the name of an extra, or an alternative that the user has.
+OPTIONAL = {"tuning": {"optuna"}}
 
 
 def name_of(requirement: str) -> str:
     return NAME.match(requirement)[0].lower().replace("_", "-")
 
 
-def listed(extras=True) -> dict[str, str]:
-    """Name -> requirement line, of everything pyproject.toml asks for."""
+def listed(*extras: str) -> dict[str, str]:
+    """Name -> requirement line, of the dependencies and of these extras with those that they name."""
     project = PROJECT["project"]
-    lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra if extras)]
-    return {name_of(line): line for line in lines}
+    found, left = {name_of(line): line for line in project["dependencies"]}, list(extras)
+    while left:
+        for line in project["optional-dependencies"][left.pop()]:
+            if name_of(line) == OWN:
+                left += re.search(r"\[(.*)\]", line)[1].split(",")
+            else:
+                assert found.setdefault(name_of(line), line) == line, f"{line}: two ranges"
+    return found
+
+
+def everything() -> dict[str, str]:
+    return listed(*PROJECT["project"]["optional-dependencies"])
 
 
 def constraints() -> dict[str, str]:
@@ -49,18 +65,18 @@ def test_environment_asks_for_the_same_names_and_ranges():
     assert f"python{PROJECT['project']['requires-python']}" in conda
     assert pip["pip"][0] == "-c constraints.txt"
     assert pip["pip"][-1] == "-e ."
-    assert {name_of(line): line for line in pip["pip"][1:-1]} == listed()
+    assert {name_of(line): line for line in pip["pip"][1:-1]} == everything()
 
 
 def test_every_requirement_has_a_tested_release_in_its_range():
     from packaging.requirements import Requirement
 
     tested = constraints()
-    for name, line in listed().items():
+    for name, line in everything().items():
         assert Requirement(line).specifier.contains(tested[name]), line
 
 
-@pytest.mark.parametrize("line", listed().values())
+@pytest.mark.parametrize("line", everything().values())
 def test_every_range_has_both_ends(line):
     assert "==" in line or (">=" in line and "<" in line)
 
@@ -97,11 +113,37 @@ def imported(file: Path) -> set[str]:
 
 
 def test_everything_imported_is_asked_for():
-    known = set(listed(extras=False))
-    assert set().union(*OPTIONAL.values()) <= set(listed())
+    """Each room by itself: what forgetting needs is asked for by everybody, the rest by its extra."""
+    assert set().union(*OPTIONAL.values()) <= everything().keys()
     for file in (ROOT / "laf_utils").rglob("*.py"):
+        room = file.relative_to(ROOT / "laf_utils").with_suffix("").parts[0]
+        known = set(listed(*EXTRAS.get(room, ()))) | OPTIONAL.get(file.stem, set())
         for name in imported(file):
-            assert DISTRIBUTIONS.get(name, name).lower() in known | OPTIONAL.get(file.stem, set()), f"{file.name} imports {name}"
+            assert DISTRIBUTIONS.get(name, name).lower() in known, f"{file.name} imports {name}"
+
+
+def test_the_oldest_releases_are_the_lower_ends():
+    lines = [line for line in (ROOT / "oldest.txt").read_text().splitlines() if not line.startswith("#")]
+    lowest = {name: re.search(r">=([0-9.]+)", line)[1] for name, line in listed().items()}
+    for name, release in (line.split("==") for line in lines):
+        assert release == lowest[name] or release.startswith(lowest[name] + "."), name
+    assert {line.split("==")[0] for line in lines} == lowest.keys()
+
+
+@pytest.mark.parametrize("package", ["laf_utils", "laf_utils.audit", "laf_utils.methods"])
+def test_public_names_are_told_to_people_and_to_programs_alike(package):
+    """Editors and type checkers read imports that never run; what does run finds the same names."""
+    module = importlib.import_module(package)
+    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    told = {alias.name: node.module for node in block.body for alias in node.names}
+    assert set(told) == set(module.__all__)
+    assert set(module.__all__) <= set(dir(module))
+    for name, home in told.items():
+        assert not (Path(module.__file__).parent / f"{name}.py").exists(), "a module of that name would take its place"
+        assert getattr(module, name) is getattr(importlib.import_module(f"{package}.{home}"), name)
+    with pytest.raises(AttributeError, match="has no attribute 'forgot'"):
+        _ = module.forgot
 
 
 def test_every_test_marker_is_declared():
@@ -158,5 +200,5 @@ def test_every_module_can_be_imported():
     found = [module.name for module in pkgutil.walk_packages(laf_utils.__path__, "laf_utils.")]
     assert len(found) > 80
     for name in found:
-        if not name.endswith(("__main__", ".search")):  # commands, and what needs Optuna
+        if not name.endswith("__main__"):  # commands
             importlib.import_module(name)

@@ -150,10 +150,12 @@ def test_all_records_of_a_folder_in_order(tmp_path):
 
 
 def test_outside_git_the_commit_is_unknown(monkeypatch, tmp_path):
-    monkeypatch.setattr(records, "ROOT", tmp_path)
+    monkeypatch.setattr(records, "CHECKOUT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert records.commit() == "unknown"
     monkeypatch.setenv("PATH", str(tmp_path))  # no git at all
+    assert records.commit() == "unknown"
+    monkeypatch.setattr(records, "CHECKOUT", None)  # installed from a wheel
     assert records.commit() == "unknown"
 
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from .representation import audit_representation
     from .statistics import interval, paired
 
-__getattr__ = face(__name__)
+if not TYPE_CHECKING:  # else any name would pass
+    __getattr__, __dir__ = face(__name__)
 __all__ = [
     "AttackResult", "ModelOutputs", "accuracies", "audit_representation", "free_measures", "gaps_to_retrained", "interval",
     "log_odds", "paired", "published_attack",

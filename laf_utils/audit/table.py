@@ -8,9 +8,9 @@ numbers by model and name::
 
     NORMS = Audit("norms", "mine", norms, reads_labels=False)
 
-A package brings its audits by naming them in the entry point group ``laf_book.audits``::
+A package brings its audits by naming them in the entry point group ``laf_utils.audits``::
 
-    [project.entry-points."laf_book.audits"]
+    [project.entry-points."laf_utils.audits"]
     norms = "my_package:NORMS"
 
 An audit that declares that it reads no labels cannot reach them. A ``Finding`` in place of a number brings its interval along
@@ -27,7 +27,8 @@ from . import representation_audits as own
 from .evidence import Finding
 from .request import AuditRequest
 
-GROUP = "laf_book.audits"
+GROUP = "laf_utils.audits"
+FORMER = "laf_book.audits"  # what the group was called: packages that name it go on working
 
 Value = float | int | bool | None | Finding
 Found = Mapping[str, Mapping[str, Value]]  # by model and name of the measure
@@ -76,7 +77,7 @@ def available() -> dict[str, Audit]:
         AuditError: a package brings something that is no ``Audit``, or one under a name that is taken.
     """
     found = dict(AUDITS)
-    for entry in metadata.entry_points(group=GROUP):
+    for entry in (*metadata.entry_points(group=GROUP), *metadata.entry_points(group=FORMER)):
         audit = entry.load()
         if not isinstance(audit, Audit):
             raise AuditError(f"{GROUP}: {entry.name} ({entry.value}) is no Audit but {type(audit).__name__}")

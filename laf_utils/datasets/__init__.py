@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from .loading import load, remembered
     from .sets import Dataset, ImageSet, fingerprint
 
-__getattr__ = face(__name__)
+if not TYPE_CHECKING:  # else any name would pass
+    __getattr__, __dir__ = face(__name__)
 __all__ = [
     "DATASETS", "DataCorrupt", "DataError", "DataUnavailable", "Dataset", "ImageSet", "fingerprint", "load", "remembered",
 ]

@@ -72,14 +72,14 @@ def _read_idx(file: Path, shape: tuple[int, ...], md5: str, remedy: str) -> np.n
             raise corrupt(file, f"starts with {header[:4].hex() or 'nothing'}, not {expected[:4].hex()}", remedy)
         if header != expected:
             raise corrupt(file, f"its header does not announce {list(stored)}", remedy)
-        room = memoryview(data.reshape(-1))
+        room = memoryview(data.reshape(-1))  # type: ignore[arg-type]
         while room and (got := stream.readinto(room)):
             room = room[got:]
         if room or stream.read(1):
             amount = "less" if room else "more"
             raise corrupt(file, f"holds {amount} data than the {data.size} bytes it announces", remedy)
     digest = hashlib.md5(header, usedforsecurity=False)
-    digest.update(data.reshape(-1))
+    digest.update(data.reshape(-1))  # type: ignore[arg-type]
     if digest.hexdigest() != md5:
         raise corrupt(file, f"content has the checksum {digest.hexdigest()}, not {md5}", remedy)
     return data

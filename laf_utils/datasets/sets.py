@@ -66,5 +66,5 @@ def fingerprint(arrays: Mapping[str, np.ndarray]) -> str:
         array = arrays[key]
         digest.update(f"{key} {array.dtype.name} {tuple(array.shape)}\n".encode())
         # Bytes in little-endian order, so that the number does not depend on the machine.
-        digest.update(np.asarray(array, array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8))
+        digest.update(np.asarray(array, array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8))  # type: ignore[arg-type]
     return digest.hexdigest()

@@ -21,6 +21,7 @@ from importlib import import_module
 from inspect import getdoc
 
 from ..settings.cli import Help, Stop, help_wanted, one_line_errors, stopping
+from ..support.paths import need_checkout
 from ..support.records import RecordError
 from .faults import full_disk
 from .tuning_winners import WinnersError
@@ -54,6 +55,7 @@ def run(arguments: list[str]) -> int:
     Raises:
         Stop: what a user can mend, in one line.
     """
+    need_checkout("making records")
     kind, rest = kind_of(arguments)
     if rest == arguments:  # no kind is named: help is about all of them
         help_wanted(rest)

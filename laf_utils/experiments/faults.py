@@ -23,8 +23,8 @@ def full_disk() -> str | None:
             rooms.append((shutil.disk_usage(folder).free, str(folder)))
     if not rooms:
         return None
-    free, folder = min(rooms)
-    return f"{free / 1e6:.1f} MB left for {folder}"
+    free, fullest = min(rooms)
+    return f"{free / 1e6:.1f} MB left for {fullest}"
 
 
 def _no_room() -> bool:

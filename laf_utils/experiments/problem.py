@@ -6,6 +6,7 @@ Original, retrained model, LAF and LAF+R come from ``pipeline.Run`` and its arte
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 
@@ -48,7 +49,7 @@ class Problem:
 
     def __init__(
         self, dataset: str, task: str, seed: int = 0, profile: str = "paper", *, say: Callable[[str], None] = print,
-        **changes: object,
+        **changes: Any,
     ) -> None:
         self.config = preset(dataset, task, profile=profile, seed=seed, **changes)
         self.run = Run(self.config, say=say)

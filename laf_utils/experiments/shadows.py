@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -103,7 +103,7 @@ class Shadows:
         return {"definition": DEFINITION} | found
 
 
-def shadow_config(dataset: str, task: str, *, mode: str = "reference", **changes: object) -> RunConfig:
+def shadow_config(dataset: str, task: str, *, mode: str = "reference", **changes: Any) -> RunConfig:
     """The quick profile on ``IMAGES`` images: settings under which many models are affordable on two cores.
 
     Args:

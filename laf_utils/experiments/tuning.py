@@ -52,20 +52,18 @@ def carve(run: Run, images: int, validation: float) -> Run:
     kept = {name: rows[round(validation * len(rows)) :] for name, rows in parts.items()}
     aside = torch.cat([rows[: round(validation * len(rows))] for rows in parts.values()])
     train = torch.cat(list(kept.values())).sort().values
-    small = Run(run.config, folder=run.folder, say=run.say)
     full = run.train_set
-    small.data = replace(
+    data = replace(
         run.data, train=ImageSet(full.images[train], full.labels[train]), test=ImageSet(full.images[aside], full.labels[aside]),
         checksum=content_key({"of": run.data.checksum, "train": train.tolist(), "aside": aside.tolist()}),
     )
-    small.config = replace(run.config, images=None)
     places = torch.arange(len(train))
     forgotten = torch.isin(train, kept["forget"])
-    small.__dict__["task"] = ForgetTask(
+    task = ForgetTask(
         run.task.name, places[forgotten], places[~forgotten], run.task.train_labels[train], run.task.true_labels[train],
         run.task.forget_classes,
     )
-    return small
+    return Run(replace(run.config, images=None), data=data, task=task, folder=run.folder, say=run.say)
 
 
 class Search:
@@ -80,7 +78,7 @@ class Search:
 
     def __init__(
         self, dataset: str, task: str, seed: int = 0, *, images: int = IMAGES, trials: int = TRIALS,
-        say: Callable[[str], None] = print, **changes: object,
+        say: Callable[[str], None] = print, **changes: Any,
     ) -> None:
         self.full = Run(preset(dataset, task, profile="paper", seed=seed, **TRAINING | changes), say=say)
         self.trials, self.seed, self.say = trials, seed, say
@@ -171,7 +169,7 @@ def _optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise ConfigError("the search needs Optuna: pip install 'laf-book[tuning]'") from error
+        raise ConfigError("the search needs Optuna: pip install 'laf-utils[tuning]'") from error
     return optuna
 
 

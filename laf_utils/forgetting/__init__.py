@@ -20,6 +20,7 @@
 ``choice``     scope, method and settings, derived from the data
 ``watch``      the label-free watch: when to stop, what to keep
 ``ledger``     requests one after another
+``options``    what a request may be asked to do otherwise; all defaults
 ``preparing``  from what was handed in to what can be worked with
 ``engine``     attempts, rollback, the best point
 ``report, page``  numbers and verdict; JSON and HTML
@@ -34,7 +35,10 @@ from .adapting import OneLabel
 from .call import Forgotten, forget
 from .closed_form import ZeroShot, remove_classes
 from .judge import Judgement, judge
+from .options import ForgetOptions
 from .page import Report
 from .refusal import Refused
 
-__all__ = ["Forgotten", "Judgement", "OneLabel", "Refused", "Report", "ZeroShot", "forget", "judge", "remove_classes"]
+__all__ = [
+    "ForgetOptions", "Forgotten", "Judgement", "OneLabel", "Refused", "Report", "ZeroShot", "forget", "judge", "remove_classes",
+]

@@ -1,15 +1,16 @@
 """What ``laf`` takes on its command line, each value read once and within bounds; a wrong word is one line, no page of usage."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .. import __version__
 from ..settings.cli import SETTINGS, Stop
 from ..support.reading import MOST_SEED, ReadingError, number, whole
 from .choice import SCOPES
 from .files import MOST_SIDE
+from .options import Options
 from .refusal import RISKS
 
 UNITS = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
@@ -25,10 +26,10 @@ Exit codes: 0 done (and acceptable), 1 failed, 2 arguments, 3 data or weights, 4
 interrupted. With --json standard output is one JSON object and nothing else, {"error": ..., "code": ...} where it failed."""
 
 
-def _reads(name: str, read: object) -> object:
+def _reads(name: str, read: Callable[[str], Any]) -> Callable[[str], Any]:
     """A reader as argparse takes it: its message is kept."""
 
-    def of(text: str) -> object:
+    def of(text: str) -> Any:
         try:
             return read(text)
         except ReadingError as error:
@@ -70,8 +71,8 @@ def numbers(text: str) -> tuple[float, ...]:
 class Parser(argparse.ArgumentParser):
     """Ends in ``Stop``, with one line."""
 
-    def __init__(self, **settings: object) -> None:
-        super().__init__(**{"allow_abbrev": False} | settings)
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**({"allow_abbrev": False} | settings))
 
     def error(self, message: str) -> NoReturn:
         raise Stop(f"{' '.join(message.split())} ({self.prog} --help says more)", SETTINGS)
@@ -106,8 +107,8 @@ def _model() -> Parser:
     model.add_argument("--head", help="name of the layer that gives the logits (default: found)")
     model.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     model.add_argument(
-        "--seed", type=_reads("seed", lambda text: whole(text, "seed", 0, MOST_SEED)), default=0,
-        help="draws everything random (default: 0)",
+        "--seed", type=_reads("seed", lambda text: whole(text, "seed", 0, MOST_SEED)), default=Options.seed,
+        help="draws everything random (default: %(default)s)",
     )
     return model
 
@@ -116,17 +117,20 @@ def _forget(forgets: argparse.ArgumentParser) -> None:
     forgets.add_argument("--unseen", type=Path, help="folder of images that the model was not trained on, for the audit")
     forgets.add_argument("--out", type=Path, required=True, help="folder of the unlearned weights and the report")
     forgets.add_argument(
-        "--method", default="auto", help="auto (default: what the data at hand allow), or a name such as laf, ts, jit; a wrong "
-        "one is answered with all of them",
+        "--method", default=Options.method,
+        help="auto (default: what the data at hand allow), or a name such as laf, ts, jit; a wrong one is answered with all",
     )
     forgets.add_argument("--no-retain", action="store_true", help="the other images of --data are not at hand for training")
     forgets.add_argument(
-        "--floor", type=_reads("floor", lambda text: number(text, "floor", 0, 1)), default=0.95,
-        help="least utility, 0 to 1, that a result may have (default: 0.95)",
+        "--floor", type=_reads("floor", lambda text: number(text, "floor", 0, 1)), default=Options.floor,
+        help="least utility, 0 to 1, that a result may have (default: %(default)s)",
     )
-    forgets.add_argument("--memory", type=size, default=1 << 30, help="bound of what lies in memory (default: 1GB)")
     forgets.add_argument(
-        "--scope", choices=SCOPES, default="auto", help="whether whole classes go or single images (default: found)",
+        "--memory", type=size, default=Options.memory,
+        help=f"bound of what lies in memory (default: {Options.memory >> 30}GB)",
+    )
+    forgets.add_argument(
+        "--scope", choices=SCOPES, default=Options.scope, help="whether whole classes go or single images (default: found)",
     )
     forgets.add_argument("--ledger", type=Path, help="file that records the request and is checked against earlier ones")
     forgets.add_argument(
@@ -134,7 +138,7 @@ def _forget(forgets: argparse.ArgumentParser) -> None:
         help="a risk taken knowingly: " + "; ".join(f"{name}: {told}" for name, told in RISKS.items()),
     )
     forgets.add_argument(
-        "--overlap", choices=("refuse", "drop"), default="refuse",
+        "--overlap", choices=("refuse", "drop"), default=Options.overlap,
         help="images in both sets: refuse the request (default), or drop them from the retained ones",
     )
     forgets.add_argument("--dry-run", action="store_true", help="check everything and estimate time and memory; write nothing")

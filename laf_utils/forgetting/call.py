@@ -3,27 +3,27 @@
 import platform
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy
 import torch
-import torchvision
 from torch import nn
 
 from .. import __version__
 from ..methods.method import fingerprint
 from ..support.devices import describe
-from ..support.paths import check_file_writable
+from ..support.paths import NAME, check_file_writable
+from ..support.records import now
 from .copying import as_given, bare
 from .engine import Outcome, Work, carry_out
 from .head import whole
-from .keeping import DEFAULT_BOUND, Keeper
+from .keeping import Keeper
 from .ledger import Ledger
+from .options import ForgetOptions, Options
 from .page import Report
-from .preparing import Given, Options, Prepared, prepare
+from .preparing import Given, Prepared, prepare
 from .refusal import Refused
 from .report import audits, forgetting, measured_utility, verdict, weighed
 from .watch import EVERY, GAIN, SAMPLE, SAMPLE_GOAL, Watch
@@ -38,11 +38,8 @@ class Forgotten(NamedTuple):
 
 def forget(
     model: nn.Module, forget: Any, retain: Any = None, *, unseen: Any = None, retain_labels: Any = None,
-    unseen_labels: Any = None,
-    method: str = "auto", settings: Any = None, head: str | None = None, transform: Any = None, seed: int = 0,
-    device: str | torch.device | None = None, floor: float = 0.95, memory: int = DEFAULT_BOUND, folder: str | Path | None = None,
-    ledger: str | Path | None = None, accept: tuple[str, ...] = (), overlap: str = "refuse",
-    scope: str = "auto", copies: str = "refuse", save: Callable[[nn.Module], dict[str, Any]] | None = None,
+    method: str = Options.method, seed: int = Options.seed, device: str | torch.device | None = Options.device,
+    ledger: str | Path | None = None, options: ForgetOptions | None = None,
 ) -> Forgotten:
     """An unlearned copy of ``model`` and a report; ``model`` itself is left as it is.
 
@@ -56,46 +53,33 @@ def forget(
         retain: images of D_r, all or some; without them only methods that need none are left.
         unseen: images that the model was not trained on: for the audit, and to know when single images are forgotten.
         retain_labels: int64 [len(retain)]: allows the repair of LAF+R. LAF reads none.
-        unseen_labels: int64 [len(unseen)], for accuracies in the report only.
         method: ``auto`` (along the ladder of label access) or a name of ``laf_utils.methods.METHODS``.
-        settings: of the method; ``None``: derived from the data.
-        head: name of the layer that gives the logits, where it is not found by itself.
-        transform: to network inputs, where the images are not: of a batch for tensors and arrays, else of one image.
         seed: draws everything random.
         device: where to work; ``None``: where the model is.
-        floor: utility between 0 and 1 below which no point is kept.
-        memory: bytes that representations and images may take in memory; what is more goes to files.
-        folder: of those files; the system's temporary folder by default. They are removed at the end.
         ledger: file that records the request and is checked against earlier ones.
-        accept: risks taken knowingly, of ``refusal.RISKS``.
-        scope: ``class`` where D_f is all of some classes, ``instances`` where its classes stay; ``auto``: by the original's
-        answers.
-        overlap: of images in both sets: ``refuse``, or ``drop`` them from D_r.
-        copies: of retained images that the model cannot tell from forgotten ones (``copies.Copies``): ``refuse`` and list them,
-            ``forget`` them too, ``drop`` them from D_r, or ``keep`` them.
-        save: writes the copy, before the ledger says that the request is done; what it returns stands in report and ledger.
+        options: what is rarely asked otherwise.
 
     Raises:
         Refused: a request that is not carried out; ``reason`` is for programs, the message for people.
         ValueError, TypeError: an option that cannot be meant.
     """
-    options = Options(
-        method, settings, head, transform, seed, device, floor, memory, None if folder is None else Path(folder),
-        tuple(accept), overlap, scope, copies,
-    )
-    given = Given(forget, retain, unseen, retain_labels, unseen_labels)
+    rare = {} if options is None else {field.name: getattr(options, field.name) for field in fields(ForgetOptions)}
+    asked = Options(**rare, method=method, seed=seed, device=device)
+    given = Given(forget, retain, unseen, retain_labels, asked.unseen_labels)
     before, clock = fingerprint(bare(model)), _Clock()
-    book, instead_of = opened(ledger, before, options.accept)
-    with Keeper(memory, options.folder) as keeper:
-        prepared = prepare(model, given, options, keeper, book)
+    book, instead_of = opened(ledger, before, asked.accept)
+    with Keeper(asked.memory, None if asked.folder is None else Path(asked.folder)) as keeper:
+        prepared = prepare(model, given, asked, keeper, book)
         clock.mark("prepare")
         # Where requests follow each other their losses add up: then each wins back what it can.
-        aim = floor if book is None else 1 - GAIN
-        work = Work(prepared.network, prepared.forget, prepared.used, prepared.labels, settings, seed, aim, method == "auto")
+        aim = asked.floor if book is None else 1 - GAIN
+        work = Work(
+            prepared.network, prepared.forget, prepared.used, prepared.labels, asked.settings, seed, aim, method == "auto",
+        )
         sets, watches = prepared.sets(seed), []
 
         def watch(content: float = 0.0) -> Watch:
-            watches.append(Watch(prepared.network, sets, prepared.scope, floor, content))
+            watches.append(Watch(prepared.network, sets, prepared.scope, asked.floor, content))
             return watches[-1]
 
         outcome = carry_out(prepared.choice.method, work, watch, keeper)
@@ -103,11 +87,11 @@ def forget(
         network = outcome.network or prepared.network
         content = _measured(prepared, network, outcome, watches[0], book, seed, instead_of)
         clock.mark("report")
-        content["memory"] = {"bound": memory, "in_memory": keeper.in_memory, "on_disk": keeper.on_disk}
+        content["memory"] = {"bound": asked.memory, "in_memory": keeper.in_memory, "on_disk": keeper.on_disk}
     unlearned = as_given(whole(network), model)
-    content |= _circumstances(prepared, options, outcome, before, fingerprint(unlearned), clock)
-    if save is not None:
-        content["weights"] = save(unlearned)
+    content |= _circumstances(prepared, asked, outcome, before, fingerprint(unlearned), clock)
+    if asked.save is not None:
+        content["weights"] = asked.save(unlearned)
     if book is not None:
         content["ledger"] = _entered(book, content, prepared, instead_of)
     return Forgotten(unlearned, Report(content))
@@ -168,6 +152,7 @@ def _circumstances(
     sizes = {"forget": prepared.forget, "retain": prepared.retain, "retain_used": prepared.used, "unseen": prepared.unseen}
     settings = asdict(outcome.settings) if is_dataclass(outcome.settings) else None
     return {
+        "date": now(),
         "scope": {"name": prepared.scope.name, "classes": list(prepared.scope.classes), "reason": prepared.scope.reason},
         "method": {"name": prepared.choice.method, "reason": prepared.choice.reason, "settings": settings},
         "images": {name: 0 if images is None else len(images) for name, images in sizes.items()} | {
@@ -187,8 +172,7 @@ def _circumstances(
         },
         "seconds": clock.seconds,
         "versions": {
-            "laf-book": __version__, "python": platform.python_version(), "torch": torch.__version__,
-            "torchvision": torchvision.__version__, "numpy": numpy.__version__,
+            NAME: __version__, "python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__,
         },
         "machine": describe(prepared.forget.device),
         "command": {"program": Path(sys.argv[0]).name, "arguments": []},

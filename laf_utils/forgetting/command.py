@@ -72,7 +72,8 @@ def _transform(options: argparse.Namespace) -> Any:
 
 def _opened(options: argparse.Namespace, files: list[Path], model: Any, name: str) -> Any:
     from .keeping import Keeper
-    from .preparing import Options, open_images
+    from .options import Options
+    from .preparing import open_images
     from .soundness import check_takes
 
     images = open_images(files, Options(transform=_transform(options)), Keeper(), model, name)
@@ -157,11 +158,10 @@ def _checked_targets(options: argparse.Namespace) -> None:
 
 
 def _asked(options: argparse.Namespace) -> dict[str, Any]:
-    """Options of a request as ``forget`` takes them; the dry run checks the same ones."""
+    """Rarely used options of a request; the dry run checks the same ones."""
     return {
-        "method": options.method, "head": options.head, "transform": _transform(options), "seed": options.seed,
-        "floor": options.floor, "memory": options.memory, "accept": tuple(options.accept), "overlap": options.overlap,
-        "scope": options.scope,
+        "head": options.head, "transform": _transform(options), "floor": options.floor, "memory": options.memory,
+        "accept": tuple(options.accept), "overlap": options.overlap, "scope": options.scope,
     }
 
 
@@ -171,11 +171,13 @@ def _dry(options: argparse.Namespace, model: Any, forget: list[Path], retain: li
     from .call import opened
     from .estimate import estimate
     from .keeping import Keeper
-    from .preparing import Given, Options, prepare
+    from .options import Options
+    from .preparing import Given, prepare
 
     book, _ = opened(options.ledger, fingerprint(model), tuple(options.accept))
+    asked = Options(**_asked(options), method=options.method, seed=options.seed)
     with Keeper(options.memory) as keeper:
-        prepare(model, Given(forget, retain or None, unseen or None), Options(**_asked(options)), keeper, book)
+        prepare(model, Given(forget, retain or None, unseen or None), asked, keeper, book)
     found = estimate(model, _opened(options, forget, model, "forget"), len(retain), len(unseen), options.head)
     total = found.weights + found.activations + min(found.representations, options.memory)
     _say(options, {**found.as_dict(), "bytes": total, "forget": len(forget), "retain": len(retain)}, [
@@ -190,6 +192,7 @@ def forget(options: argparse.Namespace) -> int:
     """The whole request: weights and report in ``--out``, the weights before the ledger says that it is done."""
     from . import call
     from .files import file_checksum, write_weights
+    from .options import ForgetOptions
 
     target = options.out / "unlearned.safetensors"
 
@@ -197,7 +200,7 @@ def forget(options: argparse.Namespace) -> int:
         return {"file": target.name, "sha256": file_checksum(write_weights(unlearned, target))}
 
     _checked_targets(options)
-    asked = _asked(options)
+    asked = ForgetOptions(**_asked(options), save=save)
     own, others, unseen = _files(options)
     model = _model(options)
     retain = [] if options.no_retain else others
@@ -207,7 +210,8 @@ def forget(options: argparse.Namespace) -> int:
     if options.dry_run:
         return _dry(options, model, own, retain, unseen)
     unlearned, report = call.forget(
-        model, own, retain or None, unseen=unseen or None, ledger=options.ledger, save=save, **asked
+        model, own, retain or None, unseen=unseen or None, method=options.method, seed=options.seed, ledger=options.ledger,
+        options=asked,
     )
     for entry in report.content["forgetting"]["worst"]:
         entry["file"] = own[entry["row"]].relative_to(options.data).as_posix()

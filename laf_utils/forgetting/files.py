@@ -14,13 +14,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
-from torchvision.transforms import functional as TF
 
 from ..support.artefacts import tensors_checksum
 from .refusal import Refused
@@ -185,10 +185,13 @@ class Scaled:
             raise ValueError(f"std must be above zero, got {min(self.std)}")
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
-        x = TF.pil_to_tensor(image).float().div_(255)
+        x = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous().float().div_(255)
         if self.size is not None and tuple(x.shape[-2:]) != (self.size, self.size):
             x = F.interpolate(x[None], size=(self.size, self.size), mode="bilinear", antialias=True)[0]
-        return x if self.mean is None else TF.normalize(x, list(self.mean), list(self.std or (1.0,) * len(self.mean)))
+        if self.mean is None:
+            return x
+        mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std or (1.0,) * len(self.mean)))
+        return x.sub_(mean).div_(std)
 
 
 def encoding_of(path: Path) -> str:

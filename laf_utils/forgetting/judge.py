@@ -11,7 +11,8 @@ from .copying import working_copy
 from .evidence import Evidence, weigh
 from .head import device_of, dtype_of
 from .keeping import Keeper
-from .preparing import Options, open_images, without_overlap
+from .options import Options
+from .preparing import open_images, without_overlap
 from .reference import Reference, taught
 from .report import ACCEPTABLE, CANNOT_TELL, RETRAIN, broken, conclusion, findings
 from .sources import OwnImages
@@ -43,7 +44,8 @@ def _logits(model: nn.Module, images: OwnImages) -> torch.Tensor:
 
 def judge(
     original: nn.Module, model: nn.Module, forget: Any, retain: Any, *, unseen: Any, removed: tuple[int, ...] = (),
-    transform: Any = None, seed: int = 0, floor: float = 0.95, reference: Reference | None = None,
+    transform: Any = None, seed: int = Options.seed, floor: float = Options.floor,
+    reference: Reference | None = None,
 ) -> Judgement:
     """Has ``model`` forgotten D_f, as far as anybody can tell from its answers?
 
@@ -78,7 +80,7 @@ def judge(
 Pair = tuple[torch.Tensor, torch.Tensor]
 
 
-def judged(before: Pair, after: Pair, students: Pair, removed: tuple[int, ...] = (), floor: float = 0.95) -> Judgement:
+def judged(before: Pair, after: Pair, students: Pair, removed: tuple[int, ...] = (), floor: float = Options.floor) -> Judgement:
     """The same from logits on D_f and on unseen images; of the students [k, n, c] each."""
     trouble = next((said for logits in ((*before,), (*after,)) if (said := broken(torch.cat(logits)))), None)
     if trouble:

@@ -1,104 +1,82 @@
-"""The report as JSON and as one HTML page that needs nothing else: no script, no network, no image of anybody."""
+"""The report as JSON and as one HTML page that needs nothing else: no script, no network, no image of anybody.
 
-import html
+The page is a template, ``page.html``, which escapes whatever it is given: names of files and classes are other people's words.
+"""
+
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
-h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse;margin:.5rem 0}
-th,td{padding:.2rem .8rem .2rem 0;text-align:left;vertical-align:top;border-bottom:1px solid #ddd}td.n{text-align:right}
-.verdict{padding:.6rem 1rem;border-left:.4rem solid
-#b45309;background:#fff7ed}.verdict.ok{border-color:#15803d;background:#f0fdf4}
-code,pre{font-family:ui-monospace,monospace;font-size:.85rem;white-space:pre-wrap;overflow-wrap:anywhere}"""
+from jinja2 import Environment, StrictUndefined, Template
+
+from ..audit.unseen import LEAST
+from .evidence import LEAST_COMPARED
+from .report import ACCEPTABLE, CANNOT_TELL, RETRAIN, STILL_NAMED
 
 FACTS = ("method", "scope", "images", "options", "model", "memory", "seconds", "versions", "machine")
+MEANING = {
+    ACCEPTABLE: "Nothing that was measured speaks against this model.",
+    RETRAIN: "What was measured speaks against this model. Train it anew without the forget images; or accept what stands here:",
+    CANNOT_TELL: "Nothing shows that forgetting failed, but not everything could be seen. That is no permission to use it:",
+}
 
 
-def _cell(value: Any) -> str:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    text = f"{value:,.2f}" if isinstance(value, float) else f"{value:,}" if number else "–" if value is None else str(value)
-    return f'<td class="n">{text}</td>' if number else f"<td>{html.escape(text)}</td>"
+def _plain(value: Any) -> str:
+    """A value as the page writes it: two decimals, thousands apart."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    top = "".join(f"<th>{html.escape(name)}</th>" for name in head)
-    body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+def _columns(rows: Sequence[Sequence[Any]], head: Sequence[str]) -> list[tuple[str, int, str]]:
+    """(heading, place in a row, class) of the columns that hold anything; numbers stand to the right."""
+    found = []
+    for place, name in enumerate(head):
+        values = [row[place] for row in rows if row[place] is not None]
+        number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+        if values:
+            found.append((name, place, "n" if number else ""))
+    return found
 
 
-def _utility(content: dict[str, Any]) -> str:
-    rows = [
-        (name, e["images"], e["utility"], e["agreement"], e.get("accuracy_before"), e.get("accuracy_after"))
-        for name, e in content["utility"].items()
-    ]
-    if not rows:
-        return "<p>Not measured: neither retained nor unseen images were at hand.</p>"
-    return _table(("set", "images", "utility %", "agreement %", "accuracy before %", "accuracy after %"), rows) + (
-        "<p>Utility: the original's probability of the new answers, over that of its own. Agreement: same answer as the "
-        "original. Measured on images that unlearning did not train on, of the classes that stay.</p>"
-    )
+def _names(looks: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for look in looks for name in look))
 
 
-def _audit(content: dict[str, Any]) -> str:
-    if content["audit"] is None:
-        return "<p>None: it needs 20 unseen images like the forgotten ones at least.</p>"
-    rows = [
-        (
-            when, a["auc"], f"{a['low']:.1f} to {a['high']:.1f}", 50 - a["detectable"], 50 + a["detectable"], a["tpr_at_1_fpr"],
-            a["side"],
+def _rows(looks: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+    return [[look.get(name) for name in _names(looks)] for look in looks]
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"plain": _plain, "columns": _columns, "names": _names, "rows": _rows}
+    return environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
+
+
+def criterion(scope: str, floor: float) -> tuple[str, str, str]:
+    """When a model is acceptable, in three sentences.
+
+    Args:
+        scope: ``class`` or ``instances``.
+        floor: least utility, 0 to 1.
+    """
+    useful = f"A model is acceptable if it keeps at least {100 * floor:g} % of the original's utility on images that stay."
+    if scope == "class":
+        return (
+            useful, f"At most {100 * STILL_NAMED:g} % of the forget images may still be answered with a removed class.",
+            "And an audit must not be able to tell the forget images from unseen images like them.",
         )
-        for when, a in content["audit"].items()
-    ]
-    sizes = content["audit"]["after"]
-    return _table(("model", "AUC %", "95 % interval", "would see below", "or above", "TPR at 1 % FPR", "found"), rows) + (
-        f"<p>{sizes['forget']:,} forget images against {sizes['unseen']:,} unseen images like them, by how sure the model is. "
-        "50 is blind. Above: they still look learned. Below: they stand out as less sure than unseen ones. Where a class was "
-        "removed, a retrained model treats both alike, too. An AUC between the two bounds would be missed more than "
-        "once in five times.</p>"
-    )
-
-
-def _evidence(content: dict[str, Any]) -> str:
-    found = content.get("evidence")
-    if found is None:
-        return "<p>None: of single images it needs retained images and 60 unseen ones that no look has used.</p>"
-    return _table(
-        ("found", "agreement %", "expected %", "error", "surer by", "original surer by", "would have seen, points", "allowed"),
-        [(found["finding"], found["agreement"], found["expected"], found["error"], found["sureness"], found["original"],
-          found["detectable"], found["tolerance"])],
-    ) + (
-        f"<p>{found['forget']:,} forget images against {found['unseen']:,} unseen ones that models taught on the retained images "
-        "alone find as hard. Agreement: answered as by the original; expected: of a model that never saw them. Surer: in "
-        "standard errors. The smallest leak that would have been seen is in points of accuracy on the forget images.</p>"
-    )
-
-
-def _forgetting(content: dict[str, Any]) -> str:
-    found = content["forgetting"]
-    named = ""
-    if "named" in found:
-        named = f", answered with a removed class: {found['named']:.2f} % (before: {found['named_before']:.2f} %)"
-    if "agreement_unseen" in found:
-        named = f" (of unseen images like them: {found['agreement_unseen']:.2f} %)" + named
-    rows = [(w["row"], w.get("file"), w["original_answer"], w["probability_left"]) for w in found["worst"]]
     return (
-        f"<p>{found['images']:,} images; same answer as the original: {found['agreement']:.2f} %{named}.</p>"
-        "<h2>Worst remaining images</h2>" + _table(("row", "file", "original answer", "probability left %"), rows)
+        useful, "It must answer the forget images, and be as sure of them, as models that were taught without them.",
+        "And the audit must have been able to see a leak that matters; otherwise the verdict is: cannot tell.",
     )
-
-
-def _looks(content: dict[str, Any]) -> str:
-    parts = []
-    for number, attempt in enumerate(content["attempts"], 1):
-        parts.append(f"<p>Attempt {number}, strength {attempt['strength']:.3g}, ended by: {html.escape(attempt['ended'])}</p>")
-        if attempt["looks"]:
-            names = list(dict.fromkeys(name for look in attempt["looks"] for name in look))
-            parts.append(_table(names, [[look.get(name) for name in names] for look in attempt["looks"]]))
-    return "".join(parts)
 
 
 @dataclass(frozen=True)
@@ -114,7 +92,7 @@ class Report:
 
     @property
     def acceptable(self) -> bool:
-        return self.verdict == "acceptable"
+        return self.verdict == ACCEPTABLE
 
     def json(self) -> str:
         """All of it."""
@@ -122,26 +100,22 @@ class Report:
 
     def html(self) -> str:
         """One page."""
-        c = self.content
-        reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in c["reasons"])
-        facts = {key: c[key] for key in FACTS}
-        parts = [
-            "<h1>Forgetting report</h1>",
-            f'<p class="verdict{" ok" if self.acceptable else ""}"><b>{html.escape(self.verdict)}</b></p>',
-            f"<ul>{reasons}</ul>" if reasons else "",
-            *(f"<p>{html.escape(note)}.</p>" for note in c.get("notes", ())),
-            f"<p>Method {html.escape(c['method']['name'])}: {html.escape(c['method']['reason'])}. "
-            f"Scope: {html.escape(c['scope']['name'])}; {html.escape(c['scope']['reason'])}.</p>",
-            "<h2>Utility</h2>", _utility(c), "<h2>Forget images</h2>", _forgetting(c), "<h2>Audit</h2>", _audit(c),
-            "<h2>Against models that never saw them</h2>", _evidence(c),
-            "<h2>Run</h2>", _looks(c), "<h2>Settings, seeds, versions</h2>",
-            f"<pre>{html.escape(json.dumps(facts, indent=1, sort_keys=True))}</pre>", "<h2>To repeat</h2>",
-            f"<pre>{html.escape(' '.join([c['command']['program'], *c['command']['arguments']]))}</pre>",
-        ]
-        return (
-            '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Forgetting report</title>'
-            f"<style>{STYLE}</style></head>"
-            f"<body>{''.join(parts)}</body></html>\n"
+        c = {"reasons": [], "notes": [], "date": None, "evidence": None} | self.content
+        audit = c["audit"] or {}
+        return _template().render(
+            c=c, meaning=MEANING[c["verdict"]], criterion=criterion(c["scope"]["name"], c["options"]["floor"]),
+            facts=json.dumps({key: c[key] for key in FACTS}, indent=1, sort_keys=True), least=LEAST, compared=LEAST_COMPARED,
+            utility=[
+                (name, e["images"], e["utility"], e["agreement"], e.get("accuracy_before"), e.get("accuracy_after"))
+                for name, e in c["utility"].items()
+            ],
+            worst=[
+                (w["row"], w.get("file"), w["original_answer"], w["probability_left"]) for w in c["forgetting"]["worst"]
+            ],
+            audit=[
+                (when, a["auc"], f"{a['low']:.1f} to {a['high']:.1f}", 50 - a["detectable"], 50 + a["detectable"],
+                 a["tpr_at_1_fpr"], a["side"]) for when, a in audit.items()
+            ],
         )
 
     def write(self, folder: str | Path) -> Path:

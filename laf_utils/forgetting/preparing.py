@@ -1,7 +1,6 @@
 """From what a user hands in to what can be worked with, or a refusal with its reason. Nothing is trained here."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from .head import check_below, check_stable, device_of, dtype_of, find_head, has
 from .keeping import Keeper
 from .ledger import Ledger
 from .opening import store_of
+from .options import Options
 from .refusal import RISKS, Refused
 from .sources import OwnImages
 from .watch import SAMPLE, SAMPLE_GOAL, Sets
@@ -31,25 +31,6 @@ from .watch import SAMPLE, SAMPLE_GOAL, Sets
 EXAMPLE = 4  # images on which the model is tried first
 LOOKED = 1_000  # retained and unseen images whose class under the original is asked for
 LEAST_RETAINED = 64  # images of D_r: as many for the watch as for training, and a batch at least
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a request is carried out; ``forget`` describes each."""
-
-    method: str = "auto"
-    settings: Any = None
-    head: str | None = None
-    transform: Any = None
-    seed: int = 0
-    device: str | torch.device | None = None
-    floor: float = 0.95
-    memory: int = 1 << 30
-    folder: Path | None = None
-    accept: tuple[str, ...] = ()
-    overlap: str = "refuse"
-    scope: str = "auto"
-    copies: str = "refuse"
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,6 @@ import warnings
 from typing import Any
 
 from torch import nn
-from torchvision import transforms as v1
-from torchvision.transforms import v2
 
 # Dropped in evaluation: they change an image and not its size.
 DROPPED = (
@@ -21,13 +19,18 @@ DROPPED = (
     "RandomChannelPermutation",
 )
 RESIZED = 256 / 224  # of the shorter side, before the central crop that stands for a random resized one
-_CONTAINERS = (v1.Compose, v2.Compose, nn.Sequential)
+
+
+def _of_torchvision(kind: type) -> bool:
+    """Told by its name: who has torchvision's transforms has torchvision, and nobody else needs it."""
+    return kind.__module__.startswith("torchvision.transforms")
 
 
 def _kept(step: Any, said: list[str]) -> list[Any]:
     """What stands for a transform in evaluation, and in ``said`` how it differs."""
-    name, own = type(step).__name__, type(step).__module__.startswith("torchvision.transforms")
-    if isinstance(step, _CONTAINERS):
+    name, own = type(step).__name__, _of_torchvision(type(step))
+    composed = any(kind.__name__ == "Compose" and _of_torchvision(kind) for kind in type(step).__mro__)
+    if composed or isinstance(step, nn.Sequential):
         inner = list(step.transforms if hasattr(step, "transforms") else step)
         return [part for each in inner for part in _kept(each, said)]
     if not own:
@@ -35,13 +38,15 @@ def _kept(step: Any, said: list[str]) -> list[Any]:
     if name in DROPPED:
         said.append(f"without {name}")
         return []
+    if name not in ("RandomCrop", "RandomResizedCrop"):
+        return [step]
+    from torchvision.transforms import v2
+
     if name == "RandomCrop":
         said.append("CenterCrop for RandomCrop")
         return [v2.CenterCrop(step.size)]
-    if name == "RandomResizedCrop":
-        said.append("Resize and CenterCrop for RandomResizedCrop")
-        return [v2.Resize(round(RESIZED * min(step.size)), antialias=True), v2.CenterCrop(step.size)]
-    return [step]
+    said.append("Resize and CenterCrop for RandomResizedCrop")
+    return [v2.Resize(round(RESIZED * min(step.size)), antialias=True), v2.CenterCrop(step.size)]
 
 
 def still(dataset: Any) -> Any:
@@ -64,6 +69,8 @@ def still(dataset: Any) -> Any:
     if not said:
         return dataset
     warnings.warn(f"the data set augments; it is read {', '.join(dict.fromkeys(said))}", stacklevel=4)
+    from torchvision.transforms import v2
+
     own = copy.copy(dataset)
     own.transform = v2.Compose(steps) if steps else v2.Identity()
     if getattr(own, "transforms", None) is not None:  # of torchvision's sets, which apply this one

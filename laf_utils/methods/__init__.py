@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from .table import FURTHER, METHODS, available, find, prepare, run_method
     from .view import View
 
-__getattr__ = face(__name__)
+if not TYPE_CHECKING:  # else any name would pass
+    __getattr__, __dir__ = face(__name__)
 __all__ = [
     "FURTHER", "METHODS", "ContractError", "DataAccess", "DataAccessError", "LabelAccess", "LabelAccessError", "Method",
     "MethodResult", "Settings", "UnlearningRequest", "View", "available", "find", "prepare", "request_of", "run_method",

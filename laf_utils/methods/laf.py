@@ -4,6 +4,7 @@ Shen et al., "Label-Agnostic Forgetting", ICLR 2024. BatchNorm stays in evaluati
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from torch import nn
 
@@ -34,7 +35,7 @@ class LAFRSettings(LAFSettings):
 
 def published_settings(backbone: str, task: str, kind: type = LAFSettings) -> LAFSettings:
     """The paper's settings of a backbone (``cnn``, ``resnet18``) and task, of LAF or of LAF+R (``kind``)."""
-    groups: dict[str, dict[str, object]] = {"vae": {}, "unlearning": {}}
+    groups: dict[str, dict[str, Any]] = {"vae": {}, "unlearning": {}}
     for name, value in reference_settings(backbone, task).items():
         group, leaf = name.split(".")
         groups[group][leaf] = value

@@ -5,6 +5,7 @@ Everything else, the settings included, is LAF's as published. No variant reads 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -146,10 +147,10 @@ def with_similarity(kind: type[Adaptation]) -> Callable[[View, LAFSettings], nn.
     return function
 
 
-def with_density(fit: Callable[[torch.Tensor, VAEConfig, View, str], object]) -> Callable[[View, LAFSettings], nn.Module]:
+def with_density(fit: Callable[[torch.Tensor, VAEConfig, View, str], Any]) -> Callable[[View, LAFSettings], nn.Module]:
     """LAF whose h and h_f are what ``fit`` makes of the same representations."""
 
-    def of(known: FrozenRepresentations, view: View, settings: LAFSettings, stage: str) -> object:
+    def of(known: FrozenRepresentations, view: View, settings: LAFSettings, stage: str) -> Any:
         e = known.epoch(stream(view.seed, stage, "representations"))
         view.spent.frozen += 0 if known.cached else len(known)
         return fit(e, settings.vae, view, stage)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..images import Images
+from ..images import ImageView
 from ..support.progress import track
 from .loops import batches
 from .method import Sizes
@@ -31,7 +31,7 @@ RANDOM = LFSSDSettings(selection=3.5, batch_size=128)  # of random images
 PUBLISHED = {"data": RANDOM, "noisy": RANDOM}
 
 
-def importance(view: View, model: nn.Module, images: Images, settings: LFSSDSettings, name: str) -> list[torch.Tensor]:
+def importance(view: View, model: nn.Module, images: ImageView, settings: LFSSDSettings, name: str) -> list[torch.Tensor]:
     """I_p = mean over batches of |d/dp mean over the batch of ||logits||^2|, shaped like each parameter."""
     parameters, order = list(model.parameters()), view.stream("order", name)
     totals, cut = [torch.zeros_like(p) for p in parameters], batches(len(images), settings.batch_size, order)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from ..images import Images, shuffled
+from ..images import ImageView, shuffled
 from ..training import TrainingDiverged
 from .view import View
 
@@ -58,7 +58,7 @@ def take_step(optimiser: torch.optim.Optimizer, loss: torch.Tensor, *, keep: boo
 
 
 def one_pass(
-    view: View, model: nn.Module, optimiser: torch.optim.Optimizer, images: Images, loss_of: BatchLoss, *, batch_size: int,
+    view: View, model: nn.Module, optimiser: torch.optim.Optimizer, images: ImageView, loss_of: BatchLoss, *, batch_size: int,
     order: torch.Generator, bar: tqdm, against: bool = False,
 ) -> float:
     """One shuffled pass over ``images``, a step per batch; counts the passes and, where they go ``against`` D_f, the steps.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..images import Images
+from ..images import ImageView
 from ..representations import apply_frozen
 from ..support.progress import track
 from .bad_teacher import MixedTeacher
@@ -65,7 +65,7 @@ def goal_of(view: View, settings: LoTUSSettings) -> float:
     """The agreement to reach: 0 for a whole class, else the original's mean confidence on the held-out images."""
     if settings.whole_class:
         return 0.0
-    images: Images = view.held_out.images.for_evaluation()
+    images: ImageView = view.held_out.images.for_evaluation()
     view.spent.frozen += len(images)
     return apply_frozen(view.original, images, "confidence").softmax(1).amax(1).mean().item()
 

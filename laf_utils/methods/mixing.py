@@ -19,7 +19,7 @@ class FeatureTap:
     of the image's side: [B, channels, h, w]."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._model, self._hooks, self._side, self._features = model, [], 0, None
+        self._model, self._hooks, self._side, self._features = model, [], 0, None  # type: ignore[var-annotated]
 
     def __enter__(self) -> "FeatureTap":
         self._hooks = [self._model.register_forward_pre_hook(self._start)]

@@ -114,7 +114,7 @@ class _Generated(_Mixtures):
 
     def __init__(self, view: View, settings: MixUnlearnSettings, tap: FeatureTap) -> None:
         super().__init__(view, settings)
-        self.tap, self.features, self.block, self.steps = tap, {}, None, 0
+        self.tap, self.features, self.block, self.steps = tap, {}, None, 0  # type: ignore[var-annotated]
 
     def answers(self, part: str, rows: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():

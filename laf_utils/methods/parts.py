@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ..images import Images
+from ..images import ImageView
 from ..representations import FrozenRepresentations
 from .access import LabelAccess, LabelAccessError
 from .passes import Passes
@@ -39,7 +39,7 @@ class Spent:
 class FrozenLogits:
     """Logits of a frozen network over images: computed once where the transform is deterministic, else for each batch."""
 
-    def __init__(self, model: nn.Module, images: Images, spent: Spent) -> None:
+    def __init__(self, model: nn.Module, images: ImageView, spent: Spent) -> None:
         self._model, self._images, self._spent = model, images, spent
         self._frozen = FrozenRepresentations(model, images)
         self._known = False
@@ -73,7 +73,7 @@ class Part:
     """
 
     def __init__(
-        self, title: str, images: Images, view: "View", labels: torch.Tensor | None, rows: torch.Tensor | None = None
+        self, title: str, images: ImageView, view: "View", labels: torch.Tensor | None, rows: torch.Tensor | None = None
     ) -> None:
         self.title, self.images, self._view, self._labels, self._rows = title, images, view, labels, rows
 

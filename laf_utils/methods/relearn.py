@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..images import Images
+from ..images import ImageView
 from ..settings.config import TrainingConfig
 from ..support.progress import track
 from ..support.seeds import initialisation, stream
@@ -98,7 +98,7 @@ def plan_of(settings: RelearnSettings, forget: int, retain: int) -> Plan:
     return Plan(steps, cycled_images(used, batch, steps), used, seen)
 
 
-def sample(images: Images, count: int, draws: torch.Generator) -> Images:
+def sample(images: ImageView, count: int, draws: torch.Generator) -> ImageView:
     """``count`` of the images at random, in their order."""
     if count >= len(images):
         return images
@@ -142,7 +142,7 @@ def tools_of(original: nn.Module, seed: int) -> Tools:
 
 
 def relearned(
-    original: nn.Module, forget: Images, retain: Images, settings: RelearnSettings, tools: Tools, name: str = "relearn"
+    original: nn.Module, forget: ImageView, retain: ImageView, settings: RelearnSettings, tools: Tools, name: str = "relearn"
 ) -> nn.Module:
     """The student, in evaluation mode. The original must be frozen and in evaluation mode; it is left as it is.
 
@@ -182,7 +182,7 @@ def lesson_loss(logits: torch.Tensor, targets: torch.Tensor, certainty: torch.Te
 
 
 def _teach(
-    student: nn.Module, retain: Images, lessons: Lessons, settings: RelearnSettings, plan: Plan, tools: Tools, name: str
+    student: nn.Module, retain: ImageView, lessons: Lessons, settings: RelearnSettings, plan: Plan, tools: Tools, name: str
 ) -> None:
     """One cycle over shuffled batches of D_r."""
     order, statistics, total = tools.stream("order"), LateStatistics(student), torch.zeros((), device=retain.device)

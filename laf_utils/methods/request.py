@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
 
-from ..images import Images
+from ..images import Images, ImageView
 from ..tasks import ForgetTask
 
 FEW = 1.0  # of D_r: as in the pipeline; no source states how many labels LAF+R may read, so it may read them all
@@ -34,12 +35,12 @@ class UnlearningRequest:
     """
 
     original: nn.Module
-    forget: Images
-    retain: Images
+    forget: ImageView
+    retain: ImageView
     forget_labels: torch.Tensor | None = None
     retain_labels: torch.Tensor | None = None
     seed: int = 0
-    held_out: Images | None = None
+    held_out: ImageView | None = None
     held_out_labels: torch.Tensor | None = None
     label_share: float = FEW
     fresh: Callable[[int, str], nn.Module] | None = None
@@ -57,7 +58,7 @@ class UnlearningRequest:
                 raise ValueError(f"{twice} images are both in D_f and in D_r")
 
 
-def request_of(original: nn.Module, images: Images, task: ForgetTask, **others: object) -> UnlearningRequest:
+def request_of(original: nn.Module, images: ImageView, task: ForgetTask, **others: Any) -> UnlearningRequest:
     """The request of a task over the training images; ``others`` are further fields of ``UnlearningRequest``."""
     return UnlearningRequest(
         original, images.subset(task.forget), images.subset(task.retain), task.train_labels[task.forget],
@@ -65,21 +66,21 @@ def request_of(original: nn.Module, images: Images, task: ForgetTask, **others: 
     )
 
 
-def row_ids(images: Images) -> torch.Tensor:
+def row_ids(images: ImageView) -> torch.Tensor:
     """int64 [N], the rows of the pixel tensor: what identifies an image of a set, whatever view of it is at hand."""
     if not isinstance(images, Images):
         return images.rows
     return torch.arange(len(images), device=images.device) if images.index is None else images.index
 
 
-def same_pixels(first: Images, second: Images) -> bool:
+def same_pixels(first: ImageView, second: ImageView) -> bool:
     """Whether two views lie on one pixel tensor (or, of images of one's own, in one store)."""
     if not isinstance(first, Images):
         return first.same_set(second)
     return first.pixels.data_ptr() == second.pixels.data_ptr() and first.pixels.shape == second.pixels.shape
 
 
-def joined(first: Images, second: Images) -> Images:
+def joined(first: ImageView, second: ImageView) -> ImageView:
     """Both views as one, ``first`` and then ``second``; no pixel is copied where they share them.
 
     Raises:

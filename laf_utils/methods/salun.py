@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..images import Images
+from ..images import ImageView
 from ..support.progress import track
 from .loops import batches, finite, sgd, take_step
 from .method import Sizes
@@ -65,7 +65,7 @@ class _Walk:
         self.optimiser = sgd(student.train(), settings.learning_rate, settings.momentum, settings.weight_decay)
         self.order = view.stream("order")
 
-    def over(self, images: Images, labels: torch.Tensor, batch_size: int) -> float:
+    def over(self, images: ImageView, labels: torch.Tensor, batch_size: int) -> float:
         """One pass of cross-entropy; its mean per image, measured before each step."""
         total = torch.zeros((), device=images.device)
         for rows in batches(len(images), batch_size, self.order):

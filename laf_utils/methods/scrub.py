@@ -13,6 +13,7 @@ nothing.
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any  # noqa: F401 (types of dictionaries, in comments)
 
 import torch
 import torch.nn.functional as F
@@ -81,8 +82,8 @@ def _scrub(view: View, settings: ScrubSettings, after_epoch: Callable[[nn.Module
         loss = s.alpha * distillation(logits, retain.of_batch(rows, inputs), s.temperature)
         return loss if labels is None else loss + s.gamma * F.cross_entropy(logits, labels[rows])
 
-    forgetting = {"batch_size": s.forget_batch, "order": order, "against": True}
-    retaining = {"batch_size": s.retain_batch, "order": order}
+    forgetting = {"batch_size": s.forget_batch, "order": order, "against": True}  # type: dict[str, Any]
+    retaining = {"batch_size": s.retain_batch, "order": order}  # type: dict[str, Any]
     sizes = Sizes(len(view.forget), len(view.retain))
     steps = scrub_ascent(s, sizes) + s.epochs * step_count(sizes.retain, s.retain_batch)
     with track(steps, view.name) as bar:

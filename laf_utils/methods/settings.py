@@ -1,6 +1,7 @@
 """The base of every method's settings: frozen, and every number checked against one table of limits by its name."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from ..settings.config import ConfigError
 
@@ -68,7 +69,7 @@ class Settings:
                 raise ConfigError(f"{field.name} must be one of {', '.join(CHOICES[field.name])}, got {value!r}")
 
 
-def _check_number(name: str, value: object, kind: type, least: float, most: float) -> None:
+def _check_number(name: str, value: Any, kind: type, least: float, most: float) -> None:
     number = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
     if not number or not least <= value <= most:
         what = "a whole number" if kind is int else "a number"

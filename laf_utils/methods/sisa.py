@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import nn
 
-from ..images import Images
+from ..images import ImageView
 from ..models import Network
 from ..settings.config import TrainingConfig
 from ..training import train
@@ -105,7 +105,7 @@ def prefix_keys(shard: int, slices: tuple[torch.Tensor, ...]) -> list[str]:
 
 
 def _train_shard(
-    view: View, state: SISAState, shard: int, images: Images, labels: torch.Tensor, kept: dict[str, dict[str, torch.Tensor]]
+    view: View, state: SISAState, shard: int, images: ImageView, labels: torch.Tensor, kept: dict[str, dict[str, torch.Tensor]]
 ) -> Network:
     """The shard's model, trained on from its last intact slice; its checkpoints are added to ``kept``."""
     slices, model, last = state.shards[shard], view.fresh(f"sisa shard {shard}", state.template), None
@@ -132,7 +132,7 @@ def _train_shard(
     return model
 
 
-def _train_all(view: View, state: SISAState, images: Images, labels: torch.Tensor) -> tuple[Network, SISAState]:
+def _train_all(view: View, state: SISAState, images: ImageView, labels: torch.Tensor) -> tuple[Network, SISAState]:
     kept: dict[str, dict[str, torch.Tensor]] = {}
     members = [_train_shard(view, state, shard, images, labels, kept) for shard in range(len(state.shards))]
     sizes = [float(sum(map(len, slices))) if state.settings.weighted else 1.0 for slices in state.shards]

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..images import Images
+from ..images import ImageView
 from ..support.progress import track
 from .lfssd import dampen
 from .loops import batches
@@ -33,7 +33,7 @@ PUBLISHED = {"data": SSDSettings(batch_size=128), "noisy": SSDSettings(batch_siz
 
 
 def importance(
-    view: View, model: nn.Module, images: Images, labels: torch.Tensor, batch_size: int, name: str
+    view: View, model: nn.Module, images: ImageView, labels: torch.Tensor, batch_size: int, name: str
 ) -> list[torch.Tensor]:
     """I_p = mean over batches of (d/dp mean cross-entropy of the batch)^2, shaped like each parameter."""
     parameters, order = list(model.parameters()), view.stream("order", name)

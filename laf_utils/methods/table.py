@@ -9,9 +9,9 @@ A method of one's own is one function and one line::
 
     METHODS["ascent"] = Method("ascent", "ours", LabelAccess.NONE, DataAccess.FORGET, MySettings(), ascent)
 
-A package brings its methods by naming them in the entry point group ``laf_book.methods``; each entry is such a ``Method``::
+A package brings its methods by naming them in the entry point group ``laf_utils.methods``; each entry is such a ``Method``::
 
-    [project.entry-points."laf_book.methods"]
+    [project.entry-points."laf_utils.methods"]
     ascent = "my_package:ASCENT"
 """
 
@@ -41,10 +41,13 @@ from .method import Method, MethodResult, prepare_with, row, run, with_pseudo_la
 from .request import UnlearningRequest
 from .table_label_free import LATER
 
-GROUP = "laf_book.methods"
-AGAINST = {"identity": {"epochs": 0}, "raises_forget_loss": True}  # of methods that train against D_f
-JIT = {"implied": jit.jit_passes, "ascent": jit.jit_ascent, "identity": {"learning_rate": 0.0, "batch_statistics": False}}
-NEGGRAD_PLUS = {"implied": neggrad.neggrad_plus_passes, "ascent": neggrad.neggrad_plus_ascent, **AGAINST}
+GROUP = "laf_utils.methods"
+FORMER = "laf_book.methods"  # what the group was called: packages that name it go on working
+AGAINST: dict[str, Any] = {"identity": {"epochs": 0}, "raises_forget_loss": True}  # of methods that train against D_f
+JIT: dict[str, Any] = {
+    "implied": jit.jit_passes, "ascent": jit.jit_ascent, "identity": {"learning_rate": 0.0, "batch_statistics": False},
+}
+NEGGRAD_PLUS: dict[str, Any] = {"implied": neggrad.neggrad_plus_passes, "ascent": neggrad.neggrad_plus_ascent, **AGAINST}
 
 STILL = laf.UnlearningConfig(epochs=0)
 
@@ -127,7 +130,7 @@ def available() -> dict[str, Method]:
         ValueError: a package brings something that is no ``Method``, or one under a name that is taken.
     """
     found = METHODS | FURTHER
-    for entry in metadata.entry_points(group=GROUP):
+    for entry in (*metadata.entry_points(group=GROUP), *metadata.entry_points(group=FORMER)):
         method = entry.load()
         if not isinstance(method, Method):
             raise ValueError(f"{GROUP}: {entry.name} ({entry.value}) is no Method but {type(method).__name__}")

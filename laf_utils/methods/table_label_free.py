@@ -1,9 +1,11 @@
 """Rows that joined the table after the first records: later label-free methods and, with labels as anchors, four more."""
 
+from typing import Any
+
 from . import delete, lotus, mixunlearn, null_space, salun, sparse, ssd, svd, synthetic
 from .method import Method, row
 
-AGAINST = {"identity": {"epochs": 0}, "raises_forget_loss": True}  # trains against D_f
+AGAINST: dict[str, Any] = {"identity": {"epochs": 0}, "raises_forget_loss": True}  # trains against D_f
 STEPS = {"identity": {"epochs": 0}}
 
 LATER: dict[str, Method] = {

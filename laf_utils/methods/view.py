@@ -5,6 +5,7 @@ private copy, so that no method can change the model that was handed in.
 """
 
 import copy
+from typing import Any
 
 import torch
 from torch import nn
@@ -31,7 +32,7 @@ class View:
     def __init__(self, request: UnlearningRequest, name: str, labels: LabelAccess, data: DataAccess) -> None:
         self.name, self.label_access, self.data_access, self.seed = name, labels, data, request.seed
         self.original = copy.deepcopy(request.original).eval().requires_grad_(False)
-        self.spent, self.history, self.kept = Spent(), {}, None
+        self.spent, self.history, self.kept = Spent(), {}, None  # type: ignore[var-annotated]
         self.device = request.forget.device
         self._fresh = request.fresh
         self._state = request.prepared.get(name) if DataAccess.STATE in data else None
@@ -86,7 +87,7 @@ class View:
         return self._require("held_out")
 
     @property
-    def state(self) -> object:
+    def state(self) -> Any:
         """What the method's own original training kept. Raises ``DataAccessError`` without it."""
         if DataAccess.STATE not in self.data_access:
             raise DataAccessError(f"{self.name} asked for state of training but declares data access {self.data_access.words!r}")
@@ -112,7 +113,7 @@ class View:
         with initialisation(self.seed, stage, "initialisation"):
             for module in model.modules():
                 if hasattr(module, "reset_parameters"):
-                    module.reset_parameters()
+                    module.reset_parameters()  # type: ignore[operator]
         return model.to(self.device).requires_grad_(True)
 
     def stream(self, *names: object) -> torch.Generator:

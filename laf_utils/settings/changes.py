@@ -1,6 +1,6 @@
 """Settings of any method as plain values, and copies of them changed by dotted names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from .config import ConfigError
 
 def plain(settings: Any) -> dict:
     """Nested plain values, as records keep them."""
-    return asdict(settings) if is_dataclass(settings) else dict(vars(settings))
+    return asdict(settings) if is_dataclass(settings) else dict(vars(settings))  # type: ignore[arg-type]
 
 
 def changed(settings: Any, changes: Mapping[str, object]) -> Any:
@@ -33,7 +33,7 @@ def changed(settings: Any, changes: Mapping[str, object]) -> Any:
     return replace(settings, **own)
 
 
-def batch_names(settings: Any) -> list[str]:
+def batch_names(settings: Any) -> Sequence[str]:
     """Dotted names of the batch sizes that unlearning itself steps with; those of VAEs and of training are not among them."""
     names = {field.name for field in fields(settings)}
     found = [name for name in ("batch_size", "forget_batch", "retain_batch") if name in names]

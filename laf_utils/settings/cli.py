@@ -53,7 +53,7 @@ def values(arguments: Sequence[str]) -> dict[str, object]:
         Stop: something that is not ``NAME=VALUE``, or a name twice.
     """
     help_wanted(arguments)
-    found = {}
+    found: dict[str, object] = {}
     for argument in arguments:
         name, _, text = (part.strip() for part in argument.partition("="))
         if not name or not text:
@@ -111,7 +111,7 @@ def known_values(arguments: Sequence[str], names: Collection[str]) -> dict[str, 
         Stop: something that is not ``NAME=VALUE`` with one of the names, or a name twice.
     """
     help_wanted(arguments)
-    found = {}
+    found: dict[str, str] = {}
     for argument in arguments:
         name, _, text = argument.partition("=")
         if name not in names or not text:
@@ -137,7 +137,7 @@ def stopping(*wrong_settings: type[Exception]) -> Iterator[None]:
     """What a user can mend ends the command: settings that cannot be meant (these errors too), data that cannot be had."""
     try:
         yield
-    except (ConfigError, ReadingError, PlaceError, *wrong_settings) as error:
+    except (ConfigError, ReadingError, PlaceError, *wrong_settings) as error:  # type: ignore[misc]
         raise Stop(str(error), SETTINGS) from error
     except DataError as error:
         raise Stop(str(error)) from error

@@ -5,6 +5,7 @@ is a field here. ``preset`` gives the published numbers, ``presets.py`` holds th
 """
 
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from typing import Any
 
 from ..support.choices import BACKBONES, CROPS, PRECISIONS, TASKS
 from ..support.reading import MOST_SEED, ReadingError
@@ -49,7 +50,7 @@ def _not_negative(settings: object, *names: str) -> None:
         _require(value <= MOST_RATE, f"{name} must be at most {MOST_RATE:g}, got {_shown(value)}")
 
 
-def _switches(settings: object) -> None:
+def _switches(settings: Any) -> None:
     """Every field that is a switch by its default must be True or False: "False" would count as true."""
     for setting in fields(settings):
         value = getattr(settings, setting.name)
@@ -264,7 +265,7 @@ def replace_nested(config: RunConfig, changes: dict[str, object]) -> RunConfig:
         ConfigError: for a setting that does not exist or a value it cannot have.
     """
     groups: dict[str, dict[str, object]] = {}
-    plain: dict[str, object] = {}
+    plain: dict[str, Any] = {}
     for name, value in changes.items():
         group, _, leaf = name.rpartition(".")
         owner = getattr(config, group, None) if group else config

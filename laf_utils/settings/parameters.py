@@ -7,6 +7,7 @@ value that cannot be meant, is one clear error before anything is trained.
 import difflib
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from ..datasets import DATASETS
 from ..support.paths import data_folder
@@ -145,7 +146,7 @@ def check_classes(config: RunConfig, classes: int) -> None:
         raise ConfigError(f"FORGET_CLASS: all {classes} classes at once leave nothing to retain")
 
 
-def _preset(given: Mapping[str, object], own: DatasetPreset | None) -> RunConfig:
+def _preset(given: Mapping[str, Any], own: DatasetPreset | None) -> RunConfig:
     """The preset of the parameters that name one, with the other parameters set."""
     head = {PARAMETERS[name]: given[name] for name in HEAD if name in given}
     dataset, task = head.pop("dataset", "mnist"), head.pop("task", "class")

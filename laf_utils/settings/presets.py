@@ -6,6 +6,7 @@ holds the two together.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from ..support.choices import TASKS
 from .config import MODES, PROFILES, ConfigError, RunConfig, replace_nested
@@ -94,7 +95,7 @@ def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
 
 def preset(
     dataset: str, task: str, *, profile: str = "quick", mode: str = "reference", own: DatasetPreset | None = None,
-    **changes: object,
+    **changes: Any,
 ) -> RunConfig:
     """The configuration of a run.
 

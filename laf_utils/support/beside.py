@@ -72,5 +72,5 @@ def side_by_side(here: Callable[[], Here], there: Callable[[], There], model: nn
         torch.set_num_threads(threads)
         hook.remove()
     if "error" in outcome:
-        raise outcome["error"]
-    return value, outcome["value"]
+        raise outcome["error"]  # type: ignore[misc]
+    return value, outcome["value"]  # type: ignore[return-value]

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 from .source import PACKAGE, counts_always, header, homes, is_class, is_protocol, mentions, parsed, resolved
 
@@ -152,7 +153,7 @@ class _Closure:
 
 def _roots(root: Root) -> Iterator[tuple[str, str]]:
     """(module, name) of a root, and of what a function that was made by another one was given."""
-    inner = getattr(root, "fget", None) or getattr(root, "func", None) or root  # of property, cached_property and partial
+    inner: Any = getattr(root, "fget", None) or getattr(root, "func", None) or root  # of property, cached_property and partial
     inner = inspect.unwrap(inner)
     yield inner.__module__, inner.__qualname__
     for cell in getattr(inner, "__closure__", None) or ():
@@ -191,7 +192,7 @@ class _Bare(ast.NodeTransformer):
     def visit_Import(self, node: ast.Import) -> None:
         return None
 
-    visit_ImportFrom = visit_Import
+    visit_ImportFrom = visit_Import  # type: ignore[assignment]
 
     def visit_arg(self, node: ast.arg) -> ast.arg:
         return ast.arg(arg=node.arg)
@@ -216,7 +217,8 @@ def _copied(node: ast.AST, **changes: object) -> ast.AST:
 
 def _dumped(tree: ast.AST) -> str:
     """``ast.dump`` as Python 3.11 writes it: 3.12 added a field, 3.13 leaves out empty ones; keys must not tell them apart."""
-    text = ast.dump(tree, show_empty=True) if sys.version_info >= (3, 13) else ast.dump(tree)
+    options: dict[str, Any] = {"show_empty": True} if sys.version_info >= (3, 13) else {}
+    text = ast.dump(tree, **options)
     return text.replace(", type_params=[]", "")
 
 

@@ -2,22 +2,65 @@
 
 Notebooks run in different working folders (papermill: the caller's; JupyterLab and nbval: the notebook's own), so nothing
 in this project uses a path relative to the working folder.
+
+In a checkout everything lies below it. Where the package was installed from a wheel, images and runs lie in the user's cache,
+never beside installed packages; records and notebooks are not there, and who needs them is told so.
 """
 
 import os
+import re
+import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+NAME = "laf-utils"  # of the distribution
+
+
+def _checkout(above: Path) -> Path | None:
+    """The folder above the package, where it is this project's: its pyproject.toml has this project's name."""
+    try:
+        text = (above / "pyproject.toml").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return above if re.search(rf'^name = "{NAME}"$', text, re.MULTILINE) else None
+
+
+def _cache() -> Path:
+    """Where this platform keeps what programs can fetch or compute again."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / NAME
+    given = os.environ.get("XDG_CACHE_HOME", "")  # a relative one is to be ignored (XDG base directory specification)
+    return (Path(given) if given.startswith("/") else Path.home() / ".cache") / NAME
+
+
+CHECKOUT = _checkout(Path(__file__).resolve().parents[2])
+ROOT = CHECKOUT or _cache()
 
 
 class PlaceError(ValueError):
     """A place that cannot be used: it names no folder, or nothing can be written there. The message is one line."""
 
 
-def _place(variable: str, default: Path) -> Path:
+def need_checkout(what: str) -> Path:
+    """The checkout.
+
+    Args:
+        what: needs it: begins the message.
+
+    Raises:
+        PlaceError: the package was installed without it.
+    """
+    if CHECKOUT is None:
+        raise PlaceError(f"{what} lies in the project's repository, not in the installed package: clone it and pip install -e .")
+    return CHECKOUT
+
+
+def _place(variable: str, name: str, *, committed: bool = False) -> Path:
+    """The folder that a variable names, else the one of that name below ``ROOT``, where committed files need a checkout."""
     value = os.environ.get(variable)
-    return resolved(value, variable) if value else default
+    if value:
+        return resolved(value, variable)
+    return (need_checkout(f"{name}/ ({variable})") if committed else ROOT) / name
 
 
 def resolved(value: str | Path, name: str) -> Path:
@@ -89,24 +132,24 @@ def check_file_writable(file: Path, name: str) -> Path:
 
 def data_folder() -> Path:
     """The images (``LAF_DATA``, default ``data/``)."""
-    return _place("LAF_DATA", ROOT / "data")
+    return _place("LAF_DATA", "data")
 
 
 def runs_folder() -> Path:
     """What runs produce: records, executed notebooks, weights (``LAF_RUNS``, default ``runs/``, outside git)."""
-    return _place("LAF_RUNS", ROOT / "runs")
+    return _place("LAF_RUNS", "runs")
 
 
 def training_folder() -> Path:
     """The committed records of training (``LAF_TRAINING``, default ``Training/``)."""
-    return _place("LAF_TRAINING", ROOT / "Training")
+    return _place("LAF_TRAINING", "Training", committed=True)
 
 
 def results_folder() -> Path:
     """The committed records of comparisons and tuning (``LAF_RESULTS``, default ``results/``)."""
-    return _place("LAF_RESULTS", ROOT / "results")
+    return _place("LAF_RESULTS", "results", committed=True)
 
 
 def notebooks_folder() -> Path:
     """The notebooks (``LAF_NOTEBOOKS``, default ``notebooks/``)."""
-    return _place("LAF_NOTEBOOKS", ROOT / "notebooks")
+    return _place("LAF_NOTEBOOKS", "notebooks", committed=True)

@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
+from .. import __version__
 from . import sealing
-from .paths import ROOT
+from .paths import CHECKOUT, NAME
 from .sealing import SealError, sealed
 
 SCHEMA = 1
@@ -90,7 +92,7 @@ def _no_number(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _parsed(path: Path) -> object:
+def _parsed(path: Path) -> Any:
     """The JSON of a file.
 
     Raises:
@@ -132,9 +134,9 @@ def read_all(folder: Path) -> list[dict]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of this package and of what its numbers rest on."""
-    found = {"python": platform.python_version()}
-    for name in ("laf-book", *PACKAGES):
+    """Versions of Python, of this package (``laf-book`` in records of before it was renamed) and of what its numbers rest on."""
+    found = {"python": platform.python_version(), NAME: __version__}
+    for name in PACKAGES:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -144,8 +146,10 @@ def versions() -> dict[str, str]:
 
 def commit() -> str:
     """The commit of this checkout, with ``-dirty`` where tracked files differ, or ``unknown`` outside git."""
+    if CHECKOUT is None:  # git would answer for whatever repository is around the installed package
+        return "unknown"
     try:
-        command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+        command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return "unknown"

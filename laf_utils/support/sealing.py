@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 SEAL = "checksum"  # the part of a record that holds it
 
@@ -48,7 +49,7 @@ def check(record: Mapping) -> dict:
 
 
 
-def numbers(value: object, where: str = "") -> Iterator[tuple[str, object]]:
+def numbers(value: object, where: str = "") -> Iterator[tuple[str, Any]]:
     """Every leaf of nested dictionaries, with the path to it."""
     if isinstance(value, Mapping):
         for name, part in value.items():
@@ -81,7 +82,7 @@ def check_not_negative(value: object, where: str) -> None:
             raise SealError(f"{name} is {_shown(leaf)}, no number of zero or more")
 
 
-def is_number(value: object) -> bool:
+def is_number(value: Any) -> bool:
     """Whether a value is a finite number and no boolean."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 

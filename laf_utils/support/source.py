@@ -3,10 +3,11 @@
 import ast
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 PACKAGE = __package__.split(".")[0]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -81,7 +82,7 @@ def _bound(node: ast.stmt) -> list[str]:
     if isinstance(node, Function | ast.ClassDef):
         return [node.name]
     if isinstance(node, ast.AnnAssign | ast.AugAssign):
-        targets = [node.target]
+        targets: Sequence[ast.expr] = [node.target]
     else:
         targets = node.targets if isinstance(node, ast.Assign) else []
     names = [inner.id for target in targets for inner in ast.walk(target) if isinstance(inner, ast.Name)]
@@ -115,7 +116,7 @@ def mentions(node: ast.AST) -> tuple[set[str], set[str], set[tuple[str, str]], s
     return names, attributes, pairs, {inner.id for inner in hints if isinstance(inner, ast.Name)}
 
 
-def header(node: ast.ClassDef) -> ast.ClassDef:
+def header(node: Any) -> ast.ClassDef:
     """A class without its methods, which count by themselves."""
     kept = [inner for inner in node.body if not isinstance(inner, Function)]
     return ast.ClassDef(

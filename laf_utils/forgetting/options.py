@@ -1,0 +1,55 @@
+"""What a request may be asked to do otherwise, and the defaults, which stand here and nowhere else."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from .keeping import DEFAULT_BOUND
+
+
+@dataclass(frozen=True)
+class ForgetOptions:
+    """Rarely used options of ``forget``.
+
+    Args:
+        settings: of the method; ``None``: derived from the data.
+        head: name of the layer that gives the logits, where it is not found by itself.
+        transform: to network inputs, where the images are not: of a batch for tensors and arrays, else of one image.
+        unseen_labels: int64 [len(unseen)], for accuracies in the report only.
+        floor: utility between 0 and 1 below which no point is kept.
+        memory: bytes that representations and images may take in memory; what is more goes to files.
+        folder: of those files; the system's temporary folder by default. They are removed at the end.
+        accept: risks taken knowingly, of ``refusal.RISKS``.
+        overlap: of images in both sets: ``refuse``, or ``drop`` them from D_r.
+        scope: ``class`` where D_f is all of some classes, ``instances`` where its classes stay; ``auto``: by the original's
+            answers.
+        copies: of retained images that the model cannot tell from forgotten ones (``copies.Copies``): ``refuse`` and list them,
+            ``forget`` them too, ``drop`` them from D_r, or ``keep`` them.
+        save: writes the copy, before the ledger says that the request is done; what it returns stands in report and ledger.
+    """
+
+    settings: Any = None
+    head: str | None = None
+    transform: Callable[..., Any] | None = None
+    unseen_labels: Any = None
+    floor: float = 0.95
+    memory: int = DEFAULT_BOUND
+    folder: str | Path | None = None
+    accept: tuple[str, ...] = ()
+    overlap: str = "refuse"
+    scope: str = "auto"
+    copies: str = "refuse"
+    save: Callable[[nn.Module], dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Options(ForgetOptions):
+    """How a request is carried out, all of it; ``forget`` describes the rest."""
+
+    method: str = "auto"
+    seed: int = 0
+    device: str | torch.device | None = None
