@@ -137,7 +137,8 @@ def test_records_of_other_code_or_a_lacking_part_are_refused(tmp_path):
 def test_tables_have_a_row_for_every_model_and_intervals(seeds):
     for table in (ch6_tables.utility(seeds), ch6_tables.membership(seeds)):
         assert list(table.index[:3]) == ["Original", "Retrained", "Retrained, another seed"]
-        assert len(table) == len(MODELS) and set(table["seeds"]) == {"5"}
+        assert len(table) == len(MODELS) and table.columns[0] in ("gap", "U-MIA on log loss")
+    assert ch6_tables.diverged(seeds) == ""
     assert ch6_tables.membership(seeds).loc["LAF", "published ASR"] == "32.0\u00a0±\u00a02.0"  # t(4) * sqrt(2.5) / sqrt(5)
     assert "Retrained" not in ch6_tables.distances(seeds).index
     rows = ch6_tables.verdicts(seeds)
@@ -148,7 +149,8 @@ def test_tables_have_a_row_for_every_model_and_intervals(seeds):
 
 def test_a_model_that_diverged_everywhere_says_so():
     found = [fake(seed, missing=("scrub",)) for seed in range(2)]
-    assert ch6_tables.utility(found).loc["SCRUB", "seeds"] == "diverged"
+    assert "SCRUB" not in ch6_tables.utility(found).index and ch6_tables.diverged(found) == "Diverged: SCRUB."
+    assert ch6_tables.diverged([*found, fake(2)]) == "Diverged: SCRUB (1 of 3 seeds)."
     assert ch6_tables.sentence(found, "scrub").endswith("SCRUB diverged.")
     assert "SCRUB" not in ch6_tables.verdicts(found).index
 
@@ -156,8 +158,10 @@ def test_a_model_that_diverged_everywhere_says_so():
 def test_a_sentence_holds_its_numbers(seeds):
     said = ch6_tables.sentence(seeds, "laf")
     assert said.startswith("MNIST, class removal: LAF is **different (over-forgotten)** from retrained models.")
-    for number in ("3.80 nats below", "5 seeds", "untouched original 20.00 nats above", "the margin is", "four times in five"):
+    for number in ("3.80 nats below", "untouched original 20.00 nats above"):
         assert number in said
+    assert "interval" not in said, "those stand in the table"
+    assert {"95 % interval", "margin", "found 4 times in 5"} <= set(ch6_tables.verdicts(seeds).columns)
     assert "JS on D_f does not tell it apart" in said, "a measure of the verdict that sees nothing is named too"
     assert "one seed, no claim" in ch6_tables.sentence(seeds[:1], "laf")
     assert "is **equivalent** to retrained models" in ch6_tables.sentence(seeds, "laf_r")
@@ -208,7 +212,7 @@ def test_numbers_of_earlier_definitions_are_left_out_and_that_is_said():
     assert ch6_tables.EARLIER in ch6_tables.rests_on(old) and ch6_tables.EARLIER not in ch6_tables.rests_on([fake()])
     assert set(ch6_tables.membership(old)["U-MIA on log loss"]) == {"–"} and set(ch6_tables.distances(old)["KS, D"]) == {"–"}
     assert ch6_tables.verdicts(old).loc["LAF+R", "verdict"] == "cannot tell", "equivalence needs the distance image by image"
-    assert "the records hold no distance" in ch6_tables.sentence(old, "laf_r")
+    assert "The records hold no distance" in ch6_tables.sentence(old, "laf_r")
     figure = ch6_figure.against_retrained({("mnist", "class"): old})
     assert ch6_figure.LEFT_OUT in [text.get_text() for text in figure.axes[1].texts]
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from laf_utils.audit import log_odds
-from laf_utils.book.chapters import ch6_attacks
+from laf_utils.book.chapters import ch6_attacks, ch6_layers
 from laf_utils.experiments.audit_seeds import NULL
 
 
@@ -35,7 +35,7 @@ def test_the_null_is_another_training_on_the_same_images(opened):
 
 def test_the_table_has_the_null_and_agrees_with_the_record(opened):
     run, evaluation, again, found = opened
-    table = ch6_attacks.free(run, evaluation, again)
+    table = ch6_attacks.free_audit(run, evaluation, again)
     assert table.index[-1] == "Retrained, another seed" and len(table) == 5
     assert float(table.loc["LAF", "U-MIA (%)"]) == pytest.approx(evaluation.audit["laf"]["u_mia_log"]["accuracy"], abs=0.051)
     shift = (found["laf"].phi.double() - found["retrained"].phi.double()).mean().item()
@@ -66,3 +66,15 @@ def test_the_verdict_picture_writes_the_verdicts(opened):
     figure = ch6_attacks.verdict_picture(found)
     written = [text.get_text() for text in figure.axes[0].texts]
     assert len(written) == 3 and written[0] == "under-forgotten"
+
+
+def test_each_layer_is_read_in_every_model(opened):
+    run, *_ = opened
+    found = ch6_layers.layer_audit(run)
+    table = ch6_layers.layer_table(found)
+    assert list(table.columns) == ["Original", "Retrained", "Retrained, another seed", "LAF", "LAF+R"]
+    assert {"representation", "logits"} <= set(table.index) and ch6_layers.measure_of(found) in ch6_layers.MEASURES
+    value = found["models"]["laf"]["probes"][f"logits: {ch6_layers.measure_of(found)}"]
+    assert table.loc["logits", "LAF"] == f"{100 * value['value']:.1f}"
+    said = ch6_layers.layer_finding(found)
+    assert "LAF gives away" in said and "LAF+R gives away" in said and "small sample" in said

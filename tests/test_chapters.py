@@ -106,8 +106,8 @@ def test_captions_name_the_true_class_where_the_label_is_wrong(make_run):
 def test_the_goal_is_told_with_the_runs_numbers(make_run, task):
     run = make_run(task)
     evaluation = shared.measure(run, {"original": run.original, "retrained": run.retrained})
-    assert f"{evaluation.metrics['retrained']['train_f']:.1f} % (retrained)" in ch1_pretraining.goal(run, evaluation)
-    table = ch1_pretraining.like_the_forgotten(run, evaluation)
+    assert f"{evaluation.metrics['retrained']['train_f']:.1f} % (retrained)" in ch1_pretraining.goal_finding(run, evaluation)
+    table = ch1_pretraining.accuracy_on_alike(run, evaluation)
     assert ("D_f, true labels" in table) == (task == "noisy")
     assert (table["D_r, same classes"] == "–").all() == (task == "class")
 
@@ -143,7 +143,7 @@ def test_slope_is_the_derivative_of_s():
 def test_auc_is_perfect_where_the_errors_do_not_overlap():
     errors = {("h", "retain"): np.ones(5), ("h", "forget"): np.full(4, 9.0), ("h_f", "retain"): np.full(5, 9.0),
               ("h_f", "forget"): np.ones(4)}
-    table = ch2_densities.told_apart({"x": ch2_densities.Fit(errors, {}, np.zeros((2, 1)))})
+    table = ch2_densities.separation_table({"x": ch2_densities.Fit(errors, {}, np.zeros((2, 1)))})
     assert set(table.loc["x"]) == {"100.0"}
 
 
@@ -208,13 +208,15 @@ def test_alignment_has_no_gradient_before_anything_moved(make_run):
 
 def test_each_loss_alone_steps_on_that_loss_only(make_run):
     run = make_run()
-    alone = ch3_adaptation.alone(run)
+    alone = ch3_adaptation.losses_alone(run)
     assert not alone["L_UE alone"].losses["ra"] and not alone["L_RA alone"].losses["ue"]
     assert alone["both losses"].passed[-1] == 2 * alone["L_RA alone"].passed[-1]
     goal = ch3_adaptation.goal_on_followed(run)
-    assert list(ch3_adaptation.last_look(alone, goal).index) == [*alone, "Retrained"]
-    assert "L_RA alone: Train_f" in ch3_adaptation.alone_sentence(alone, goal)
-    assert "retrained:" in ch3_adaptation.turning_point(alone["both losses"], goal)
+    assert list(ch3_adaptation.last_looks(alone, goal).index) == [*alone, "Retrained"]
+    far = {name: ch3_adaptation.distance_to_goal(trace, goal) for name, trace in alone.items()}
+    said = ch3_adaptation.alone_finding(alone, goal)
+    assert ("better than both" in said) == (far["L_RA alone"] < far["both losses"]) and f"both {far['both losses']:.1f}" in said
+    assert "retrained model's" in ch3_adaptation.forgetting_finding(alone["both losses"], goal)
 
 
 def test_both_modes_start_from_the_same_original(make_run):
@@ -229,8 +231,9 @@ def test_both_modes_start_from_the_same_original(make_run):
 def test_the_opened_attack_is_the_published_one(make_run):
     run = make_run()
     evaluation = evaluate(run)
-    for name, view in ch4_membership.open_attacks(run, evaluation).items():
+    for name, view in ch4_membership.attack_views(run, evaluation).items():
         published = evaluation.attacks[name]
+        assert view.result == published
         assert _scored(view.truth, view.score, published.learned_members, published.learned_non_members, False) == published
         assert (view.truth.sum(), (1 - view.truth).sum()) == (published.members, published.non_members)
         assert len(view.features["members"]) == published.learned_members
@@ -246,7 +249,8 @@ def test_straw_men_score_what_blind_answers_score():
 def test_log_odds_are_symmetric_and_bounded():
     odds = ch4_membership.log_odds(np.array([0.0, 0.01, 0.5, 0.99, 1.0], dtype=np.float32))
     assert odds[2] == 0 and odds == pytest.approx(-odds[::-1], abs=1e-5)
-    assert np.abs(odds).max() <= 8.001
+    assert np.abs(odds).max() == pytest.approx(18.42, abs=0.01), "nats"
+    assert odds[3] == pytest.approx(math.log(99), rel=1e-5)
 
 
 def test_reruns_differ_by_the_attacks_own_seed_only(make_run):
@@ -257,7 +261,7 @@ def test_reruns_differ_by_the_attacks_own_seed_only(make_run):
     seed = derive(run.config.seed, "rerun", 1)
     assert found["laf"][1] == published_attack(train[run.task.retain], train[run.task.forget], test, seed=seed)
     assert "distance to Retrained" in ch4_membership.rerun_table(found)
-    assert "2 seeds of the attack" in ch4_membership.noise_sentence(found)
+    assert "2 seeds of the attack" in ch4_membership.noise_finding(found)
 
 
 # -- figures -----------------------------------------------------------------------------------------------------------
@@ -283,7 +287,7 @@ def test_figures_of_chapters_three_and_four(make_run):
     run = make_run()
     evaluation = evaluate(run)
     trace, goal = ch3_traces.follow(run), ch3_adaptation.goal_on_followed(run)
-    views = ch4_membership.open_attacks(run, evaluation)
+    views = ch4_membership.attack_views(run, evaluation)
     assert drawn(ch3_ch4_figures.both_losses(trace.losses, ch3_adaptation.start_of_alignment(run)), 2)
     assert drawn(ch3_ch4_figures.moving(ch3_adaptation.projection(trace), trace.classes["retain"].numpy()), 3)
     assert drawn(ch3_ch4_figures.by_epoch(trace, goal), 3)
@@ -293,6 +297,6 @@ def test_figures_of_chapters_three_and_four(make_run):
     assert drawn(ch3_ch4_figures.roc(ch4_membership.roc_points(views)), 2)
     assert drawn(ch3_ch4_figures.attack_noise(ch4_membership.reruns(run, evaluation, count=2), evaluation.attacks), 2)
     assert "ToW" in ch4_membership.gap_table(make_record(run, evaluation))
-    assert len(ch4_membership.what_fifty_means(evaluation, views)) == 7
-    assert "always “non-member”" in ch4_membership.direction_sentence(evaluation, views)
+    assert len(ch4_membership.chance_table(evaluation, views)) == 7
+    assert "always “non-member”" in ch4_membership.direction_finding(evaluation, views)
     assert "half of the test set" in ch4_membership.row_counts(evaluation.attacks["laf"])

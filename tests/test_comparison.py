@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from laf_utils.book.base import words
-from laf_utils.book.chapters import ch5_evidence, ch5_figure, ch5_live, ch5_tables
+from laf_utils.book.chapters import ch5_evidence, ch5_figure, ch5_findings, ch5_live, ch5_tables
 from laf_utils.experiments import __main__ as command
 from laf_utils.experiments import comparison, making, second_retrained
 from laf_utils.experiments.cells import COMPARISON, REFERENCES, Cell, listed, read
@@ -18,7 +18,7 @@ from laf_utils.experiments.making import inputs_of, make, run_cell, settings_of
 from laf_utils.experiments.memory import PeakMemory
 from laf_utils.experiments.problem import Problem
 from laf_utils.experiments.tuning_winners import WinnersError, winners_of, winners_path
-from laf_utils.methods import METHODS, run_method
+from laf_utils.methods import METHODS, find, run_method
 from laf_utils.methods.method import fingerprint
 from laf_utils.settings.changes import batch_names, changed, scaled
 from laf_utils.settings.config import ConfigError
@@ -354,8 +354,9 @@ def recorded(problem):
 def test_tables_put_references_first_and_say_which_labels_were_read(recorded):
     table = ch5_tables.results(recorded)
     assert list(table.index) == ["Original", "Retrain", "Retrain, another seed", "T-S", "LAF+R"]
-    assert list(table["labels read"]) == ["all", "all of D_r", "all of D_r", "none", "100 % of D_r"]
-    assert table.loc["Retrain", "gap"] == "–" and float(table.loc["T-S", "gap"]) > 0
+    assert list(table["labels read"]) == ["–", "all of D_r", "all of D_r", "none", "100 % of D_r"]
+    assert table.columns[0] == "gap" and table.loc["Retrain", "gap"] == "–" and float(table.loc["T-S", "gap"]) > 0
+    assert table.loc["Retrain", "% of retraining"] == "100" and table.loc["Original", "% of retraining"] == "0"
     costs = ch5_tables.costs(recorded)
     assert costs.loc["Retrain", "% of retraining"] == "100.0" and costs.loc["Retrain", "seconds"].startswith("~")
     assert ch5_tables.found("tiny", "class", seed=1) == [] and ch5_tables.found("tiny", "data") == []
@@ -368,21 +369,67 @@ def test_tuned_rows_follow_their_own_method(recorded):
     assert [ch5_tables.name_of(r) for r in ch5_tables.found("tiny", "class")][3:5] == ["T-S", "T-S, tuned"]
 
 
-def test_the_sentence_names_the_nearest_and_the_floor(recorded):
-    text, table = ch5_tables.nearest(recorded), ch5_tables.results(recorded)
-    best = min(("T-S", "LAF+R"), key=lambda name: float(table.loc[name, "gap"]))
-    assert f"Nearest to Retrain is {best} with a mean gap of {table.loc[best, 'gap']} points" in text
-    assert f"another seed is {table.loc['Retrain, another seed', 'gap']} from Retrain" in text
-    assert ch5_tables.nearest([]) == "No method is on record for this request."
+def altered(record, method=None, choice=None, gap=None):
+    """A copy of a record, of another method, choice or mean gap."""
+    copy = json.loads(json.dumps(record))
+    copy["cell"] |= {name: value for name, value in (("method", method), ("choice", choice)) if value}
+    if method:
+        copy["method"]["title"] = find(method).title
+    if gap is not None:
+        copy["gap"]["mean"] = gap
+    return copy
 
 
-def test_the_picture_holds_every_record_but_retrain(recorded):
-    points = ch5_figure.points(recorded)
+def test_blocks_keep_references_published_tuned_and_the_unranked_apart(recorded):
+    far, near = altered(recorded[3], gap=20.0), altered(recorded[3], "lfssd", gap=1.0)
+    extra = [altered(recorded[3], choice="tuned"), altered(recorded[3], "jit"), far, near, altered(recorded[3], "sisa")]
+    failed = altered(recorded[3], "salun") | {"failure": "no number", "metrics": None, "gap": None}
+    shown = ch5_tables.blocks([*recorded[:3], *extra, failed])
+    assert [block.caption.split(".")[0].split(" (")[0] for block in shown] == [
+        "References", "Published settings", "Tuned settings", "Not ranked: outside the method&#x27;s claim, or another original",
+    ]
+    assert list(shown[0].data.index) == ["Original (doing nothing)", "Retrain", "Retrain, another seed"]
+    assert list(shown[1].data.index) == ["LFSSD", "T-S"] and list(shown[2].data.index) == ["T-S"]
+    assert set(shown[3].data.index) == {"JiT", "SISA"}
+    assert ch5_tables.diverged([failed]).endswith("SalUn.") and ch5_tables.diverged(recorded) == ""
+
+
+def test_findings_say_doing_nothing_first_and_who_is_nearer_than_laf(recorded):
+    laf = altered(recorded[3], "laf", gap=2.0)
+    nothing, unlabelled = recorded[0], altered(recorded[3], gap=5.0)
+    said = ch5_findings.gap_finding([nothing, recorded[2], laf, unlabelled, altered(recorded[3], "unroll", gap=0.0)])
+    assert said.startswith(f"Doing nothing leaves a gap of {nothing['gap']['mean']:.2f} points")
+    assert "LAF leaves 2.00; 0 of 1 other methods without labels end nearer. Nearest of all is LAF with 2.00" in said, "unranked"
+    near = ch5_findings.gap_finding([nothing, laf, altered(unlabelled, gap=1.0)])
+    assert "1 of 1 other methods without labels end nearer, first T-S with 1.00" in near
+    assert ch5_findings.gap_finding([]) == ch5_findings.NOTHING
+
+
+def test_a_control_that_does_better_fails_the_chapters_test(recorded):
+    laf, control = altered(recorded[3], "laf", gap=2.0), altered(recorded[3], "neggrad_plus_pseudo", gap=0.5)
+    assert "test of this chapter fails here" in ch5_findings.control_finding([laf, control])
+    assert "No label-blind control" in ch5_findings.control_finding([laf, altered(control, gap=3.0)])
+    assert ch5_findings.control_finding([laf]) == ""
+    assert all(find(name) for name in ch5_findings.CONTROLS)
+    own = altered(recorded[3], gap=1.0)
+    assert "**better than LAF**" in ch5_findings.own_method_finding(own, [recorded[0], laf])
+    assert "not better than LAF" in ch5_findings.own_method_finding(altered(own, gap=9.0), [recorded[0], laf])
+
+
+def test_what_laf_moved_and_what_it_cost_is_said(recorded):
+    said = ch5_findings.movement_finding([*recorded[:2], altered(recorded[3], "laf")])
+    assert f"original {recorded[0]['metrics']['train_f']:.2f} %" in said and "% of the image passes of retraining" in said
+
+
+def test_the_picture_names_what_matters_and_leaves_out_what_is_not_ranked(recorded):
+    points = ch5_figure.points([*recorded, altered(recorded[3], "unroll")])
     assert [point[0] for point in points] == ["Original", "Retrain, another seed", "T-S", "LAF+R"]
     assert points[0][3] == recorded[0]["gap"]["train_f"] and points[0][4] == recorded[0]["gap"]["test_r"]
-    figure = ch5_figure.forgetting_against_utility({"one": recorded, "two": recorded[:2]})
-    assert len(figure.axes) == 3 and len(figure.axes[0].lines) == 4 and len(figure.axes[1].lines) == 1
-    assert [text.get_text() for text in figure.axes[2].texts] == [f"{n}  {p[0]}" for n, p in enumerate(points, 1)]
+    more = [altered(recorded[3], name, gap=90.0) for name in ("salun", "ssd")]
+    figure = ch5_figure.forgetting_against_utility({"one": [*recorded, *more], "two": recorded[:2]})
+    assert len(figure.axes) == 2 and len(figure.axes[0].lines) == 6 and len(figure.axes[1].lines) == 1
+    assert {text.get_text() for text in figure.axes[0].texts} == {"doing nothing", "second retraining", "T-S", "LAF+R"}
+    assert [line.get_color() for line in figure.axes[0].lines].count(ch5_figure.GREY) == 2
     with pytest.raises(ValueError, match="nothing to draw"):
         ch5_figure.forgetting_against_utility({"none": [recorded[1]]})
 

@@ -1,16 +1,20 @@
 """Every notebook follows one template: a reader who knows one finds the way in all. Nothing is executed here."""
 
 import ast
+import importlib
 import json
 import re
+from pathlib import Path
 
 import pytest
 
+from laf_utils.book import chapters
 from laf_utils.settings.parameters import NOT_SETTINGS, PARAMETERS, configuration
 from laf_utils.support.paths import notebooks_folder
 
 NOTEBOOKS = sorted(notebooks_folder().glob("*.ipynb"))
 CHAPTERS = [path for path in NOTEBOOKS if path.name[:2].isdigit()]
+CHAPTER_CODE = [path.stem for path in sorted(Path(chapters.__file__).parent.glob("[a-z]*.py"))]
 KEPT = {"nbval-check-output", "keep_output"}  # compared by nbval, so committed
 TAGS = {"parameters", "hide-input", "remove-cell"} | KEPT
 COMMON = ("DATASET", "TASK", "FORGET_CLASS", "SEED", "PROFILE", "MODE", "DEVICE", "FALLBACK")
@@ -85,6 +89,24 @@ def test_imports_stand_first_and_only_there(path):
     for number, cell in enumerate(code(path)):
         imports = [isinstance(node, ast.Import | ast.ImportFrom) for node in ast.parse(source(cell)).body]
         assert all(imports) if number == 0 else not any(imports)
+
+
+@each(NOTEBOOKS)
+def test_imports_exist(path):
+    for node in ast.parse(source(code(path)[0])).body:
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("laf_utils"):
+            for name in node.names:
+                found = importlib.import_module(node.module)
+                assert hasattr(found, name.name) or importlib.import_module(f"{node.module}.{name.name}")
+
+
+@each(NOTEBOOKS)
+def test_a_functions_name_in_a_notebook_exists(path):
+    known = {name: importlib.import_module(f"laf_utils.book.chapters.{name}") for name in CHAPTER_CODE}
+    for cell in code(path):
+        for node in ast.walk(ast.parse(source(cell))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in known:
+                assert hasattr(known[node.value.id], node.attr), f"{node.value.id}.{node.attr}"
 
 
 @each(NOTEBOOKS)

@@ -92,6 +92,50 @@ def published_attack(
     return _scored(truth, score, learned_in, learned_out, published)
 
 
+@dataclass(frozen=True)
+class AttackScores:
+    """One attack on one model with what it read and what it said.
+
+    Args:
+        features: kind to sorted probabilities [n, classes]: ``members`` and ``non_members`` are what the attacker learns from,
+            ``forget`` what it is asked about.
+        truth: int [m], 1 for the rows of D_f and 0 for the attacked test images.
+        score: float [m], the attacker's probability of "member" for those rows.
+        result: as ``published_attack`` gives it.
+    """
+
+    features: dict[str, np.ndarray]
+    truth: np.ndarray
+    score: np.ndarray
+    result: AttackResult
+
+
+def attack_scores(retain: torch.Tensor, forget: torch.Tensor, test: torch.Tensor, *, seed: int) -> AttackScores:
+    """``published_attack`` with its rows and scores kept; its code stays as it is, because records are keyed by it.
+
+    A test holds both to the same numbers. Arguments and errors are those of ``published_attack``.
+    """
+    if len(test) < 2:
+        raise ValueError("the attack needs test images to learn from and others to attack")
+    published = whole_batches(ROWS, len(test)) < len(test)
+    learned_out = whole_batches(ROWS, len(test)) if published else len(test) // 2
+    learned_in = whole_batches(ROWS, min(len(forget), len(retain)))
+    chosen = torch.randperm(len(retain), generator=stream(seed, "attack", "members"))[:learned_in]
+    members, non_members = sorted_probabilities(retain[chosen.to(retain.device)]), sorted_probabilities(test[:learned_out])
+    outside = sorted_probabilities(test[learned_out:][: whole_batches(len(forget), len(test) - learned_out)])
+    split = train_test_split(
+        np.concatenate([members, non_members]), np.repeat([1, 0], [learned_in, learned_out]), test_size=UNUSED_SHARE,
+        random_state=derive(seed, "attack", "split") % 2**32,
+    )
+    attacker = XGBClassifier(n_estimators=100, objective="binary:logistic", n_jobs=torch.get_num_threads())
+    attacker.fit(split[0], split[2])
+    inside = sorted_probabilities(forget)
+    score = attacker.predict_proba(np.concatenate([inside, outside]))[:, 1]
+    truth = np.repeat([1, 0], [len(inside), len(outside)])
+    kinds = {"members": members, "non_members": non_members, "forget": inside}
+    return AttackScores(kinds, truth, score, _scored(truth, score, learned_in, learned_out, published))
+
+
 def _scored(truth: np.ndarray, score: np.ndarray, learned_in: int, learned_out: int, published: bool) -> AttackResult:
     guess = (score > 0.5).astype(int)
     false_positive, true_positive, _ = roc_curve(truth, score, drop_intermediate=False)

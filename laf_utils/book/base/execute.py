@@ -90,8 +90,10 @@ def announcer(titles: Mapping[str, str]) -> Callable[..., None]:
 
 @contextlib.contextmanager
 def kernel_environment(folder: Path) -> Iterator[None]:
-    """What the kernel inherits: where to write, and no remarks on its own debugger and sockets."""
+    """What the kernel inherits: where to write, bars for a terminal, and no remarks on its own debugger and sockets."""
     wanted = {"LAF_RUN_FOLDER": str(folder), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    if "LAF_PROGRESS" not in os.environ:
+        wanted["LAF_PROGRESS"] = "1" if sys.stdout.isatty() else "0"
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
@@ -136,8 +138,23 @@ def execute(source: Path, given: Mapping[str, object], folder: Path) -> Path:
         if "Kernel" not in str(error):  # jupyter_client has no class of its own for one that does not start
             raise
         raise Stop(f"the notebook's process did not start: {error}") from error
+    drop_bars(partial)
     partial.replace(target)
     return target
+
+
+def drop_bars(path: Path) -> None:
+    """Take the bars, which the terminal has shown, out of an executed notebook's printed outputs."""
+    import nbformat
+
+    from ...support.progress import without_bars
+
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                output.text = without_bars(output.text)
+    nbformat.write(notebook, path)
 
 
 def failure(error: "PapermillExecutionError", partial: Path) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 from IPython.display import Markdown
+from pandas.io.formats.style import Styler
 
 from ...evaluation import Evaluation
 from ...run import Run
@@ -14,6 +15,7 @@ from ...support import records
 from ...support.paths import training_folder
 from ...tasks import TASKS, ForgetTask
 from ..base.tables import MISSING
+from .aligned import aligned
 from .laf_views import touched_classes
 from .shared import draw, variant
 
@@ -65,7 +67,7 @@ def _percent(hit: torch.Tensor) -> str:
     return f"{100 * hit.float().mean().item():.1f}" if len(hit) else MISSING
 
 
-def like_the_forgotten(run: Run, evaluation: Evaluation) -> pd.DataFrame:
+def accuracy_on_alike(run: Run, evaluation: Evaluation) -> pd.DataFrame:
     """Accuracy in percent on D_f and on other images of the same classes, one row per model."""
     task, rows = run.task, {}
     touched = torch.tensor(touched_classes(run))
@@ -84,7 +86,7 @@ def like_the_forgotten(run: Run, evaluation: Evaluation) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def goal(run: Run, evaluation: Evaluation) -> str:
+def goal_finding(run: Run, evaluation: Evaluation) -> str:
     """What a model that never saw D_f does with it, and why, with this run's numbers."""
     forgot, said = run.task, evaluation.metrics["retrained"]
     before, f = evaluation.metrics["original"]["train_f"], said["train_f"]
@@ -134,10 +136,10 @@ def goals_in_records(dataset: str) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def recorded_goals(dataset: str) -> list[Markdown | pd.DataFrame]:
-    """The table of the committed records with a sentence that says what it rests on, or one that says there are none."""
+def recorded_goals(dataset: str) -> list[Markdown | Styler]:
+    """The table of the committed records under what it rests on, or a sentence that says there are none."""
     table, name = goals_in_records(dataset), DATASET_NAMES.get(dataset, dataset)
     if table.empty:
         return [Markdown(f"There are no committed records of {name} at the paper's settings.")]
-    said = f"The same at the paper's settings: {name}, profile `paper`, from the committed records in `Training/`, in percent."
-    return [Markdown(said), table]
+    title = f"The same at the paper's settings: {name}, profile paper, from the committed records in Training/, in percent."
+    return [aligned(table, title)]

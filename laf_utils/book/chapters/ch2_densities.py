@@ -117,6 +117,15 @@ def reconstruction_table(found: dict[str, Fit], representations: dict[str, torch
     return pd.DataFrame(rows)
 
 
+def separation_finding(found: dict[str, Fit]) -> str:
+    """Whether each VAE of the first decoder tells forgotten from kept, in words."""
+    name, table = next(iter(found)), separation_table(found)
+    h, h_f = (float(table.loc[name, column]) for column in ("large m under h", "small m under h_f"))
+    words = [f"{'tells them apart' if auc > 75 else 'hardly tells them apart' if auc > 55 else 'does not'} (AUC {auc:.0f})"
+             for auc in (h_f, h)]
+    return f"**Seen:** as published, $h_f$ {words[0]}; $h$ {words[1]}."
+
+
 def slope(m: np.ndarray | float) -> np.ndarray | float:
     """s'(m) = s(m) / (m + 1)^2."""
     return np.exp(np.asarray(m) / (np.asarray(m) + 1)) / (np.asarray(m) + 1) ** 2
@@ -131,7 +140,7 @@ def saturation_lines(values: tuple[float, ...] = (0, 1, 10, 100, 160)) -> str:
     return "\n".join([*lines, f"limit   {math.e:.4f}   0"])
 
 
-def told_apart(found: dict[str, Fit]) -> pd.DataFrame:
+def separation_table(found: dict[str, Fit]) -> pd.DataFrame:
     """How well m alone tells D_f from D_r: AUC in percent, 50 is blind.
 
     A forgotten image should fit h_f (small m) and, if h knows D_r only, should not fit h (large m).
@@ -145,14 +154,12 @@ def told_apart(found: dict[str, Fit]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def saturation_sentence(found: dict[str, Fit]) -> str:
+def saturation_finding(found: dict[str, Fit]) -> str:
     """Where this run's data lie on the curve of s."""
-    parts = [
-        f"{name}: median m {np.median(fit.errors['h', 'retain']):.1f}, slope {slope(np.median(fit.errors['h', 'retain'])):.1e}"
-        for name, fit in found.items()
-    ]
-    last = np.median(list(found.values())[-1].errors["h", "retain"]) / REPRESENTATION_WIDTH
+    middle = {name: np.median(fit.errors["h", "retain"]) for name, fit in found.items()}
+    first, last = next(iter(middle)), list(middle.values())[-1] / REPRESENTATION_WIDTH
     return (
-        f"For retained images under $h$: {'; '.join(parts)}. Taken as a mean over the dimensions instead of a sum (mode "
-        f"`fixed`), the last of these is {last:.2f} with slope {slope(last):.2f}; the slope at $m = 0$ is 1."
+        f"**Seen:** with the published decoder a retained image has a median $m$ of {middle[first]:.0f}, where the slope is "
+        f"{slope(middle[first]):.0e}: $L_{{UE}}$ hardly feels it. Mode `fixed` takes a mean over standardised dimensions; there "
+        f"$m$ is {last:.2f} and the slope {slope(last):.2f}. At $m = 0$ it is 1."
     )

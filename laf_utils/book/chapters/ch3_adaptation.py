@@ -11,6 +11,7 @@ from sklearn.decomposition import PCA
 from ...losses import representation_alignment_loss
 from ...run import Run
 from ...settings.names import MODEL_NAMES
+from ..base.tables import MISSING
 from .ch3_traces import SETS, Trace, adaptation_of, follow, followed_rows, look
 from .shared import changed, in_mode, variant
 
@@ -22,7 +23,7 @@ ALONE = {
 }
 
 
-def alone(run: Run) -> dict[str, Trace]:
+def losses_alone(run: Run) -> dict[str, Trace]:
     """Both losses, and each of them alone, from the same original and with the same settings."""
     return {name: follow(changed(run, switches, name)) for name, switches in ALONE.items()}
 
@@ -85,7 +86,7 @@ def start_of_alignment(run: Run) -> float:
     return sum(start) / len(start)
 
 
-def turning_point(trace: Trace, goal: dict[str, float]) -> str:
+def forgetting_finding(trace: Trace, goal: dict[str, float]) -> str:
     """When forgetting happened, what it cost, and where it ended beside the retrained model."""
     f, r, t = (trace.accuracy(part) for part in SETS)
     middle = (f[0] + f[-1]) / 2
@@ -93,19 +94,27 @@ def turning_point(trace: Trace, goal: dict[str, float]) -> str:
     fell = f"is halfway there by epoch {passed:.3g} and ends" if f[0] - f[-1] >= MOVED else "hardly moves and ends"
     shrunk = trace.length("retain")
     return (
-        f"On the followed images Train_f starts at {f[0]:.1f} %, {fell} at {f[-1]:.1f} % (retrained: {goal['forget']:.1f} %). "
-        f"Train_r goes from {r[0]:.1f} to {r[-1]:.1f} % ({goal['retain']:.1f} %), Test from {t[0]:.1f} to {t[-1]:.1f} % "
-        f"({goal['test']:.1f} %). Kept representations end at {100 * shrunk[-1]:.0f} % of their length."
+        f"**Seen:** Train_f starts at {f[0]:.1f} %, {fell} at {f[-1]:.1f} %; the retrained model's is {goal['forget']:.1f} %. "
+        f"The price: Train_r changes by {r[-1] - r[0]:+.1f} points, Test by {t[-1] - t[0]:+.1f}. Kept representations end at "
+        f"{100 * shrunk[-1]:.0f} % of their length."
     )
 
 
-def alone_sentence(traces: dict[str, Trace], goal: dict[str, float]) -> str:
-    """Where both losses and each alone ended, in words."""
-    ended = "; ".join(
-        f"{name}: Train_f {trace.accuracy('forget')[-1]:.1f} %, Train_r {trace.accuracy('retain')[-1]:.1f} %"
-        for name, trace in traces.items()
+def distance_to_goal(trace: Trace, goal: dict[str, float]) -> float:
+    """Mean of |accuracy - retrained's| on the followed images of D_f, D_r and test where a trace ended, points."""
+    return float(np.mean([abs(trace.accuracy(part)[-1] - goal[part]) for part in SETS]))
+
+
+def alone_finding(traces: dict[str, Trace], goal: dict[str, float]) -> str:
+    """Which of both losses and each alone ended nearest to the retrained model, in words."""
+    far = {name: distance_to_goal(trace, goal) for name, trace in traces.items()}
+    both, ue, ra = (far[name] for name in ALONE)
+    nothing = float(np.mean([abs(traces["both losses"].accuracy(part)[0] - goal[part]) for part in SETS]))
+    better = "better than both losses together" if ra < both else "not as well as both losses together"
+    return (
+        f"**On this run $L_{{RA}}$ alone does {better}.** Mean distance to the retrained model in points: doing nothing "
+        f"{nothing:.1f}, $L_{{UE}}$ alone {ue:.1f}, $L_{{RA}}$ alone {ra:.1f}, both {both:.1f}. Chapter 7 has more runs."
     )
-    return f"In this run: {ended}; the retrained model: {goal['forget']:.1f} % and {goal['retain']:.1f} %."
 
 
 def first_gradients(run: Run) -> pd.DataFrame:
@@ -126,19 +135,17 @@ def first_gradients(run: Run) -> pd.DataFrame:
     return pd.DataFrame.from_dict(found, orient="index")
 
 
-def last_look(traces: dict[str, Trace], goal: dict[str, float]) -> pd.DataFrame:
-    """Where each trace ended, on the followed images; percent, c(x) as its median, length over the original's."""
+def last_looks(traces: dict[str, Trace], goal: dict[str, float]) -> pd.DataFrame:
+    """Where each trace ended, on the followed images; percent, drift c(x) as its median, length over the original's."""
     rows = {}
     for name, trace in traces.items():
         rows[name] = {
-            "epochs": f"{trace.epochs[-1]:.3g}", "images passed": f"{trace.passed[-1]:,}",
-            "c(x), D_f": f"{np.median(trace.drift('forget')[-1]):.3f}",
-            "c(x), D_r": f"{np.median(trace.drift('retain')[-1]):.3f}",
-            "length, D_r": f"{trace.length('retain')[-1]:.2f}",
-            "agreement, D_f": f"{trace.agreement('forget')[-1]:.1f}", "agreement, D_r": f"{trace.agreement('retain')[-1]:.1f}",
             "Train_f": f"{trace.accuracy('forget')[-1]:.1f}", "Train_r": f"{trace.accuracy('retain')[-1]:.1f}",
             "Test": f"{trace.accuracy('test')[-1]:.1f}",
+            "drift, D_f": f"{np.median(trace.drift('forget')[-1]):.3f}",
+            "drift, D_r": f"{np.median(trace.drift('retain')[-1]):.3f}",
+            "length, D_r": f"{trace.length('retain')[-1]:.2f}", "images passed": f"{trace.passed[-1]:,}",
         }
     accuracies = {"Train_f": "forget", "Train_r": "retain", "Test": "test"}
     rows[MODEL_NAMES["retrained"]] = {label: f"{goal[part]:.1f}" for label, part in accuracies.items()}
-    return pd.DataFrame.from_dict(rows, orient="index").fillna("")
+    return pd.DataFrame.from_dict(rows, orient="index").fillna(MISSING)

@@ -136,12 +136,12 @@ def modes(traces: dict[str, Trace], goal: dict[str, float]) -> Figure:
 
 @styled
 def attack_features(odds: dict[str, dict[str, dict[str, np.ndarray]]]) -> Figure:
-    """What the attacker sees: log-odds of the largest probabilities, one row per model, one column per rank."""
+    """What the attacker sees: log-odds (nats) of the largest probabilities, one row per model, one column per rank."""
     ranks = list(next(iter(odds.values())))
     figure, axes = panels(len(odds), len(ranks), 0.9 + 1.35 * len(odds), sharex="col", sharey="row")
     for row, (model, by_rank) in zip(axes, odds.items(), strict=True):
         for axis, rank in zip(row, ranks, strict=True):
-            low, high = (-2, 8) if rank == "largest" else (-8, 1)
+            low, high = (-5, 18) if rank == "largest" else (-18, 2)
             for kind, values in by_rank[rank].items():
                 outlined(axis, np.clip(values, low, high), np.linspace(low, high, 41), KIND_COLOURS[kind], KINDS[kind])
             axis.set_xlim(low, high)
@@ -149,7 +149,7 @@ def attack_features(odds: dict[str, dict[str, dict[str, np.ndarray]]]) -> Figure
     for axis, rank in zip(axes[0], ranks, strict=True):
         axis.set_title(f"{rank} probability")
     for axis in axes[-1]:
-        axis.set_xlabel("log10 p / (1 − p)")
+        axis.set_xlabel("log-odds (nats)")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 

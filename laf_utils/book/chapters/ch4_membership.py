@@ -3,68 +3,29 @@
 Convention, as in ``audit.attack``: *member* is the positive class, all numbers in percent.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.metrics import roc_curve
-from sklearn.model_selection import train_test_split
-from xgboost import XGBClassifier
 
-from ...audit import ModelOutputs, published_attack
-from ...audit.attack import ROWS, UNUSED_SHARE, AttackResult, sorted_probabilities, whole_batches
+from ...audit import published_attack
+from ...audit.attack import AttackResult, AttackScores, attack_scores
 from ...evaluation import Evaluation
 from ...run import Run
 from ...settings.names import MEASURE_NAMES, MODEL_NAMES
-from ...support.seeds import derive, stream
+from ...support.seeds import derive
 
 RERUNS = 10
 RANKS = {"largest": -1, "second": -2, "third": -3}
 KINDS = {"members": "members (D_r)", "non_members": "non-members (test)", "forget": "attacked: D_f"}
 
 
-@dataclass(frozen=True)
-class AttackView:
-    """One attack on one model, opened.
-
-    Args:
-        features: kind to sorted probabilities [n, classes]: ``members`` and ``non_members`` are what the attacker learns
-            from, ``forget`` what it is asked about.
-        truth: int [m], 1 for the rows of D_f and 0 for the attacked test images.
-        score: float [m], the attacker's probability of "member" for those rows.
-    """
-
-    features: dict[str, np.ndarray]
-    truth: np.ndarray
-    score: np.ndarray
-
-
-def open_attack(output: ModelOutputs, run: Run) -> AttackView:
-    """``published_attack`` with its rows and scores kept; a test holds both to the same numbers."""
-    task, seed = run.task, run.config.seed
-    train, test = output.train.probabilities.cpu(), output.test.probabilities.cpu()
-    retain, forget = train[task.retain], train[task.forget]
-    learned_out = whole_batches(ROWS, len(test)) if whole_batches(ROWS, len(test)) < len(test) else len(test) // 2
-    learned_in = whole_batches(ROWS, min(len(forget), len(retain)))
-    chosen = torch.randperm(len(retain), generator=stream(seed, "attack", "members"))[:learned_in]
-    attacked_out = test[learned_out:][: whole_batches(len(forget), len(test) - learned_out)]
-    kinds = {"members": retain[chosen], "non_members": test[:learned_out], "forget": forget, "attacked_out": attacked_out}
-    features = {kind: sorted_probabilities(rows) for kind, rows in kinds.items()}
-    split = train_test_split(
-        np.concatenate([features["members"], features["non_members"]]), np.repeat([1, 0], [learned_in, learned_out]),
-        test_size=UNUSED_SHARE, random_state=derive(seed, "attack", "split") % 2**32,
-    )
-    attacker = XGBClassifier(n_estimators=100, objective="binary:logistic", n_jobs=torch.get_num_threads())
-    attacker.fit(split[0], split[2])
-    outside = features.pop("attacked_out")
-    score = attacker.predict_proba(np.concatenate([features["forget"], outside]))[:, 1]
-    return AttackView(features, np.repeat([1, 0], [len(forget), len(outside)]), score)
-
-
-def open_attacks(run: Run, evaluation: Evaluation) -> dict[str, AttackView]:
-    """The attack on each model."""
-    return {name: open_attack(output, run) for name, output in evaluation.outputs.items()}
+def attack_views(run: Run, evaluation: Evaluation) -> dict[str, AttackScores]:
+    """The published attack on each model, with its rows and scores."""
+    task, found = run.task, {}
+    for name, output in evaluation.outputs.items():
+        train, test = output.train.probabilities.cpu(), output.test.probabilities.cpu()
+        found[name] = attack_scores(train[task.retain], train[task.forget], test, seed=run.config.seed)
+    return found
 
 
 def row_counts(result: AttackResult) -> str:
@@ -78,13 +39,13 @@ def row_counts(result: AttackResult) -> str:
 
 
 def log_odds(probabilities: np.ndarray) -> np.ndarray:
-    """log10(p / (1 - p)), within -8 and 8: where probabilities near 0 and 1 can still be told apart."""
+    """ln(p / (1 - p)) in nats, within -18 and 18: where probabilities near 0 and 1 can still be told apart."""
     p = np.clip(probabilities.astype(np.float64), 1e-8, 1 - 1e-8)
-    return np.log10(p / (1 - p))
+    return np.log(p / (1 - p))
 
 
-def rank_odds(views: dict[str, AttackView]) -> dict[str, dict[str, dict[str, np.ndarray]]]:
-    """Model to rank to kind to log-odds [n] of the largest, second and third probability of each image."""
+def rank_odds(views: dict[str, AttackScores]) -> dict[str, dict[str, dict[str, np.ndarray]]]:
+    """Model to rank to kind to log-odds [n] in nats of the largest, second and third probability of each image."""
     return {
         model: {rank: {kind: log_odds(view.features[kind][:, place]) for kind in KINDS} for rank, place in RANKS.items()}
         for model, view in views.items()
@@ -101,7 +62,7 @@ def straw_men(chance: float) -> dict[str, dict[str, float]]:
     }
 
 
-def what_fifty_means(evaluation: Evaluation, views: dict[str, AttackView]) -> pd.DataFrame:
+def chance_table(evaluation: Evaluation, views: dict[str, AttackScores]) -> pd.DataFrame:
     """Blind attackers beside the real one on each model; percent."""
     rows = straw_men(evaluation.attacks["original"].chance)
     for model, view in views.items():
@@ -115,7 +76,7 @@ def what_fifty_means(evaluation: Evaluation, views: dict[str, AttackView]) -> pd
     return pd.DataFrame.from_dict(table, orient="index")
 
 
-def roc_points(views: dict[str, AttackView]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def roc_points(views: dict[str, AttackScores]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """False and true positive rates in percent, by model."""
     curves = {name: roc_curve(view.truth, view.score) for name, view in views.items()}
     return {name: (100 * false, 100 * true) for name, (false, true, _) in curves.items()}
@@ -145,41 +106,42 @@ def rerun_table(found: dict[str, list[AttackResult]]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def noise_sentence(found: dict[str, list[AttackResult]]) -> str:
+def noise_finding(found: dict[str, list[AttackResult]]) -> str:
     """Whether the differences between models are larger than the attack's own noise."""
     asr = {name: np.array([result.asr for result in results]) for name, results in found.items()}
     noise = np.sqrt(np.mean([values.var(ddof=1) for values in asr.values()]))
-    means = {name: values.mean() for name, values in asr.items()}
-    distance = abs(means["laf"] - means["retrained"])
+    distance = abs(asr["laf"].mean() - asr["retrained"].mean())
     verdict = "more than" if distance > 2 * np.sqrt(2) * noise else "within"
     return (
-        f"Over {len(asr['laf'])} seeds of the attack, ASR on one and the same model moves by {noise:.2f} points (standard "
-        f"deviation); the models' means lie between {min(means.values()):.2f} and {max(means.values()):.2f} %. LAF is "
-        f"{distance:.2f} points from the retrained model, {verdict} what two single attacks on equal models could differ by "
-        f"({2 * np.sqrt(2) * noise:.2f} points, two standard deviations of a difference). Seeds of training would add their "
-        "own spread."
+        f"**Seen:** over {len(asr['laf'])} seeds of the attack LAF is {distance:.2f} points from the retrained model, {verdict} "
+        f"the {2 * np.sqrt(2) * noise:.2f} points that two attacks on equal models may differ by. Seeds of training add "
+        "their own."
     )
 
 
-def direction_sentence(evaluation: Evaluation, views: dict[str, AttackView]) -> str:
+def direction_finding(evaluation: Evaluation, views: dict[str, AttackScores]) -> str:
     """What the numbers say of LAF beside the retrained model, and how often the attacker says "member" at all."""
     laf, goal = evaluation.attacks["laf"], evaluation.attacks["retrained"]
     side = "less" if laf.auc < goal.auc else "more"
     says = 100 * np.mean([(view.score > 0.5).mean() for view in views.values()])
     share = 100 * laf.learned_members / (laf.learned_members + laf.learned_non_members)
+    original = evaluation.attacks["original"]
+    blind = "" if abs(original.auc - goal.auc) > 5 else (
+        f" On the untouched original it is {original.auc:.1f} %: an attack that cannot tell *that* from retraining has **no "
+        "power** here."
+    )
     return (
-        f"The attacker learned from {share:.0f} % members and says “member” to {says:.0f} % of what it is asked, averaged over "
-        f"the models. It scores {laf.asr:.2f} % on LAF and {goal.asr:.2f} % on the retrained model; always “member” would score "
-        f"{laf.chance:.2f} %, always “non-member” {100 - laf.chance:.2f} %. By AUC, to which neither the sizes of the groups nor "
-        f"the threshold matter, forgotten images look {side} like members under LAF ({laf.auc:.2f} %) than under the retrained "
-        f"model ({goal.auc:.2f} %)."
+        f"**Seen:** forgotten images look {side} like members under LAF (AUC {laf.auc:.1f} %) than under the retrained model "
+        f"({goal.auc:.1f} %).{blind} The attacker learned from {share:.0f} % members and says “member” to {says:.0f} % of "
+        "what it "
+        f"is asked; always “non-member” would score {100 - laf.chance:.1f} %, LAF gets {laf.asr:.1f} %."
     )
 
 
 def gap_table(record: dict) -> pd.DataFrame:
-    """|difference| to the retrained model of every measure, one row per model, in percentage points; ToW is 1 at best."""
+    """|difference| to the retrained model of every measure, the mean of the accuracies' first, in points; ToW is 1 at best."""
     rows = {}
     for model, gap in record["gaps"].items():
-        row = {name: f"{gap[key]:.2f}" for key, name in MEASURE_NAMES.items() if key in gap}
-        rows[MODEL_NAMES[model]] = row | {"mean of accuracies": f"{gap['mean']:.2f}", "ToW": f"{gap['tow']:.3f}"}
+        row = {"gap": f"{gap['mean']:.2f}"} | {name: f"{gap[key]:.2f}" for key, name in MEASURE_NAMES.items() if key in gap}
+        rows[MODEL_NAMES[model]] = row | {"ToW": f"{gap['tow']:.3f}"}
     return pd.DataFrame.from_dict(rows, orient="index")

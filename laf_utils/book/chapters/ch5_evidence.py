@@ -45,6 +45,7 @@ CLAIMS: dict[str, tuple[str, Callable[[dict, dict], str]]] = {
     "boundary_expand": ("D_f's loss into the added class falls", _ends("loss")),
     "laf": ("forgets without labels", _accuracy),
     "laf_r": ("the repair brings it nearer", lambda r, o: f"mean gap {r['gap']['mean']:.2f} points"),
+    "relearn": ("learns D_r anew without labels", _accuracy),
     "lfssd": ("dampens without training", lambda r, o: f"{100 * r['history']['dampened'][0]:.2f} % of the weights"),
     "ts": ("D_f is answered like a fresh network: a guess", _accuracy),
     "scrub_unlabelled": ("KL to the teacher on D_f rises", _ends("forget_kl")),

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from ...experiments.cells import AGAIN, CHOICES, ORIGINAL, REFERENCES, RETRAIN, listed, read
 from ...experiments.tuning_winners import winners_path
@@ -12,8 +13,7 @@ from ...settings.names import MEASURE_NAMES
 from ...support.paths import results_folder
 from ..base.tables import MISSING
 from ..base.words import TITLES, labels_read, title_of
-
-FIELDS = ("train_r", "train_f", "train_f_true", "test", "test_r", "test_f", "asr")
+from .aligned import aligned
 
 
 def _place(record: dict) -> tuple[int, bool]:
@@ -47,36 +47,102 @@ def _number(value: float | None, digits: int = 2) -> str:
     return MISSING if value is None else f"{value:,.{digits}f}"
 
 
+def cost_share(record: dict, records: list[dict]) -> float | None:
+    """Image passes in percent of retraining's; ``None`` where either is not on record."""
+    goal = next((r["passes"]["equivalent"] for r in records if r["cell"]["method"] == RETRAIN and r["passes"]), None)
+    return None if record["passes"] is None or not goal else 100 * record["passes"]["equivalent"] / goal
+
+
 def results(records: list[dict]) -> pd.DataFrame:
-    """Labels read, accuracies, published ASR and mean gap to the retrained model, one row per record; percent, gap in points."""
-    used = [name for name in FIELDS if any((record["metrics"] or {}).get(name) is not None for record in records)]
+    """Mean gap to the retrained model (points), the accuracies it is the mean of (percent), cost, and labels read.
+
+    Cost: image passes in percent of retraining's.
+    """
     rows = {}
     for record in records:
-        own = record["metrics"] or {}
-        row = {"labels read": labels_read(record)} | {MEASURE_NAMES[name]: _number(own.get(name)) for name in used}
-        gap = MISSING if record["cell"]["method"] == RETRAIN else _number((record["gap"] or {}).get("mean"))
-        rows[name_of(record)] = row | {"gap": "diverged" if record["failure"] else gap}
+        own, method = record["metrics"] or {}, record["cell"]["method"]
+        gap = MISSING if method == RETRAIN else _number((record["gap"] or {}).get("mean"))
+        used = ("train_f", "train_f_true", "train_r", *kept_test(record))
+        rows[name_of(record)] = {
+            "gap": "diverged" if record["failure"] else gap, **{MEASURE_NAMES[name]: _number(own.get(name)) for name in used},
+            "% of retraining": _number(cost_share(record, records), 0) if method != ORIGINAL else "0",
+            "labels read": labels_read(record) if method != ORIGINAL else MISSING,
+        }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def heading(records: list[dict]) -> str:
+    """``CIFAR-10, class removal``, of records of one request."""
+    return title_of(records[0]["cell"]["dataset"], records[0]["cell"]["task"])
+
+
+def kept_test(record: dict) -> tuple[str, ...]:
+    """The test accuracy that counts: on kept classes where a class is removed, on all otherwise."""
+    return ("test_r",) if record["cell"]["task"] == "class" else ("test",)
+
+
+def is_ranked(record: dict) -> bool:
+    """Whether a record is of a method that stands beside others: no reference, and within what its publication claims."""
+    name = record["cell"]["method"]
+    known = METHODS.get(name) or FURTHER.get(name)
+    return name not in (ORIGINAL, RETRAIN, AGAIN) and not (known and known.outside_claim)
+
+
+def blocks(records: list[dict]) -> list[Styler]:
+    """The results in blocks: references, published settings, tuned settings, and what is not ranked; smallest gap first.
+
+    Methods that diverged are not rows; ``diverged`` names them.
+    """
+    groups = {
+        "References": [r for r in records if r["cell"]["method"] in REFERENCES],
+        "Published settings": [r for r in records if is_ranked(r) and r["cell"]["choice"] != "tuned"],
+        "Tuned settings (the search read the retrained model, which no user has)": [
+            r for r in records if is_ranked(r) and r["cell"]["choice"] == "tuned"
+        ],
+        "Not ranked: outside the method's claim, or another original": [
+            r for r in records if not is_ranked(r) and r["cell"]["method"] not in REFERENCES
+        ],
+    }
+    shown = []
+    for title, own in groups.items():
+        own = [record for record in own if not record["failure"]]
+        if title != "References":
+            own.sort(key=lambda record: record["gap"]["mean"] if record["gap"] else float("inf"))
+        table = results([*own, *(r for r in records if r["cell"]["method"] == RETRAIN and r not in own)]).head(len(own))
+        if own:
+            table.index = [_short(name, title) for name in table.index]
+            shown.append(aligned(table, f"{title}. Gap in points, accuracies in percent."))
+    return shown
+
+
+def _short(name: str, title: str) -> str:
+    """A row's name without what the block's title says."""
+    if name.startswith(TITLES[ORIGINAL]):
+        return f"{name} (doing nothing)"
+    return name.replace(", tuned", "") if title.startswith("Tuned") else name
+
+
+def diverged(records: list[dict]) -> str:
+    """A sentence that names the methods that diverged; empty where none did."""
+    names = [name_of(record) for record in records if record["failure"]]
+    return f"Diverged, without numbers: {', '.join(names)}." if names else ""
+
+
 def costs(records: list[dict]) -> pd.DataFrame:
-    """What each record cost: image passes in thousands, their share of retraining's, seconds, peak memory and data read.
+    """What each record cost: image passes in percent of retraining's and in thousands, seconds, and memory added.
 
     Seconds are processor seconds of one thread where they were measured, else the wall clock's of the artefact (marked ~).
     Memory is what the method added to what the process held before.
     """
-    goal = next((r["passes"]["equivalent"] for r in records if r["cell"]["method"] == RETRAIN), None)
     rows = {}
     for record in records:
         passes, memory = record["passes"], record["added_memory_mb"]
         seconds = record["processor_seconds"]
         wall = record["seconds"]
-        share = None if passes is None or goal is None else 100 * passes["equivalent"] / goal
         rows[name_of(record)] = {
-            "data read": record["data_access"] if record["cell"]["method"] != ORIGINAL else "D",
-            "forward and backward": _number(passes and passes["training"] / 1000, 1),
-            "forward only": _number(passes and passes["frozen"] / 1000, 1),
-            "% of retraining": _number(share, 1),
+            "% of retraining": _number(cost_share(record, records), 1),
+            "thousand images, forward and backward": _number(passes and passes["training"] / 1000, 1),
+            "thousand images, forward only": _number(passes and passes["frozen"] / 1000, 1),
             "seconds": _number(seconds, 1) if seconds is not None else MISSING if wall is None else f"~{wall:,.0f}",
             "MB added": _number(memory, 0),
         }
@@ -95,15 +161,15 @@ def own_originals(records: list[dict]) -> pd.DataFrame:
 
 def ladder() -> str:
     """Every method of the table with the labels and the data that it declares, as lines of plain text."""
-    lines = [f"{'method':<31}{'labels':<15}data"]
+    lines = [f"{'labels':<8}{'data':<24}method"]
     for method in METHODS.values():
         labels = "of D_r" if method.label_access == LabelAccess.FEW else method.label_access.words
-        lines.append(f"{method.title:<31}{labels:<15}{method.data_access.words}")
+        lines.append(f"{labels:<8}{method.data_access.words:<24}{method.title.replace(', pseudo-labels', ', pseudo')}")
     return "\n".join(lines)
 
 
 def coverage(datasets: tuple[str, ...] = ("mnist", "fashion")) -> pd.DataFrame:
-    """How many cells are on record at published and at tuned settings, and which published ones are missing."""
+    """How many cells are on record at published and at tuned settings, by request."""
     rows = {}
     for dataset in datasets:
         for task in ("class", "data", "noisy"):
@@ -111,49 +177,58 @@ def coverage(datasets: tuple[str, ...] = ("mnist", "fashion")) -> pd.DataFrame:
             cells = [r["cell"] for r in records]
             have = {choice: {cell["method"] for cell in cells if cell["choice"] == choice} for choice in CHOICES}
             wanted = {choice: listed(choice) for choice in have}
-            missing = [n for n in wanted["defaults"] if n not in have["defaults"]]
             rows[title_of(dataset, task)] = {
                 "published settings": f"{len(have['defaults'])} of {len(wanted['defaults'])}",
                 "tuned": f"{len(have['tuned'])} of {len(wanted['tuned'])}",
-                "missing at published settings": ", ".join(TITLES.get(n) or METHODS[n].title for n in missing) or "none",
             }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def nearest(records: list[dict]) -> str:
-    """A sentence: the records nearest to the retrained model, the noise floor, and what changed without labels."""
-    scored = [r for r in records if r["cell"]["method"] not in (ORIGINAL, RETRAIN, AGAIN) and r["gap"]]
-    if not scored:
-        return "No method is on record for this request."
-    best = min(scored, key=lambda r: r["gap"]["mean"])
-    free = [r for r in scored if r["label_access"]["level"] == "none"]
-    said = [f"Nearest to Retrain is {name_of(best)} with a mean gap of {best['gap']['mean']:.2f} points"]
-    if free:
-        first = min(free, key=lambda r: r["gap"]["mean"])
-        said.append(f"without any label {name_of(first)} with {first['gap']['mean']:.2f}")
-    again = [r["gap"]["mean"] for r in records if r["cell"]["method"] == AGAIN]
-    floor = f" Retraining from another seed is {again[0]:.2f} from Retrain: nothing below that means anything." if again else ""
-    return "; ".join(said) + f".{floor}"
+def missing_rows(datasets: tuple[str, ...] = ("mnist", "fashion")) -> str:
+    """A sentence: the rows of the table that are on no record of these data sets at published settings."""
+    have = {r["cell"]["method"] for d in datasets for task in ("class", "data", "noisy") for r in found(d, task)
+            if r["cell"]["choice"] == "defaults"}
+    names = [TITLES.get(name) or METHODS[name].title for name in listed("defaults") if name not in have]
+    return f"Not on record yet, so absent from every table below: {', '.join(names)}." if names else "No row is missing."
 
 
 def tuning(dataset: str, task: str) -> pd.DataFrame:
-    """What the equal search found, a row for each method: gap of the published settings and of the winner on the reduced set, in
-    points, which trial won, what it changed, and between which values it might; empty where there was no search.
+    """What the equal search found, a row for each method: gap of the published settings and of the winner on the reduced set and
+    at full size, in points, which trial won, and what it changed; empty where there was no search.
     """
     path = winners_path(dataset, task)
     if not path.is_file():
         return pd.DataFrame()
     methods = json.loads(path.read_text(encoding="utf-8"))["methods"]
+    full = {(r["cell"]["method"], r["cell"]["choice"]): r["gap"]["mean"] for r in found(dataset, task) if r["gap"]}
     rows = {}
-    for name, found in methods.items():
-        winner, trials = found["winner"], found["trials"]
-        changes = ", ".join(f"{key} {_plain(value)}" for key, value in winner["changes"].items())
+    for name, own in methods.items():
+        winner, trials = own["winner"], own["trials"]
+        changes = ", ".join(f"{key.rpartition('.')[2]} {_plain(value)}" for key, value in winner["changes"].items())
         rows[METHODS[name].title] = {
             "published": _number(trials[0]["gap"]), "winner": _number(winner["gap"]),
+            "published, full size": _number(full.get((name, "defaults"))),
+            "winner, full size": _number(full.get((name, "tuned"))),
             "trial": f"{winner['trial'] + 1} of {len(trials)}", "changed to": changes or "nothing: published is best",
-            "searched": "; ".join(f"{key}: {span}" for key, span in found["space"].items()),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def tuning_finding(dataset: str, task: str) -> str:
+    """What the tuning was worth at full size, in words; empty where nothing was searched."""
+    table = tuning(dataset, task)
+    if table.empty:
+        return ""
+    pairs = {
+        name: (float(row["published, full size"]), float(row["winner, full size"])) for name, row in table.iterrows()
+        if MISSING not in (row["published, full size"], row["winner, full size"])
+    }
+    worse = [name for name, (before, after) in pairs.items() if after > before]
+    laf = f" LAF gets {'worse' if 'LAF' in worse else 'better'}." if "LAF" in pairs else ""
+    return (
+        f"The winners were chosen on the reduced set. At full size {len(worse)} of {len(pairs)} are farther from the retrained "
+        f"model than the published settings.{laf}"
+    ) if pairs else ""
 
 
 def _plain(value: object) -> str:
@@ -169,5 +244,6 @@ def searched(dataset: str, task: str) -> str:
     images = about["images"]
     return (
         f"{title_of(dataset, task)}: {about['trials_per_method']} trials for every method, on {images['train']:,} images to "
-        f"train and {images['set_aside']:,} set aside, of {images['of']:,}. Objective: {about['objective']}."
+        f"train and {images['set_aside']:,} set aside, of {images['of']:,}. Objective: {about['objective']}. It reads "
+        "the retrained model: an oracle that no user has."
     )

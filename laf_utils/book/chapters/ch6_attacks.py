@@ -20,15 +20,12 @@ from ...audit.membership import CLIP, log_loss, relative_confidence
 from ...audit.verdict import verdict
 from ...evaluation import Evaluation
 from ...experiments.audit_seeds import NULL
-from ...experiments.cells import AGAIN, Cell
-from ...experiments.making import settings_of
-from ...experiments.problem import Problem
-from ...experiments.second_retrained import retrained_again
 from ...representations import Outputs, outputs
 from ...run import Run
 from ...support.seeds import stream
 from ..base import style as figures
 from ..base.tables import MISSING
+from .ch6_layers import second_retrained_model
 from .ch6_tables import title_of
 
 WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
@@ -55,8 +52,7 @@ class Signals:
 
 def second_retrained(run: Run) -> ModelOutputs:
     """Outputs of a model retrained from another seed: what every measure is held against."""
-    problem = Problem.of(run)
-    model, _, _ = retrained_again(problem, settings_of(Cell(run.data.name, run.config.task, AGAIN), problem, None))
+    model = second_retrained_model(run)
     draw, none = stream(run.config.seed, "evaluation"), torch.empty(0, dtype=torch.int64)
     return ModelOutputs(
         outputs(model, run.frozen_images, f"{NULL} on training images", draw),
@@ -78,7 +74,7 @@ def signals(run: Run, evaluation: Evaluation, again: ModelOutputs) -> dict[str, 
     return found
 
 
-def free(run: Run, evaluation: Evaluation, again: ModelOutputs) -> pd.DataFrame:
+def free_audit(run: Run, evaluation: Evaluation, again: ModelOutputs) -> pd.DataFrame:
     """Every free measure of this run, the second retrained model among them as the null of each."""
     every = again.train.representations
     sampled = ModelOutputs(Outputs(every[evaluation.sample.to(every.device)], again.train.logits), again.test)

@@ -21,8 +21,8 @@ ROWS = {"original": TITLES["original"], "null": "Retrained, other seeds", "laf":
 COLOURS = style.COLOURS | {"null": "#555555"}
 ATTACK = "u_lira_by_pair"
 EARLIER = (
-    "This record was made with the earlier definitions of U-LiRA (scores of different pairs pooled, blind below 50) and of the "
-    "forget score (not the competition's): both are left out until it is made anew."
+    "U-LiRA and the forget score have other definitions since this was recorded (pairs apart, the competition's rules): both are "
+    "left out until it is made anew."
 )
 COLUMNS = {
     "U-LiRA AUC": ((ATTACK, "auc"), 1), "forget score": (("neurips_forget_score",), 3),
@@ -91,7 +91,6 @@ def sentence(record: dict, kind: str) -> str:
     if not current(record):
         return f"{heading(record['place']['dataset'], record['place']['task'])}: {EARLIER}"
     own, null = (record["measures"][name][ATTACK]["auc"] for name in (kind, "null"))
-    errors = [record["error"][name][ATTACK]["auc"] for name in (kind, "null")]
     said = "**told from retrained models**" if told_apart(record, kind) else "not told from retrained models"
     original = record["measures"]["original"][ATTACK]["auc"]
     nothing = f"of the untouched original {original:.1f}"
@@ -99,9 +98,16 @@ def sentence(record: dict, kind: str) -> str:
         nothing += ", which is not told from them either: **no power**"
     return (
         f"{heading(record['place']['dataset'], record['place']['task'])}: {ROWS[kind]} is {said}. The AUC of U-LiRA is "
-        f"{own:.1f} ± {errors[0]:.1f}, {nothing}; between two groups of {record['place']['models']} retrained models it is "
-        f"{null:.1f} ± {errors[1]:.1f}, and 50 is blind."
+        f"{own:.1f}, {nothing}; between two groups of {record['place']['models']} retrained models it is {null:.1f}. 50 is blind."
     )
+
+
+def many_models_finding(groups: list[dict], kinds: tuple[str, ...] = ("laf", "laf_r")) -> str:
+    """What U-LiRA says of each kind at each place, as a Markdown list; one line where no record has the present definition."""
+    usable = [group for group in groups if current(group)]
+    if not usable:
+        return f"**No verdict of U-LiRA yet.** {EARLIER}"
+    return "\n".join(f"- {sentence(group, kind)}" for kind in kinds for group in usable)
 
 
 def verdict_sentence(records: list[dict], model: str, folder: Path | None = None) -> str:

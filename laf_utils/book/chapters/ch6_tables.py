@@ -25,6 +25,10 @@ EARLIER = (
 )
 JS, CKA = "JS on D_f", "CKA on D_f"
 # By name in sentences: the distances of the verdict, and how many digits they are said with.
+OUTPUTS = ("shift of φ (nats)", "φ by image (nats)", "W1 of φ (nats)", "KS, D", "JS on D_f (nats)")
+INSIDE = ("CKA on D_f", "CKA on D_r", "distance on D_f", "distance on D_r", "epochs to relearn")
+VERDICT = ("verdict", "told apart by", "shift of φ (nats)", "95 % interval")
+POWER = ("margin", "two retrained", "found 4 times in 5", "exact methods that pass")
 DISTANCES = {BY_IMAGE: ("distance_by_image", 2), JS: ("js_forget", 3)}
 
 Value = Callable[[dict, str], float | None]
@@ -138,17 +142,24 @@ def _table(records: list[dict], columns: dict[str, tuple[Value, int]], skipped: 
         if model in skipped or not records:
             continue
         row = {name: _text(values(records, model, value), digits) for name, (value, digits) in columns.items()}
-        count = sum(model in record["metrics"] for record in records)
-        rows[title_of(model)] = row | {"seeds": str(count) if count else "diverged"}
+        if any(model in record["metrics"] for record in records):
+            rows[title_of(model)] = row
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def diverged(records: list[dict]) -> str:
+    """A sentence: the models without numbers, and those that have them for some seeds only; empty where there are none."""
+    have = {model: sum(model in record["metrics"] for record in records) for model in MODELS}
+    named = [title_of(model) + (f" ({count} of {len(records)} seeds)" if count else "") for model, count in have.items()
+             if count < len(records)]
+    return f"Diverged: {', '.join(named)}." if named else ""
+
+
 def utility(records: list[dict]) -> pd.DataFrame:
-    """Accuracies, their mean gap to the retrained model of the same seed, and ToW; percent and points."""
+    """Mean gap to the retrained model of the same seed in points, and the accuracies it is the mean of in percent."""
     test = "test_r" if records and records[0]["place"]["task"] == "class" else "test"
-    columns = {MEASURE_NAMES[name]: (_metric(name), 2) for name in ("train_r", "train_f", test)}
-    columns["gap"] = (lambda record, model: record["gaps"].get(model, {}).get("mean"), 2)
-    columns["ToW"] = (lambda record, model: record["gaps"].get(model, {}).get("tow"), 3)
+    columns = {"gap": (lambda record, model: record["gaps"].get(model, {}).get("mean"), 2)}
+    columns |= {MEASURE_NAMES[name]: (_metric(name), 2) for name in ("train_f", "train_r", test)}
     return _table(records, columns)
 
 
@@ -159,7 +170,6 @@ def membership(records: list[dict]) -> pd.DataFrame:
     """
     columns = {
         "U-MIA on log loss": (u_mia, 1), "RMIA AUC": (rmia_auc, 1),
-        "RMIA TPR at 1 % FPR": (lambda record, model: (record["audit"][model]["rmia"] or {}).get("tpr_at_1_fpr"), 1),
         "balanced accuracy": (lambda record, model: record["attack"][model]["balanced_accuracy"], 1),
         "published ASR": (_metric("asr"), 1), "always “member”": (lambda record, model: record["attack"][model]["chance"], 1),
     }
@@ -209,7 +219,7 @@ def verdicts(records: list[dict]) -> pd.DataFrame:
 
 
 def sentence(records: list[dict], model: str, many: str = "") -> str:
-    """The verdict on a model in words, with its numbers, and every measure that does not agree with it.
+    """The verdict on a model in words, and every measure that does not agree with it; the numbers stand in ``verdicts``.
 
     Args:
         many: what the likelihood-ratio attack over many models says against the verdict, where there is a record of it.
@@ -224,17 +234,12 @@ def sentence(records: list[dict], model: str, many: str = "") -> str:
     original = judged(records, "original")
     parts = [
         f"{where}: {title_of(model)} {_outcome(own)}",
-        f"Its confidence φ in the labels of the forgotten images lies {_beside(own.shift)} the retrained model's (95 % interval "
-        f"{own.low:.2f} to {own.high:.2f}, {own.seeds} seeds; that of the untouched original {_beside(original.shift)}; the "
-        f"margin is {own.margin:.2f}, two retrained models differ by {own.null:.2f})",
+        f"Its φ on the forgotten images lies {_beside(own.shift)} the retrained model's, that of the untouched original "
+        f"{_beside(original.shift)}",
     ]
     said = "; ".join([*_against(records, model, own), *filter(None, [many])])
-    parts += [said[0].upper() + said[1:]] if said else []
-    power = (
-        f"A shift of the mean of {own.detectable:.2f} nats would have been found four times in five; of exact methods "
-        f"{own.exact_passes:.0f} % would pass as equivalent by it"
-    )
-    return ". ".join([*parts, f"{power}{f' ({own.missing})' if own.missing else ''}."])
+    parts += [(said[0].upper() if said[0].isascii() else said[0]) + said[1:]] if said else []
+    return ". ".join([*parts, *([own.missing[0].upper() + own.missing[1:]] if own.missing else [])]) + "."
 
 
 def _beside(shift: float) -> str:

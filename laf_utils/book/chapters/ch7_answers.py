@@ -1,4 +1,4 @@
-"""Two sentences for each question, computed from the records: every claim with its number and its interval."""
+"""The answer to each question in words, computed from the records; intervals stand in the tables."""
 
 import pandas as pd
 
@@ -7,50 +7,49 @@ from ...audit.statistics import Interval
 from ...settings.names import TASK_NAMES
 from ..base.reading import cka, gap, over
 from ..base.training_records import runs as training_records
-from ..base.words import points_text, signed, title_of
-from .ch7_arms import Board, Place, agreement
+from ..base.words import title_of
+from .ch7_arms import Board, Place, agreement, passes
 from .ch7_questions import PLACES, Arm, Question, of_task
-from .ch7_tables import AGAIN_NAME, trajectory
+from .ch7_tables import AGAIN_NAME, LEAST, trajectory
 
 NOTHING = "No record answers this yet."
 
 
-def _runs_text(found: Interval, unit: str = "points", digits: int = 2) -> str:
-    """``1.20 points (95 % interval 0.50 to 1.90, 6 runs)``."""
-    return points_text(found, unit, digits, of="run")
-
-
 def told_apart(found: Interval) -> bool:
-    """Whether the interval of a difference leaves zero out."""
-    return found.count > 1 and not found.low <= 0 <= found.high
+    """Whether the interval of a difference leaves zero out; of fewer than three runs never."""
+    return found.count >= LEAST and not found.low <= 0 <= found.high
 
 
-def _short(found: Interval) -> str:
-    """``0.84 (0.50 to 1.20)``."""
-    ends = f" ({signed(found.low)} to {signed(found.high)})" if found.count > 1 else " (one run)"
-    return signed(found.mean) + ends
+def kinds_of(board: Board, question: Question, task: str) -> dict[str, dict[str, Interval]]:
+    """The arms of a question that end farther from retrained than LAF, nearer, or cannot be told apart: title to difference."""
+    kinds: dict[str, dict[str, Interval]] = {"farther": {}, "nearer": {}, "alike": {}}
+    for arm in question.arms:
+        if one := board.pooled(arm, places=of_task(task)):
+            kinds["alike" if not told_apart(one) else "farther" if one.mean > 0 else "nearer"][arm.title] = one
+    return kinds
 
 
 def in_request(board: Board, question: Question, task: str) -> str | None:
-    """A sentence: what each arm changes of the gap to the retrained model in one request; ``None`` without a record."""
-    places = of_task(task)
-    found = {arm: own for arm in question.arms if (own := board.pooled(arm, places=places))}
-    own, again = (board.runs(gap, arm, places) for arm in (None, Arm("retrain_again")))
-    if not found or not own:
+    """A sentence: which arms change the gap to the retrained model in one request; ``None`` without a record.
+
+    The numbers of what cannot be told apart stand in the table alone.
+    """
+    places, kinds = of_task(task), kinds_of(board, question, task)
+    if not any(kinds.values()) or not board.runs(gap, None, places):
         return None
-    kinds = {"farther from retrained": [], "nearer": [], "not to be told apart": []}
-    for arm, one in found.items():
-        kind = "not to be told apart" if not told_apart(one) else "farther from retrained" if one.mean > 0 else "nearer"
-        kinds[kind].append(f"*{arm.title}* {_short(one)}")
-    floor = f" (a second retrained model: {_short(interval(again))})" if again else ""
-    said = [f"{kind} {'are' if len(named) > 1 else 'is'} {', '.join(named)}" for kind, named in kinds.items() if named]
+    said = [
+        f"{way} than LAF ends " + ", ".join(f"*{name}* (by {abs(one.mean):.2f} points)" for name, one in kinds[way].items())
+        for way in ("farther", "nearer") if kinds[way]
+    ]
+    if kinds["alike"]:
+        alike = list(kinds["alike"])
+        none = "nothing can be told from LAF" if not said else "cannot be told from LAF"
+        said.append(f"{none}: {', '.join(f'*{name}*' for name in alike)}")
     failed = [f"*{arm.title}* in {count}" for arm in question.arms if (count := board.diverged(arm, places))]
     said += [f"diverged: {', '.join(failed)}"] if failed else []
-    runs = max(one.count for one in found.values())
-    return (
-        f"In {TASK_NAMES[task]}, beside LAF's gap of {_short(interval(own))} points{floor}, {'; '.join(said)} "
-        f"(differences in points with 95 % intervals, {runs} paired run{'s' if runs > 1 else ''})."
-    )
+    runs = max(one.count for own in kinds.values() for one in own.values())
+    few = f" {runs} paired run{'s' if runs > 1 else ''} are too few to tell." if runs < LEAST else ""
+    return f"In {TASK_NAMES[task]}, {'; '.join(said)}.{few}"
 
 
 def answer(board: Board, question: Question) -> str:
@@ -58,59 +57,82 @@ def answer(board: Board, question: Question) -> str:
     return " ".join(filter(None, (in_request(board, question, task) for task in ("class", "data")))) or NOTHING
 
 
-def _span(board: Board, place: Place, value: object) -> tuple[str, str, str] | None:
-    """(after the profile's epochs, after the most, second retrained model) of a measure, as text."""
-    rows = trajectory(board, place)
-    found = []
-    for name in ("10 epochs", next((n for n in ("40 epochs", "20 epochs") if n in rows), ""), AGAIN_NAME):
-        values = list(rows[name].values(value).values()) if name in rows else []
-        if not values:
-            return None
-        own = interval(values)
-        found.append(f"{own.mean:.2f}" + (f" ({own.low:.2f} to {own.high:.2f})" if own.count > 1 else " (one seed)"))
-    return tuple(found)
+def parts_verdict(board: Board, question: Question, part: str) -> str:
+    """What follows for a part of LAF: whether any exchange of it was seen to matter, over both requests.
+
+    Args:
+        part: what the arms exchange, as the subject of a sentence.
+    """
+    kinds = [kinds_of(board, question, task) for task in ("class", "data")]
+    arms = {name for own in kinds for named in own.values() for name in named}
+    if not arms:
+        return NOTHING
+    seen = {name for own in kinds for way in ("farther", "nearer") for name in own[way]}
+    if not seen:
+        return (
+            f"**{part} are not seen to matter.** None of {len(arms)} exchanges can be told from LAF as published in either "
+            "request. That is no proof that they never matter, but nothing here speaks for them."
+        )
+    return f"**{part} matter in {len(seen)} of {len(arms)} exchanges:** {', '.join(f'*{name}*' for name in sorted(seen))}."
+
+
+def alignment_alone(board: Board) -> str:
+    """L_RA alone beside both losses, run by run: whether L_UE is worth its step."""
+    own = board.differences(Arm(variant="without_ue"))
+    if not own:
+        return NOTHING
+    nearer, pooled = sum(value < 0 for value in own.values()), board.pooled(Arm(variant="without_ue"))
+    whole = board.runs(passes, Arm(variant="without_ue")), board.runs(passes)
+    share = (sum(whole[0]) / len(whole[0])) / (sum(whole[1]) / len(whole[1])) if all(whole) else None
+    cost = f", for {100 * share:.0f} % of the image passes" if share else ""
+    sure = "" if told_apart(pooled) else "; the mean difference cannot be told from zero"
+    better = "does at least as well as both losses" if pooled.mean <= 0 else "does not do as well as both losses"
+    return f"**$L_{{RA}}$ alone {better}:** it ends nearer in {nearer} of {len(own)} paired runs{cost}{sure}."
+
+
+def _mean_of(board: Board, place: Place, row: str, value: object) -> float | None:
+    group = trajectory(board, place).get(row)
+    values = list(group.values(value).values()) if group else []
+    return sum(values) / len(values) if values else None
 
 
 def goal(board: Board) -> str:
     """Question 7: what a retrained model does with D_f in data removal, and where going on leads."""
     said = []
     for place in (p for p in PLACES if p[1] == "data"):
-        answers, shape = _span(board, place, agreement("forget")), _span(board, place, cka("forget"))
-        if answers and shape:
+        rows = [_mean_of(board, place, row, agreement("forget")) for row in (AGAIN_NAME, "10 epochs")]
+        if None not in rows:
             said.append(
-                f"{title_of(*place)}: a second retrained model answers {answers[2]} % of $D_f$ as the first does, LAF "
-                f"{answers[0]} % after 10 epochs and {answers[1]} % after the most; CKA to the retrained representations "
-                f"{shape[2]}, {shape[0]} and {shape[1]}"
+                f"{title_of(*place)}: a second retrained model answers {rows[0]:.1f} % of $D_f$ as the first does, "
+                f"LAF {rows[1]:.1f} %"
             )
     if not said:
         return NOTHING
-    known = f"In data removal the goal is a model that still knows most of $D_f$ ({'; '.join(said)})."
-    return f"{known} {_where_to_end(board)}".strip()
+    known = "In data removal the goal is a model that still knows most of $D_f$."
+    return f"{known} {'. '.join(said)}. {_where_to_end(board)}".strip()
 
 
 def _where_to_end(board: Board) -> str:
     """After how many epochs the gap is smallest, and what representations have done until the last of them."""
-    ends, most, shapes, away, apart = [], 0, [], 0, 0
+    ends, most, away, apart, shapes = [], 0, 0, 0, 0
     for place in PLACES:
         rows = {n: g for n, g in trajectory(board, place).items() if n.endswith(("epoch", "epochs"))}
         means = {name: own for name, group in rows.items() if (own := over(group))}
         if len(means) < 3:
             continue
         best, last = min(means, key=lambda n: means[n].mean), list(means)[-1]
-        ends.append(f"{title_of(*place)}: {best} with {points_text(means[best])}")
+        ends.append(f"{title_of(*place)} {best}")
         most += best == last
         shape = [over(rows[name], cka("forget")) for name in (next(iter(means)), last)]
         if all(shape):
-            shapes.append(f"{title_of(*place)}: {_short(shape[0])} to {_short(shape[1])}".replace(" (one run)", ""))
             lower = shape[1].mean < shape[0].mean
-            away, apart = away + lower, apart + (lower and best == last)
+            shapes, away, apart = shapes + 1, away + lower, apart + (lower and best == last)
     if not ends:
         return ""
     verdict = "accuracies and representations do not agree on how far to go" if apart else "where to end has to be measured"
     return (
-        f"The smallest mean gap comes after the most epochs that were tried in {most} of {len(ends)} requests "
-        f"({'; '.join(ends)}), while CKA on $D_f$ to the retrained model is lower after the most epochs than after the fewest in "
-        f"{away} of {len(shapes)} ({'; '.join(shapes)}): {verdict}."
+        f"The gap is smallest after the most epochs tried in {most} of {len(ends)} requests ({', '.join(ends)}). CKA on $D_f$ "
+        f"to the retrained model falls meanwhile in {away} of {shapes}: {verdict}."
     )
 
 
@@ -132,9 +154,8 @@ def costs(table: pd.DataFrame, dataset: str = "mnist", task: str = "class") -> s
     cheaper = sum(1 for name, share in others.items() if share < dear and name not in ("LAF", "LAF+R"))
     kept = table.loc["LAF", "MB added, counted"]
     return (
-        f"On {title_of(dataset, task)} LAF passes {dear:.0f} % of the images that retraining passes ({laf['VAEs']:.1f} % for the "
-        f"VAEs' representations, {laf['unlearning']:.0f} % for unlearning and alignment), and its VAEs take "
-        f"{_runs_text(shares['vae'], '% of the retraining time', 1)}, its unlearning {_runs_text(shares['unlearning'], '%', 1)}. "
-        f"It keeps nothing before the request and {kept.max():.0f} MB while working; {cheaper} of the {len(others) - 2} other "
-        "rows of the table pass fewer images."
+        f"On {title_of(dataset, task)} LAF passes {dear:.0f} % of the images that retraining passes, {laf['unlearning']:.0f} in "
+        f"unlearning. In seconds its VAEs take {shares['vae'].mean:.0f} % of retraining, its unlearning "
+        f"{shares['unlearning'].mean:.0f} %. {cheaper} of the {len(others) - 2} other rows pass fewer images. LAF keeps nothing "
+        f"before the request and {kept.max():.0f} MB while working."
     )

@@ -60,13 +60,14 @@ DENSITIES = Question(6, "h on D or on D_r, KL kept or dropped, and is a VAE need
     Arm("laf_autoencoder"), Arm("laf_pca"), Arm("laf_gaussian"), Arm("laf_frozen"),
 ))
 GOAL = Question(7, "Is “as far as possible” the right goal?", _variants(*(f"epochs_{n}" for n in EPOCHS if n != 10)))
+ELSEWHERE = "2, 3  Other extractors; a part of D_r or surrogate images: no record answers them yet."
 QUESTIONS = (COSTS, SCHEDULE, SIMILARITY, LOSSES, DENSITIES, GOAL)
 
 
-def listed() -> str:
+def question_list() -> str:
     """Every question with its arms, as lines of plain text."""
     lines = []
     for question in QUESTIONS:
         lines.append(f"{question.number}  {question.text}")
         lines += [f"     {arm.title}" for arm in question.arms]
-    return "\n".join(lines)
+    return "\n".join([*lines, ELSEWHERE])

@@ -5,18 +5,32 @@ from dataclasses import replace
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from ...audit.statistics import Interval
 from ...settings.names import TASK_NAMES
 from ..base.captions import rests_on, seeds_text
 from ..base.reading import Group, cka, gap, metric, over
-from ..base.tables import MISSING, titled
-from ..base.words import gap_text, mean_text, title_of
+from ..base.tables import MISSING
+from ..base.words import signed, title_of
+from .aligned import aligned
 from .ch7_arms import Board, Place, agreement, passes
 from .ch7_questions import EPOCHS, PLACES, Arm, Question, of_task
 
 BASE, AGAIN_NAME = "LAF as published", "Retrain, another seed"
 
 
-def named(board: Board, question: Question, place: Place) -> dict[str, Group]:
+PLUS_MINUS = "After ±: half of the 95 % interval, of three runs or more."
+LEAST = 3  # runs from which an interval is said: that of two is hundreds of points wide
+
+
+def half_width_text(found: Interval | None, digits: int = 2) -> str:
+    """``0.85 ± 0.35``, the mean and half of its 95 % interval; the mean alone of fewer than three runs."""
+    if found is None:
+        return MISSING
+    half = f" ± {(found.high - found.low) / 2:.{digits}f}" if found.count >= LEAST else ""
+    return f"{signed(found.mean, digits)}{half}".replace(" ", "\u00a0")
+
+
+def rows_of(board: Board, question: Question, place: Place) -> dict[str, Group]:
     """Rows of one place: the second retrained model, LAF, then each arm that has records."""
     rows = {AGAIN_NAME: board.again(place), BASE: board.base(place)}
     rows |= {arm.title: board.row(place, arm) for arm in question.arms}
@@ -24,12 +38,12 @@ def named(board: Board, question: Question, place: Place) -> dict[str, Group]:
 
 
 def by_place(board: Board, question: Question) -> pd.DataFrame:
-    """Mean gap to the retrained model with its 95 % interval over seeds: an arm each row, a place each column; points."""
+    """Mean gap to the retrained model ± half of its 95 % interval over seeds: an arm each row, a place each column; points."""
     columns = {}
     for place in PLACES:
-        rows = named(board, question, place)
+        rows = rows_of(board, question, place)
         columns[title_of(*place)] = {
-            name: gap_text(over(group)) if group.good else "diverged" for name, group in rows.items()
+            name: half_width_text(over(group)) if group.good else "diverged" for name, group in rows.items()
         }
     order = [AGAIN_NAME, BASE, *(arm.title for arm in question.arms)]
     table = pd.DataFrame(columns, dtype=object)
@@ -37,20 +51,21 @@ def by_place(board: Board, question: Question) -> pd.DataFrame:
 
 
 def pooled(board: Board, question: Question, task: str) -> pd.DataFrame:
-    """What an arm changes, over both data sets and all seeds of a request: differences to LAF of the same data set and seed, with
-    95 % intervals.
+    """What an arm changes, over both data sets and all seeds of a request: differences to LAF of the same data set and seed,
+    ± half of Student's 95 % interval.
     """
     places = of_task(task)
     measures = {"gap (points)": gap, "Train_f (points)": metric("train_f"), "Train_r (points)": metric("train_r"),
-                "CKA on D_f": cka("forget"), "CKA on D_r": cka("retain")}
+                "CKA on D_f": cka("forget")}
     rows = {}
     for arm in question.arms:
         own, failed = board.differences(arm, places=places), board.diverged(arm, places)
         if not own and not failed:
             continue
-        row = {"runs": str(len(own)) + (f", {failed} diverged" if failed else "")}
+        row = {}
         for name, value in measures.items():
-            row[name] = gap_text(board.pooled(arm, value, places), 3 if name.startswith("CKA") else 2)
+            row[name] = half_width_text(board.pooled(arm, value, places), 2)
+        row["runs"] = str(len(own)) + (f", {failed} diverged" if failed else "")
         row["passes, LAF = 1"] = _share(board.runs(passes, arm, places), board.runs(passes, places=places))
         rows[arm.title] = row
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -58,12 +73,12 @@ def pooled(board: Board, question: Question, task: str) -> pd.DataFrame:
 
 def of_question(board: Board, question: Question) -> list[Styler]:
     """The tables of a question, each under its title: gaps by place, then what each arm changes in either request."""
-    found = [titled(by_place(board, question), "Gap to the retrained model, points (95 % interval over training seeds).")]
+    found = [aligned(by_place(board, question), f"Gap to the retrained model in points, over training seeds. {PLUS_MINUS}")]
     for task in dict.fromkeys(task for _, task in PLACES):
         table = pooled(board, question, task)
         if len(table):
-            rest = "differences to LAF as published, over both data sets and all seeds (95 % interval)."
-            found.append(titled(table, f"{TASK_NAMES[task].capitalize()}: {rest}"))
+            rest = f"differences to LAF as published, over both data sets and all seeds. {PLUS_MINUS}"
+            found.append(aligned(table, f"{TASK_NAMES[task].capitalize()}: {rest}"))
     return found
 
 
@@ -73,8 +88,8 @@ def of_epochs(board: Board) -> list[Styler]:
     found = []
     for place in places:
         if rows := trajectory(board, place):
-            said = f"{title_of(*place)}: {seeds_text(list(rows.values()))}, mean ± standard deviation."
-            found.append(titled(by_epochs(board, place), said))
+            said = f"{title_of(*place)}: {seeds_text(list(rows.values()))}. {PLUS_MINUS}"
+            found.append(aligned(by_epochs(board, place), said))
     return found
 
 
@@ -84,16 +99,15 @@ def _share(own: list[float], base: list[float]) -> str:
 
 
 def by_epochs(board: Board, place: Place) -> pd.DataFrame:
-    """LAF after more and more epochs, beside the second retrained model; mean ± std over seeds."""
+    """LAF after more and more epochs, beside the second retrained model."""
     rows = {}
     for name, group in trajectory(board, place).items():
         rows[name] = {
-            "Train_f": mean_text(group.values(metric("train_f")).values()),
-            "Test": mean_text(group.values(metric("test")).values()),
-            "gap": mean_text(group.values(gap).values()),
-            "agreement on D_f (%)": mean_text(group.values(agreement("forget")).values()),
-            "CKA on D_f": mean_text(group.values(cka("forget")).values(), 3),
-            "CKA on D_r": mean_text(group.values(cka("retain")).values(), 3),
+            "gap": half_width_text(over(group)),
+            "Train_f": half_width_text(over(group, metric("train_f"))),
+            "Test": half_width_text(over(group, metric("test"))),
+            "agreement on D_f (%)": half_width_text(over(group, agreement("forget"))),
+            "CKA on D_f": half_width_text(over(group, cka("forget")), 3),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 

@@ -1,0 +1,59 @@
+"""Tables of the notebooks as they are shown: text left, numbers right, the deciding column first, nothing cut off."""
+
+import html
+import re
+from collections.abc import Sequence
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from ..base.tables import MISSING
+
+PAGE = 688  # pixels: the text column of the book
+CHARACTER, PADDING = 7.2, 15  # pixels of a table's letter and of a cell's sides
+NAME = 26  # letters of a row's name on one line; longer names go on below
+NUMBER = re.compile(r"[~<+\-\u2212]?[\d,]+(\.\d+)?([eE][+-]?\d+)?( ?%)?(\s*(±|of|to|\().*)?|diverged.*|NaN|")
+
+
+def aligned(table: pd.DataFrame, title: str = "", columns: Sequence[str] | None = None) -> Styler:
+    """The table with a title above it.
+
+    Args:
+        title: what the table is of, with the units; plain text.
+        columns: those that are shown, in this order; all by default. One without any value is left out.
+    """
+    shown = with_values(table if columns is None else table[[name for name in columns if name in table]])
+    styles = [
+        {"selector": "caption", "props": "caption-side: top; text-align: left; padding-bottom: 6px; font-size: 90%"},
+        {"selector": "th.row_heading", "props": f"text-align: left; max-width: {NAME + 2}ch; white-space: normal"},
+        {"selector": "th.col_heading", "props": "white-space: normal; vertical-align: bottom"},
+    ]
+    for place, name in enumerate(shown.columns):
+        number = is_number(shown[name])
+        props = f"text-align: {'right' if number else 'left'}; white-space: {'nowrap' if number else 'normal'}"
+        styles.append({"selector": f".col{place}", "props": props})
+    style = shown.style.set_table_styles(styles)
+    return style.set_caption(html.escape(title)) if title else style
+
+
+def with_values(table: pd.DataFrame) -> pd.DataFrame:
+    """The table without columns in which no row has a value."""
+    return table[[name for name in table.columns if any(str(value) not in (MISSING, "") for value in table[name])]]
+
+
+def is_number(column: pd.Series) -> bool:
+    """Whether a column holds numbers, written out or not, with what stands for a missing one."""
+    return all(str(value) == MISSING or NUMBER.fullmatch(str(value)) for value in column)
+
+
+def width(table: pd.DataFrame) -> float:
+    """Pixels that a table needs at least: a column of numbers does not break, text and headings break between words."""
+    def letters(values: Sequence[object], *, breaks: bool) -> int:
+        words = [word for value in values for word in (re.split(r"[ -]", str(value)) if breaks else [str(value)])]
+        return max(map(len, words), default=0)
+
+    name = min(NAME, max((len(str(row)) for row in table.index), default=0))
+    columns = [
+        max(letters([head], breaks=True), letters(list(table[head]), breaks=not is_number(table[head]))) for head in table.columns
+    ]
+    return sum(CHARACTER * count + PADDING for count in (name, *columns))

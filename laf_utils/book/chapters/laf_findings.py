@@ -1,0 +1,171 @@
+"""What the figures of LAF.ipynb show, in words: each sentence is computed from what the figure was drawn from."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from ...evaluation import Evaluation, evaluate, make_record
+from ...run import Run
+from ...settings.config import RunConfig
+from ...settings.names import LABEL_ACCESS, MEASURE_NAMES, MODEL_NAMES, TASK_NAMES
+from ...settings.parameters import NOT_SETTINGS, PARAMETERS, from_notebook
+from ..base import tables
+from .shared import variant
+
+SEEN = "**Seen:** "
+COST_COLUMNS = ("share of retraining", "seconds", "from disk")
+
+
+def kept_test(record: Mapping) -> str:
+    """The test accuracy that counts: of kept classes where a class goes, of all otherwise."""
+    return "test_r" if record["task"]["name"] == "class" else "test"
+
+
+def result_table(record: Mapping) -> pd.DataFrame:
+    """Gap to the retrained model in points, then accuracies in percent; one row per model, doing nothing first."""
+    rows = {}
+    for model, own in record["metrics"].items():
+        measures = ("train_f", "train_r", kept_test(record))
+        rows[MODEL_NAMES[model]] = {
+            "gap": tables.MISSING if model == "retrained" else f"{record['gaps'][model]['mean']:.2f}",
+            **{MEASURE_NAMES[name]: f"{own[name]:.2f}" for name in measures}, "labels read": LABEL_ACCESS[model],
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def result_finding(record: Mapping) -> str:
+    """Whether LAF came nearer to the retrained model than doing nothing, and what the labels of LAF+R added."""
+    gap = {model: own["mean"] for model, own in record["gaps"].items()}
+    way = "nearer to the retrained model than" if gap["laf"] < gap["original"] else "no nearer to the retrained model than"
+    labels = "nearer still" if gap["laf_r"] < gap["laf"] else "no nearer"
+    return (
+        f"{SEEN}LAF ends {way} doing nothing: gap {gap['laf']:.2f} against {gap['original']:.2f} points. With labels of "
+        "kept images "
+        f"(LAF+R) it ends {labels}: {gap['laf_r']:.2f}. One run, one seed: chapter 5 has more."
+    )
+
+
+def loss_finding(losses: Mapping[str, list[float]]) -> str:
+    """How far each loss fell."""
+    first, last = losses["original"][0], losses["original"][-1]
+    ra = losses.get("loss_ra") or [0.0]
+    return (
+        f"{SEEN}training loss falls from {first:.2f} to {last:.2f} nats. $L_{{RA}}$ changes by {ra[-1] - ra[0]:+.2f} per step "
+        "over its epochs; chapter 3 says what it starts at, and how little of it can fall."
+    )
+
+
+def attack_finding(record: Mapping) -> str:
+    """What the attack says of LAF, of the retrained model and of the original, and whether it could have said anything."""
+    auc = {model: own["auc"] for model, own in record["attack"].items()}
+    power = (
+        "It cannot tell the untouched original from the retrained model either: **no power** on this request."
+        if abs(auc["original"] - auc["retrained"]) < 5 else "It tells the untouched original from the retrained model."
+    )
+    side = "less" if auc["laf"] < auc["retrained"] else "more"
+    return (
+        f"{SEEN}AUC {auc['original']:.1f} % on the original, {auc['retrained']:.1f} % on the retrained model, "
+        f"{auc['laf']:.1f} % on "
+        f"LAF, whose forgotten images look {side} like members. {power}"
+    )
+
+
+def confidence_finding(confidence: Mapping[str, Mapping[str, np.ndarray]]) -> str:
+    """The median confidence on forgotten images, model by model."""
+    middle = {model: float(np.median(own["forget"])) for model, own in confidence.items()}
+    far = middle["laf"] - middle["retrained"]
+    side = "surer than" if far > 0.02 else "less sure than" if far < -0.02 else "about as sure as"
+    return (
+        f"{SEEN}on a forgotten image LAF is {side} the retrained model (median confidence {middle['laf']:.2f} against "
+        f"{middle['retrained']:.2f}; original {middle['original']:.2f})."
+    )
+
+
+def class_finding(accuracy: Mapping[str, np.ndarray], touched: tuple[int, ...], names: tuple[str, ...]) -> str:
+    """The class that LAF costs most among those that the request leaves alone."""
+    kept = [label for label in range(len(names)) if label not in touched]
+    if not kept:
+        return f"{SEEN}the request touches every class."
+    change = {label: accuracy["laf"][label] - accuracy["retrained"][label] for label in kept}
+    worst = min(change, key=change.get)
+    return (
+        f"{SEEN}of the classes that the request leaves alone LAF does worst on {names[worst]}: {change[worst]:+.1f} "
+        "points beside the "
+        "retrained model."
+    )
+
+
+def prediction_finding(shares: Mapping[str, np.ndarray]) -> str:
+    """How alike LAF and the retrained model call the forgotten images."""
+    overlap = {model: float(np.minimum(own, shares["retrained"]).sum(1).mean()) for model, own in shares.items()}
+    return (
+        f"{SEEN}LAF's answers fall on the same classes as the retrained model's for {overlap['laf']:.0f} % of the "
+        "forgotten images, the "
+        f"original's for {overlap['original']:.0f} %."
+    )
+
+
+def map_finding(evaluation: Evaluation, forgotten: np.ndarray) -> str:
+    """How far forgotten representations lie from kept ones in each model, in the representation itself, not in the map."""
+    ratio = {}
+    for model in ("original", "retrained", "laf"):
+        e = evaluation.outputs[model].train.representations.cpu().numpy()
+        kept, gone = e[~forgotten], e[forgotten]
+        ratio[model] = np.linalg.norm(gone.mean(0) - kept.mean(0)) / np.linalg.norm(kept - kept.mean(0), axis=1).mean()
+    return (
+        f"{SEEN}the centre of the forgotten images lies {ratio['laf']:.2f} spreads of the kept ones away from theirs under LAF, "
+        f"{ratio['retrained']:.2f} under the retrained model, {ratio['original']:.2f} under the original. (Measured in "
+        "the full space.)"
+    )
+
+
+def cost_finding(record: Mapping) -> str:
+    """What LAF passed, in percent of the image passes of retraining."""
+    goal = record["passes"]["retrained"]["equivalent"]
+    stages = [record["passes"][stage] for stage in ("vae", "unlearning") if record["passes"].get(stage)]
+    share = 100 * sum(passes["equivalent"] for passes in stages) / goal
+    verdict = "**more than retraining itself**" if share >= 100 else "less than retraining"
+    return f"{SEEN}LAF passes {share:.0f} % of the images that retraining passes: {verdict} on this request."
+
+
+def changed_parameters(namespace: Mapping[str, object], changes: Mapping[str, object]) -> RunConfig:
+    """The configuration of a notebook's parameters with some changed, whatever else its cells have named meanwhile.
+
+    Raises:
+        ConfigError: a name or a value that cannot be meant.
+    """
+    return from_notebook({name: namespace[name] for name in (*PARAMETERS, *NOT_SETTINGS) if name in namespace} | dict(changes))
+
+
+def second_request(run: Run, config: RunConfig) -> tuple[Run, dict]:
+    """Another forget request on the same images, from training to record; what does not differ is computed once."""
+    other = variant(run, config, f"second request ({TASK_NAMES[config.task]})")
+    return other, make_record(other, evaluate(other))
+
+
+def request_name(run: Run) -> str:
+    """``class removal (0)``."""
+    classes = ", ".join(run.data.class_names[label] for label in run.config.forget_classes) if run.config.task == "class" else ""
+    return TASK_NAMES[run.config.task] + (f" of {classes}" if classes else "")
+
+
+def comparison_table(first: tuple[Run, Mapping], second: tuple[Run, Mapping]) -> pd.DataFrame:
+    """Two requests side by side: gap in points and Train_f in percent of each model, cost of LAF in its row."""
+    columns = {}
+    for run, record in (first, second):
+        name = request_name(run)
+        own = result_table(record)
+        columns[f"{name}: gap"], columns[f"{name}: Train_f"] = own["gap"], own["Train_f"]
+    return pd.DataFrame(columns)
+
+
+def comparison_finding(first: tuple[Run, Mapping], second: tuple[Run, Mapping]) -> str:
+    """Which of two requests LAF answers better, as the part of doing nothing's gap that it leaves."""
+    gaps = {request_name(run): record["gaps"] for run, record in (first, second)}
+    left = {name: own["laf"]["mean"] / own["original"]["mean"] for name, own in gaps.items()}
+    if len(left) < 2:
+        return "Both requests are the same: change the cell above."
+    best = min(left, key=left.get)
+    said = ", ".join(f"{100 * share:.0f} % in {name}" for name, share in left.items())
+    return f"{SEEN}of the gap that doing nothing has, LAF leaves {said}. It does better in {best}."

@@ -1,0 +1,113 @@
+"""Tables and sentences of the notebooks: they fit the page, cut nothing off, and follow what was measured."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from laf_utils.book.chapters import ch5_tables, ch6_many_models, ch6_tables, laf_findings
+from laf_utils.book.chapters.aligned import PAGE, aligned, is_number, width
+from laf_utils.evaluation import evaluate, make_record
+from laf_utils.support.progress import track, watched, without_bars
+
+TASKS = ("class", "data", "noisy")
+
+
+def committed():
+    """Every table of committed records that chapters 5 and 6 show."""
+    for dataset, profile in (("mnist", "paper"), ("fashion", "paper"), ("cifar10", "small"), ("svhn", "small")):
+        for task in TASKS:
+            records = ch5_tables.found(dataset, task, profile=profile)
+            yield from ch5_tables.blocks(records)
+            yield from (aligned(table) for table in (ch5_tables.costs(records), ch5_tables.tuning(dataset, task)))
+    for place in ch6_tables.PLACES:
+        records = ch6_tables.found(*place)
+        verdicts, distances = ch6_tables.verdicts(records), ch6_tables.distances(records)
+        yield from (aligned(verdicts, columns=names) for names in (ch6_tables.VERDICT, ch6_tables.POWER))
+        yield from (aligned(distances, columns=names) for names in (ch6_tables.OUTPUTS, ch6_tables.INSIDE))
+        yield from (aligned(table) for table in (ch6_tables.utility(records), ch6_tables.membership(records)))
+        group = ch6_many_models.found(*place)
+        yield from [aligned(ch6_many_models.table(group))] if group else []
+
+
+def test_every_committed_table_fits_the_page():
+    wide = {(table.caption, tuple(table.data.columns)): width(table.data) for table in committed() if width(table.data) > PAGE}
+    assert not wide
+
+
+def test_text_is_left_numbers_are_right_and_nothing_is_cut():
+    long = "a sentence that pandas would cut after fifty letters, if it were let alone"
+    table = pd.DataFrame({"gap": ["0.12", "–", "\u22121.00\u00a0±\u00a00.30"], "why": [long, "b", "c"]}, index=["x", "y", "z"])
+    shown = aligned(table, "points & percent")
+    rules = {rule["selector"]: str(rule["props"]) for rule in shown.table_styles}
+    assert "right" in rules[".col0"] and "left" in rules[".col1"]
+    assert long in shown.to_html() and "points &amp; percent" in shown.to_html()
+
+
+def test_a_column_without_values_is_not_shown():
+    table = pd.DataFrame({"a": ["1", "2"], "b": ["–", "–"], "c": ["3", "–"]})
+    assert list(aligned(table).data) == ["a", "c"] and list(aligned(table, columns=("c", "a", "x")).data) == ["c", "a"]
+
+
+@pytest.mark.parametrize("value", ["0.85", "12,000", "~51", "3 of 8", "46 %", "0.85 ± 0.35", "0.75 to 2.67", "1e-04", "–"])
+def test_numbers_are_known_as_such(value):
+    assert is_number(pd.Series([value])) and not is_number(pd.Series([value, "none"]))
+
+
+# -- bars --------------------------------------------------------------------------------------------------------------------
+
+
+def test_bars_are_drawn_where_somebody_watches(monkeypatch):
+    for name in ("LAF_PROGRESS", "JPY_SESSION_NAME", "COLAB_RELEASE_TAG"):
+        monkeypatch.delenv(name, raising=False)
+    assert not watched(), "a file, a pipe, papermill"
+    monkeypatch.setenv("JPY_SESSION_NAME", "LAF.ipynb")
+    assert watched() and not track(1, "x").disable
+    monkeypatch.setenv("LAF_PROGRESS", "0")
+    assert not watched() and track(1, "x").disable
+    monkeypatch.delenv("JPY_SESSION_NAME")
+    monkeypatch.setenv("LAF_PROGRESS", "1")
+    assert watched()
+
+
+def test_half_way_bars_leave_a_page():
+    stale = "original:  94%|#########4| 1412/1500 [00:16<00:01, 85.1step/s]retrained: 17.2 s\nvae: 3.1 s\n"
+    assert without_bars(stale) == "retrained: 17.2 s\nvae: 3.1 s\n"
+    redrawn = "\roriginal:   1%|1  | 9/1500 [00:01<01:00, 9/s]\roriginal: 50%|##| 750/1500 [00:08<00:08, 9step/s]\r   \rdone\n"
+    assert without_bars(redrawn) == "done\n"
+    assert without_bars("no bar: 50 % of [all]\n") == "no bar: 50 % of [all]\n"
+
+
+# -- LAF.ipynb ---------------------------------------------------------------------------------------------------------------
+
+
+def test_findings_of_a_run_follow_its_record(make_run):
+    run = make_run()
+    evaluation = evaluate(run)
+    record = make_record(run, evaluation)
+    table = laf_findings.result_table(record)
+    assert list(table.index) == ["Original", "Retrained", "LAF", "LAF+R"] and table.columns[0] == "gap"
+    gaps = {model: own["mean"] for model, own in record["gaps"].items()}
+    assert ("no nearer to" in laf_findings.result_finding(record)) == (gaps["laf"] >= gaps["original"])
+    assert f"gap {gaps['laf']:.2f} against {gaps['original']:.2f}" in laf_findings.result_finding(record)
+    assert f"{record['attack']['laf']['auc']:.1f} % on LAF" in laf_findings.attack_finding(record)
+    assert laf_findings.cost_finding(record).endswith("on this request.")
+    forgotten = np.isin(evaluation.sample.numpy(), run.task.forget.numpy())
+    assert "under the retrained model" in laf_findings.map_finding(evaluation, forgotten)
+    second = laf_findings.second_request(run, run.config)
+    beside = laf_findings.comparison_table((run, record), second)
+    assert len(beside) == 4 and "Both requests are the same" in laf_findings.comparison_finding((run, record), second)
+
+
+def test_a_loss_of_power_is_said():
+    attack = {model: {"auc": auc} for model, auc in (("original", 52.0), ("retrained", 50.0), ("laf", 47.0))}
+    assert "**no power**" in laf_findings.attack_finding({"attack": attack})
+    attack["original"]["auc"] = 80.0
+    assert "**no power**" not in laf_findings.attack_finding({"attack": attack})
+    confidence = {model: {"forget": np.full(4, value)} for model, value in (("original", 1.0), ("retrained", 0.5), ("laf", 0.7))}
+    assert "surer than the retrained model" in laf_findings.confidence_finding(confidence)
+
+
+def test_a_second_request_ignores_what_cells_have_named():
+    namespace = {"TASK": "data", "headline": "x", "maps": (1,)}
+    config = laf_findings.changed_parameters(namespace, {"TASK": "class", "FORGET_CLASS": 3})
+    assert (config.task, config.forget_classes) == ("class", (3,))
