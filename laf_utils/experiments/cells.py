@@ -72,7 +72,7 @@ class Cell:
 
     @property
     def from_pipeline(self) -> bool:
-        """Whether its model is a stage of ``pipeline.Run``."""
+        """Whether its model is a stage of ``run.Run``."""
         return self.method in FROM_PIPELINE and self.choice == "defaults"
 
 

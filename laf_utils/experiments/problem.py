@@ -1,6 +1,6 @@
 """The request of one data set, task and seed, and how any model of it is measured.
 
-Original, retrained model, LAF and LAF+R come from ``pipeline.Run`` and its artefacts, so that a grid trains each of them once.
+Original, retrained model, LAF and LAF+R come from ``run.Run`` and its artefacts, so that a grid trains each of them once.
 """
 
 from collections.abc import Callable

@@ -92,7 +92,7 @@ def margin(logits: torch.Tensor, removed: torch.Tensor) -> float:
 
 
 class Watch:
-    """Watches one model: ``look`` at any time, or as the rule of ``laf.unlearn``.
+    """Watches one model: ``look`` at any time, or as the rule of ``adaptation.unlearn``.
 
     Args:
         original: what utility and agreement are measured against.

@@ -1,7 +1,7 @@
 """Every setting of a run: frozen, validated, with the reason or the unit after each number.
 
 ``reference`` is the published behaviour, ``fixed`` is what this project recommends; each published choice with a side effect
-is a field here. ``preset`` gives the published numbers, ``presets.py`` holds the tables.
+is a field here. ``presets.preset`` gives the published numbers.
 """
 
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
@@ -143,7 +143,7 @@ class UnlearningConfig:
     use_ue: bool = True  # False: ablation without L_UE
     use_ra: str = "both"  # "retain", "forget": one half of L_RA only; "none": without L_RA
     batchnorm: str = "original"  # published: statistics stay the original's; "retain": re-estimated on D_r
-    stop: str = "last"  # published: last epoch; "agreement": the label-free rule of laf.py
+    stop: str = "last"  # published: last epoch; "agreement": the label-free rule of ``stopping``
     retain_ratio: float | None = None  # retained images used, per forgotten image; None: all of D_r (published)
     precision: str = "float32"
 

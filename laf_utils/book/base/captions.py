@@ -18,7 +18,7 @@ def count_text(numbers: Iterable[int]) -> str:
 
 
 def resolution(dataset: str, profile: str) -> str:
-    """``28 × 28``, ``224 × 224 (enlarged from 32 × 32)``; ``?`` of a data set of one's own."""
+    """``28 × 28``, ``224 × 224 (enlarged from 32 × 32)``; ``native`` of a data set of one's own."""
     if dataset not in FACTS:
         return "native"
     native, known = FACTS[dataset].shape[-1], DATASET_PRESETS.get(dataset)

@@ -1,6 +1,6 @@
 """Traces of unlearning: the same images before it, after its epochs, and at the point that is kept.
 
-The loop is that of ``laf.unlearn``, stopped after each epoch for a look; a test holds its last weights to those of ``unlearn``.
+The loop is LAF's own (``laf.LAF.unlearn``), which shows its state after each epoch.
 """
 
 from dataclasses import asdict, dataclass
