@@ -87,7 +87,7 @@ def test_the_same_seed_gives_the_same_weights(model, done):
 
 
 def test_the_package_offers_it_without_importing_it():
-    assert laf_utils.forget is forget
+    assert laf_utils.forget is call_room.forget
     with pytest.raises(AttributeError, match="no attribute 'remember'"):
         laf_utils.remember  # noqa: B018
 

@@ -65,7 +65,7 @@ def test_what_is_far_is_told_apart_and_what_is_not_is_not():
     record = record_of(normal(models=12, images=60, original=60.0))
     assert ch6_many_models.told_apart(record, "original") and not ch6_many_models.told_apart(record, "laf")
     found = ch6_many_models.sentence(record, "original")
-    assert "**told from retrained models**" in found and "100.0 ± 0.0" in found and "original 100.0;" in found
+    assert "**told from retrained models**" in found and "original 100.0;" in found
     blind = record_of(normal(models=12, images=60))
     assert "**no power**" in ch6_many_models.sentence(blind, "laf"), "the untouched original is not told from them either"
     assert "is not told" in ch6_many_models.sentence(record, "laf") and "MNIST" in ch6_many_models.sentence(record, "laf")

@@ -25,6 +25,7 @@ _STAGES = "names, keeps and takes what stages computed"
 NO_NUMBERS = {  # by place below this package: what is not followed, and why no number hangs on it
     "datasets": "the images' checksum is in the key",
     "experiments.memory": "measures the process",
+    "experiments.record": "writes and reads records",
     "methods.access": "refuses",
     "methods.catalogue": "names methods; their settings are in the key",
     "methods.method": "holds a method to what it declares",
