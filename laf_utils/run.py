@@ -54,7 +54,7 @@ class Run:
 
     Raises:
         ConfigError: a class that the data set does not have.
-        laf_utils.datasets.DataError: images that cannot be had or are corrupt.
+        laf_utils.datasets.errors.DataError: images that cannot be had or are corrupt.
     """
 
     def __init__(

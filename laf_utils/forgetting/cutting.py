@@ -97,7 +97,7 @@ class Rest(nn.Module):
         return sorted((p for p, g in zip(known, grads, strict=True) if g is not None), key=lambda p: -p.numel())
 
     def put_in(self, found: torch.Tensor) -> torch.Tensor:
-        """Logits of what is at the cut [B, *shape]."""
+        """Logits of what is at the cut, [B, ...] of the cut's shape."""
         name, side = layer_of(self.head)
         model = self._model[0]
         blank = self.blank if self._alone else self.blank.expand(len(found), *self.blank.shape[1:])
