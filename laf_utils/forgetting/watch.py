@@ -159,6 +159,8 @@ class Watch:
         neither as more nor as less sure, and D_f has not lost more of its answers than they have, as a model can be sure of wrong
         ones. Without unseen images: D_f has visibly left the original's answers, more than D_r has.
         """
+        if not look.get("finite", 1.0):
+            return 1.0  # nothing else was measured
         if self.scope.name == "class":
             return max(0.0, look["named"] - FORGOTTEN)
         if "auc" in look:
