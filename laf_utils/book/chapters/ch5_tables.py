@@ -123,9 +123,9 @@ def _short(name: str, title: str) -> str:
 
 
 def diverged(records: list[dict]) -> str:
-    """A sentence that names the methods that diverged; empty where none did."""
+    """A sentence that names the methods that diverged, or that none did."""
     names = [name_of(record) for record in records if record["failure"]]
-    return f"Diverged, without numbers: {', '.join(names)}." if names else ""
+    return f"Diverged, without numbers: {', '.join(names)}." if names else "No method diverged."
 
 
 def costs(records: list[dict]) -> pd.DataFrame:
