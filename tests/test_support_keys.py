@@ -87,6 +87,28 @@ def test_code_counts(package, old, new):
     assert of(package, "a.f", a=CODE) != of(package, "a.f", a=CODE.replace(old, new))
 
 
+CHECKED = (
+    "from typing import cast\n\nfrom .b import T\n\n\ndef f(x):\n    x: T\n    assert isinstance(x, T)\n    assert x.y is not None\n"
+    "    return 2 * cast(T, x)\n"
+)
+
+
+def test_what_only_a_type_checker_reads_does_not_count(package):
+    bare = of(package, "a.f", a="def f(x):\n    return 2 * x\n", b="class T:\n    size = 1\n")
+    assert of(package, "a.f", a=CHECKED, b="class T:\n    size = 1\n") == bare
+    assert of(package, "a.f", a=CHECKED, b="class T:\n    size = 2\n") == bare
+
+
+@pytest.mark.parametrize(("old", "new"), [
+    ("x.y is not None", "x.y > 0"), ("x.y is not None", "x.y is None"), ("x.y is not None", "x.y() is not None"),
+    ("from typing import cast\n", "def cast(t, x):\n    return t(x)\n"),
+])
+def test_an_assert_that_computes_and_a_cast_of_ones_own_count(package, old, new):
+    assert old in CHECKED
+    text = "class T:\n    size = 1\n"
+    assert of(package, "a.f", a=CHECKED.replace(old, new), b=text) != of(package, "a.f", a=CHECKED, b=text)
+
+
 HELPED = "from .b import g\n\n\ndef f(x):\n    return g(x) + 1\n"
 HELPER = "FACTOR = 2\n\n\ndef g(x):\n    return FACTOR * x\n\n\ndef other(x):\n    return x\n"
 

@@ -1,8 +1,9 @@
 """Which definitions compute a number, and one hash over them.
 
 A key must change when the code that computes its numbers changes, and must not change when that code moves, gains a comment, a
-docstring, an annotation, or another import line. So it hashes definitions and no files: starting from the functions and classes
-that a number comes from, every name that they mention is followed to its definition, through all imports of this package.
+docstring, an annotation, a cast, an assert of a type, or another import line. So it hashes definitions and no files: starting
+from the functions and classes that a number comes from, every name that they mention is followed to its definition, through all
+imports of this package.
 
 - A function, an assignment or a class header is one definition; so is every method of a class, which counts only where an
   attribute of its name is read somewhere in what was found: a stage of a run does not hang on stages that it never asks for.
