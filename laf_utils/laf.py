@@ -4,6 +4,7 @@
 afterwards. Everything up to ``repair`` receives images only; labels enter there alone, which is what the R of LAF+R stands for.
 """
 
+from typing import Any, cast
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -106,9 +107,10 @@ class LAF:
     def represented(self) -> Represented:
         """Each image once."""
         if self.vae.fit_h_on == "all":
-            everything = self._frozen(self.sets.everything)
+            everything = self._frozen(cast(ImageView, self.sets.everything))
             return Represented(
-                everything.subset(self.sets.forget_rows), everything.subset(self.sets.retain_rows), everything
+                everything.subset(cast(torch.Tensor, self.sets.forget_rows)),
+                everything.subset(cast(torch.Tensor, self.sets.retain_rows)), everything,
             )
         forget, retain = self._frozen(self.sets.forget), self._frozen(self.sets.retain)
         return Represented(forget, retain, retain)
@@ -122,7 +124,7 @@ class LAF:
         if not self.represented.h.cached:
             return 0
         if self.vae.fit_h_on == "all":
-            return len(self.sets.everything)
+            return len(cast(ImageView, self.sets.everything))
         return len(self.sets.forget) + len(self.sets.retain)
 
     @cached_property
@@ -197,7 +199,8 @@ def repair(
     size, paired = config.batch_size, config.pairing == "forget"
     if paired and forget is None:
         raise ValueError("passes that end with D_f's batches need the number of its images")
-    steps = -(-(min(len(images), forget) if paired else len(images)) // size)
+    steps = -(-(min(len(images), cast(int, forget)) if paired else len(images)) // size)
+    everything: Any
     everything = None if paired else _represented(model, images)
     optimiser, losses = adam(model.classifier.parameters(), config.learning_rate), []
     with track(config.epochs * steps, "repair") as bar:

@@ -85,7 +85,7 @@ class Architecture:
             raise ValueError(f"unknown backbone {self.backbone!r}: one of {', '.join(BACKBONES)}")
         with initialisation(seed, stage, "initialisation"):
             network = builders[self.backbone](self.channels, self.size, self.classes)
-        return network.to(device=device, memory_format=torch.channels_last)
+        return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's stub lacks both at once
 
 
 def parameter_count(module: nn.Module) -> int:

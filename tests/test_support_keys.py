@@ -88,8 +88,8 @@ def test_code_counts(package, old, new):
 
 
 CHECKED = (
-    "from typing import cast\n\nfrom .b import T\n\n\ndef f(x):\n    x: T\n    assert isinstance(x, T)\n    assert x.y is not None\n"
-    "    return 2 * cast(T, x)\n"
+    "from typing import cast\n\nfrom .b import T\n\n\ndef f(x):\n    x: T\n    assert isinstance(x, T)\n"
+    "    assert x.y is not None\n    return 2 * cast(T, x)\n"
 )
 
 

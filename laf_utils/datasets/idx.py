@@ -1,5 +1,6 @@
 """Doors 2 and 3 for MNIST and Fashion-MNIST: IDX files, plain or compressed, as torchvision and Debian place them."""
 
+from typing import cast
 import gzip
 import hashlib
 import zlib
@@ -51,7 +52,7 @@ def _read(name: str, folder: Path, remedy: str) -> tuple[Arrays, Path]:
     for key, stem in IDX_FILES.items():
         count = facts.counts[0] if key.startswith("train") else facts.counts[1]
         shape = (count, *facts.shape) if key.endswith("images") else (count,)
-        file = _present(folder, stem)
+        file = cast(Path, _present(folder, stem))  # none is missing
         try:
             array = _read_idx(file, shape, facts.files[stem], remedy)
         except (OSError, EOFError, zlib.error) as error:

@@ -4,6 +4,7 @@ A GPU waits for the processor when it trains one small network; trained side by 
 What a run finds on disk afterwards is what it would have trained itself, up to rounding (``training``), and says where that was.
 """
 
+from typing import Any
 import time
 from collections.abc import Sequence
 
@@ -61,6 +62,7 @@ def train_stages(runs: Sequence[Run], stages: Sequence[str], *, device: str = ""
             raise ValueError("runs whose networks are trained as one must share their settings of training")
     todo = {}
     for run, stage in zip(runs, stages, strict=True):
+        rows: Any  # of one network here, of all below
         name, content, seed, rows = _of(run, stage)
         taken_by = {"device": device} if device else {}
         if not run.holds(name, content | taken_by):

@@ -190,6 +190,7 @@ def _draw(trial: Any, dimension: Dimension) -> object:
 
 def search(one: Search, path: Path) -> dict:
     """The trials of every method, kept in ``path`` after each; methods whose trials are there with the same space stay."""
+    known: dict[str, dict]
     about, known = one.about(), {}
     if path.is_file():
         before = records.read_parts(path, ("schema", "about", "methods"), 1)

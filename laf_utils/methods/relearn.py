@@ -8,6 +8,7 @@ D_f never passes through the student. What the student may still hold of it come
 the two has a setting, and every part can be switched off.
 """
 
+from typing import Any, cast
 import copy
 import math
 from collections.abc import Callable
@@ -135,7 +136,7 @@ def tools_of(original: nn.Module, seed: int) -> Tools:
         with initialisation(seed, "relearn", "initialisation"):
             for module in model.modules():
                 if hasattr(module, "reset_parameters"):
-                    module.reset_parameters()
+                    cast(Any, module).reset_parameters()
         return model.to(device)
 
     return Tools(fresh, lambda name: stream(seed, "methods", name), Spent(), lambda name, value: None)

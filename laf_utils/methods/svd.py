@@ -7,6 +7,7 @@ squared singular values are taken from the Gram matrix of the inputs, which has 
 The authors choose the two scales by accuracy on training images for each model; these are the values they published.
 """
 
+from typing import cast
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -34,7 +35,7 @@ class SVDSettings(Settings):
     forget_scale: float = 3.0  # alpha_f; 0 changes nothing
 
 
-def layers_of(model: nn.Module) -> dict[str, nn.Module]:
+def layers_of(model: nn.Module) -> dict[str, nn.Linear | nn.Conv2d]:
     """Every linear layer and every convolution without groups, by dotted name."""
     return {
         name: module for name, module in model.named_modules()
@@ -47,6 +48,7 @@ def inputs_of(layer: nn.Module, x: torch.Tensor, count: int, draw: torch.Generat
     convolution's, at places drawn for the batch."""
     if isinstance(layer, nn.Linear):
         return x.reshape(-1, x.shape[-1])
+    assert isinstance(layer, nn.Conv2d)
     x = F.pad(x, layer._reversed_padding_repeated_twice)
     reach = [d * (k - 1) + 1 for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
     places = [(size - span) // step + 1 for size, span, step in zip(x.shape[2:], reach, layer.stride, strict=True)]
