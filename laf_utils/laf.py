@@ -4,11 +4,11 @@
 afterwards. Everything up to ``repair`` receives images only; labels enter there alone, which is what the R of LAF+R stands for.
 """
 
-from typing import Any, cast
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F

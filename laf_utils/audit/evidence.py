@@ -6,7 +6,6 @@ all of them: the difference to the retrained model, image by image; the same dif
 what a measure says where nothing is to be found; and the smallest leak that would have been seen, by planting leaks.
 """
 
-from typing import Any
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np

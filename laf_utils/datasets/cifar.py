@@ -7,7 +7,7 @@ import tarfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, IO, cast
+from typing import IO, Any, cast
 
 import numpy as np
 

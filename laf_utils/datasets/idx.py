@@ -1,10 +1,10 @@
 """Doors 2 and 3 for MNIST and Fashion-MNIST: IDX files, plain or compressed, as torchvision and Debian place them."""
 
-from typing import cast
 import gzip
 import hashlib
 import zlib
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 

@@ -4,7 +4,6 @@ Each function takes (name, folder, temp): it gets what is missing into ``temp``,
 into ``folder``, the data folder. DoorClosed says why it could not.
 """
 
-from typing import IO, cast
 import contextlib
 import os
 import shutil
@@ -14,6 +13,7 @@ import tarfile
 import zlib
 from pathlib import Path
 from types import ModuleType
+from typing import IO, cast
 
 from laf_utils.datasets.catalogue import APT_PACKAGE, CIFAR_ARCHIVE, FACTS, NPM_PACKAGE
 from laf_utils.datasets.errors import DoorClosed, one_line

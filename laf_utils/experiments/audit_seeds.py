@@ -1,9 +1,9 @@
 """The audit of one request and one training seed: seven models, every measure that costs no further model, relearn time."""
 
-from typing import Any, cast
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any, cast
 
 import torch
 

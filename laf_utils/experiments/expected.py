@@ -1,6 +1,7 @@
 """What cells will cost, from the passes that each method's definition implies: known before anything runs."""
 
 from typing import Any, cast
+
 import pandas as pd
 
 from ..methods import find

@@ -145,8 +145,8 @@ def _computed(cell: Cell, problem: Problem, settings: Any) -> _Made:
         result: MethodResult = run_method(cell.method, request, settings)
         processor = time.process_time() - clock
     return _Made(
-        cast(Network, result.model), result.passes, result.seconds, processor, memory, result.history, before=before, preparation=preparation,
-        ascent_steps=result.ascent_steps,
+        cast(Network, result.model), result.passes, result.seconds, processor, memory, result.history, before=before,
+        preparation=preparation, ascent_steps=result.ascent_steps,
     )
 
 

@@ -1,10 +1,10 @@
 """Which cells need to be made, what their records wait for, and what the workflow reads."""
 
-from typing import Any
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from ..datasets import DataUnavailable, load, remembered
 from ..settings.presets import DATASET_PRESETS

@@ -1,9 +1,9 @@
 """Error bars of the measures over many models: the jackknife, which leaves out one training seed at a time."""
 
-from typing import Any
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 

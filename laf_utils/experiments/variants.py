@@ -3,9 +3,9 @@
 A cell of a variant has its own record, in a folder of the variant's name, and its own key: its settings are part of both.
 """
 
-from typing import Any
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)

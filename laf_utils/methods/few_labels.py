@@ -5,8 +5,8 @@ the original says of each image. SCRUB's loss is the published one; NegGrad+ is 
 comparison's table; the semi-supervised experiment puts them beside LAF+R.
 """
 
-from typing import cast
 from dataclasses import replace
+from typing import cast
 
 from torch import nn
 

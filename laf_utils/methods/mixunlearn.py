@@ -7,8 +7,8 @@ equation 5 that sum runs over D_f in print, and over D_r in the text, in equatio
 Two parts of it stand as methods of their own: the loss on real images alone, and plain mixup in place of the generator.
 """
 
-from typing import cast
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -91,7 +91,10 @@ class _Mixtures:
         self.ratios = np.random.default_rng(derive(view.seed, "methods", "ratios"))
 
     def pairs(self, forget: int, retain: int) -> _Pairs:
-        return _Pairs(torch.randperm(retain, generator=self.order) % forget, float(self.ratios.beta(*cast("tuple[float, float]", [self.settings.mixing] * 2))))
+        return _Pairs(
+            torch.randperm(retain, generator=self.order) % forget,
+            float(self.ratios.beta(*cast("tuple[float, float]", [self.settings.mixing] * 2))),
+        )
 
     def loss(self, student: nn.Module, images: torch.Tensor, step: "_Step", pairs: _Pairs) -> torch.Tensor:
         """L_mix of the mixed images: near D_r's answers by (1 - ratio), away from D_f's by ratio."""

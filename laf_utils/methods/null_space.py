@@ -5,8 +5,8 @@ every representation counts as if it lay beside the kept mean. Needs no label an
 to show in what it forgets.
 """
 
-from typing import Any, cast
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn

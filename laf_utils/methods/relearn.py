@@ -8,11 +8,11 @@ D_f never passes through the student. What the student may still hold of it come
 the two has a setting, and every part can be switched off.
 """
 
-from typing import Any, cast
 import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F

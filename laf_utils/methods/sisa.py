@@ -5,10 +5,10 @@ price is paid before: show the ensemble before the deletion beside it. Training 
 the vote.
 """
 
-from typing import Any, cast
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import torch
 from torch import nn

@@ -7,7 +7,6 @@ squared singular values are taken from the Gram matrix of the inputs, which has 
 The authors choose the two scales by accuracy on training images for each model; these are the values they published.
 """
 
-from typing import cast
 from collections.abc import Callable
 from dataclasses import dataclass
 

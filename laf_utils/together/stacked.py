@@ -5,8 +5,8 @@ product, [K, B, width]. No network's numbers meet another's, so that the gradien
 ``benchmarks/README.md`` says what this gains over the other ways of doing it, and why it is little for convolutions.
 """
 
-from typing import Any, cast
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F

@@ -32,7 +32,7 @@ def authors() -> dict:
 
 def settings(config: Mapping) -> dict[str, object]:
     """Dotted settings of a record's configuration; what an older record lacks is as ``config.MEANT`` says, else as published."""
-    found = every_setting(RunConfig(config["dataset"], config["task"])) | MEANT | leaves(config)
+    found = every_setting(RunConfig(config["dataset"], config["task"])) | MEANT | leaves(dict(config))
     return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
 

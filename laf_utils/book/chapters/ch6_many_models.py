@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,10 +41,10 @@ def found(dataset: str, task: str, folder: Path | None = None) -> dict | None:
     """
     paths = ((folder or results_folder() / "shadows") / dataset).glob(f"{task}-models*.json")
     most = max(paths, key=lambda path: int(re.sub(r"\D", "", path.stem)), default=None)
-    return most and SHADOWS.read(most)
+    return SHADOWS.read(most) if most else None
 
 
-def _at(tree: dict, names: tuple[str, ...]) -> float:
+def _at(tree: Any, names: tuple[str, ...]) -> float:
     for name in names:
         tree = tree[name]
     return tree

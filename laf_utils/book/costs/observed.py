@@ -61,7 +61,7 @@ class Observed:
     @property
     def family(self) -> str:
         """A method and its variants, whose cells err together."""
-        return family_of(self.method)
+        return str(family_of(self.method))
 
     @property
     def scored(self) -> bool:
@@ -101,7 +101,8 @@ def records(folder: Path | None = None) -> list[dict]:
 
 def observed(found: Iterable[dict]) -> tuple[list[Observed], Counter]:
     """The cells that can be timed, and how many were left out for which reason."""
-    taken, left_out, known = [], Counter(), set()
+    left_out: Counter = Counter()
+    taken, known = [], set()
     for record in found:
         work, cell = of_record(record), record["cell"]
         if work is None:

@@ -94,7 +94,7 @@ def short_sentence(models: Mapping[Group, Calibrated]) -> str:
     for group, own in models.items():
         short = {c.label: own.fitted.predict(c.work) / c.seconds for c in own.cells if not c.scored}
         if short:
-            least = min(short, key=short.get)
+            least = min(short, key=short.__getitem__)
             share = 100 * within(list(short.values()))
             worst = f"the lowest {short[least]:.2f} ({least})"
             said.append(f"{group.title}: {len(short)} cells, {share:.0f} % within a quarter, {worst}")
@@ -132,7 +132,7 @@ def contention_sentence(models: Mapping[Group, Calibrated], alone: Alone) -> str
 def spread_sentence(alone: Alone) -> str:
     """How far blocks of the same pass differ on the device."""
     ratios = {f"{r['network']} {r['pass']} {r['format']} batch {r['batch']}": r["max"] / r["min"] for r in alone.found["passes"]}
-    widest = max(ratios, key=ratios.get)
+    widest = max(ratios, key=ratios.__getitem__)
     return (
         f"Of the same pass the longest block took {np.median(list(ratios.values())):.2f} times the shortest in the median, "
         f"{ratios[widest]:.2f} times at most ({widest}): small batches wait for the host, which is not steady. The intervals "
@@ -220,7 +220,7 @@ def cheapest_sentence(setting: Setting, alone: Alone) -> str:
     """The cheapest and the dearest baseline, as shares of retraining."""
     retrained = seconds_of_stages(setting, alone)["retrained"]
     after = {name: both[0] / retrained for name, both in seconds_of_baselines(setting, alone).items()}
-    low, high = min(after, key=after.get), max(after, key=after.get)
+    low, high = min(after, key=after.__getitem__), max(after, key=after.__getitem__)
     return (
         f"Baselines range from {title_of(low)} ({percent(after[low])} % of retraining) to {title_of(high)} "
         f"({percent(after[high])} %)."

@@ -159,7 +159,7 @@ def coverage_sentence(found: list[dict]) -> str:
 
 def published_value(switch: str, mode: str) -> str:
     """What a switch is set to in a mode: one value, or one for each network where they differ."""
-    values = {}
+    values: dict[str, None] = {}
     for dataset in PAPER_DATASETS:
         for task in TASKS:
             value = settings(preset(dataset, task, profile="paper", mode=mode).as_dict())[switch]
@@ -169,7 +169,8 @@ def published_value(switch: str, mode: str) -> str:
 
 def measured_effect(switch: str, found: list[dict]) -> str:
     """What the switch alone did to LAF's gap to retrained: published runs against runs that differ from one in it only."""
-    ignored, pairs = ("mode", "device"), {}
+    pairs: dict[tuple, list[tuple[dict, dict]]] = {}
+    ignored = ("mode", "device")
     known = [({k: v for k, v in settings(r["config"]).items() if k not in ignored}, r) for r in found]
     for own, record in known:
         if record["config"]["mode"] != "reference" or not _is_preset(record):
