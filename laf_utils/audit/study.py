@@ -54,7 +54,8 @@ def outcomes(
         halves: by which half of the images move up and half down, in nats; a retrained model's noise per image is 1.
         spread: of the unlearned models' shifts over that of retrained ones.
     """
-    draw, found = np.random.default_rng(seed), Counter()  # type: ignore[var-annotated]
+    found: Counter
+    draw, found = np.random.default_rng(seed), Counter()
     deviation = np.sqrt(2 + 2 / IMAGES)
     moved = shift * deviation + halves * np.where(np.arange(IMAGES) % 2, 1.0, -1.0)
     for _ in range(runs):

@@ -72,7 +72,8 @@ def grams_of(view: View, model: nn.Module, part: Part, settings: SVDSettings, na
     """Gram matrix float64 [inputs, inputs] of each layer's inputs on a random sample of ``part``."""
     images, draw = part.images.for_evaluation(), view.stream("patches", name)
     sample = torch.randperm(len(images), generator=view.stream("sample", name))[: settings.samples]
-    grams, count = {}, -(-settings.patches // len(sample))  # type: ignore[var-annotated]
+    grams: dict[str, torch.Tensor]
+    grams, count = {}, -(-settings.patches // len(sample))
     hooks = [
         layer.register_forward_pre_hook(_listener(layer, grams, key, count, draw)) for key, layer in layers_of(model).items()
     ]

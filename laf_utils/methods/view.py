@@ -115,7 +115,7 @@ class View:
         with initialisation(self.seed, stage, "initialisation"):
             for module in model.modules():
                 if hasattr(module, "reset_parameters"):
-                    module.reset_parameters()  # type: ignore[operator]
+                    cast(Any, module).reset_parameters()
         return model.to(self.device).requires_grad_(True)
 
     def stream(self, *names: object) -> torch.Generator:

@@ -191,10 +191,10 @@ def definitions(roots: tuple[Root, ...], left_out: frozenset[str] = frozenset(NO
 class _Bare(ast.NodeTransformer):
     """Without docstrings, imports and annotations."""
 
-    def visit_Import(self, node: ast.Import) -> None:
+    def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
         return None
 
-    visit_ImportFrom = visit_Import  # type: ignore[assignment]
+    visit_ImportFrom = visit_Import
 
     def visit_arg(self, node: ast.arg) -> ast.arg:
         return ast.arg(arg=node.arg)
