@@ -21,6 +21,7 @@ WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
 ROWS = {"original": TITLES["original"], "null": "Retrained, other seeds", "laf": TITLES["laf"], "laf_r": TITLES["laf_r"]}
 COLOURS = style.COLOURS | {"null": "#555555"}
 ATTACK = "u_lira_by_pair"
+UNKEYED = "From before records had keys: nothing checks whether the code that made it is still the present one."
 EARLIER = (
     "U-LiRA and the forget score have other definitions since this was recorded (pairs apart, the competition's rules): both are "
     "left out until it is made anew."
@@ -57,7 +58,7 @@ def rests_on(record: dict) -> str:
         f"{record['place']['models']} models of each kind, {settings['train_images']:,} training images, "
         f"{settings['forget']:,} of them to forget."
     )
-    return " ".join([said, *record["caveats"], *([] if current(record) else [EARLIER])])
+    return " ".join([said, *record["caveats"], *([] if current(record) else [EARLIER]), *([] if "key" in record else [UNKEYED])])
 
 
 def current(record: dict) -> bool:
