@@ -218,9 +218,7 @@ class Run:
         """Original and retrained; at the same time where neither is known yet and the processor has threads to share out."""
         stages = {"original": "all", "retrained": "retain"}
         known = any(
-            stage in self.__dict__
-            or self.holds(stage, self._training_content(rows))
-            for stage, rows in stages.items()
+            stage in vars(self) or self.holds(stage, self._training_content(rows)) for stage, rows in stages.items()
         )
         if not known and pays(self.device):
             self.say("original and retrained: trained at the same time")
@@ -276,7 +274,7 @@ class Run:
         _ = self.densities
         content = self._method_content() | {"unlearning": asdict(self.config.unlearning)}
         kept = self.kept("unlearning", content, self._unlearn)
-        self.procedure.__dict__.pop("represented", None)  # 60 MB per set of 60,000; computed anew if anyone asks
+        self.procedure.drop_representations()
         return self._with_weights(kept)
 
     @cached_property

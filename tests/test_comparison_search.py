@@ -39,7 +39,7 @@ def make_search(make_run, tmp_path, monkeypatch):
         one = Search.__new__(Search)
         one.full = make_run(task, **changes)
         one.trials, one.seed, one.say = trials, 0, lambda line: None
-        one.problem = Problem.of(carve(one.full, images, 0.2))
+        one.problem = Problem(carve(one.full, images, 0.2))
         one.factor = len(one.full.task.train_labels) / len(one.problem.run.task.train_labels)
         return one
 

@@ -28,7 +28,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def problem(make_run, folder):
-    return Problem.of(make_run())
+    return Problem(make_run())
 
 
 @pytest.fixture
@@ -213,7 +213,8 @@ def roots_of(name):
 def test_every_function_that_runs_for_a_record_is_in_its_key_or_computes_no_number(name, problem):
     ran = executed(lambda: run_cell(Cell("tiny", "class", name), problem))
     known = {one.place.split("#")[0] for one in definitions(roots_of(name))}
-    makers = ("experiments.cells", "experiments.making", "experiments.distances", "experiments.problem.Problem.of")  # of records
+    # Of records:
+    makers = ("experiments.cells", "experiments.making", "experiments.distances", "experiments.problem.Problem.asked")
 
     def covered(place):
         base = place.split(".<")[0]

@@ -118,7 +118,7 @@ def _relearn(problem: Problem, models: dict[str, Network], before: float) -> dic
 
 def audit_request(place: AuditPlace, say: Callable[[str], None] = print) -> dict:
     """The record of a place, read where a valid one is there, else made and written."""
-    problem = Problem(place.dataset, place.task, place.seed, place.profile, say=say)
+    problem = Problem.asked(place.dataset, place.task, place.seed, place.profile, say=say)
     return AUDIT.take(place.path, inputs_of(problem), lambda: made(problem, place), say)
 
 

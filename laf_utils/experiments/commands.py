@@ -116,7 +116,7 @@ def audit(arguments: list[str]) -> None:
     places, plan = audit_places(arguments)
 
     def opened(place: AuditPlace) -> Problem:
-        return Problem(place.dataset, place.task, place.seed, place.profile)
+        return Problem.asked(place.dataset, place.task, place.seed, place.profile)
 
     carry_out(AUDIT, places, opened, audits.inputs_of, audits.made, plan)
 

@@ -38,7 +38,7 @@ STAGES = {  # of a run, whose seconds a cell from the pipeline adds up; the last
 def problem_of(cell: Cell, say: Callable[[str], None] = print) -> Problem:
     """The request that the cell is about, with the variant's settings."""
     changes = VARIANTS[cell.variant].arguments if cell.variant else {}
-    return Problem(cell.dataset, cell.task, cell.seed, cell.profile, say=say, **changes)
+    return Problem.asked(cell.dataset, cell.task, cell.seed, cell.profile, say=say, **changes)
 
 
 def config_of(cell: Cell) -> RunConfig:

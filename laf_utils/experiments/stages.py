@@ -112,7 +112,7 @@ def stages(arguments: list[str]) -> None:
     if not plan:
         check_writable(runs_folder(), "LAF_RUNS")
     with stopping(ValueError):  # what cannot be trained as one: index sets of several lengths, ResNet-18
-        runs = [Problem(given["DATASET"], task, one, given["PROFILE"]).run for task in tasks for one in seeds]
+        runs = [Problem.asked(given["DATASET"], task, one, given["PROFILE"]).run for task in tasks for one in seeds]
         of, each = [run for _ in names for run in runs], [stage for stage in names for _ in runs]
         if plan:
             there = [run.holds(*_of(run, stage, given["FOR"])[:2]) for run, stage in zip(of, each, strict=True)]

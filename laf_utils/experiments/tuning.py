@@ -82,7 +82,7 @@ class Search:
     ) -> None:
         self.full = Run(preset(dataset, task, profile="paper", seed=seed, **TRAINING | changes), say=say)
         self.trials, self.seed, self.say = trials, seed, say
-        self.problem = Problem.of(carve(self.full, images, VALIDATION))
+        self.problem = Problem(carve(self.full, images, VALIDATION))
         self.factor = len(self.full.task.train_labels) / len(self.problem.run.task.train_labels)
 
     @cached_property
