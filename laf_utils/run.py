@@ -24,6 +24,7 @@ from .support.artefacts import Artefact, prefixed, unprefixed
 from .support.beside import pays, side_by_side
 from .support.definitions import NO_NUMBERS, code_version
 from .support.devices import describe, resolve, synchronise
+from .support.extras import require
 from .support.keys import content_key
 from .support.paths import runs_folder
 from .support.seeds import initialisation, stream
@@ -66,6 +67,8 @@ class Run:
         self.say = say
         self.folder = folder or runs_folder()
         self.device = resolve(config.device)
+        if self.config.backbone == "resnet18":
+            require("torchvision")
         self.seconds: dict[str, float] = {}
         self.reused: dict[str, bool] = {}
         self.losses: dict[str, list[float]] = {}

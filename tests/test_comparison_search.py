@@ -202,7 +202,7 @@ def test_the_command_refuses_what_it_does_not_know(monkeypatch, capsys):
 
 def test_without_optuna_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(searching.ConfigError, match=r"laf-utils\[tuning\]"):
+    with pytest.raises(ImportError, match=r"laf-utils\[tuning\]"):
         searching._optuna()
 
 

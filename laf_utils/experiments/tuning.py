@@ -20,9 +20,9 @@ from ..datasets import ImageSet
 from ..methods import UnlearningRequest, prepare, run_method
 from ..run import Run
 from ..settings.changes import batch_names, changed, scaled
-from ..settings.config import ConfigError
 from ..settings.presets import preset
 from ..support import records
+from ..support.extras import naming_extras
 from ..support.keys import content_key
 from ..support.seeds import derive, stream
 from ..tasks import ForgetTask
@@ -161,15 +161,9 @@ class Search:
 
 
 def _optuna() -> Any:
-    """Optuna, which only the search needs.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    try:
+    """Optuna, which only the search needs; raises ``ImportError`` that names the extra where it is not installed."""
+    with naming_extras():
         import optuna
-    except ImportError as error:
-        raise ConfigError("the search needs Optuna: pip install 'laf-utils[tuning]'") from error
     return optuna
 
 

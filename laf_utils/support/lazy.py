@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 
+from .extras import naming_extras
 from .source import parsed
 
 
@@ -18,7 +19,8 @@ def face(package: str) -> tuple[Callable[[str], object], Callable[[], list[str]]
         home = found and found.imported.get(name)
         if not home:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(home[0]), home[1] or name)
+        with naming_extras():
+            return getattr(import_module(home[0]), home[1] or name)
 
     def names() -> list[str]:
         return sorted({*vars(sys.modules[package]), *vars(sys.modules[package])["__all__"]})
