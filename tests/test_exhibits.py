@@ -211,7 +211,7 @@ def test_what_lies_within_the_noise_is_not_called_a_difference():
 
 def test_a_wide_interval_puts_nothing_within_the_noise_floor():
     rows = rows_of(*seeds("laf", 1.0, 3.5, 0.9), *seeds("retrain_again", 0.1, 0.2, 0.1))
-    said = sentences.floor_sentence(rows, "On MNIST")
+    said = sentences._floor(rows, "On MNIST").text(None)
     assert "cannot be told apart: difference 1.67 points" in said and "within" not in said and "so few seeds do not tell" in said
 
 

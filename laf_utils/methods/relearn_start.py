@@ -3,8 +3,6 @@
 import torch
 from torch import nn
 
-NO_WEIGHTS = (nn.Dropout, nn.Flatten, nn.Identity)
-
 
 def tail_of(model: nn.Module) -> list[str]:
     """Dotted names of the linear layers at the end: those after the last other module that has parameters of its own.

@@ -128,15 +128,6 @@ def _observed(record: dict, work: Work, seconds: float, clock: str) -> Observed:
     return Observed(group_of(record), cell["dataset"], cell["task"], cell["method"], label, seconds, work, clock)
 
 
-def artefacts(found: Iterable[dict]) -> list[Observed]:
-    """Cells of the CPU that only the wall clock of a machine at work has timed, LAF's among them."""
-    return [
-        _observed(record, work, record["seconds"], "wall") for record in found
-        if record["machine"]["device"] == "cpu" and record["machine"]["threads"] == 1 and record["processor_seconds"] is None
-        and record["seconds"] and (work := of_record(record)) is not None
-    ]
-
-
 def vae_step_seconds(group: Group, frozen: float, runs: Iterable[dict]) -> list[float]:
     """Seconds of a VAE step by run, ascending: the wall clock of its VAE stage less its frozen passes.
 

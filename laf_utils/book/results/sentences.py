@@ -175,12 +175,6 @@ def _corrected(asked: list[Said]) -> list[str]:
     return texts + ([CORRECTED.format(len(tested))] if len(tested) > 1 else [])
 
 
-def floor_sentence(rows: list[Group], where: str) -> str | None:
-    """LAF's gap beside that of a second retrained model, the noise floor."""
-    found = _floor(rows, where)
-    return found.text(None) if found else None
-
-
 def attacked(rows: list[Group]) -> str | None:
     """What the published attack scores on LAF and on the retrained model, and whether it has any power here."""
     own, goal, nothing, level = (over(pick(rows, m), v) for m, v in (
