@@ -106,7 +106,7 @@ def test_a_method_that_diverges_is_named_and_the_others_stay(make_run, monkeypat
 def test_a_valid_record_is_taken_and_any_other_is_made_anew(tmp_path, make_run, monkeypatch):
     monkeypatch.setenv("LAF_RESULTS", str(tmp_path))
     problem, made = Problem(make_run(task="class")), []
-    monkeypatch.setattr("laf_utils.experiments.audit_seeds.Problem", lambda *_, **__: problem)
+    monkeypatch.setattr("laf_utils.experiments.audit_seeds.Problem.asked", lambda *_, **__: problem)
     monkeypatch.setattr("laf_utils.experiments.audit_seeds.models_of", lambda p: made.append(p) or Models({}, {}, {}))
     monkeypatch.setattr("laf_utils.experiments.audit_seeds.measured", lambda *_: {
         part: {} for part in ("metrics", "attack", "gaps", "audit", "relearn")
