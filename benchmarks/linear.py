@@ -109,7 +109,7 @@ class FixedRun:
         with tempfile.TemporaryDirectory() as folder:
             run = Run(self._config(), folder=Path(folder), say=lambda text: None)
             run.data = self.data
-            run.__dict__ |= {"task": self.task, "original": Architecture("cnn", 1, 28, 10).build(0, "original")}
+            run.task, run.original = self.task, Architecture("cnn", 1, 28, 10).build(0, "original")
             _ = run.laf
 
     def repair(self) -> None:

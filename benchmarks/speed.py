@@ -90,7 +90,7 @@ class Bench:
     def without_cache(self) -> Run:
         """A run that holds the trained original only, so that the VAE stage has its frozen pass to do."""
         run = new_run(self.run.data, EPOCHS, Path(tempfile.mkdtemp(dir=self.run.folder)))
-        run.__dict__["original"] = self.run.original
+        run.original = self.run.original
         return run
 
     # -- stages --------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -173,7 +174,7 @@ class Adaptation:
         weight = self.config.ra_weight if len(losses) == 2 else 1.0
         total = sum(weight * loss if part == "ra" else loss for part, loss in losses.items())
         optimiser.zero_grad()
-        total.backward()  # type: ignore[union-attr]
+        cast(torch.Tensor, total).backward()
         optimiser.step()
         return {part: loss.detach() for part, loss in losses.items()}
 
@@ -220,7 +221,7 @@ def unlearn(
                 after_epoch(run, epoch)
             if run.stopped:
                 break
-    rule, steps = run.rule, run.steps  # type: ignore[assignment]
+    rule, steps = cast(Any, run.rule), run.steps
     if rule and rule.seen:
         steps = rule.restore_best(run.student) or steps
     run.student.requires_grad_(True)

@@ -55,6 +55,7 @@ class Transform:
         if self.resize is not None and self.resize != x.shape[-1]:
             x = F.interpolate(x, size=(self.resize, self.resize), mode="bilinear", antialias=True)
         if self.augment and self.crop == "resized":
+            assert generator is not None
             x = _resized_crop_and_flip(x, generator)
         if self.normalise:
             mean = x.new_tensor(IMAGENET_MEAN).view(1, 3, 1, 1)

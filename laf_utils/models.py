@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -85,7 +86,7 @@ class Architecture:
             raise ValueError(f"unknown backbone {self.backbone!r}: one of {', '.join(BACKBONES)}")
         with initialisation(seed, stage, "initialisation"):
             network = builders[self.backbone](self.channels, self.size, self.classes)
-        return network.to(device=device, memory_format=torch.channels_last)
+        return cast(Any, network).to(device=device, memory_format=torch.channels_last)  # PyTorch's stubs lack the two together
 
 
 def parameter_count(module: nn.Module) -> int:

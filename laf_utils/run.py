@@ -24,6 +24,7 @@ from .support.artefacts import Artefact, prefixed, unprefixed
 from .support.beside import pays, side_by_side
 from .support.definitions import NO_NUMBERS, code_version
 from .support.devices import describe, resolve, synchronise
+from .support.extras import require
 from .support.keys import content_key
 from .support.paths import runs_folder
 from .support.seeds import initialisation, stream
@@ -66,6 +67,8 @@ class Run:
         self.say = say
         self.folder = folder or runs_folder()
         self.device = resolve(config.device)
+        if self.config.backbone == "resnet18":
+            require("torchvision")
         self.seconds: dict[str, float] = {}
         self.reused: dict[str, bool] = {}
         self.losses: dict[str, list[float]] = {}
@@ -218,9 +221,7 @@ class Run:
         """Original and retrained; at the same time where neither is known yet and the processor has threads to share out."""
         stages = {"original": "all", "retrained": "retain"}
         known = any(
-            stage in self.__dict__
-            or self.holds(stage, self._training_content(rows))
-            for stage, rows in stages.items()
+            stage in vars(self) or self.holds(stage, self._training_content(rows)) for stage, rows in stages.items()
         )
         if not known and pays(self.device):
             self.say("original and retrained: trained at the same time")
@@ -276,7 +277,7 @@ class Run:
         _ = self.densities
         content = self._method_content() | {"unlearning": asdict(self.config.unlearning)}
         kept = self.kept("unlearning", content, self._unlearn)
-        self.procedure.__dict__.pop("represented", None)  # 60 MB per set of 60,000; computed anew if anyone asks
+        self.procedure.drop_representations()
         return self._with_weights(kept)
 
     @cached_property

@@ -35,6 +35,8 @@ class RepresentationVAE(nn.Module):
         self.decoder = nn.Sequential(*layers, *([nn.Sigmoid()] if config.decoder == "sigmoid" else []))
         self.mean_error = config.error == "mean"
         self.standardises = config.standardise
+        self.centre: torch.Tensor
+        self.scale: torch.Tensor
         self.register_buffer("centre", torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
 
@@ -45,16 +47,16 @@ class RepresentationVAE(nn.Module):
             flat: share of the mean std that counts as each dimension's least. A unit that is silent on this set (ReLU) and wakes
                 up later would otherwise count a million times over.
         """
-        self.centre.copy_(representations.mean(0))  # type: ignore[operator]
+        self.centre.copy_(representations.mean(0))
         if len(representations) > 1:  # one image has no spread
             spread = representations.std(0)
-            self.scale.copy_(spread.clamp_min((flat * spread.mean()).clamp_min(1e-6)))  # type: ignore[operator]
+            self.scale.copy_(spread.clamp_min((flat * spread.mean()).clamp_min(1e-6)))
 
     def standardised(self, representations: torch.Tensor) -> torch.Tensor:
         """[B, 256], what the encoder reads and the decoder should give back."""
         if not self.standardises:
             return representations
-        return (representations - self.centre) / self.scale  # type: ignore[operator]
+        return (representations - self.centre) / self.scale
 
     def forward(
         self, standardised: torch.Tensor, generator: torch.Generator | None

@@ -66,7 +66,7 @@ def seeds():
 
 
 def test_a_record_holds_every_model_and_measure(make_run, monkeypatch):
-    problem = Problem.of(make_run(task="class"))
+    problem = Problem(make_run(task="class"))
     models = models_of(problem)
     assert set(models.found) | set(models.failures) == set(MODELS)
     found = measured(problem, models.found)
@@ -83,7 +83,7 @@ def test_a_record_holds_every_model_and_measure(make_run, monkeypatch):
 
 
 def test_the_second_retrained_model_in_its_own_place_is_the_null(make_run):
-    problem = Problem.of(make_run(task="data"))
+    problem = Problem(make_run(task="data"))
     run = problem.run
     copied = measured(problem, {"original": run.original, "retrained": run.retrained, NULL: run.retrained, "laf": run.retrained})
     own = copied["audit"]["laf"]
@@ -98,15 +98,15 @@ def test_a_method_that_diverges_is_named_and_the_others_stay(make_run, monkeypat
         raise TrainingDiverged(f"{name}: the loss of epoch 1 is not a number")
 
     monkeypatch.setattr("laf_utils.experiments.audit_seeds.run_method", diverges)
-    models = models_of(Problem.of(make_run(task="class")))
+    models = models_of(Problem(make_run(task="class")))
     assert set(models.failures) == set(COMPARED) and "laf_r" in models.found
     assert "scrub: the loss" in models.failures["scrub"]
 
 
 def test_a_valid_record_is_taken_and_any_other_is_made_anew(tmp_path, make_run, monkeypatch):
     monkeypatch.setenv("LAF_RESULTS", str(tmp_path))
-    problem, made = Problem.of(make_run(task="class")), []
-    monkeypatch.setattr("laf_utils.experiments.audit_seeds.Problem", lambda *_, **__: problem)
+    problem, made = Problem(make_run(task="class")), []
+    monkeypatch.setattr("laf_utils.experiments.audit_seeds.Problem.asked", lambda *_, **__: problem)
     monkeypatch.setattr("laf_utils.experiments.audit_seeds.models_of", lambda p: made.append(p) or Models({}, {}, {}))
     monkeypatch.setattr("laf_utils.experiments.audit_seeds.measured", lambda *_: {
         part: {} for part in ("metrics", "attack", "gaps", "audit", "relearn")

@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from laf_utils.book.base import training_records
-from laf_utils.book.base.reading import Found
 from laf_utils.book.results import departures, training_curves
 from laf_utils.settings.config import RunConfig
 from laf_utils.settings.presets import FIXED_SETTINGS, preset
@@ -56,10 +55,8 @@ def test_runs_on_fewer_images_stand_in_only_where_the_paper_has_none_and_say_so(
     small["config"]["transforms"] = {**small["config"]["transforms"], "resize": None, "crop": "pad"}
     alone, paper = training_records.groups([small]), record("cifar10", gap=2.0)
     assert alone == {("cifar10", "class", "reference"): [small]}
-    assert "10,000 images at 32 × 32" in departures.headline_table([small]).index[0]
     assert "10,000 images at 32 × 32" in departures.coverage([small]).index[2]
     assert training_records.groups([small, paper]) == {("cifar10", "class", "reference"): [paper]}
-    assert "32 × 32" not in departures.headline_table([small, paper]).index[0]
 
 
 def test_records_whose_repair_read_all_labels_stand_in_where_there_are_no_others():
@@ -88,7 +85,7 @@ def test_no_records_still_make_every_table(training) -> None:
     (training / "authors.json").write_text((ROOT / "Training" / "authors.json").read_text(encoding="utf-8"))
     assert training_records.runs() == []
     assert "measured alone" not in departures.departures_table([]).columns, "a column of dashes says nothing"
-    assert departures.headline_table([]).empty and departures.modes_table([]).empty
+    assert departures.modes_table([]).empty
     assert (departures.coverage([]) == "no record").all().all()
     assert len(departures.departures_table([])) == len(departures.DEPARTURES)
     for task in ("data", "class", "noisy"):
@@ -98,11 +95,8 @@ def test_no_records_still_make_every_table(training) -> None:
             training_curves.figure(task, [])
 
 
-def test_headline_is_the_mean_over_seeds_and_leaves_ablations_out() -> None:
+def test_coverage_leaves_ablations_out() -> None:
     found = [record(seed=0, gap=1.0), record(seed=1, gap=3.0), record(seed=0, gap=9.0, vae__decoder="linear")]
-    table = departures.headline_table(found, compared=Found({}))
-    assert list(table.index) == ["MNIST, class removal, `reference`, 2\u00a0runs"]
-    assert table.iloc[0]["gap"] == "2.00\u00a0±\u00a01.41" and table.iloc[0]["cost"] == "50.0\u00a0%"
     assert departures.coverage(found).loc["MNIST", "class removal"] == "reference 2"
 
 

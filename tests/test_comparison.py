@@ -36,7 +36,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def problem(make_run, folder):
-    return Problem.of(make_run())
+    return Problem(make_run())
 
 
 def tiny(method, task="class", **changes):
@@ -137,7 +137,7 @@ def test_held_out_images_are_not_among_those_it_is_measured_on(problem):
 
 @pytest.mark.parametrize("task, from_disk", [("class", True), ("data", False)])
 def test_the_noise_floor_retrains_on_the_same_images_from_another_seed(task, from_disk, make_run, folder):
-    problem = Problem.of(make_run(task))
+    problem = Problem(make_run(task))
     record = made(problem, "retrain_again")
     next_seed = make_run(task, seed=1)
     model, passes, _ = second_retrained.retrained_again(problem, problem.config.training)
@@ -174,8 +174,8 @@ def test_inputs_name_settings_request_and_code_apart(problem, make_run):
 
     assert differing(cell, problem, changed(settings, {"epochs": 1})) == {"settings"}
     assert differing(tiny("scrub_r"), problem, settings) == {"settings", "method"}
-    assert differing(cell, Problem.of(make_run(forget_classes=(1,))), settings) == {"settings", "task"}
-    assert differing(cell, Problem.of(make_run(training__epochs=1)), settings) == {"settings"}
+    assert differing(cell, Problem(make_run(forget_classes=(1,))), settings) == {"settings", "task"}
+    assert differing(cell, Problem(make_run(training__epochs=1)), settings) == {"settings"}
 
 
 @pytest.mark.parametrize(("place", "stale"), [
@@ -310,7 +310,7 @@ def run_command(monkeypatch, capsys, *arguments):
 
 def test_the_command_makes_records_once_and_plans_without_making_any(make_run, folder, monkeypatch, capsys):
     run = make_run()
-    monkeypatch.setattr(comparison, "problem_of", lambda cell, *_: Problem.of(run))
+    monkeypatch.setattr(comparison, "problem_of", lambda cell, *_: Problem(run))
     given = ("DATASET=tiny", "METHOD=ts,original")
     code, said = run_command(monkeypatch, capsys, *given, "PLAN=1")
     assert code == 0 and "class-ts-seed0" in said.out and not folder.exists()

@@ -39,7 +39,7 @@ def make_search(make_run, tmp_path, monkeypatch):
         one = Search.__new__(Search)
         one.full = make_run(task, **changes)
         one.trials, one.seed, one.say = trials, 0, lambda line: None
-        one.problem = Problem.of(carve(one.full, images, 0.2))
+        one.problem = Problem(carve(one.full, images, 0.2))
         one.factor = len(one.full.task.train_labels) / len(one.problem.run.task.train_labels)
         return one
 
@@ -202,7 +202,7 @@ def test_the_command_refuses_what_it_does_not_know(monkeypatch, capsys):
 
 def test_without_optuna_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(searching.ConfigError, match=r"laf-utils\[tuning\]"):
+    with pytest.raises(ImportError, match=r"laf-utils\[tuning\]"):
         searching._optuna()
 
 

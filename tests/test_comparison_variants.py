@@ -36,7 +36,7 @@ def tiny_problems(make_run, folder, monkeypatch):
 
     def of(cell, say=None):
         changes = VARIANTS[cell.variant].arguments if cell.variant else {}
-        return Problem.of(make_run(cell.task, seed=cell.seed, **changes))
+        return Problem(make_run(cell.task, seed=cell.seed, **changes))
 
     for room in (comparison, making, planning):
         monkeypatch.setattr(room, "problem_of", of)
@@ -108,7 +108,7 @@ def test_a_variants_record_is_not_the_plain_cells(tiny_problems):
 
 
 def test_the_variants_name_is_in_its_settings_and_only_there(make_run, folder):
-    problem = Problem.of(make_run())
+    problem = Problem(make_run())
     settings = settings_of(tiny("laf"), problem, None)
     plain, variant = (making.inputs_of(cell, problem, settings) for cell in (tiny("laf"), tiny("laf", variant="joint")))
     assert {name for name in plain if plain[name] != variant[name]} == {"settings"}
@@ -231,7 +231,7 @@ def test_records_of_few_labels_say_how_many(method, tiny_problems):
 
 @pytest.fixture
 def problem(make_run, folder):
-    return Problem.of(make_run())
+    return Problem(make_run())
 
 
 def test_the_retrained_model_is_itself(problem):

@@ -211,7 +211,7 @@ def test_what_lies_within_the_noise_is_not_called_a_difference():
 
 def test_a_wide_interval_puts_nothing_within_the_noise_floor():
     rows = rows_of(*seeds("laf", 1.0, 3.5, 0.9), *seeds("retrain_again", 0.1, 0.2, 0.1))
-    said = sentences.floor_sentence(rows, "On MNIST")
+    said = sentences._floor(rows, "On MNIST").text(None)
     assert "cannot be told apart: difference 1.67 points" in said and "within" not in said and "so few seeds do not tell" in said
 
 
@@ -340,7 +340,7 @@ def test_no_record_at_all_is_one_line(folder, tmp_path, monkeypatch, capsys):
 
 
 def test_a_broken_record_is_named_and_ends_in_a_code_of_its_own(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(command, "every", lambda found: [])
+    monkeypatch.setattr("laf_utils.book.results.every.every", lambda found: [])
     path = put(fake("laf"))
     (path.parent / "broken.json").write_text("{")
     assert run_command(monkeypatch, tmp_path / "out") == 1
@@ -349,7 +349,7 @@ def test_a_broken_record_is_named_and_ends_in_a_code_of_its_own(folder, tmp_path
 
 
 def test_only_its_own_folder_is_emptied_first(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(command, "every", lambda found: [])
+    monkeypatch.setattr("laf_utils.book.results.every.every", lambda found: [])
     put(fake("laf"))
     for name in ("own", "other"):
         (tmp_path / name).mkdir()

@@ -30,7 +30,7 @@ TABLE = '[[cells]]\ndatasets = ["mnist"]\ntasks = ["class", "data"]\nmethods = [
 @pytest.fixture
 def tiny_problem(make_run, places, monkeypatch):
     """The tiny problem stands for whatever is asked."""
-    problem = Problem.of(make_run())
+    problem = Problem(make_run())
     for room in (comparison, making, planning):
         monkeypatch.setattr(room, "problem_of", lambda *_, **__: problem)
     return problem

@@ -27,7 +27,7 @@ def settings(run):
 def test_a_run_and_the_method_unlearn_to_the_same_bits(make_run):
     for changes in ({}, FIXED, {"vae__fit_h_on": "retain"}, {"unlearning__schedule": "two_stage"}):
         run = make_run(**changes)
-        found = run_method("laf", Problem.of(run).request, settings(run))
+        found = run_method("laf", Problem(run).request, settings(run))
         assert same(run.laf, found.model), changes
         facts = run.facts["unlearning"]
         assert (found.passes.training, found.history["loss_ue"]) == (facts["images_passed"], run.losses["loss_ue"]), changes
@@ -42,7 +42,7 @@ def test_called_as_a_method_the_rule_watches_images_that_are_not_trained_on(make
         start(self, original, forget, retain, seed)
 
     monkeypatch.setattr(AgreementRule, "__init__", noting)
-    run_method("laf", Problem.of(run).request, settings(run))
+    run_method("laf", Problem(run).request, settings(run))
     (seen,) = watched
     used = run.sets.retain_rows
     unused = run.task.retain[~torch.isin(run.task.retain, used)]

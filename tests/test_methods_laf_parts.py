@@ -221,6 +221,6 @@ def test_the_right_density_stands_on_each_side(request_, monkeypatch):
 
 
 def test_laf_itself_is_the_pipelines(make_run):
-    problem = Problem.of(make_run())
+    problem = Problem(make_run())
     settings = LAFSettings(problem.config.vae, problem.config.unlearning)
     assert fingerprint(run_method("laf", problem.request, settings).model) == fingerprint(problem.run.laf)

@@ -28,7 +28,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def problem(make_run, folder):
-    return Problem.of(make_run())
+    return Problem(make_run())
 
 
 @pytest.fixture
@@ -85,6 +85,28 @@ def test_comments_docstrings_formatting_annotations_and_imports_do_not_count(pac
 @pytest.mark.parametrize(("old", "new"), [("2 * x", "3 * x"), ("2 * x", "2.0 * x"), ("f(x)", "f(x=1)"), ("return", "yield")])
 def test_code_counts(package, old, new):
     assert of(package, "a.f", a=CODE) != of(package, "a.f", a=CODE.replace(old, new))
+
+
+CHECKED = (
+    "from typing import cast\n\nfrom .b import T\n\n\ndef f(x):\n    x: T\n    assert isinstance(x, T)\n"
+    "    assert x.y is not None\n    return 2 * cast(T, x)\n"
+)
+
+
+def test_what_only_a_type_checker_reads_does_not_count(package):
+    bare = of(package, "a.f", a="def f(x):\n    return 2 * x\n", b="class T:\n    size = 1\n")
+    assert of(package, "a.f", a=CHECKED, b="class T:\n    size = 1\n") == bare
+    assert of(package, "a.f", a=CHECKED, b="class T:\n    size = 2\n") == bare
+
+
+@pytest.mark.parametrize(("old", "new"), [
+    ("x.y is not None", "x.y > 0"), ("x.y is not None", "x.y is None"), ("x.y is not None", "x.y() is not None"),
+    ("from typing import cast\n", "def cast(t, x):\n    return t(x)\n"),
+])
+def test_an_assert_that_computes_and_a_cast_of_ones_own_count(package, old, new):
+    assert old in CHECKED
+    text = "class T:\n    size = 1\n"
+    assert of(package, "a.f", a=CHECKED.replace(old, new), b=text) != of(package, "a.f", a=CHECKED, b=text)
 
 
 HELPED = "from .b import g\n\n\ndef f(x):\n    return g(x) + 1\n"
@@ -191,7 +213,8 @@ def roots_of(name):
 def test_every_function_that_runs_for_a_record_is_in_its_key_or_computes_no_number(name, problem):
     ran = executed(lambda: run_cell(Cell("tiny", "class", name), problem))
     known = {one.place.split("#")[0] for one in definitions(roots_of(name))}
-    makers = ("experiments.cells", "experiments.making", "experiments.distances", "experiments.problem.Problem.of")  # of records
+    # Of records:
+    makers = ("experiments.cells", "experiments.making", "experiments.distances", "experiments.problem.Problem.asked")
 
     def covered(place):
         base = place.split(".<")[0]

@@ -11,7 +11,7 @@ from laf_utils.book.chapters import ch6_many_models
 from laf_utils.experiments import __main__ as command
 from laf_utils.experiments.record import SHADOWS
 from laf_utils.experiments.shadows import KINDS, PARTS, Shadows
-from laf_utils.experiments.shadows_record import example, make
+from laf_utils.experiments.shadows_record import example, inputs_of, make
 from laf_utils.experiments.shadows_spread import errors, jackknife, without
 from laf_utils.support.paths import results_folder
 from laf_utils.support.records import write_json
@@ -72,7 +72,7 @@ def test_what_is_far_is_told_apart_and_what_is_not_is_not():
     rows = ch6_many_models.table(record)
     assert list(rows.index) == ["Original", "Retrained, other seeds", "LAF", "LAF+R"]
     assert rows.loc["Original", "U-LiRA AUC"].startswith("100.0")
-    assert ch6_many_models.rests_on(record).startswith("12 models") and ch6_many_models.rests_on(record).endswith("few")
+    assert ch6_many_models.rests_on(record).startswith("12 models") and " few " in ch6_many_models.rests_on(record)
 
 
 def test_the_picture_shows_every_model_of_every_kind():
@@ -90,8 +90,12 @@ def test_the_record_with_the_most_models_is_shown(tmp_path):
 
 
 def test_a_record_is_made_and_read_again(make_run, tmp_path):
-    path = write_json(tmp_path / "x.json", SHADOWS.head() | make(make_run(), [0, 1, 2, 3]))
+    run, seeds = make_run(), [0, 1, 2, 3]
+    path = write_json(tmp_path / "x.json", SHADOWS.head(inputs_of(run, seeds)) | make(run, seeds))
     record = SHADOWS.read(path)
+    assert SHADOWS.state(path, inputs_of(run, seeds)) == ("valid", ())
+    assert SHADOWS.state(path, inputs_of(run, seeds[::-1])) == ("stale", ("settings",))
+    assert ch6_many_models.UNKEYED not in ch6_many_models.rests_on(record)
     assert set(SHADOWS.parts) <= set(record) and record["place"]["models"] == 4
     assert len(record["example"]["phi"]["null"]) == 4 and record["error"]["null"]["u_lira_by_pair"]["auc"] >= 0
 
@@ -107,6 +111,7 @@ def test_a_wrong_argument_gets_one_line(argument, said, monkeypatch, capsys):
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_the_null_of_committed_records_is_blind(path):
     record = SHADOWS.read(path)
+    assert ("key" in record) != (ch6_many_models.UNKEYED in ch6_many_models.rests_on(record))
     if not ch6_many_models.current(record):
         assert ch6_many_models.EARLIER in ch6_many_models.rests_on(record)
         assert "U-LiRA AUC" not in ch6_many_models.table(record).columns, "no earlier number under the present name"

@@ -83,11 +83,11 @@ def test_the_second_retrained_model_is_trained_beside_the_first(runs, no_trainin
     monkeypatch.setenv("LAF_RESULTS", str(tmp_path / "results"))
     (alone,), (run,) = runs(("data", 0), folder=tmp_path / "elsewhere"), runs(("data", 0))
     settings = run.config.training
-    theirs = noise_floor.retrained_again(Problem.of(alone), settings)[0]
+    theirs = noise_floor.retrained_again(Problem(alone), settings)[0]
     assert train_stages([run, run], ["retrained", "again"]) == 2
     no_training()
     (fresh,) = runs(("data", 0))
-    problem = Problem.of(fresh)
+    problem = Problem(fresh)
     ours = noise_floor.retrained_again(problem, settings)[0]
     seed = noise_floor.again_stage(fresh)[2]
     nearly_the_same(fresh, ours, theirs, fresh.architecture.build(seed, "retrained", CPU))
@@ -136,7 +136,7 @@ def test_a_record_names_the_machine_that_trained_its_model(runs, monkeypatch, tm
     train_stages(runs(("class", 0), ("class", 1)), ["original"] * 2)
     train_stages(runs(("class", 0), ("class", 1)), ["retrained"] * 2)
     (run,) = runs(("class", 0))
-    problem = Problem.of(run)
+    problem = Problem(run)
 
     def machine(method):
         cell = Cell("tiny", "class", method)
@@ -194,9 +194,9 @@ def tiny_command(runs, monkeypatch):
     def problem(dataset, task, seed, profile):
         assert (dataset, profile) == ("tiny", "paper")
         made.extend(runs((task, seed)))
-        return Problem.of(made[-1])
+        return Problem(made[-1])
 
-    monkeypatch.setattr(room, "Problem", problem)
+    monkeypatch.setattr(room, "Problem", SimpleNamespace(asked=problem))
     return made
 
 

@@ -73,23 +73,7 @@ def published_attack(
     Raises:
         ValueError: fewer than two test images.
     """
-    if len(test) < 2:
-        raise ValueError("the attack needs test images to learn from and others to attack")
-    published = whole_batches(ROWS, len(test)) < len(test)
-    learned_out = whole_batches(ROWS, len(test)) if published else len(test) // 2
-    learned_in = whole_batches(ROWS, min(len(forget), len(retain)))
-    chosen = torch.randperm(len(retain), generator=stream(seed, "attack", "members"))[:learned_in]
-    features = np.concatenate([sorted_probabilities(retain[chosen.to(retain.device)]), sorted_probabilities(test[:learned_out])])
-    member = np.repeat([1, 0], [learned_in, learned_out])
-    split = train_test_split(
-        features, member, test_size=UNUSED_SHARE, random_state=derive(seed, "attack", "split") % 2**32
-    )
-    attacker = XGBClassifier(n_estimators=100, objective="binary:logistic", n_jobs=torch.get_num_threads())
-    attacker.fit(split[0], split[2])
-    attacked_out = test[learned_out:][: whole_batches(len(forget), len(test) - learned_out)]
-    score = attacker.predict_proba(np.concatenate([sorted_probabilities(forget), sorted_probabilities(attacked_out)]))[:, 1]
-    truth = np.repeat([1, 0], [len(forget), len(attacked_out)])
-    return _scored(truth, score, learned_in, learned_out, published)
+    return attack_scores(retain, forget, test, seed=seed).result
 
 
 @dataclass(frozen=True)
@@ -111,10 +95,7 @@ class AttackScores:
 
 
 def attack_scores(retain: torch.Tensor, forget: torch.Tensor, test: torch.Tensor, *, seed: int) -> AttackScores:
-    """``published_attack`` with its rows and scores kept; its code stays as it is, because records are keyed by it.
-
-    A test holds both to the same numbers. Arguments and errors are those of ``published_attack``.
-    """
+    """``published_attack`` with its rows and scores kept; arguments and errors are the same."""
     if len(test) < 2:
         raise ValueError("the attack needs test images to learn from and others to attack")
     published = whole_batches(ROWS, len(test)) < len(test)

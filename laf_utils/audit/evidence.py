@@ -173,8 +173,10 @@ def _found(goal: PerImage, again: PerImage, leak: PerImage, share: float, draw: 
     rows = draw.integers(0, count, (REPEATS, count))
     leaking = draw.random((REPEATS, count)) < share
     difference = np.where(leaking, leak.first[rows], again.first[rows] - bias) - goal.first[rows]
+    other: np.ndarray
     second = None
     if goal.second is not None:
+        assert again.second is not None
         other = again.second if leak.second is None else (1 - share) * again.second + share * leak.second
         second = (other - goal.second)[draw.integers(0, len(goal.second), (REPEATS, len(goal.second)))]
     return float((np.abs(difference.mean(1)) > _half_width(difference, second, abs(bias))).mean())

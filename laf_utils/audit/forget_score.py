@@ -5,6 +5,7 @@ says nothing by itself: read it beside the same score of two groups of retrained
 """
 
 import math
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -73,7 +74,7 @@ def example_epsilon(unlearned: torch.Tensor, retrained: torch.Tensor) -> torch.T
     Source: Triantafillou et al., "Are we making progress in unlearning? Findings from the first NeurIPS unlearning
     competition", 2024; rules as in google-deepmind/unlearning_evaluation, ``metric.py``.
     """
-    unlearned, retrained = (group.numpy() for group in two_groups(unlearned, retrained, 2))  # type: ignore[assignment]
+    unlearned, retrained = (cast(Any, group.numpy()) for group in two_groups(unlearned, retrained, 2))
     if len(unlearned) != len(retrained):
         raise ValueError(f"as many unlearned as retrained models, got {len(unlearned)} and {len(retrained)}")
     larger = np.median(retrained, 0) > np.median(unlearned, 0)

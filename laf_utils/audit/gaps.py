@@ -1,9 +1,12 @@
 """The distance to the retrained model, from numbers that are measured already. Everything in percent."""
 
+from collections.abc import Mapping
+from typing import Any
+
 MEASURES = ("train_r", "train_f", "test", "test_r", "test_f")
 
 
-def gaps_to_retrained(metrics: dict[str, dict[str, float | None]]) -> dict[str, dict[str, float]]:
+def gaps_to_retrained(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     """|difference| to the retrained model of every measure a model has, their mean over accuracies, and ToW.
 
     ToW = (1 - |dFA|)(1 - |dRA|)(1 - |dTA|) over forget, retain and test accuracy as shares, 1 for a model equal to the

@@ -103,7 +103,7 @@ def _log_density(phi: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> to
     return -((phi - mean) / std).square() / 2 - std.log()
 
 
-def _rates(members: torch.Tensor, others: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _rates(members: torch.Tensor, others: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """AUC, TPR at 1 % FPR and TPR at 0.1 % FPR as shares, each [P], of P pairs of groups of scores [P, n]."""
     below, members = others.sort(1).values, members.contiguous()
     count = below.shape[1]

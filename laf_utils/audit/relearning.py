@@ -47,6 +47,7 @@ def fine_tuned_logits(
     """
     if len(images) != len(labels) or not len(images):
         raise ValueError(f"{len(images)} images and {len(labels)} labels to fine-tune on")
+    batches: list[torch.Tensor]
     student, draw, labels = copy.deepcopy(model), stream(seed, stage, "order"), labels.to(images.device)
     optimiser, read, batches = adam(student.parameters(), config.learning_rate, config.weight_decay), [], []
     for step in range(1, max(steps) + 1):

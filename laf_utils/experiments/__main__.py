@@ -7,12 +7,14 @@ comparison     every method on every request: the grid (the default)            
 audit          all measures of one request and seed, for seven models             ``results/audit``
 maps           representations of the same images in every model, in the plane    ``results/maps``
 shadows        many models of one request, and the measures over them             ``results/shadows``
+verdict        levels and powers of the audit's verdicts, simulated               ``results/verdict``
 tuning         the equal tuning of every method                                   ``results/tuning``
 training       one run of LAF with its losses, as ``make laf`` makes it           ``Training``
 stages         originals and retrained models trained as one, for later cells     ``runs/artefacts``
 =============  =================================================================  ==========================================
 
-``KIND=audit --help`` says what a kind takes. ``PLAN=1`` says what there is to do and does nothing; ``PLAN=2`` names each too.
+``KIND=audit --help`` says what a kind takes. ``PLAN=1`` says what there is to do and does nothing; ``PLAN=2`` names each too:
+valid, stale, missing, or unkeyed, which is from before there were keys.
 """
 
 import errno
@@ -27,8 +29,8 @@ from .faults import full_disk
 from .tuning_winners import WinnersError
 
 KINDS = {  # by name: the module with the function of that name
-    "comparison": "comparison", "audit": "commands", "maps": "commands", "shadows": "commands", "tuning": "commands",
-    "training": "commands", "stages": "stages",
+    "comparison": "comparison", "audit": "commands", "maps": "commands", "shadows": "commands", "verdict": "commands",
+    "tuning": "commands", "training": "commands", "stages": "stages",
 }
 USUAL = "comparison"
 AGAIN = "interrupted; records that are there stay, and the same command goes on"

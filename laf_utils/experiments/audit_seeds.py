@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any, cast
 
 import torch
 
@@ -58,6 +59,7 @@ def models_of(problem: Problem) -> Models:
     run.train_both()
     place = (problem.config.dataset, problem.config.task)
     again, passes, seconds = retrained_again(problem, settings_of(Cell(*place, AGAIN), problem, None))
+    found: dict[str, Any]
     found = {"original": run.original, "retrained": run.retrained, NULL: again, "laf": run.laf, "laf_r": run.laf_r}
     stages = {"original": ("original",), "retrained": ("retrained",), "laf": ("vae", "unlearning"), "laf_r": ("repair",)}
     cost = {name: {stage: run.seconds[stage] for stage in stages[name]} for name in found if name in stages}
@@ -83,7 +85,7 @@ def measured(problem: Problem, models: dict[str, Network]) -> dict[str, dict]:
     return {
         "metrics": metrics, "attack": {name: found.as_dict() for name, found in attacks.items()},
         "gaps": gaps_to_retrained(metrics), "audit": audit,
-        "relearn": _relearn(problem, models, metrics["original"]["train_f"]),
+        "relearn": _relearn(problem, models, cast(float, metrics["original"]["train_f"])),
     }
 
 
@@ -105,7 +107,7 @@ def _relearn(problem: Problem, models: dict[str, Network], before: float) -> dic
     labels = run.task.train_labels[run.task.forget]
 
     def accuracy(model: torch.nn.Module) -> float:
-        hit = outputs(model, forget.for_evaluation(), "relearn").predictions.cpu() == labels
+        hit = outputs(cast(Network, model), forget.for_evaluation(), "relearn").predictions.cpu() == labels
         return 100 * hit.float().mean().item()
 
     return {
@@ -116,7 +118,7 @@ def _relearn(problem: Problem, models: dict[str, Network], before: float) -> dic
 
 def audit_request(place: AuditPlace, say: Callable[[str], None] = print) -> dict:
     """The record of a place, read where a valid one is there, else made and written."""
-    problem = Problem(place.dataset, place.task, place.seed, place.profile, say=say)
+    problem = Problem.asked(place.dataset, place.task, place.seed, place.profile, say=say)
     return AUDIT.take(place.path, inputs_of(problem), lambda: made(problem, place), say)
 
 

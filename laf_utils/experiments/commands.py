@@ -3,30 +3,57 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeVar
 
+from ..audit.study import study
 from ..run import Run
 from ..settings.cli import known_values, spanned
 from ..settings.config import MODES
+from ..support import records
+from ..support.definitions import code_version
 from ..support.paths import check_writable, results_folder, runs_folder, training_folder
 from ..support.reading import chosen, items, whole
 from ..tasks import TASKS
 from . import audit_seeds as audits
 from . import maps as representation_maps
+from . import shadows_record, training_run
 from .problem import Problem
-from .record import AUDIT, MAPS, SHADOWS, TRAINING, AuditPlace, Kind, MapPlace, TrainingPlace
+from .record import (
+    AUDIT,
+    MAPS,
+    MISSING,
+    SHADOWS,
+    STALE,
+    TRAINING,
+    VALID,
+    VERDICT,
+    AuditPlace,
+    Kind,
+    MapPlace,
+    ShadowsPlace,
+    TrainingPlace,
+    VerdictPlace,
+)
 from .shadows import LEAST, shadow_config
-from .shadows_record import make, path_of
-from .training_run import inputs_of as inputs_of_run
-from .training_run import made as made_of_run
-from .training_run import run_of
 from .tuning import Search, search
+from .tuning_spaces import SPACES
 from .tuning_winners import winners_path
 
 MOST_MODELS = 10_000
-Work = tuple[Path, Callable[[], Any], Callable[[Any], Mapping[str, str] | None], Callable[[Any], dict]]
+
+
+class Placed(Protocol):
+    """What a record is about, and where it lies."""
+
+    @property
+    def path(self) -> Path: ...
+
+
+P = TypeVar("P", bound=Placed)
+T = TypeVar("T")
 
 
 def _values(arguments: list[str], usual: Mapping[str, str]) -> tuple[dict[str, str], int]:
@@ -35,25 +62,37 @@ def _values(arguments: list[str], usual: Mapping[str, str]) -> tuple[dict[str, s
     return found, whole(found.get("PLAN", "0"), "PLAN", 0, 2)
 
 
-def carry_out(kind: Kind, works: Iterable[Work], plan: int, folder: Callable[[], Path] = results_folder) -> None:
-    """Make every record of a kind that is missing or stale, or say which those are.
+def say_states(states: Iterable[tuple[str, str]], plan: int, what: str = "records") -> None:
+    """Count states of named things; ``plan`` 2 names each too."""
+    states = list(states)
+    counts = Counter(state for _, state in states)
+    print(f"{len(states)} {what}: " + ", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
+    for name, state in states if plan > 1 else ():
+        print(f"{state} {name}")
+
+
+def carry_out(
+    kind: Kind, places: Iterable[P], opened: Callable[[P], T], inputs: Callable[[T], Mapping[str, str]],
+    made: Callable[[T, P], dict], plan: int, folder: Callable[[], Path] = results_folder,
+) -> None:
+    """Make every record of a kind that is missing, stale or without a key, or say which those are.
 
     Args:
-        works: path, what opens the place (data, index sets), what its record depends on, and what makes it.
+        opened: opens a place: reads the data, draws the index sets.
+        inputs: what the record of what was opened depends on.
+        made: the record, without its head.
         plan: 0 makes them, 1 counts them, 2 names each too.
     """
     if plan:
-        states = [(path, *kind.state(path, inputs(opened()))) for path, opened, inputs, _ in works]
-        counts = Counter(state for _, state, _ in states)
-        print(f"{len(states)} records: " + ", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
-        for path, state, parts in states if plan > 1 else ():
-            print(f"{state} {path.parent.name}/{path.stem}" + (f" ({', '.join(parts)})" if parts else ""))
+        found = [(place.path, *kind.state(place.path, inputs(opened(place)))) for place in places]
+        say_states([(f"{path.parent.name}/{path.stem}" + (f" ({', '.join(parts)})" if parts else ""), state)
+                    for path, state, parts in found], plan)
         return
     check_writable(folder(), "LAF_TRAINING" if kind is TRAINING else "LAF_RESULTS")
     check_writable(runs_folder(), "LAF_RUNS")
-    for path, opened, inputs, made in works:
-        start, place = time.perf_counter(), opened()
-        kind.take(path, inputs(place), lambda made=made, place=place: made(place), lambda line: print(line, flush=True))
+    for place in places:
+        start, path, thing = time.perf_counter(), place.path, opened(place)
+        kind.take(path, inputs(thing), partial(made, thing, place), lambda line: print(line, flush=True))
         print(f"{path.parent.name}/{path.name} ({time.perf_counter() - start:.0f} s)", flush=True)
 
 
@@ -75,10 +114,11 @@ def audit(arguments: list[str]) -> None:
     ``DATASET=mnist,fashion TASK=class,data SEED=0,1,2,3,4 PROFILE=quick``; a record that is there and valid stays.
     """
     places, plan = audit_places(arguments)
-    carry_out(AUDIT, [(
-        place.path, lambda place=place: Problem(place.dataset, place.task, place.seed, place.profile), audits.inputs_of,
-        lambda problem, place=place: audits.made(problem, place),
-    ) for place in places], plan)
+
+    def opened(place: AuditPlace) -> Problem:
+        return Problem.asked(place.dataset, place.task, place.seed, place.profile)
+
+    carry_out(AUDIT, places, opened, audits.inputs_of, audits.made, plan)
 
 
 def map_places(arguments: list[str]) -> tuple[list[MapPlace], int]:
@@ -93,47 +133,71 @@ def maps(arguments: list[str]) -> None:
     ``DATASET=mnist TASK=class,data,noisy SEED=0 PROFILE=quick``.
     """
     places, plan = map_places(arguments)
-    carry_out(MAPS, [(
-        place.path, lambda place=place: representation_maps.run_of(place), representation_maps.inputs_of,
-        lambda run, place=place: representation_maps.made(run, place),
-    ) for place in places], plan)
+    carry_out(MAPS, places, representation_maps.run_of, representation_maps.inputs_of, representation_maps.made, plan)
 
 
 def shadows(arguments: list[str]) -> None:
     """many models of one request, trained and unlearned as one, and what the measures over them say.
 
-    ``DATASET=mnist,fashion TASK=class,data MODELS=8``. These records carry no key: one that can be read stays.
+    ``DATASET=mnist,fashion TASK=class,data MODELS=8``. Records from before there were keys are unkeyed, and are made anew.
     """
     found, plan = _values(arguments, {"DATASET": "mnist,fashion", "TASK": "class,data", "MODELS": "8"})
-    places = product(items(found["DATASET"], "DATASET"), chosen(found["TASK"], "TASK", TASKS))
     models = whole(found["MODELS"], "MODELS", LEAST + 1, MOST_MODELS)
-    carry_out(SHADOWS, [(
-        path_of(dataset, task, models), lambda dataset=dataset, task=task: shadow_config(dataset, task), lambda config: None,
-        lambda config: make(Run(config), range(models)),
-    ) for dataset, task in places], plan)
+    seeds = range(models)
+    places = [ShadowsPlace(*place, models) for place in product(items(found["DATASET"], "DATASET"),
+                                                                chosen(found["TASK"], "TASK", TASKS))]
+    carry_out(
+        SHADOWS, places, lambda place: Run(shadow_config(place.dataset, place.task)),
+        lambda run: shadows_record.inputs_of(run, seeds), lambda run, _: shadows_record.make(run, seeds), plan,
+    )
+
+
+def verdict(arguments: list[str]) -> None:
+    """levels and powers of the audit's verdicts, simulated: nothing is trained. It takes minutes."""
+    _, plan = _values(arguments, {})
+    inputs = {"measuring": code_version((study,))}
+    carry_out(VERDICT, [VerdictPlace()], lambda place: place, lambda _: inputs, lambda *_: study(), plan)
 
 
 def tuning(arguments: list[str]) -> None:
     """the equal tuning of every method: its trials and their winners (extra ``tuning``).
 
-    ``DATASET=mnist TASK=data,class,noisy``; methods whose trials are there already stay.
+    ``DATASET=mnist TASK=data,class,noisy``; methods whose trials are there already stay. ``PLAN=1`` compares their spaces alone:
+    whether original and goal are still those of the trials is known only when they have been trained.
     """
-    usual = {"DATASET": "mnist", "TASK": "data,class,noisy"}
-    given = usual | known_values(arguments, usual)
-    tasks = chosen(given["TASK"], "TASK", TASKS)
+    found, plan = _values(arguments, {"DATASET": "mnist", "TASK": "data,class,noisy"})
+    tasks = chosen(found["TASK"], "TASK", TASKS)
+    if plan:
+        return say_states(
+            [named for task in tasks for named in tuning_states(task, winners_path(found["DATASET"], task))], plan, "searches"
+        )
     check_writable(results_folder(), "LAF_RESULTS")
     for task in tasks:
-        search(Search(given["DATASET"], task), winners_path(given["DATASET"], task))
+        search(Search(found["DATASET"], task), winners_path(found["DATASET"], task))
+    return None
+
+
+def tuning_states(task: str, path: Path) -> list[tuple[str, str]]:
+    """By task and method: whether its trials are there, in today's search space."""
+    known = records.read_parts(path, ("schema", "about", "methods"), 1)["methods"] if path.is_file() else {}
+
+    def state(method: str) -> str:
+        wanted = {dimension.name: dimension.words() for dimension in SPACES[method]}
+        return MISSING if method not in known else VALID if known[method]["space"] == wanted else STALE
+
+    return [(f"{task} {method}", state(method)) for method in SPACES]
 
 
 def training(arguments: list[str]) -> None:
     """one run of LAF with its losses, measured and written as ``make laf`` does, below ``Training``.
 
-    ``DATASET=mnist TASK=class SEED=0 PROFILE=paper MODE=reference``. Records from before there were keys are stale.
+    ``DATASET=mnist TASK=class SEED=0 PROFILE=paper MODE=reference``. Records from before there were keys are unkeyed.
     """
     usual = {"DATASET": "mnist", "TASK": "class", "SEED": "0", "PROFILE": "paper", "MODE": "reference"}
     found, plan = _values(arguments, usual)
     modes = chosen(found["MODE"], "MODE", MODES)
     places = [TrainingPlace(*place, found["PROFILE"], mode) for place in spanned(found) for mode in modes]
-    works = [(place.path, lambda place=place: run_of(place), inputs_of_run, made_of_run) for place in places]
-    carry_out(TRAINING, works, plan, training_folder)
+    carry_out(
+        TRAINING, places, training_run.run_of, training_run.inputs_of, lambda run, _: training_run.made(run), plan,
+        training_folder,
+    )

@@ -35,7 +35,7 @@ def _references(problem: Problem) -> dict[str, tuple[Outputs, Outputs]]:
     return {part: (_passed(problem, run.original, part), _passed(problem, run.retrained, part)) for part in PARTS}
 
 
-def to_retrained(problem: Problem, model: torch.nn.Module) -> dict[str, dict[str, float]] | None:
+def to_retrained(problem: Problem, model: torch.nn.Module) -> dict[str, dict[str, float | None]] | None:
     """By set (``forget``, ``retain``), of a sample of it; ``None`` for a model without an extractor or with one of another
     width, such as SISA's, in which the members' representations stand in a row.
 

@@ -1,9 +1,11 @@
 """What cells will cost, from the passes that each method's definition implies: known before anything runs."""
 
+from typing import Any, cast
+
 import pandas as pd
 
 from ..methods import find
-from ..methods.method import Sizes
+from ..methods.method import Implied, Sizes
 from ..methods.passes import Passes
 from .cells import AGAIN, ORIGINAL, Cell
 from .making import settings_of
@@ -27,14 +29,14 @@ def expected(cell: Cell, problem: Problem) -> Passes:
     method, settings = find(cell.method), settings_of(cell, problem, None)
     few = max(1, round(run.config.repair.labelled_share * retain))  # asking the request would train its original
     sizes = Sizes(len(run.task.forget), retain, few, round(HELD_OUT_SHARE * len(run.data.test.labels)))
-    implied = method.implied(settings, sizes)
+    implied = cast(Implied, method.implied)(settings, sizes)  # every method of the grid has one
     own = settings.epochs * everything if method.prepare else 0
     return Passes(implied.training + own, implied.frozen + (2 if method.prepare else 1) * test)
 
 
 def table(plan: list[tuple[Cell, Passes]]) -> str:
     """One line per cell and the sum, in training passes; divide by a machine's images per second for seconds."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"cell": cell.path.stem, "data": cell.dataset, "forward and backward": passes.training, "forward": passes.frozen,
          "equivalent": round(passes.equivalent)}
         for cell, passes in sorted(plan, key=lambda item: item[1].equivalent)

@@ -40,7 +40,8 @@ def read_grid(path: Path = GRID) -> list[Cell]:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read as a grid ({one_line(error)})") from error
-    tables, cells = content.get("cells", []), {}  # type: ignore[var-annotated]
+    cells: dict[Cell, None] = {}
+    tables = content.get("cells", [])
     if content.keys() - {"cells"} or not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise ConfigError(f"{path}: a grid is tables named [[cells]] and nothing else")
     for table in tables:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
+from ..support.extras import advice
 from ..support.paths import ROOT, runs_folder
 from .faults import cluster_message, reason, remove_strays
 from .follow import follow
@@ -90,7 +91,7 @@ def command(profile: str, workers: int | None) -> list[str]:
     program = Path(sys.executable).parent / "snakemake"
     found = str(program) if program.exists() else shutil.which("snakemake")
     if not found:
-        raise GridError("Snakemake is not installed: make experiments does it, or pip install '.[experiments]'")
+        raise GridError(f"{advice(ImportError(name='snakemake'))}; make experiments does it")
     text = settings.read_text(encoding="utf-8")
     many = "--jobs" if "executor:" in text else "--cores"
     storage = ["--default-storage-prefix", str(folder())] if "default-storage-provider:" in text else []

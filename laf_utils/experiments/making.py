@@ -7,7 +7,7 @@ code of the modules that compute them. A record with the present key is taken as
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from ..methods import DataAccess, Method, find, prepare, run_method
 from ..methods.laf import LAFRSettings, LAFSettings
@@ -38,7 +38,7 @@ STAGES = {  # of a run, whose seconds a cell from the pipeline adds up; the last
 def problem_of(cell: Cell, say: Callable[[str], None] = print) -> Problem:
     """The request that the cell is about, with the variant's settings."""
     changes = VARIANTS[cell.variant].arguments if cell.variant else {}
-    return Problem(cell.dataset, cell.task, cell.seed, cell.profile, say=say, **changes)
+    return Problem.asked(cell.dataset, cell.task, cell.seed, cell.profile, say=say, **changes)
 
 
 def config_of(cell: Cell) -> RunConfig:
@@ -133,19 +133,20 @@ def _from_pipeline(cell: Cell, problem: Problem) -> _Made:
 
 def _computed(cell: Cell, problem: Problem, settings: Any) -> _Made:
     """A model that is computed now, by the method of the table."""
+    clock: Any  # of wall and processor, then of the processor
     request, before, preparation = problem.request, None, None
     if find(cell.method).prepare is not None:
         clock = time.perf_counter(), time.process_time()
         request = prepare(cell.method, request, settings)
         preparation = {"seconds": time.perf_counter() - clock[0], "processor_seconds": time.process_time() - clock[1]}
-        before = problem.measure(problem.outputs(request.original))
+        before = problem.measure(problem.outputs(cast(Network, request.original)))
     with PeakMemory() as memory:
         clock = time.process_time()
         result: MethodResult = run_method(cell.method, request, settings)
         processor = time.process_time() - clock
     return _Made(
-        result.model, result.passes, result.seconds, processor, memory, result.history, before=before, preparation=preparation,
-        ascent_steps=result.ascent_steps,
+        cast(Network, result.model), result.passes, result.seconds, processor, memory, result.history, before=before,
+        preparation=preparation, ascent_steps=result.ascent_steps,
     )
 
 
@@ -197,7 +198,7 @@ def _record(
 def _machine(cell: Cell, problem: Problem) -> dict:
     """Where the cell's model was computed; a stage may have come from elsewhere."""
     stage = AGAIN if cell.method == AGAIN else STAGES[cell.method][-1] if cell.from_pipeline else None
-    return problem.run.facts.get(stage, {}).get("machine") or describe(problem.run.device)
+    return problem.run.facts.get(stage or "", {}).get("machine") or describe(problem.run.device)
 
 
 def run_cell(

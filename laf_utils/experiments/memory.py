@@ -17,7 +17,8 @@ def resident_bytes() -> int | None:
     """The resident memory of this process now, ``None`` where the system does not tell (macOS)."""
     if not STATUS.is_file():
         return None
-    return int(re.search(r"VmRSS:\s+(\d+) kB", STATUS.read_text(encoding="ascii", errors="replace"))[1]) * 1024
+    found = re.search(r"VmRSS:\s+(\d+) kB", STATUS.read_text(encoding="ascii", errors="replace"))
+    return int(found[1]) * 1024 if found else None
 
 
 def give_back() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from ..datasets import DataUnavailable, load, remembered
 from ..settings.presets import DATASET_PRESETS
@@ -71,7 +72,7 @@ def _here(dataset: str) -> bool:
 
 def _as_recorded(cell: Cell) -> Planned:
     what = SimpleNamespace(checksum="")
-    problem = SimpleNamespace(config=config_of(cell), run=SimpleNamespace(data=what, task=SimpleNamespace(checksum=str)))
+    problem: Any = SimpleNamespace(config=config_of(cell), run=SimpleNamespace(data=what, task=SimpleNamespace(checksum=str)))
     try:
         record = COMPARISON.read(cell.path)
         settings = settings_of(cell, problem, winners_of(cell) if cell.choice == "tuned" else None)

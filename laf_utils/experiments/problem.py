@@ -39,27 +39,27 @@ class Problem:
     """One request to forget, for all methods.
 
     Args:
-        dataset, task, seed, profile: as in ``presets.preset``; mode is ``reference``.
-        changes: further settings of the run, as ``preset`` takes them.
-        say: receives a line for each stage that is computed or taken from disk.
-
-    Raises:
-        ConfigError: settings that cannot be meant.
+        run: whose request it is, e.g. a notebook's.
     """
 
-    def __init__(
-        self, dataset: str, task: str, seed: int = 0, profile: str = "paper", *, say: Callable[[str], None] = print,
-        **changes: Any,
-    ) -> None:
-        self.config = preset(dataset, task, profile=profile, seed=seed, **changes)
-        self.run = Run(self.config, say=say)
+    def __init__(self, run: Run) -> None:
+        self.config, self.run = run.config, run
 
     @classmethod
-    def of(cls, run: Run) -> "Problem":
-        """The problem of a run that is there already, e.g. a notebook's."""
-        problem = cls.__new__(cls)
-        problem.config, problem.run = run.config, run
-        return problem
+    def asked(
+        cls, dataset: str, task: str, seed: int = 0, profile: str = "paper", *, say: Callable[[str], None] = print, **changes: Any
+    ) -> "Problem":
+        """The problem of a run in mode ``reference``.
+
+        Args:
+            dataset, task, seed, profile: as in ``presets.preset``.
+            changes: further settings of the run, as ``preset`` takes them.
+            say: receives a line for each stage that is computed or taken from disk.
+
+        Raises:
+            ConfigError: settings that cannot be meant.
+        """
+        return cls(Run(preset(dataset, task, profile=profile, seed=seed, **changes), say=say))
 
     @cached_property
     def held_out_rows(self) -> torch.Tensor:

@@ -9,6 +9,7 @@ from ..support.keys import content_key, stale_parts
 from ..support.paths import results_folder, training_folder
 
 VALID, STALE, MISSING = STATES = ("valid", "stale", "missing")
+UNKEYED = "unkeyed"  # from before there were keys: it can be read, and nothing tells what it was made with
 Say = Callable[[str], None]
 
 
@@ -21,15 +22,13 @@ class Kind:
         schema: newest version of its layout that is understood here.
         required: parts without which a file is none.
         check: of the content, raises ``RecordError``.
-        keyed: whether a record says what it depends on; one that does not is valid wherever it can be read.
-        older: whether there are records from before there were keys; they are read, and are stale.
+        older: whether there are records from before there were keys; they are read, and made anew where they are asked for.
     """
 
     name: str
     schema: int
     required: tuple[str, ...]
     check: Callable[[Path, dict], dict] | None = None
-    keyed: bool = True
     older: bool = False
 
     @property
@@ -39,7 +38,7 @@ class Kind:
     @property
     def parts(self) -> tuple[str, ...]:
         """Names that a record must have, those of its head included."""
-        return ("schema", *(("key", "inputs") if self.keyed and not self.older else ()), *self.required)
+        return ("schema", *(() if self.older else ("key", "inputs")), *self.required)
 
     def read(self, path: Path) -> dict:
         """A record of this kind.
@@ -52,30 +51,34 @@ class Kind:
         return self.check(path, record) if self.check else record
 
     def state(self, path: Path, inputs: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
-        """``valid``, ``stale`` or ``missing``, and the parts that have changed since."""
+        """``valid``, ``stale``, ``unkeyed`` or ``missing``, and the parts that have changed since."""
         try:
-            stale = tuple(stale_parts(self.read(path), inputs)) if self.keyed else ()
+            record = self.read(path)
         except records.RecordError:
             return MISSING, ()
+        if "key" not in record:
+            return UNKEYED, ()
+        stale = tuple(stale_parts(record, inputs))
         return (STALE if stale else VALID), stale
 
-    def head(self, inputs: Mapping[str, str] | None = None) -> dict:
+    def head(self, inputs: Mapping[str, str]) -> dict:
         """What every record begins with: schema, key and what it is of, time, commit, versions."""
-        found: dict = {"key": content_key(dict(inputs)), "inputs": dict(inputs)} if self.keyed else {}
-        found |= {"schema": self.schema, "versions": records.versions()}
-        return found | {"created": records.now(), "commit": records.commit()}
+        return {
+            "key": content_key(dict(inputs)), "inputs": dict(inputs), "schema": self.schema, "versions": records.versions(),
+            "created": records.now(), "commit": records.commit(),
+        }
 
-    def take(self, path: Path, inputs: Mapping[str, str] | None, make: Callable[[], dict], say: Say = print) -> dict:
+    def take(self, path: Path, inputs: Mapping[str, str], make: Callable[[], dict], say: Say = print) -> dict:
         """The record, read where a valid one is there, else made and written.
 
         Args:
-            inputs: everything that its numbers depend on, by part; ``None`` of a kind without keys.
+            inputs: everything that its numbers depend on, by part.
             make: gives all but the head.
             say: is told of a file that cannot be read.
         """
         try:
             known = self.read(path)
-            if not self.keyed or not stale_parts(known, inputs):
+            if not stale_parts(known, inputs):
                 return known
         except records.RecordError as error:
             if path.exists():
@@ -130,8 +133,31 @@ class TrainingPlace(Place):
         return training_folder() / self.dataset / f"{self.task}-{self.mode}-seed{self.seed}{ending}.json"
 
 
+@dataclass(frozen=True)
+class ShadowsPlace:
+    """What one record of many models is about."""
+
+    dataset: str
+    task: str
+    models: int
+
+    @property
+    def path(self) -> Path:
+        return SHADOWS.folder / self.dataset / f"{self.task}-models{self.models}.json"
+
+
+@dataclass(frozen=True)
+class VerdictPlace:
+    """The one simulation of the verdicts."""
+
+    @property
+    def path(self) -> Path:
+        return VERDICT.folder / "study.json"
+
+
 PLACED = ("place", "headline", "caveats")
 AUDIT = Kind("audit", 1, (*PLACED, "metrics", "attack", "gaps", "audit", "relearn", "failures", "cost"))
 MAPS = Kind("maps", 1, (*PLACED, "maps", "same", "classes", "forgotten", "task"))
-SHADOWS = Kind("shadows", 1, (*PLACED, "settings", "seconds", "accuracy", "measures", "error", "example"), keyed=False)
+SHADOWS = Kind("shadows", 1, (*PLACED, "settings", "seconds", "accuracy", "measures", "error", "example"), older=True)
+VERDICT = Kind("verdict", 1, ("runs", "images", "exact method", "at the margin"))
 TRAINING = Kind("Training", records.SCHEMA, records.REQUIRED[1:], records.checked_run, older=True)

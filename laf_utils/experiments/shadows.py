@@ -91,7 +91,7 @@ class Shadows:
         """
         half = len(self.phi["retrained"]["forget"]) // 2
         found = {
-            kind: self._measured(lambda part, kind=kind: self.phi[kind][part], self._utility(self.accuracy[kind], slice(half)))
+            kind: self._measured(self.phi[kind].__getitem__, self._utility(self.accuracy[kind], slice(half)))
             for kind in KINDS if kind != "retrained"
         }
         other = self._utility(self.accuracy["retrained"], slice(half, None))
@@ -135,7 +135,7 @@ def shadows(run: Run, seeds: Sequence[int], *, sample: int = SAMPLE) -> Shadows:
         raise ValueError(f"at least {LEAST} different seeds, got {seeds}")
     content = run._method_content() | {
         "unlearning": asdict(run.config.unlearning), "repair": run.config.as_dict()["repair"], "seeds": seeds, "sample": sample,
-        "shadow_code": code_version((_compute,), TRAINED),
+        "shadow_code": shadow_code(),
     }
     kept = run.kept("shadows", content, lambda: _compute(run, seeds, sample))
     phi = {kind: {part: kept.tensors[f"{kind}.{part}"] for part in PARTS} for kind in KINDS}
@@ -146,6 +146,11 @@ def shadows(run: Run, seeds: Sequence[int], *, sample: int = SAMPLE) -> Shadows:
     }
     seconds = kept.facts["by_stage"] | {name: kept.facts[name] for name in ("threads", "load_average")}
     return Shadows(phi, kept.facts["accuracy"], settings, seconds)
+
+
+def shadow_code() -> str:
+    """Names the code that makes all models of a record and reads phi."""
+    return code_version((_compute,), TRAINED)
 
 
 def _retrained(seeds: list[int]) -> list[int]:

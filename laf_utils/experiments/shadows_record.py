@@ -1,19 +1,23 @@
 """The record of many models of one request: the measures over them, their null, their error bars, and one image to look at."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from ..run import Run
+from ..run import Run, training_code
 from ..settings.names import caveats, headline
+from ..support.definitions import code_version
 from ..support.devices import describe
-from .record import SHADOWS
-from .shadows import Shadows, shadows
+from ..support.keys import content_key
+from .shadows import SAMPLE, Shadows, shadow_code, shadows
 from .shadows_spread import errors
 
 
-def path_of(dataset: str, task: str, models: int) -> Path:
-    """Where the record of so many models of each kind lies."""
-    return SHADOWS.folder / dataset / f"{task}-models{models}.json"
+def inputs_of(run: Run, seeds: Sequence[int]) -> dict[str, str]:
+    """Everything the numbers depend on, 16 hex digits for each part."""
+    return {
+        "settings": content_key({"config": run.config.as_dict(), "seeds": list(seeds), "sample": SAMPLE}),
+        "data": content_key(run.data.checksum), "task": content_key(run.task.checksum()),
+        "training": training_code(), "method": shadow_code(), "measuring": code_version((Shadows.measures, errors, example)),
+    }
 
 
 def example(found: Shadows) -> dict:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -41,7 +42,7 @@ def without(found: Shadows, place: int) -> Shadows:
     return replace(found, phi=phi, accuracy=accuracy)
 
 
-def _spread(leaves: list) -> object:
+def _spread(leaves: list) -> Any:
     if isinstance(leaves[0], dict):
         return {name: _spread([leaf[name] for leaf in leaves]) for name in leaves[0]}
     return jackknife(leaves) if all(isinstance(leaf, int | float) for leaf in leaves) else None

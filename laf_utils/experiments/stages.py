@@ -6,6 +6,7 @@ What a run finds on disk afterwards is what it would have trained itself, up to 
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -20,23 +21,27 @@ from ..support.paths import check_writable, runs_folder
 from ..support.reading import chosen, items, seed, whole
 from ..tasks import TASKS
 from ..together.training import train_together
+from .commands import say_states
 from .problem import Problem
+from .record import MISSING, VALID
 from .second_retrained import again_stage
 
 MOST_AT_ONCE = 4_096  # networks side by side
 STAGES = ("original", "retrained", "again")
 NAMES = {
     "DATASET": "mnist", "TASK": ",".join(TASKS), "STAGE": "original", "SEED": "0", "PROFILE": "paper", "FOR": "", "AT_ONCE": "8",
+    "PLAN": "0",
 }
 
 
-def _of(run: Run, stage: str) -> tuple[str, dict, int, torch.Tensor]:
-    """(name of the artefact, its content, training seed, rows) of a stage of a run."""
+def _of(run: Run, stage: str, device: str) -> tuple[str, dict, int, torch.Tensor]:
+    """(name of the artefact, its content, training seed, rows) of a stage of a run that is taken on ``device``."""
+    taken_by = {"device": device} if device else {}
     if stage == "again":
         name, content, seed = again_stage(run)
-        return name, content, seed, run.task.retain
+        return name, content | taken_by, seed, run.task.retain
     rows = torch.arange(len(run.train_set.labels)) if stage == "original" else run.task.retain
-    return stage, run._training_content("all" if stage == "original" else "retain"), run.config.seed, rows
+    return stage, run._training_content("all" if stage == "original" else "retain") | taken_by, run.config.seed, rows
 
 
 def train_stages(runs: Sequence[Run], stages: Sequence[str], *, device: str = "", at_once: int = 8) -> int:
@@ -59,12 +64,12 @@ def train_stages(runs: Sequence[Run], stages: Sequence[str], *, device: str = ""
             raise ValueError("runs whose networks are trained as one must share their images")
         if (run.config.training, run.config.transforms) != (first.config.training, first.config.transforms):
             raise ValueError("runs whose networks are trained as one must share their settings of training")
+    rows: Any  # of one network here, of all below
     todo = {}
     for run, stage in zip(runs, stages, strict=True):
-        name, content, seed, rows = _of(run, stage)
-        taken_by = {"device": device} if device else {}
-        if not run.holds(name, content | taken_by):
-            todo[content_key(content)] = run, name, content | taken_by, seed, rows
+        name, content, seed, rows = _of(run, stage, device)
+        if not run.holds(name, content):
+            todo[content_key(content)] = run, name, content, seed, rows
     if not todo:
         return 0
     images: Images = first.train_images
@@ -103,9 +108,16 @@ def stages(arguments: list[str]) -> None:
         raise Stop(f"FOR must be one of {', '.join(kinds)}, got {given['FOR']!r}", SETTINGS)
     at_once, seeds = whole(given["AT_ONCE"], "AT_ONCE", 1, MOST_AT_ONCE), [seed(one) for one in items(given["SEED"], "SEED")]
     tasks = chosen(given["TASK"], "TASK", TASKS)
-    check_writable(runs_folder(), "LAF_RUNS")
+    plan = whole(given["PLAN"], "PLAN", 0, 2)
+    if not plan:
+        check_writable(runs_folder(), "LAF_RUNS")
     with stopping(ValueError):  # what cannot be trained as one: index sets of several lengths, ResNet-18
-        runs = [Problem(given["DATASET"], task, one, given["PROFILE"]).run for task in tasks for one in seeds]
+        runs = [Problem.asked(given["DATASET"], task, one, given["PROFILE"]).run for task in tasks for one in seeds]
         of, each = [run for _ in names for run in runs], [stage for stage in names for _ in runs]
+        if plan:
+            there = [run.holds(*_of(run, stage, given["FOR"])[:2]) for run, stage in zip(of, each, strict=True)]
+            names = [f"{stage} {run.config.task} seed{run.config.seed}" for run, stage in zip(of, each, strict=True)]
+            return say_states(zip(names, (VALID if one else MISSING for one in there), strict=True), plan, "networks")
         count = train_stages(of, each, device=given["FOR"], at_once=at_once)
     print(f"{count} of {len(of)} trained as one", flush=True)
+    return None

@@ -1,11 +1,11 @@
 """The record of one run: every loss, and what the four models score. ``make laf`` makes the same in a notebook."""
 
-from ..evaluation import evaluate, make_record
+from ..evaluation import Evaluation, evaluate, make_record
 from ..run import TRAINED, Run, method_code, repair_code, training_code
 from ..settings.presets import preset
 from ..support.definitions import code_version
 from ..support.keys import content_key
-from .record import TrainingPlace
+from .record import TRAINING, TrainingPlace
 
 
 def run_of(place: TrainingPlace) -> Run:
@@ -30,3 +30,8 @@ def inputs_of(run: Run) -> dict[str, str]:
 def made(run: Run) -> dict:
     """The run's record, without its head."""
     return make_record(run, evaluate(run))
+
+
+def keyed_record(run: Run, evaluation: Evaluation) -> dict:
+    """The record of a run that was evaluated already, as ``KIND=training`` would write it: a notebook's."""
+    return TRAINING.head(inputs_of(run)) | make_record(run, evaluation)

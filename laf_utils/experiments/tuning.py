@@ -20,9 +20,9 @@ from ..datasets import ImageSet
 from ..methods import UnlearningRequest, prepare, run_method
 from ..run import Run
 from ..settings.changes import batch_names, changed, scaled
-from ..settings.config import ConfigError
 from ..settings.presets import preset
 from ..support import records
+from ..support.extras import naming_extras
 from ..support.keys import content_key
 from ..support.seeds import derive, stream
 from ..tasks import ForgetTask
@@ -82,7 +82,7 @@ class Search:
     ) -> None:
         self.full = Run(preset(dataset, task, profile="paper", seed=seed, **TRAINING | changes), say=say)
         self.trials, self.seed, self.say = trials, seed, say
-        self.problem = Problem.of(carve(self.full, images, VALIDATION))
+        self.problem = Problem(carve(self.full, images, VALIDATION))
         self.factor = len(self.full.task.train_labels) / len(self.problem.run.task.train_labels)
 
     @cached_property
@@ -161,15 +161,9 @@ class Search:
 
 
 def _optuna() -> Any:
-    """Optuna, which only the search needs.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    try:
+    """Optuna, which only the search needs; raises ``ImportError`` that names the extra where it is not installed."""
+    with naming_extras():
         import optuna
-    except ImportError as error:
-        raise ConfigError("the search needs Optuna: pip install 'laf-utils[tuning]'") from error
     return optuna
 
 
@@ -190,6 +184,7 @@ def _draw(trial: Any, dimension: Dimension) -> object:
 
 def search(one: Search, path: Path) -> dict:
     """The trials of every method, kept in ``path`` after each; methods whose trials are there with the same space stay."""
+    known: dict[str, dict]
     about, known = one.about(), {}
     if path.is_file():
         before = records.read_parts(path, ("schema", "about", "methods"), 1)

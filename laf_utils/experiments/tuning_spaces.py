@@ -4,8 +4,6 @@ Upper ends of ``epochs`` keep one trial to seconds on the reduced sets. SISA and
 forgetting against utility, so nothing is tuned. Unroll has one strength; its original is trained once, as published.
 """
 
-from collections.abc import Mapping
-
 from .dimension import Dimension
 from .label_free import LATER_SPACES
 
@@ -38,7 +36,7 @@ def _jit() -> tuple[Dimension, ...]:
     return Dimension("learning_rate", 1e-5, 1e-1), Dimension("sigma", 0.01, 0.5), Dimension("copies", 10, 25, "whole")
 
 
-SPACES: Mapping[str, tuple[Dimension, ...]] = {
+SPACES: dict[str, tuple[Dimension, ...]] = {
     "jit": _jit(),
     "jit_mean": _jit(),
     "boundary_expand": _boundary(),

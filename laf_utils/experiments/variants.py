@@ -5,6 +5,7 @@ A cell of a variant has its own record, in a folder of the variant's name, and i
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Variant:
     changes: Mapping[str, object]
 
     @property
-    def arguments(self) -> dict[str, object]:
+    def arguments(self) -> dict[str, Any]:
         """The changes as ``presets.preset`` takes them: ``unlearning__epochs=5``."""
         return {name.replace(".", "__"): value for name, value in self.changes.items()}
 

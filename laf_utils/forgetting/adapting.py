@@ -7,7 +7,7 @@ left as it is.
 
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -95,7 +95,7 @@ def _parts(output: Any) -> list[tuple[Any, torch.Tensor]]:
     elif isinstance(output, list | tuple):
         named = getattr(output, "_fields", None)
         if named is not None and "logits" in named:
-            return [("logits", output.logits)]
+            return [("logits", cast(Any, output).logits)]
         found = list(enumerate(output))
     else:
         found = list(getattr(output, "__dict__", {}).items())

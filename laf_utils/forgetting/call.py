@@ -5,7 +5,7 @@ import sys
 import time
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy
 import torch
@@ -159,7 +159,7 @@ def _circumstances(
     prepared: Prepared, options: Options, outcome: Outcome, before: str, after: str, clock: _Clock
 ) -> dict[str, Any]:
     sizes = {"forget": prepared.forget, "retain": prepared.retain, "retain_used": prepared.used, "unseen": prepared.unseen}
-    settings = asdict(outcome.settings) if is_dataclass(outcome.settings) else None
+    settings = asdict(cast(Any, outcome.settings)) if is_dataclass(outcome.settings) else None
     return {
         "date": now(),
         "scope": {"name": prepared.scope.name, "classes": list(prepared.scope.classes), "reason": prepared.scope.reason},

@@ -13,7 +13,7 @@ retained images changes the layers themselves.
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from ..models import Network
-from .adapting import adapted, chosen, inner, recorded
+from .adapting import adapted, chosen, recorded
 from .copying import as_given, working_copy
 from .cutting import Rest, layer_of
 from .head import find_head, split, whole
@@ -66,6 +66,7 @@ class ZeroShot(nn.Module):
     ) -> None:
         super().__init__()
         self.features = Features(model, method, pick)
+        self.text: torch.Tensor
         self.register_buffer("text", F.normalize(text.detach().clone(), dim=1))
         self.projection = nn.Parameter(torch.eye(text.shape[1], dtype=text.dtype, device=text.device), requires_grad=False)
         self.scale = float(scale)
@@ -106,7 +107,7 @@ def _check(classes: Sequence[int], count: int) -> None:
 
 
 @torch.no_grad()
-def _average_head(layer: nn.Module, classes: Sequence[int]) -> None:
+def _average_head(layer: Any, classes: Sequence[int]) -> None:
     for hook in list(layer._forward_pre_hooks.values()):  # of torch.nn.utils.weight_norm: the weight is made of these two
         if hasattr(hook, "compute_weight"):
             wanted = _averaged(hook.compute_weight(layer), classes)
@@ -123,7 +124,8 @@ def _average_head(layer: nn.Module, classes: Sequence[int]) -> None:
 @torch.no_grad()
 def _project(model: ZeroShot, classes: Sequence[int], example: torch.Tensor) -> None:
     """Into the last linear layer of the image tower where that gives the features, else into ``ZeroShot.projection``."""
-    change, calls = projection(model.text @ model.projection, classes), []
+    calls: list[tuple[str, torch.Tensor, torch.Tensor]] = []
+    change = projection(model.text @ model.projection, classes)
     plain = torch.equal(model.projection, torch.eye(len(model.projection)).to(model.projection))
     with recorded({name: m for name, m in model.named_modules() if isinstance(m, nn.Linear)}, calls):
         features = model.features(example)
@@ -162,7 +164,7 @@ def removed(network: Network, head: str, classes: Sequence[int], example: torch.
             "method", "in closed form a class can be removed from a linear or convolutional head of several classes, or from a "
             "ZeroShot; with retained images LAF removes it from any",
         )
-    _check(classes, rows)
+    _check(classes, cast(int, rows))
     _average_head(layer, classes)
     return own
 
@@ -184,4 +186,4 @@ def remove_classes(model: nn.Module, classes: Sequence[int], example: torch.Tens
     inputs = example.to(known.device, known.dtype)
     own = adapted(own, inputs)
     found = find_head(own, inputs, head)
-    return as_given(inner(removed(split(own, found, inputs), found, list(classes), inputs).extractor.model), model)
+    return as_given(whole(removed(split(own, found, inputs), found, list(classes), inputs)), model)

@@ -90,7 +90,8 @@ def data(options: argparse.Namespace) -> int:
     _transform(options)
     forget, retain, unseen = _files(options)
     sizes: dict[str, int] = {}
-    broken, seen = [], {}
+    broken: list[str] = []
+    seen: dict[bytes, set[Path]] = {}
     for path in (*forget, *retain, *unseen):
         try:
             key = "{}x{}".format(*size_of(path))

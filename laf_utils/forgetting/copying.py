@@ -1,6 +1,7 @@
 """Copies to work on and copies to give back, whatever the model is wrapped in and whatever its number formats are."""
 
 import copy
+from typing import cast
 
 import torch
 from torch import nn
@@ -13,9 +14,9 @@ def bare(model: nn.Module) -> nn.Module:
     """The model inside ``DataParallel``, ``DistributedDataParallel`` and ``torch.compile``."""
     while True:
         if isinstance(model, WRAPPERS):
-            model = model.module
-        elif isinstance(getattr(model, "_orig_mod", None), nn.Module):
-            model = model._orig_mod
+            model = cast(nn.Module, model.module)
+        elif isinstance(inside := getattr(model, "_orig_mod", None), nn.Module):
+            model = inside
         else:
             return model
 

@@ -66,6 +66,7 @@ class Rest(nn.Module):
     """
 
     def __init__(self, model: nn.Module, head: str, example: torch.Tensor, shape: tuple[int, ...]) -> None:
+        self.blank: torch.Tensor
         super().__init__()
         self._model, self.head, self.shape = [model], head, shape  # in a list: its parameters are the extractor's already
         self.register_buffer("blank", torch.zeros_like(example[:1]), persistent=False)

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -81,7 +81,7 @@ def _looks(watch: Watch) -> list[dict[str, float]]:
 
 def _procedure(work: Work, settings: LAFSettings, keeper: Keeper) -> LAF:
     """LAF of the work, whose VAEs are fitted once for all attempts; h never sees D_f."""
-    vae, sets = replace(settings.vae, fit_h_on="retain"), Sets(work.forget, work.retain)
+    vae, sets = replace(settings.vae, fit_h_on="retain"), Sets(work.forget, cast(OwnImages, work.retain))
     return LAF(work.network, sets, vae, seed=work.seed, place=keeper.place, flat=FLAT)
 
 
@@ -118,7 +118,7 @@ def _recovered(
     model = _recovery(laf, settings, point[1], again)
     kept = again.best[1] if again.best else None
     outcome.attempts.append({"strength": 0.0, "ended": f"recovery: {again.ended}", "kept": kept, "looks": _looks(again)})
-    better = model is not None and (watch.best is None or again.best[0] < watch.best[0])
+    better = model is not None and again.best is not None and (watch.best is None or again.best[0] < watch.best[0])
     return (model, again) if better else (None, watch)
 
 
@@ -127,6 +127,7 @@ def run_laf(work: Work, settings: LAFSettings, make_watch: Callable[..., Watch],
 
     ``_next_strength`` says which attempt follows; before it, a recovery where one has forgotten at too high a cost.
     """
+    best: tuple[float, ...] | None
     outcome, best, tried = Outcome(None, None, settings), None, [1.0]
     try:
         laf = _procedure(work, settings, keeper)
@@ -141,7 +142,7 @@ def run_laf(work: Work, settings: LAFSettings, make_watch: Callable[..., Watch],
         outcome.attempts.append({"strength": strength, "ended": watch.ended, "kept": kept, "looks": _looks(watch)})
         recovered, watch = _recovered(laf, work, own, watch, make_watch, outcome)
         model, kept = recovered or model, watch.best[1] if watch.best else None
-        if model is not None and (best is None or watch.best[0] < best):
+        if model is not None and watch.best is not None and (best is None or watch.best[0] < best):
             best = watch.best[0]
             outcome = replace(outcome, network=model, look=kept, settings=own)
         tried += _next_strength(tried, watch, None if model is None else kept)
@@ -188,7 +189,7 @@ def run_other(work: Work, method: str, watch: Watch) -> Outcome:
         outcome.attempts.append({"strength": 0.0, "ended": str(error), "kept": None, "looks": []})
         return outcome
     for share in SHARES:
-        model = interpolated(work.network, found.model, share)
+        model = cast(Network, interpolated(work.network, found.model, share))
         look = {"share": share, **watch.measure(model)}
         watch.seen.append(look)
         if watch.consider(model, look):
@@ -203,7 +204,7 @@ def run_other(work: Work, method: str, watch: Watch) -> Outcome:
 def run_closed_form(work: Work, watch: Watch, attempts: list[dict[str, object]]) -> Outcome:
     """The classes of the scope removed from the original in closed form: one look, after the attempts there were."""
     example = work.forget.batch(torch.arange(min(2, len(work.forget))))
-    model = removed(work.network, work.network.extractor.head, list(watch.scope.classes), example)
+    model = removed(work.network, cast(str, work.network.extractor.head), list(watch.scope.classes), example)
     look = {"step": 0, **watch.measure(model)}
     watch.seen.append(look)
     outcome = Outcome(None, None, attempts=attempts, closed_form=True)
@@ -220,9 +221,9 @@ def _eased(work: Work, outcome: Outcome, watch: Watch) -> Outcome:
     Parameters alone go back: batch statistics stay those of the retained images.
     """
     easy = outcome.look is None or watch.scope.name != "class" or outcome.look.get("utility", 1.0) >= WELL
-    if easy or watch.forgotten(outcome.look) > 0:
+    if easy or outcome.network is None or outcome.look is None or watch.forgotten(outcome.look) > 0:
         return outcome
-    found, start = outcome, dict(work.network.named_parameters())
+    found, kept, start = outcome, outcome.look, dict(work.network.named_parameters())
     for share in EASED:
         model = copy.deepcopy(outcome.network)
         with torch.no_grad():
@@ -232,11 +233,10 @@ def _eased(work: Work, outcome: Outcome, watch: Watch) -> Outcome:
         watch.seen.append(look)
         if watch.trouble(look) is not None or watch.forgotten(look) > 0:
             break
-        if look["utility"] > found.look["utility"]:
-            found = replace(found, network=model, look=look)
-    attempts = [*outcome.attempts, {"strength": 0.0, "ended": "back towards the original", "kept": found.look,
-                                    "looks": _looks(watch)}]
-    return replace(found, attempts=attempts)
+        if look["utility"] > kept["utility"]:
+            found, kept = replace(found, network=model, look=look), look
+    last = {"strength": 0.0, "ended": "back towards the original", "kept": kept, "looks": _looks(watch)}
+    return replace(found, attempts=[*outcome.attempts, last])
 
 
 def _or_in_closed_form(work: Work, outcome: Outcome, watch: Watch) -> Outcome:
@@ -252,6 +252,7 @@ def _or_in_closed_form(work: Work, outcome: Outcome, watch: Watch) -> Outcome:
 
 def run_relearn(work: Work, watch: Watch, attempts: list[dict[str, object]], settings: Any = None) -> Outcome:
     """See ``relearned.students``; one look each, after the attempts there were."""
+    assert work.everything is not None
     network, look, own, made = students(work.network, work.forget, work.everything, settings, work.seed, watch)
     return Outcome(network, look, own, [*attempts, *made], method=RELEARN)
 
@@ -279,7 +280,8 @@ def carry_out(method: str, work: Work, make_watch: Callable[..., Watch], keeper:
     if method not in ("laf", "laf_r"):
         return run_other(work, method, make_watch())
     settings = work.settings or derived_settings(
-        len(work.forget), len(work.retain), labels=method == "laf_r", batch_statistics=has_batch_statistics(work.network)
+        len(work.forget), len(cast(OwnImages, work.retain)), labels=method == "laf_r",
+        batch_statistics=has_batch_statistics(work.network),
     )
     if not isinstance(settings, type(METHODS[method].settings)):
         raise TypeError(f"{method} takes {type(METHODS[method].settings).__name__}, got {type(settings).__name__}")
@@ -289,6 +291,7 @@ def carry_out(method: str, work: Work, make_watch: Callable[..., Watch], keeper:
     if work.otherwise:
         outcome = _or_relearned(work, _or_in_closed_form(work, outcome, make_watch()), make_watch())
     if method == "laf_r" and outcome.network is not None and not outcome.closed_form and outcome.method is None:
+        assert outcome.look is not None and work.retain is not None and work.labels is not None
         repaired, _ = repair(outcome.network, work.retain, work.labels, settings.repair, seed=work.seed, forget=len(work.forget))
         watch = make_watch()
         look = {"step": -1, **watch.measure(repaired)}

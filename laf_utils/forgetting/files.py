@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ..support.artefacts import tensors_checksum
+from ..support.extras import advice
 from .refusal import Refused
 from .soundness import SEALED, check_archive, check_kinds, check_weights
 from .sources import files_in
@@ -126,7 +127,7 @@ def builder(name: str) -> Callable[..., nn.Module]:
             return lambda **options: create(own, pretrained=False, **options)
         return getattr(importlib.import_module(family), own)
     except ModuleNotFoundError as error:
-        raise Refused("bad_architecture", f"{error.name} is not installed") from error
+        raise Refused("bad_architecture", advice(error) or f"{error.name} is not installed") from error
     except AttributeError as error:
         raise Refused("bad_architecture", f"{family} has no {own}") from error
     except Exception as error:  # whatever a stranger's module does when it is imported

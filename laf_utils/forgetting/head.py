@@ -9,6 +9,8 @@ answers as before whatever its input (``Rest``). So a scaled or clipped linear l
 (``classifier.1:input``), and functional heads such as cosine ones and CLIP's class names (``encoder:output``) work, too.
 """
 
+from typing import Any, cast
+
 import torch
 from torch import nn
 
@@ -46,7 +48,7 @@ class Whole(Network):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [B, classes] of network inputs [B, ...]."""
-        return self.extractor.model(images)
+        return cast(Extractor, self.extractor).model(images)
 
 
 @torch.no_grad()
@@ -63,16 +65,16 @@ def split(model: nn.Module, head: str, example: torch.Tensor | None = None) -> N
         return Whole(Extractor(model, head), inner(model).get_submodule(head))
     seen: list[torch.Tensor] = []
     with hooked(inner(model).get_submodule(name), side, seen.append):
-        model(example[:1])
-    return Whole(Extractor(model, head), Rest(model, head, example, tuple(seen[-1].shape[1:])))
+        model(cast(torch.Tensor, example)[:1])
+    return Whole(Extractor(model, head), Rest(model, head, cast(torch.Tensor, example), tuple(seen[-1].shape[1:])))
 
 
 def whole(network: Network) -> nn.Module:
     """The model that ``split`` was given, or its unlearned copy; without what was put around it to read its outputs."""
-    return inner(network.extractor.model)
+    return inner(cast(Extractor, network.extractor).model)
 
 
-def _cut_here(model: nn.Module, name: str, side: str, images: torch.Tensor, value: object, logits: torch.Tensor) -> bool:
+def _cut_here(model: nn.Module, name: str, side: str, images: torch.Tensor, value: Any, logits: torch.Tensor) -> bool:
     """Whether all that the logits depend on passes through one input or output of a layer."""
     fits = isinstance(value, torch.Tensor) and value.ndim in (2, 4) and value.is_floating_point() and len(value) == len(images)
     if not fits:
@@ -102,7 +104,8 @@ def _scores(module: nn.Module, output: object, raw: torch.Tensor) -> bool:
 def _other_head(model: nn.Module, images: torch.Tensor, logits: torch.Tensor, raw: torch.Tensor) -> str | None:
     """A head that is no plain linear layer at the end: ``name:input`` of a layer of scores, else ``name:output`` of the last
     layer that gives a representation which the rest is computed from."""
-    known, calls = dict(inner(model).named_modules()), []
+    calls: list[tuple[str, torch.Tensor, torch.Tensor]] = []
+    known = dict(inner(model).named_modules())
     with recorded({name: module for name, module in known.items() if name}, calls):
         model(images)
     classes = raw.shape[1] if raw.ndim == 2 else 1
@@ -151,7 +154,9 @@ def find_head(model: nn.Module, images: torch.Tensor, name: str | None = None) -
     if name is not None and layer_of(name)[0] not in known:
         ends = ", ".join(list(known)[-3:])
         raise Refused("no_linear_head", f"the model has no layer {name!r}; its last ones are: {ends}")
-    modules = {name: known[name]} if name in known else {key: m for key, m in known.items() if isinstance(m, nn.Linear)}
+    modules: dict[str, nn.Module] = {key: m for key, m in known.items() if isinstance(m, nn.Linear)}
+    if name is not None and name in known:
+        modules = {name: known[name]}
     calls: list[tuple[str, torch.Tensor, torch.Tensor]] = []
     with recorded(modules, calls):
         logits = model(images)

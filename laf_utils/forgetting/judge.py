@@ -1,7 +1,7 @@
 """``judge``: the verdict on a model that somebody hands in, however it was made: retrained, unlearned elsewhere, or untouched."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -66,14 +66,14 @@ def judge(
     with keeper:
         before, after = working_copy(original), working_copy(model)
         own, rest, new = (
-            open_images(given, options, keeper, before, name)
+            cast(OwnImages, open_images(given, options, keeper, before, name))
             for given, name in ((forget, "forget"), (retain, "retain"), (unseen, "unseen"))
         )
         if reference is None:
             rest = rest.subset(without_overlap(own.digests(), rest, "refuse", None))
             reference = taught(before, rest, removed, seed=seed)
         after = after.to(device_of(before), dtype_of(before))
-        pair = [tuple(_logits(network, images) for images in (own, new)) for network in (before, after)]
+        pair = [(_logits(network, own), _logits(network, new)) for network in (before, after)]
         return judged(pair[0], pair[1], (reference.logits(own), reference.logits(new)), removed, floor)
 
 
@@ -89,7 +89,7 @@ def judged(before: Pair, after: Pair, students: Pair, removed: tuple[int, ...] =
     stays = ~torch.isin(before[1].argmax(1), gone)
     kept = utility(before[1][stays].softmax(1), after[1][stays].argmax(1))
     usual = sum(utility(before[1][stays].softmax(1), own[stays].argmax(1)) for own in students[1]) / len(students[1])
-    failed, unknown = [], []
+    failed: list[str] = []
     if kept < floor * usual:
         failed.append(f"utility {100 * kept:.1f} % on unseen images, models taught on the retained ones have {100 * usual:.1f} %")
     if removed:
@@ -101,5 +101,5 @@ def judged(before: Pair, after: Pair, students: Pair, removed: tuple[int, ...] =
         (before[0], before[1][rows]), (after[0], after[1][rows]), (students[0], students[1][:, rows]), classes_stay=not removed
     )
     more = findings(found, bool(removed), int(rows.sum()))
-    said, reasons = conclusion([*failed, *more[0]], [*unknown, *more[1]])
+    said, reasons = conclusion([*failed, *more[0]], more[1])
     return Judgement(said, tuple(reasons), found, kept)

@@ -28,7 +28,8 @@ class Keeper:
 
     def __init__(self, bound: int = DEFAULT_BOUND, folder: Path | None = None) -> None:
         self.bound, self.in_memory, self.on_disk = bound, 0, 0
-        self._parent, self._folder = folder, None
+        self._folder: Path | None = None
+        self._parent = folder
 
     def __enter__(self) -> "Keeper":
         return self

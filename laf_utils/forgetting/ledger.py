@@ -47,7 +47,7 @@ def _not_an_entry(entry: object, number: int) -> str | None:
     if type(entry.get("kept")) is not bool:
         return "does not say whether the request was kept"
     utility, marks = entry.get("utility"), entry.get("forgotten")
-    finite = type(utility) in (int, float) and math.isfinite(utility) and 0 <= utility <= 1.01
+    finite = isinstance(utility, int | float) and type(utility) is not bool and math.isfinite(utility) and 0 <= utility <= 1.01
     if "utility" not in entry or not (utility is None or finite):
         return "has a utility that is none"
     if not isinstance(marks, list) or not all(isinstance(mark, str) and MARK.fullmatch(mark) for mark in marks):

@@ -1,7 +1,7 @@
 """From what a user hands in to what can be worked with, or a refusal with its reason. Nothing is trained here."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -55,9 +55,10 @@ class Answers:
 
 def answers(network: nn.Module, forget: OwnImages, retain: OwnImages | None, unseen: OwnImages | None) -> Answers:
     """One pass of a model over everything that is reported on."""
-    return Answers(*(
-        None if images is None else apply_frozen(network, images, "answers").cpu() for images in (forget, retain, unseen)
-    ))
+    def of(images: OwnImages) -> torch.Tensor:
+        return apply_frozen(network, images, "answers").cpu()
+
+    return Answers(of(forget), None if retain is None else of(retain), None if unseen is None else of(unseen))
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,12 @@ class Prepared:
 
     def sets(self, seed: int) -> Sets:
         """What a watch looks at: random samples."""
-        alike = None if self.shown is None or not len(self.shown) else self.unseen.subset(self.shown)
+        alike = None if self.shown is None or self.unseen is None or not len(self.shown) else self.unseen.subset(self.shown)
         named = {"forget": self.forget, "retain": self.watched, "unseen": alike}
         most = {"forget": SAMPLE_GOAL, "retain": SAMPLE, "unseen": SAMPLE_GOAL}
         once = -(-len(self.forget) // UnlearningConfig.batch_size)
-        return Sets(*(_sample(images, most[name], seed, name) for name, images in named.items()), once)
+        found = {name: _sample(images, most[name], seed, name) for name, images in named.items()}
+        return Sets(cast(OwnImages, found["forget"]), found["retain"], found["unseen"], once)
 
     def answers(self, network: nn.Module) -> Answers:
         """Another model's answers on the same images."""

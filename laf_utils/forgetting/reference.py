@@ -7,6 +7,7 @@ students are of the original's answer says how well that answer can be known wit
 
 import copy
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -41,7 +42,7 @@ def fresh(model: nn.Module, generator: torch.Generator) -> nn.Module:
         known: set[int] = set()
         for module in copied.modules():
             if callable(getattr(module, "reset_parameters", None)):
-                module.reset_parameters()
+                cast(Any, module).reset_parameters()
                 known.update(id(value) for value in (*module.parameters(), *module.buffers()))
         for value in copied.parameters():
             if id(value) not in known and value.numel() > 1:

@@ -6,12 +6,14 @@ much the original remembers, which no setting knows: so the watch decides.
 """
 
 from dataclasses import replace
+from typing import cast
 
 from torch import nn
 
 from ..methods.parts import Spent
 from ..methods.passes import FROZEN_PASS
 from ..methods.relearn import RelearnSettings, Tools, relearned
+from ..models import Network
 from ..support.seeds import stream
 from ..training import TrainingDiverged
 from .reference import fresh
@@ -34,9 +36,16 @@ def settings_for(forget: int, retain: int) -> RelearnSettings:
     return replace(own, share=max(own.share, least / (own.training.epochs * retain)))
 
 
+def _tools(original: nn.Module, seed: int, number: int) -> Tools:
+    draws = stream(seed, "own", f"relearn {number}")
+    return Tools(
+        lambda: fresh(original, draws), lambda name: stream(seed, "own", f"relearn {name}"), Spent(), lambda name, value: None
+    )
+
+
 def students(
-    original: nn.Module, forget: OwnImages, retain: OwnImages, settings: RelearnSettings | None, seed: int, watch: Watch
-) -> tuple[nn.Module | None, dict[str, float] | None, RelearnSettings, list[dict[str, object]]]:
+    original: Network, forget: OwnImages, retain: OwnImages, settings: RelearnSettings | None, seed: int, watch: Watch
+) -> tuple[Network | None, dict[str, float] | None, RelearnSettings, list[dict[str, object]]]:
     """The student at the best look (or ``None``), that look, its settings, and the attempts; the watch has seen them all.
 
     Args:
@@ -46,26 +55,22 @@ def students(
     """
     own = settings or settings_for(len(forget), len(retain))
     ways = [own] if settings else [replace(own, start=start, tail=tail) for start, tail in STARTS]
-    best, attempts = (None, None, own), []
+    network: Network | None = None
+    kept: dict[str, float] | None = None
+    attempts: list[dict[str, object]] = []
     for number, way in enumerate(ways):
-        draws = stream(seed, "own", f"relearn {number}")
-        tools = Tools(
-            lambda draws=draws: fresh(original, draws), lambda name: stream(seed, "own", f"relearn {name}"), Spent(),
-            lambda name, value: None,
-        )
         try:
-            student = relearned(original, forget, retain, way, tools)
+            student = cast(Network, relearned(original, forget, retain, way, _tools(original, seed, number)))
         except TrainingDiverged as error:
             attempts.append({"strength": way.start, "ended": str(error), "kept": None, "looks": []})
             continue
         look = {"share": way.start, **watch.measure(student)}
         watch.seen.append(look)
         if watch.consider(student, look):
-            best = student, look, way
+            network, kept, own = student, look, way
         ended = watch.trouble(look) or ("forgotten" if watch.forgotten(look) == 0 else "not forgotten")
         shown = {name: round(value, 4) for name, value in look.items()}
-        attempts.append({"strength": way.start, "ended": f"relearn: {ended}", "kept": best[1], "looks": [shown]})
+        attempts.append({"strength": way.start, "ended": f"relearn: {ended}", "kept": kept, "looks": [shown]})
         if ended == "forgotten":
             break
-    return *best, attempts
-
+    return network, kept, own, attempts

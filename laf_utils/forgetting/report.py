@@ -1,5 +1,7 @@
 """What a request has done, in numbers and words: utility before and after, the audit, the worst remaining images, the verdict."""
 
+from typing import cast
+
 import torch
 
 from ..audit.unseen import audit
@@ -60,7 +62,7 @@ def forgetting(prepared: Prepared, after: Answers) -> dict[str, object]:
         ],
     }
     if prepared.alike is not None:
-        pair = (model.unseen[prepared.alike].argmax(1) for model in (prepared.before, after))
+        pair = (cast(torch.Tensor, model.unseen)[prepared.alike].argmax(1) for model in (prepared.before, after))
         found["agreement_unseen"] = _percent(torch.eq(*pair).float().mean())
     if prepared.scope.classes:
         removed = torch.tensor(prepared.scope.classes)
@@ -74,9 +76,10 @@ def audits(prepared: Prepared, after: Answers) -> dict[str, dict] | None:
     if prepared.alike is None:
         return None
     pair = {
-        when: audit(found.forget, found.unseen[prepared.alike]) for when, found in (("before", prepared.before), ("after", after))
+        when: audit(found.forget, cast(torch.Tensor, found.unseen)[prepared.alike])
+        for when, found in (("before", prepared.before), ("after", after))
     }
-    return {when: found.as_dict() for when, found in pair.items()} if pair["before"] else None
+    return {when: found.as_dict() for when, found in pair.items() if found} if pair["before"] else None
 
 
 def too_costly(attempts: list[dict], floor: float, where: str = "they were not") -> str:
@@ -94,7 +97,7 @@ def driven_out(prepared: Prepared, numbers: dict) -> list[str]:
     if prepared.scope.name != "instances" or "agreement_unseen" not in found:
         return []
     own, other = found["agreement"], found["agreement_unseen"]
-    gap, error = agreement_gap(own / 100, found["images"], other / 100, len(prepared.alike))
+    gap, error = agreement_gap(own / 100, found["images"], other / 100, len(cast(torch.Tensor, prepared.alike)))
     if gap <= ERRORS * error:
         return []
     return [f"over-forgotten: {own:.1f} % of the forget images have kept their answer, of unseen images like them {other:.1f} %"]
@@ -124,10 +127,11 @@ def weighed(prepared: Prepared, after: Answers, seed: int) -> Evidence | None:
     rows = prepared.audited
     if prepared.scope.name == "class" or prepared.retain is None or rows is None or len(rows) < LEAST_COMPARED:
         return None
+    assert prepared.unseen is not None
     reference = taught(prepared.network, prepared.retain, seed=seed)
     unseen = prepared.unseen.subset(rows)
-    pair = [(model.forget, model.unseen[rows]) for model in (prepared.before, after)]
-    return weigh(*pair, (reference.logits(prepared.forget), reference.logits(unseen)))
+    before, now = ((model.forget, cast(torch.Tensor, model.unseen)[rows]) for model in (prepared.before, after))
+    return weigh(before, now, (reference.logits(prepared.forget), reference.logits(unseen)))
 
 
 def findings(found: Evidence | None, class_removed: bool, unseen: int) -> tuple[list[str], list[str]]:

@@ -5,10 +5,10 @@ read what a batch asks for and nothing else, so that a set may be larger than me
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -127,7 +127,7 @@ class DatasetStore:
 
     def __init__(self, dataset: Dataset, transform: Callable | None = None, collate: Callable | None = None) -> None:
         self._dataset, self._transform, self._collate = still(dataset), transform, collate
-        self.packing = self._row(0)[1] if len(dataset) else None
+        self.packing = self._row(0)[1] if len(cast(Sized, dataset)) else None
 
     def __len__(self) -> int:
         return len(self._dataset)

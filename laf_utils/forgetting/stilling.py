@@ -62,7 +62,8 @@ def still(dataset: Any) -> Any:
         own = copy.copy(dataset)
         own.dataset = found
         return own
-    transform, said = getattr(dataset, "transform", None), []
+    said: list[str] = []
+    transform = getattr(dataset, "transform", None)
     if transform is None:
         return dataset
     steps = _kept(transform, said)

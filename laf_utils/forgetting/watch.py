@@ -114,7 +114,7 @@ class Watch:
         self._waited = 0
         self.cheapest: tuple[float, dict[str, torch.Tensor]] | None = None  # utility and weights: forgotten, whatever it cost
         rest = self.before.get("retain")
-        self._in_use = classes_in_use(rest.argmax(1)) if rest is not None else None
+        self._in_use = classes_in_use(rest.argmax(1)) if rest is not None else 1.0
 
     @property
     def images_passed(self) -> int:
@@ -229,4 +229,4 @@ class Watch:
         if self.best is None:
             return None
         model.load_state_dict(self.best[2])
-        return self.best[1].get("step")
+        return int(self.best[1]["step"]) if "step" in self.best[1] else None

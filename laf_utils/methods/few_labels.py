@@ -6,6 +6,7 @@ comparison's table; the semi-supervised experiment puts them beside LAF+R.
 """
 
 from dataclasses import replace
+from typing import cast
 
 from torch import nn
 
@@ -28,7 +29,7 @@ class LabelledShare:
     def __init__(self, view: View) -> None:
         rows, labels = view.retain.few_labels()
         self._view = view
-        self.retain = Part(SETS["retain"], view.retain.images.subset(rows), self, labels)
+        self.retain = Part(SETS["retain"], view.retain.images.subset(rows), cast(View, self), labels)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._view, name)
@@ -52,12 +53,12 @@ def retrain_few_passes(settings: TrainingConfig, sizes: Sizes) -> Passes:
 
 def scrub_few(view: View, settings: ScrubSettings) -> nn.Module:
     """SCRUB on the labelled share of D_r; of D_f it reads no label anyway."""
-    return scrub(LabelledShare(view), settings)
+    return scrub(cast(View, LabelledShare(view)), settings)
 
 
 def neggrad_plus_few(view: View, settings: NegGradPlusSettings) -> nn.Module:
     """NegGrad+ between the labelled share of D_r and the pseudo-labels of D_f."""
-    return neggrad_plus(LabelledShare(view), settings)
+    return neggrad_plus(cast(View, LabelledShare(view)), settings)
 
 
 def steps_on_share(ascent: ImpliedSteps) -> ImpliedSteps:

@@ -4,12 +4,13 @@ Shen et al., "Label-Agnostic Forgetting", ICLR 2024. BatchNorm stays in evaluati
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
 from ..adaptation import Adaptation
 from ..laf import LAF, Sets, repair, used_count
+from ..models import Network
 from ..settings.config import RepairConfig, UnlearningConfig, VAEConfig
 from ..settings.presets import reference_settings
 from .method import Sizes
@@ -49,7 +50,7 @@ def procedure(view: View, settings: LAFSettings) -> LAF:
     place = order.argsort()  # where each image of ``both`` lies in ``everything``
     count, ratio = len(view.forget), settings.unlearning.retain_ratio
     sets = Sets.of(both.subset(order), place[:count].cpu(), place[count:].cpu(), ratio=ratio, seed=view.seed)
-    found = LAF(view.original, sets, settings.vae, seed=view.seed)
+    found = LAF(cast(Network, view.original), sets, settings.vae, seed=view.seed)
     view.spent.frozen += found.represented_images
     return found
 
@@ -94,7 +95,7 @@ def laf_r(view: View, settings: LAFRSettings) -> nn.Module:
     if not config.epochs:
         return model
     images, forget = view.retain.images.subset(rows), len(view.forget)
-    model, view.history["repair"] = repair(model, images, labels, config, seed=view.seed, forget=forget)
+    model, view.history["repair"] = repair(cast(Network, model), images, labels, config, seed=view.seed, forget=forget)
     view.spent.frozen += repair_images(config, len(rows), forget)
     return model
 

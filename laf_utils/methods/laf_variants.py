@@ -5,7 +5,7 @@ Everything else, the settings included, is LAF's as published. No variant reads 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -167,5 +167,5 @@ def with_density(fit: Callable[[torch.Tensor, VAEConfig, View, str], Any]) -> Ca
 def without_density(view: View, settings: LAFSettings) -> nn.Module:
     """LAF that asks the frozen original instead of a density."""
     found = procedure(view, settings)
-    found.densities = Densities(None, None)
+    found.densities = Densities(cast(Any, None), cast(Any, None))
     return unlearned(view, settings, found, FrozenReference)

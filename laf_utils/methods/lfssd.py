@@ -50,8 +50,9 @@ def importance(view: View, model: nn.Module, images: ImageView, settings: LFSSDS
 @torch.no_grad()
 def dampen(
     model: nn.Module, forget: list[torch.Tensor], everything: list[torch.Tensor], selection: float, dampening: float
-) -> int:
+) -> float:
     """Multiply each value p with I_f > a I_D by min(lambda I_D / I_f, 1), in place; returns how many those are."""
+    count: float
     count = 0
     for p, i_f, i_d in zip(model.parameters(), forget, everything, strict=True):
         chosen = i_f > selection * i_d

@@ -80,7 +80,7 @@ class Method:
 
     def published(self, task: str | None = None) -> Any:
         """The published settings for a task, or the defaults where the publication makes no difference."""
-        return self.by_task.get(task, self.settings)
+        return self.by_task.get(task or "", self.settings)
 
     def ascent_steps(self, settings: Any, sizes: Sizes) -> int:
         """Steps against D_f that the definition implies at these settings and sizes."""

@@ -9,6 +9,7 @@ from types import TracebackType
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 DEEPEST = 16  # an image's side over its feature map's, at most: ResNet-18's third stage, the second convolution of the CNN
 SPREAD = 0.01  # standard deviation of the block's first weights
@@ -19,7 +20,9 @@ class FeatureTap:
     of the image's side: [B, channels, h, w]."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._model, self._hooks, self._side, self._features = model, [], 0, None  # type: ignore[var-annotated]
+        self._hooks: list[RemovableHandle]
+        self._features: torch.Tensor | None
+        self._model, self._hooks, self._side, self._features = model, [], 0, None
 
     def __enter__(self) -> "FeatureTap":
         self._hooks = [self._model.register_forward_pre_hook(self._start)]
@@ -60,6 +63,7 @@ class MixBlock(nn.Module):
         self.value = nn.Conv2d(channels + 1, 1, 1)
         for layer in (self.query, self.key, self.value):
             nn.init.normal_(layer.weight, std=SPREAD)
+            assert layer.bias is not None
             nn.init.zeros_(layer.bias)
 
     def _looks(self, own: torch.Tensor, other: torch.Tensor) -> torch.Tensor:

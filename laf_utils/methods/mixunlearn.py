@@ -8,6 +8,7 @@ Two parts of it stand as methods of their own: the loss on real images alone, an
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -90,7 +91,10 @@ class _Mixtures:
         self.ratios = np.random.default_rng(derive(view.seed, "methods", "ratios"))
 
     def pairs(self, forget: int, retain: int) -> _Pairs:
-        return _Pairs(torch.randperm(retain, generator=self.order) % forget, float(self.ratios.beta(*[self.settings.mixing] * 2)))
+        return _Pairs(
+            torch.randperm(retain, generator=self.order) % forget,
+            float(self.ratios.beta(*cast("tuple[float, float]", [self.settings.mixing] * 2))),
+        )
 
     def loss(self, student: nn.Module, images: torch.Tensor, step: "_Step", pairs: _Pairs) -> torch.Tensor:
         """L_mix of the mixed images: near D_r's answers by (1 - ratio), away from D_f's by ratio."""
@@ -113,8 +117,11 @@ class _Generated(_Mixtures):
     """Mixtures by the generator, which takes a step of its own now and then, against the student."""
 
     def __init__(self, view: View, settings: MixUnlearnSettings, tap: FeatureTap) -> None:
+        self.settings: MixUnlearnSettings
+        self.features: dict[str, torch.Tensor]
+        self.block: MixBlock | None
         super().__init__(view, settings)
-        self.tap, self.features, self.block, self.steps = tap, {}, None, 0  # type: ignore[var-annotated]
+        self.tap, self.features, self.block, self.steps = tap, {}, None, 0
 
     def answers(self, part: str, rows: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
@@ -178,7 +185,7 @@ def _unlearn(view: View, settings: RealSettings, mixtures: _Mixtures, use: bool)
                     of_mixed = mixtures.loss(student, images, step, pairs)
                 real = contrast(unlike(student(x_r), targets[1]), unlike(student(x_f), targets[0]), s.temperature)
                 view.spent.training += len(x_f) + len(x_r)
-                take_step(optimiser, of_mixed + (s.real_weight * real if use else real))
+                take_step(optimiser, of_mixed + (cast(MixupSettings, s).real_weight * real if use else real))
                 total, steps = total + torch.stack([real, of_mixed]).detach(), steps + 1
                 bar.update()
             means = dict(zip(("real_loss", "mixed_loss"), (total / steps).tolist(), strict=True))

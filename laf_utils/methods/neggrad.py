@@ -7,6 +7,7 @@ part of the method. The bound is this project's and stands under a name of its o
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -88,7 +89,7 @@ def neggrad_ascent(settings: NegGradSettings, sizes: Sizes) -> int:
     return settings.epochs * step_count(sizes.forget, settings.batch_size)
 
 
-def distance_squared(model: nn.Module, start: list[torch.Tensor]) -> torch.Tensor:
+def distance_squared(model: nn.Module, start: Sequence[torch.Tensor]) -> torch.Tensor:
     """||theta - theta_0||^2 over all parameters."""
     return torch.stack([(p - p0).square().sum() for p, p0 in zip(model.parameters(), start, strict=True)]).sum()
 

@@ -12,6 +12,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -131,7 +132,7 @@ def tools_of(original: nn.Module, seed: int) -> Tools:
         with initialisation(seed, "relearn", "initialisation"):
             for module in model.modules():
                 if hasattr(module, "reset_parameters"):
-                    module.reset_parameters()
+                    cast(Any, module).reset_parameters()
         return model.to(device)
 
     return Tools(fresh, lambda name: stream(seed, "methods", name), Spent(), lambda name, value: None)

@@ -3,8 +3,6 @@
 import torch
 from torch import nn
 
-NO_WEIGHTS = (nn.Dropout, nn.Flatten, nn.Identity)
-
 
 def tail_of(model: nn.Module) -> list[str]:
     """Dotted names of the linear layers at the end: those after the last other module that has parameters of its own.
@@ -12,6 +10,7 @@ def tail_of(model: nn.Module) -> list[str]:
     Modules count in the order in which they were defined. Where a network has linear layers only, its first is not of the tail.
     """
     own = [(name, module) for name, module in model.named_modules() if any(True for _ in module.parameters(recurse=False))]
+    names: list[str]
     names = []
     for name, module in reversed(own):
         if not isinstance(module, nn.Linear):
@@ -43,6 +42,7 @@ def towards_fresh(
     if {name: p.shape for name, p in fresh.named_parameters()} != {name: p.shape for name, p in ends.items()}:
         raise ValueError("the fresh network has other parameters than the original")
     rows = [] if gone is None or not gone.any() else [(p, p[gone].clone()) for p in head_of(fresh, len(gone))]
+    value: torch.Tensor
     last = {f"{name}." for name in tail_of(original)}
     for name, value in fresh.named_parameters():
         share = tail if any(name.startswith(layer) for layer in last) else start
@@ -57,7 +57,7 @@ def towards_fresh(
     return fresh.requires_grad_(True)
 
 
-def batch_norms(model: nn.Module) -> list[nn.Module]:
+def batch_norms(model: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
     """The layers that keep running statistics of batches."""
     kinds = nn.modules.batchnorm._BatchNorm
     return [layer for layer in model.modules() if isinstance(layer, kinds) and layer.track_running_stats]

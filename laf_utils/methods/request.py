@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -69,14 +69,15 @@ def request_of(original: nn.Module, images: ImageView, task: ForgetTask, **other
 def row_ids(images: ImageView) -> torch.Tensor:
     """int64 [N], the rows of the pixel tensor: what identifies an image of a set, whatever view of it is at hand."""
     if not isinstance(images, Images):
-        return images.rows
+        return cast(Any, images).rows
     return torch.arange(len(images), device=images.device) if images.index is None else images.index
 
 
 def same_pixels(first: ImageView, second: ImageView) -> bool:
     """Whether two views lie on one pixel tensor (or, of images of one's own, in one store)."""
     if not isinstance(first, Images):
-        return first.same_set(second)
+        return cast(Any, first).same_set(second)
+    assert isinstance(second, Images)
     return first.pixels.data_ptr() == second.pixels.data_ptr() and first.pixels.shape == second.pixels.shape
 
 
@@ -87,7 +88,8 @@ def joined(first: ImageView, second: ImageView) -> ImageView:
         ValueError: the transforms differ.
     """
     if not isinstance(first, Images):
-        return first.joined(second)
+        return cast(Any, first).joined(second)
+    assert isinstance(second, Images)
     if first.transform != second.transform:
         raise ValueError(f"cannot join images with different transforms: {first.transform} and {second.transform}")
     if same_pixels(first, second):

@@ -8,6 +8,7 @@ the vote.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import torch
 from torch import nn
@@ -72,6 +73,7 @@ class _Extractors(nn.Module):
 class _Vote(nn.Module):
     def __init__(self, members: list[Network], weights: torch.Tensor) -> None:
         super().__init__()
+        self.weights: torch.Tensor
         self.members = nn.ModuleList(member.classifier for member in members)
         self.register_buffer("weights", weights / weights.sum())
 
@@ -108,7 +110,8 @@ def _train_shard(
     view: View, state: SISAState, shard: int, images: ImageView, labels: torch.Tensor, kept: dict[str, dict[str, torch.Tensor]]
 ) -> Network:
     """The shard's model, trained on from its last intact slice; its checkpoints are added to ``kept``."""
-    slices, model, last = state.shards[shard], view.fresh(f"sisa shard {shard}", state.template), None
+    last: Mapping[str, torch.Tensor] | None
+    slices, model, last = state.shards[shard], cast(Network, view.fresh(f"sisa shard {shard}", state.template)), None
     keys = prefix_keys(shard, slices)
     place = {identity: row for row, identity in enumerate(row_ids(images).tolist())}
     for number, key in enumerate(keys):

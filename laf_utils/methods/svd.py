@@ -34,7 +34,7 @@ class SVDSettings(Settings):
     forget_scale: float = 3.0  # alpha_f; 0 changes nothing
 
 
-def layers_of(model: nn.Module) -> dict[str, nn.Module]:
+def layers_of(model: nn.Module) -> dict[str, nn.Linear | nn.Conv2d]:
     """Every linear layer and every convolution without groups, by dotted name."""
     return {
         name: module for name, module in model.named_modules()
@@ -47,6 +47,7 @@ def inputs_of(layer: nn.Module, x: torch.Tensor, count: int, draw: torch.Generat
     convolution's, at places drawn for the batch."""
     if isinstance(layer, nn.Linear):
         return x.reshape(-1, x.shape[-1])
+    assert isinstance(layer, nn.Conv2d)
     x = F.pad(x, layer._reversed_padding_repeated_twice)
     reach = [d * (k - 1) + 1 for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
     places = [(size - span) // step + 1 for size, span, step in zip(x.shape[2:], reach, layer.stride, strict=True)]
@@ -71,7 +72,8 @@ def grams_of(view: View, model: nn.Module, part: Part, settings: SVDSettings, na
     """Gram matrix float64 [inputs, inputs] of each layer's inputs on a random sample of ``part``."""
     images, draw = part.images.for_evaluation(), view.stream("patches", name)
     sample = torch.randperm(len(images), generator=view.stream("sample", name))[: settings.samples]
-    grams, count = {}, -(-settings.patches // len(sample))  # type: ignore[var-annotated]
+    grams: dict[str, torch.Tensor]
+    grams, count = {}, -(-settings.patches // len(sample))
     hooks = [
         layer.register_forward_pre_hook(_listener(layer, grams, key, count, draw)) for key, layer in layers_of(model).items()
     ]

@@ -69,6 +69,8 @@ def prepare_unroll(view: View, settings: UnrollSettings) -> tuple[nn.Module, Unr
     """An original trained with D_f's batches first in epoch 1, and what unrolling needs of it."""
     model = view.fresh("original").train()
     initial = {name: value.detach().clone() for name, value in model.named_parameters()}
+    optimiser: torch.optim.Optimizer
+    total: float | torch.Tensor
     optimiser = adam(model.parameters(), settings.learning_rate)
     if settings.optimiser == "sgd":
         optimiser = sgd(model, settings.learning_rate)

@@ -5,7 +5,7 @@ private copy, so that no method can change the model that was handed in.
 """
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -32,7 +32,9 @@ class View:
     def __init__(self, request: UnlearningRequest, name: str, labels: LabelAccess, data: DataAccess) -> None:
         self.name, self.label_access, self.data_access, self.seed = name, labels, data, request.seed
         self.original = copy.deepcopy(request.original).eval().requires_grad_(False)
-        self.spent, self.history, self.kept = Spent(), {}, None  # type: ignore[var-annotated]
+        self.history: dict[str, list[float]]
+        self.kept: Any
+        self.spent, self.history, self.kept = Spent(), {}, None
         self.device = request.forget.device
         self._fresh = request.fresh
         self._state = request.prepared.get(name) if DataAccess.STATE in data else None
@@ -69,7 +71,7 @@ class View:
             )
         if self._parts[part] is None:
             raise DataAccessError(f"{self.name} needs {SETS[part]} and the request carries none")
-        return self._parts[part]
+        return cast(Part, self._parts[part])
 
     @property
     def forget(self) -> Part:
@@ -113,7 +115,7 @@ class View:
         with initialisation(self.seed, stage, "initialisation"):
             for module in model.modules():
                 if hasattr(module, "reset_parameters"):
-                    module.reset_parameters()  # type: ignore[operator]
+                    cast(Any, module).reset_parameters()
         return model.to(self.device).requires_grad_(True)
 
     def stream(self, *names: object) -> torch.Generator:

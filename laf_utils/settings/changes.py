@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from .config import ConfigError
 
 
 def plain(settings: Any) -> dict:
     """Nested plain values, as records keep them."""
-    return asdict(settings) if is_dataclass(settings) else dict(vars(settings))  # type: ignore[arg-type]
+    return asdict(cast(Any, settings)) if is_dataclass(settings) else dict(vars(settings))
 
 
 def changed(settings: Any, changes: Mapping[str, object]) -> Any:

@@ -9,6 +9,7 @@ from itertools import product
 from typing import TextIO
 
 from ..datasets import DataError
+from ..support.extras import advice
 from ..support.paths import PlaceError
 from ..support.reading import ReadingError, items, plain, seed
 from .config import ConfigError
@@ -171,6 +172,10 @@ def one_line_errors(command: Callable[[], None], interrupted: str, say: Callable
         message, code = str(error), SETTINGS
     except KeyboardInterrupt:
         message, code = interrupted, INTERRUPTED
+    except ImportError as error:
+        if (line := advice(error)) is None:
+            raise
+        message, code = line, FAILED
     except MemoryError:
         message, code = "there is not enough memory for this", FAILED
     except OSError as error:

@@ -98,7 +98,7 @@ def _own_preset(dataset: object) -> DatasetPreset | None:
         raise ConfigError(f"DATASET: {error}") from error
     if not (data_folder() / f"{dataset}.npz").is_file():
         return None
-    small = load(dataset, download=False).channels == 1
+    small = load(str(dataset), download=False).channels == 1
     return DatasetPreset("cnn" if small else "resnet18", None, False, False, 12_000 if small else 2_000, 10 if small else 6)
 
 

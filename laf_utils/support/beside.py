@@ -8,7 +8,7 @@ of one process will do, and both share the images in memory.
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -46,7 +46,7 @@ def side_by_side(here: Callable[[], Here], there: Callable[[], There], model: nn
     pass through ``model``.
     """
     threads, stop = torch.get_num_threads(), threading.Event()
-    outcome: dict[str, object] = {}
+    outcome: dict[str, Any] = {}
 
     def watch(*_: object) -> None:
         if stop.is_set():
@@ -72,5 +72,5 @@ def side_by_side(here: Callable[[], Here], there: Callable[[], There], model: nn
         torch.set_num_threads(threads)
         hook.remove()
     if "error" in outcome:
-        raise outcome["error"]  # type: ignore[misc]
-    return value, outcome["value"]  # type: ignore[return-value]
+        raise outcome["error"]
+    return value, outcome["value"]

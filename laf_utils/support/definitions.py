@@ -1,8 +1,9 @@
 """Which definitions compute a number, and one hash over them.
 
 A key must change when the code that computes its numbers changes, and must not change when that code moves, gains a comment, a
-docstring, an annotation, or another import line. So it hashes definitions and no files: starting from the functions and classes
-that a number comes from, every name that they mention is followed to its definition, through all imports of this package.
+docstring, an annotation, a cast, an assert of a type, or another import line. So it hashes definitions and no files: starting
+from the functions and classes that a number comes from, every name that they mention is followed to its definition, through all
+imports of this package.
 
 - A function, an assignment or a class header is one definition; so is every method of a class, which counts only where an
   attribute of its name is read somewhere in what was found: a stage of a run does not hang on stages that it never asks for.
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from .source import PACKAGE, counts_always, header, homes, is_class, is_protocol, mentions, parsed, resolved
+from .source import PACKAGE, counts_always, header, homes, is_class, is_protocol, mentions, parsed, read, resolved
 
 Root = Callable | type | property
 _STAGES = "names, keeps and takes what stages computed"
@@ -108,9 +109,9 @@ class _Closure:
             return
         owner, _, member = name.partition(".")
         if member:
-            self._enter(module, owner, name, parsed(module).members[owner][member])
+            self._enter(module, owner, name, read(module).members[owner][member])
             return self.add(module, owner)
-        nodes = parsed(module).definitions[name]
+        nodes = read(module).definitions[name]
         if is_protocol(nodes[0]):
             return None
         if isinstance(nodes[0], ast.ClassDef) and (module, name) not in self.classes:
@@ -122,10 +123,10 @@ class _Closure:
         return None
 
     def _members(self, module: str, name: str) -> None:
-        for member in parsed(module).members.get(name, {}):
+        for member in read(module).members.get(name, {}):
             wanted = member in self.attributes or counts_always(member)
             if wanted and not self.leaves_out(module, f"{name}.{member}"):
-                self._enter(module, name, f"{name}.{member}", parsed(module).members[name][member])
+                self._enter(module, name, f"{name}.{member}", read(module).members[name][member])
 
     def _enter(self, module: str, owner: str | None, name: str, nodes: list[ast.AST]) -> None:
         for node in nodes:
@@ -138,14 +139,14 @@ class _Closure:
     def _follow(self, module: str, node: ast.AST) -> None:
         names, attributes, pairs, hints = mentions(node)
         for name in sorted(names | hints):
-            where = resolved(module, name)
-            if where and where[1] and (name in names or is_class(*where)):
-                self.add(*where)
+            home, own = resolved(module, name) or ("", None)
+            if own and (name in names or is_class(home, own)):
+                self.add(home, own)
         for name, attribute in sorted(pairs):
             where = resolved(module, name)
-            inner = resolved(where[0], attribute) if where and where[1] is None else None
-            if inner and inner[1]:
-                self.add(*inner)
+            home, own = (resolved(where[0], attribute) if where and where[1] is None else None) or ("", None)
+            if own:
+                self.add(home, own)
         if attributes - self.attributes:
             self.attributes |= attributes
             for place in sorted(self.classes):
@@ -190,10 +191,10 @@ def definitions(roots: tuple[Root, ...], left_out: frozenset[str] = frozenset(NO
 class _Bare(ast.NodeTransformer):
     """Without docstrings, imports and annotations."""
 
-    def visit_Import(self, node: ast.Import) -> None:
+    def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
         return None
 
-    visit_ImportFrom = visit_Import  # type: ignore[assignment]
+    visit_ImportFrom = visit_Import
 
     def visit_arg(self, node: ast.arg) -> ast.arg:
         return ast.arg(arg=node.arg)

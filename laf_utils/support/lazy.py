@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 
+from .extras import naming_extras
 from .source import parsed
 
 
@@ -14,10 +15,12 @@ def face(package: str) -> tuple[Callable[[str], object], Callable[[], list[str]]
     """
 
     def get(name: str) -> object:
-        home = parsed(package).imported.get(name)
-        if home is None:
+        found = parsed(package)
+        home = found and found.imported.get(name)
+        if not home:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(home[0]), home[1])
+        with naming_extras():
+            return getattr(import_module(home[0]), home[1] or name)
 
     def names() -> list[str]:
         return sorted({*vars(sys.modules[package]), *vars(sys.modules[package])["__all__"]})

@@ -43,8 +43,8 @@ def number(text: str, name: str, least: float | None = None, most: float | None 
         ReadingError: as ``whole``.
     """
     found = float(text) if NUMBER.fullmatch(text) else None
-    outside = found is None or abs(found) == float("inf")
-    if outside or (least is not None and found < least) or (most is not None and found > most):
+    outside = found is None or (least is not None and found < least) or (most is not None and found > most)
+    if found is None or outside or abs(found) == float("inf"):
         raise ReadingError(f"{name} must be a number{_bounds(least, most)}, got {_shown(text)}")
     return found
 

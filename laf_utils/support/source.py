@@ -28,9 +28,9 @@ class Module:
 
 def _file(module: str) -> Path | None:
     """Of a module of this package or of one that brings a method, without importing anything."""
-    loaded = sys.modules.get(module)
-    if loaded is not None and getattr(loaded, "__file__", None):
-        return Path(loaded.__file__)
+    loaded = getattr(sys.modules.get(module), "__file__", None)
+    if loaded:
+        return Path(loaded)
     if module.split(".")[0] == PACKAGE:
         base = Path(__file__).parent.parent.joinpath(*module.split(".")[1:])
         return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
@@ -45,7 +45,7 @@ def _file(module: str) -> Path | None:
 def parsed(module: str | None) -> Module | None:
     """A module's definitions and imports, ``None`` where there is no such file."""
     path = _file(module) if module else None
-    if path is None:
+    if module is None or path is None:
         return None
     tree, found = ast.parse(path.read_text(encoding="utf-8")), Module(module)
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
@@ -55,6 +55,7 @@ def parsed(module: str | None) -> Module | None:
             found.imported |= {alias.asname or alias.name: (base, alias.name) for alias in node.names}
         elif isinstance(node, ast.Import):
             found.imported |= {alias.asname: (alias.name, None) for alias in node.names if alias.asname}
+    tree = _Unchecked(found.imported.get("cast") == ("typing", "cast")).visit(tree)
     for node in _statements(tree.body):
         for name in _bound(node):
             found.definitions.setdefault(name, []).append(node)
@@ -62,6 +63,50 @@ def parsed(module: str | None) -> Module | None:
             for inner in node.body:
                 if isinstance(inner, Function):
                     found.members.setdefault(node.name, {}).setdefault(inner.name, []).append(inner)
+    return found
+
+
+class _Unchecked(ast.NodeTransformer):
+    """Without what only a type checker reads, so that a definition may gain it and no key changes.
+
+    ``cast(T, x)`` is ``x``. An assert of a type or of being there is nothing, unless its subject is more than a name or an
+    attribute: then it computes. A function's annotation without a value, ``x: T``, is nothing; in a class it may be a field.
+    """
+
+    def __init__(self, casts: bool) -> None:
+        self.casts, self.in_function = casts, False
+
+    def _scope(self, node: ast.AST) -> ast.AST:
+        outer, self.in_function = self.in_function, isinstance(node, Function)
+        self.generic_visit(node)
+        self.in_function = outer
+        return node
+
+    visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = _scope
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        return None if self.in_function and node.value is None else self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if self.casts and isinstance(node.func, ast.Name) and node.func.id == "cast":
+            return self.visit(node.args[1])
+        return self.generic_visit(node)
+
+    def visit_Assert(self, node: ast.Assert) -> ast.AST | None:
+        match node.test:
+            case ast.Call(func=ast.Name(id="isinstance"), args=[subject, _]):
+                pass
+            case ast.Compare(left=subject, ops=[ast.IsNot()], comparators=[ast.Constant(value=None)]):
+                pass
+            case _:
+                return node
+        return None if all(isinstance(inner, ast.Name | ast.Attribute | ast.Load) for inner in ast.walk(subject)) else node
+
+
+def read(module: str) -> Module:
+    """``parsed`` of a module that is known to lie in a file."""
+    found = parsed(module)
+    assert found is not None
     return found
 
 
@@ -155,7 +200,7 @@ def _ours(module: str) -> bool:
 
 
 def is_class(module: str, name: str) -> bool:
-    return isinstance(parsed(module).definitions[name][0], ast.ClassDef)
+    return isinstance(read(module).definitions[name][0], ast.ClassDef)
 
 
 def is_protocol(node: ast.AST) -> bool:

@@ -6,6 +6,7 @@ product, [K, B, width]. No network's numbers meet another's, so that the gradien
 """
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -21,14 +22,14 @@ class _Linear(nn.Module):
         super().__init__()
         # Stored as the product reads it: forward and backward of the CNN's three take 1.6 ms so, and 2.3 ms with [K, out, in].
         self.weight = nn.Parameter(torch.stack([layer.weight.detach().T for layer in layers]))
-        self.bias = nn.Parameter(torch.stack([layer.bias.detach()[None] for layer in layers]))
+        self.bias = nn.Parameter(torch.stack([cast(torch.Tensor, layer.bias).detach()[None] for layer in layers]))
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
         return torch.baddbmm(self.bias, h, self.weight)
 
     def put_back(self, member: int, layer: nn.Linear) -> None:
         layer.weight.copy_(self.weight[member].T)
-        layer.bias.copy_(self.bias[member, 0])
+        cast(torch.Tensor, layer.bias).copy_(self.bias[member, 0])
 
 
 class _Conv2d(nn.Module):
@@ -38,7 +39,7 @@ class _Conv2d(nn.Module):
         super().__init__()
         weight = torch.cat([layer.weight.detach() for layer in layers])
         self.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
-        self.bias = nn.Parameter(torch.cat([layer.bias.detach() for layer in layers]))
+        self.bias = nn.Parameter(torch.cat([cast(torch.Tensor, layer.bias).detach() for layer in layers]))
         self.members, self.stride, self.padding = len(layers), layers[0].stride, layers[0].padding
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
@@ -46,7 +47,7 @@ class _Conv2d(nn.Module):
 
     def put_back(self, member: int, layer: nn.Conv2d) -> None:
         layer.weight.copy_(self.weight.unflatten(0, (self.members, -1))[member])
-        layer.bias.copy_(self.bias.unflatten(0, (self.members, -1))[member])
+        cast(torch.Tensor, layer.bias).copy_(self.bias.unflatten(0, (self.members, -1))[member])
 
 
 class _Flatten(nn.Module):
@@ -68,10 +69,10 @@ def _stacked(layers: Sequence[nn.Module]) -> nn.Module:
     """
     first = layers[0]
     if isinstance(first, nn.Linear) and first.bias is not None:
-        return _Linear(layers)
+        return _Linear(cast(Sequence[nn.Linear], layers))
     plain_convolution = isinstance(first, nn.Conv2d) and first.bias is not None and first.groups == 1
     if plain_convolution and first.dilation == (1, 1) and first.padding_mode == "zeros":
-        return _Conv2d(layers)
+        return _Conv2d(cast(Sequence[nn.Conv2d], layers))
     if isinstance(first, nn.Flatten):
         return _Flatten(len(layers))
     if isinstance(first, nn.MaxPool2d | nn.ReLU | nn.Sigmoid):
@@ -97,7 +98,7 @@ class Stack(nn.Module):
             raise ValueError(f"only the CNN's layers can be computed together, got {type(modules[0]).__name__}")
         if len({str(module) for module in modules}) > 1:  # the text of a module tells the kinds and shapes of its layers
             raise ValueError("networks of different shapes cannot be computed together")
-        self.layers = nn.ModuleList([_stacked(layers) for layers in zip(*modules, strict=True)])
+        self.layers = nn.ModuleList([_stacked(layers) for layers in zip(*cast(Sequence[nn.Sequential], modules), strict=True)])
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
         """Of images [B, K*C, H, W] side by side, or of vectors [K, B, width]: [K, B, width]."""
@@ -106,11 +107,11 @@ class Stack(nn.Module):
         return h
 
     @torch.no_grad()
-    def put_back(self, member: int, module: nn.Sequential) -> None:
+    def put_back(self, member: int, module: nn.Module) -> None:
         """Copy the weights of one member into an ordinary module."""
-        for stacked, layer in zip(self.layers, module, strict=True):
+        for stacked, layer in zip(self.layers, cast(nn.Sequential, module), strict=True):
             if hasattr(stacked, "put_back"):
-                stacked.put_back(member, layer)
+                cast(Any, stacked).put_back(member, layer)
 
 
 class StackedNetwork(nn.Module):

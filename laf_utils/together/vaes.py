@@ -28,6 +28,8 @@ class StackedVAE(nn.Module):
         super().__init__()
         if len({(vae.mean_error, vae.standardises) for vae in vaes}) > 1:
             raise ValueError("VAEs of different configurations cannot be computed together")
+        self.centre: torch.Tensor
+        self.scale: torch.Tensor
         self.encoder = Stack([vae.encoder for vae in vaes])
         self.mean = Stack([nn.Sequential(vae.mean) for vae in vaes])
         self.log_variance = Stack([nn.Sequential(vae.log_variance) for vae in vaes])

@@ -6,6 +6,7 @@ A row of a table is a ``Group``: the records of one method at one choice of sett
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from ...audit import interval, paired
 from ...audit.statistics import Interval
@@ -23,6 +24,7 @@ OTHER, UNKNOWN = "\u2020", "\u2021"  # of gaps: measured from another retrained 
 COLLAPSED = 20.0  # percent of Train_r: twice what one answer to everything scores on ten classes
 
 Value = Callable[[dict], float | None]
+MaybeNone: TypeAlias = Any  # ``X | MaybeNone``: ``None`` where no record has it; who knows that one has it need not ask
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def profile_of(found: Found, dataset: str, task: str) -> str | None:
     return next((profile for profile in PROFILES if profile in have), None)
 
 
-def pick(rows: list[Group], method: str, variant: str = "") -> Group | None:
+def pick(rows: list[Group], method: str, variant: str = "") -> Group | MaybeNone:
     """The row of a method at published settings."""
     return next((g for g in rows if (g.method, g.variant, g.choice) == (method, variant, DEFAULTS)), None)
 
@@ -181,13 +183,13 @@ def share_of_retraining(rows: list[Group], group: Group) -> dict[int, float]:
     }
 
 
-def over(group: Group | None, value: Value = gap) -> Interval | None:
+def over(group: Group | None, value: Value = gap) -> Interval | MaybeNone:
     """A measure over seeds, or ``None`` where no record has it."""
     own = group.values(value) if group else {}
     return interval(list(own.values())) if own else None
 
 
-def difference(first: Group | None, second: Group | None, value: Value = gap) -> Interval | None:
+def difference(first: Group | None, second: Group | None, value: Value = gap) -> Interval | MaybeNone:
     """first - second over the seeds that both have, or ``None`` where they share none."""
     if first is None or second is None:
         return None

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 from io import BytesIO
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -16,7 +17,7 @@ from ...settings.names import MODEL_NAMES
 # Okabe and Ito's palette (distinguishable with colour-blindness); one colour per model everywhere.
 COLOURS = {"original": "#7f7f7f", "retrained": "#000000", "laf": "#D55E00", "laf_r": "#0072B2"}
 FORGET, TEST, RETAIN = "#CC3311", "#0077BB", "#999999"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "figure.dpi": 110, "savefig.dpi": 110, "figure.constrained_layout.use": True, "font.size": 10,
     "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10.5, "axes.titlelocation": "left",
     "axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.7, "axes.axisbelow": True, "legend.frameon": False,
@@ -26,7 +27,7 @@ WIDTH = 8.0  # inches: a notebook's column
 SHARP = 2  # pixels drawn for each that is shown: screens of today have as many
 
 
-def panels(rows: int, columns: int, height: float, **settings: object) -> tuple[Figure, np.ndarray]:
+def panels(rows: int, columns: int, height: float, **settings: Any) -> tuple[Figure, np.ndarray]:
     """A figure of ``height`` inches, as wide as the text, and its axes [rows, columns]; ``settings`` are ``plt.subplots``'s."""
     return plt.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False, **settings)
 
@@ -35,7 +36,7 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     """Draw in the style of this project, whatever the notebook has set."""
 
     @wraps(draw)
-    def inside(*args: object, **kwargs: object) -> Figure:
+    def inside(*args: Any, **kwargs: Any) -> Figure:
         with mpl.rc_context(STYLE):
             return draw(*args, **kwargs)
 

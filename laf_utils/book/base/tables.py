@@ -102,26 +102,3 @@ def markdown(table: pd.DataFrame, corner: str = "") -> str:
     lines = [[corner, *table.columns], ["---", *["---:"] * len(table.columns)]]
     lines += [[str(name), *map(str, row)] for name, row in zip(table.index, table.to_numpy(), strict=True)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def across_seeds(
-    records: list[dict], measures: tuple[str, ...] = ("train_r", "train_f", "test", "test_r", "test_f", "asr")
-) -> pd.DataFrame:
-    """Mean ± standard deviation over runs that differ in their seed only, one row per model; percent.
-
-    Raises:
-        ValueError: no records, or records of different settings.
-    """
-    settings = {str({k: v for k, v in r["config"].items() if k != "seed"}) for r in records}
-    if len(settings) != 1:
-        raise ValueError(f"needs runs that differ in their seed only, got {len(settings)} settings in {len(records)} records")
-    rows = {}
-    for model, name in MODEL_NAMES.items():
-        row = {}
-        for key in measures:
-            values = pd.Series([r["metrics"][model].get(key) for r in records], dtype=float).dropna()
-            if len(values):
-                spread = f" ± {values.std():.2f}" if len(values) > 1 else ""
-                row[MEASURE_NAMES[key]] = f"{values.mean():.2f}{spread}"
-        rows[name] = row
-    return pd.DataFrame.from_dict(rows, orient="index").fillna(MISSING)

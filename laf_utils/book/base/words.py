@@ -98,15 +98,16 @@ def verdict_text(
         of: what ``found`` counts, in the singular; a floor is over seeds.
         p: of the difference, corrected for the comparisons beside it.
     """
-    small = floor is not None and abs(found.mean) <= floor.mean
-    noise = f"no more than the noise floor of {points_text(floor)}" if small else ""
+    small = floor if floor is not None and abs(found.mean) <= floor.mean else None
+    noise = f"no more than the noise floor of {points_text(small)}" if small else ""
     if found.count == 1:
         return f"are not compared: one {of}, no claim (difference {signed(found.mean)} points{f', {noise}' if noise else ''})"
     if within_noise(found, floor, p):
         alone = f", and p = {p:.2f} beside the other comparisons" if p is not None and not within_noise(found, floor) else ""
         return f"cannot be told apart: difference {points_text(found, of=of)}{alone}"
     way = "farther" if found.mean > 0 else "nearer"
-    size = Interval(abs(found.mean), found.std, *sorted((abs(found.low), abs(found.high))), found.count)
+    low, high = sorted((abs(found.low), abs(found.high)))
+    size = Interval(abs(found.mean), found.std, low, high, found.count)
     return f"{way}{f' than {than}' if than else ''} by {points_text(size, of=of)}" + (f", though {noise}" if small else "")
 
 

@@ -1,5 +1,7 @@
 """The figures of chapters 1 and 2: sets, training, representations, VAEs. In the style of ``laf_utils.book.base.style``."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -14,7 +16,7 @@ SET_COLOURS = {"retain": RETAIN, "forget": FORGET, "test": TEST}
 SET_NAMES = {"retain": "D_r", "forget": "D_f", "test": "test"}
 
 
-def outlined(axis: plt.Axes, values: np.ndarray, bins: np.ndarray, colour: str, label: str | None) -> None:
+def outlined(axis: plt.Axes, values: np.ndarray, bins: Any, colour: str, label: str | None) -> None:
     """A histogram in percent of its own set: outline over a pale area, so that two of them can be compared."""
     weights = np.full(len(values), 100 / len(values))
     axis.hist(values, bins, weights=weights, color=colour, alpha=0.18)
@@ -29,7 +31,7 @@ def requests(shown: dict[str, dict[str, tuple[np.ndarray, list[str]]]]) -> Figur
         shown: task to set to (uint8 [n, C, H, W], n captions).
     """
     figure = plt.figure(figsize=(WIDTH, 4.4))
-    for panel, (task, sets) in zip(figure.subfigures(1, len(shown), wspace=0.04), shown.items(), strict=True):
+    for panel, (task, sets) in zip(figure.subfigures(1, len(shown), squeeze=False, wspace=0.04)[0], shown.items(), strict=True):
         panel.suptitle(TASK_NAMES[task], fontsize=10.5)
         for part, (name, (images, captions)) in zip(panel.subfigures(2, 1), sets.items(), strict=True):
             part.set_facecolor("#fbeeea" if name == "D_f" else "#f4f4f4")

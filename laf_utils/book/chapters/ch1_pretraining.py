@@ -1,6 +1,7 @@
 """Chapter 1: the three forget requests, and what original and retrained make of them."""
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,8 @@ def set_sizes(tasks: dict[str, ForgetTask]) -> pd.DataFrame:
 
 def request_images(run: Run, tasks: dict[str, ForgetTask], per_set: int) -> dict[str, dict[str, tuple[np.ndarray, list[str]]]]:
     """Some images of D_f and D_r of each request: task to set to (uint8 [n, C, H, W], n captions)."""
-    names, shown = run.data.class_names, {}
+    shown: dict[str, dict[str, tuple[np.ndarray, list[str]]]] = {}
+    names = run.data.class_names
     for name, task in tasks.items():
         shown[name] = {}
         for part, rows in (("D_f", task.forget), ("D_r", task.retain)):
@@ -57,9 +59,11 @@ def _wrong(given: str, true: str) -> str:
 
 def class_counts(tasks: dict[str, ForgetTask], classes: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Images of D_f and of D_r by true class: task to two int [classes]."""
+    def counted(labels: torch.Tensor) -> np.ndarray:
+        return torch.bincount(labels, minlength=classes).numpy()
+
     return {
-        name: tuple(torch.bincount(task.true_labels[rows], minlength=classes).numpy() for rows in (task.forget, task.retain))
-        for name, task in tasks.items()
+        name: (counted(task.true_labels[task.forget]), counted(task.true_labels[task.retain])) for name, task in tasks.items()
     }
 
 
@@ -89,7 +93,7 @@ def accuracy_on_alike(run: Run, evaluation: Evaluation) -> pd.DataFrame:
 def goal_finding(run: Run, evaluation: Evaluation) -> str:
     """What a model that never saw D_f does with it, and why, with this run's numbers."""
     forgot, said = run.task, evaluation.metrics["retrained"]
-    before, f = evaluation.metrics["original"]["train_f"], said["train_f"]
+    before, f = cast(float, evaluation.metrics["original"]["train_f"]), said["train_f"]
     if forgot.name == "class":
         reason = (
             "No retained image has the forgotten label, so training only ever pushed that output down: the retrained model has "

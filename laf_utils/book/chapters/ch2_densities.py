@@ -82,7 +82,7 @@ def _examine(vae: RepresentationVAE, e: torch.Tensor, seed: int, *names: object)
 
 def examine(densities: Densities, representations: dict[str, torch.Tensor], seed: int, values: int = 20_000) -> Fit:
     """Both VAEs on both sets."""
-    errors, shares, pairs = {}, {}, None
+    errors, shares, pairs = {}, {}, np.empty((2, 0))
     for vae in ("h", "h_f"):
         for name, e in representations.items():
             errors[vae, name], shares[vae, name], back = _examine(getattr(densities, vae), e, seed, vae, name)
@@ -103,7 +103,7 @@ def fits(run: Run, representations: dict[str, torch.Tensor]) -> dict[str, Fit]:
 
 def reconstruction_table(found: dict[str, Fit], representations: dict[str, torch.Tensor]) -> pd.DataFrame:
     """Median m of each set under its own VAE, the part no sigmoid could avoid, and the variance given back, by decoder."""
-    rows = {}
+    rows: dict[str, dict[str, str]] = {}
     for name, fit in found.items():
         rows[name] = {}
         for vae, part in (("h", "retain"), ("h_f", "forget")):

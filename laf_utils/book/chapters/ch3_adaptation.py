@@ -16,7 +16,7 @@ from .ch3_traces import SETS, Trace, adaptation_of, follow, followed_rows, look
 from .shared import changed, in_mode, variant
 
 MOVED = 5.0  # points of accuracy on the followed images that are more than their noise
-ALONE = {
+ALONE: dict[str, dict[str, object]] = {
     "both losses": {},
     "L_UE alone": {"unlearning.use_ra": "none"},
     "L_RA alone": {"unlearning.use_ue": False},

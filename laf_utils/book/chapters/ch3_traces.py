@@ -79,7 +79,7 @@ def followed_rows(run: Run) -> dict[str, torch.Tensor]:
 
 def look(run: Run, model: Network) -> dict[str, torch.Tensor]:
     """Representations (half precision) and logits of the followed images, by name and set."""
-    found = {}
+    found: dict[str, torch.Tensor] = {}
     for name, rows in followed_rows(run).items():
         images = run.test_images if name == "test" else run.frozen_images
         output = outputs(model, images.for_evaluation().subset(rows), f"{name} followed")

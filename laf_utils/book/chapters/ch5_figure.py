@@ -1,5 +1,6 @@
 """The picture of the comparison: how far from Retrain each method is on forgotten and on kept data."""
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, ScalarFormatter
@@ -46,7 +47,7 @@ def labelled(records: list[dict]) -> dict[int, str]:
     named = {k: LABELS[r["cell"]["method"]] for k, r in published.items() if r["cell"]["method"] in LABELS}
     rest = {k: r["gap"]["mean"] for k, r in published.items() if k not in named}
     if rest:
-        best = min(rest, key=rest.get)
+        best = min(rest, key=rest.__getitem__)
         named[best] = name_of(records[best]).replace(" (ours)", "").replace(", own label left out", "")
     return named
 
@@ -66,7 +67,7 @@ def _panel(axis: Axes, records: list[dict]) -> None:
     for scale in (axis.xaxis, axis.yaxis):
         scale.set_major_locator(FixedLocator([0, 1, 10, 100]))
         scale.set_major_formatter(ScalarFormatter())
-    near: list[tuple[float, float]] = []
+    near: list[np.ndarray] = []
     for number, name in names.items():
         where = axis.transData.transform(place(found[number]))
         turn = sum(abs(where - other).max() < 40 for other in near) % len(PLACES)

@@ -17,7 +17,7 @@ def compare(run: Run, methods: Sequence[str] = FEW) -> list[dict]:
     Raises:
         ConfigError: a method that does not exist.
     """
-    config, problem, found = run.config, Problem.of(run), []
+    config, problem, found = run.config, Problem(run), []
     for name in methods:
         cell = Cell(run.data.name, config.task, name, config.seed, config.profile)
         found.append(make(cell, problem, settings_of(cell, problem, None)))

@@ -6,6 +6,7 @@ saw, or beside what a retrained model gives for the same images.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -99,7 +100,7 @@ def free_audit(run: Run, evaluation: Evaluation, again: ModelOutputs) -> pd.Data
 
 def _loss_panel(axis: Axes, own: Signals, name: str) -> None:
     every = torch.cat([own.forget_loss, own.test_loss]).clamp(LEAST_LOSS, CLIP)
-    bins = np.geomspace(every.min().item(), max(every.max().item(), 1.01 * every.min().item()), 40)
+    bins = np.geomspace(every.min().item(), max(every.max().item(), 1.01 * every.min().item()), 40).tolist()
     groups = {"forgotten": (own.forget_loss, figures.FORGET), "test, same classes": (own.test_loss, figures.TEST)}
     for label, (loss, colour) in groups.items():
         weights = np.full(len(loss), 100 / len(loss))
@@ -175,7 +176,7 @@ def verdict_picture(found: Mapping[str, Signals], models: tuple[str, ...] = ("or
         own = verdict(found[name].phi, goal, again)
         axis.plot(own.shift, place, "o", color=COLOURS[name])
         axis.annotate(own.verdict, (own.shift, place), (0, 7), textcoords="offset points", ha="center", fontsize=8.5)
-    axis.axvspan(own.low, own.high, color="#e0e0e0", zorder=0)
+    axis.axvspan(cast(float, own.low), cast(float, own.high), color="#e0e0e0", zorder=0)
     axis.axvline(0, color="black", linewidth=1)
     axis.set_yticks(range(len(models)), [title_of(name) for name in models])
     axis.set(ylim=(len(models) - 0.5, -0.75), xlabel="mean shift of φ against the retrained model (nats)")

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from ...audit import interval
 from ...experiments.audit_seeds import MODELS, NULL
 from ..base import style
-from .ch6_tables import heading, rmia_auc, shift, title_of, u_mia, values
+from .ch6_tables import heading, shift, title_of, u_mia, values
 
 WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
 SHOWN = tuple(model for model in MODELS if model != "retrained")
@@ -67,8 +67,3 @@ def against_retrained(places: dict[tuple[str, str], list[dict]]) -> Figure:
     for axis, measure in zip(axes[-1], LINEAR, strict=True):
         axis.set_xlabel(measure)
     return figure
-
-
-def spread_of_attack(records: list[dict]) -> dict[str, list[float]]:
-    """RMIA's AUC by model, one number per seed."""
-    return {title_of(model): list(values(records, model, rmia_auc).values()) for model in SHOWN}

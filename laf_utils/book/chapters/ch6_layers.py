@@ -24,7 +24,7 @@ MODELS = ("original", AGAIN, "laf", "laf_r")
 
 def second_retrained_model(run: Run) -> Network:
     """A model retrained from another seed; kept like any other stage."""
-    problem, cell = Problem.of(run), cells.Cell(run.data.name, run.config.task, cells.AGAIN)
+    problem, cell = Problem(run), cells.Cell(run.data.name, run.config.task, cells.AGAIN)
     return retrained_again(problem, settings_of(cell, problem, None))[0]
 
 

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
 ROWS = {"original": TITLES["original"], "null": "Retrained, other seeds", "laf": TITLES["laf"], "laf_r": TITLES["laf_r"]}
 COLOURS = style.COLOURS | {"null": "#555555"}
 ATTACK = "u_lira_by_pair"
+UNKEYED = "From before records had keys: nothing checks whether the code that made it is still the present one."
 EARLIER = (
     "U-LiRA and the forget score have other definitions since this was recorded (pairs apart, the competition's rules): both are "
     "left out until it is made anew."
@@ -40,10 +42,10 @@ def found(dataset: str, task: str, folder: Path | None = None) -> dict | None:
     """
     paths = ((folder or results_folder() / "shadows") / dataset).glob(f"{task}-models*.json")
     most = max(paths, key=lambda path: int(re.sub(r"\D", "", path.stem)), default=None)
-    return most and SHADOWS.read(most)
+    return SHADOWS.read(most) if most else None
 
 
-def _at(tree: dict, names: tuple[str, ...]) -> float:
+def _at(tree: Any, names: tuple[str, ...]) -> float:
     for name in names:
         tree = tree[name]
     return tree
@@ -56,7 +58,7 @@ def rests_on(record: dict) -> str:
         f"{record['place']['models']} models of each kind, {settings['train_images']:,} training images, "
         f"{settings['forget']:,} of them to forget."
     )
-    return " ".join([said, *record["caveats"], *([] if current(record) else [EARLIER])])
+    return " ".join([said, *record["caveats"], *([] if current(record) else [EARLIER]), *([] if "key" in record else [UNKEYED])])
 
 
 def current(record: dict) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 
@@ -123,7 +124,7 @@ def judged(records: list[dict], model: str) -> SeedVerdict | None:
     found = {name: _pairs(records, model, _audit(key)) for name, (key, _) in DISTANCES.items()}
     return verdict_over_seeds(
         list(own.values()), list(null.values()), {name: pairs for name, pairs in found.items() if pairs},
-        original_differs=first and first.outcome == DIFFERENT,
+        original_differs=first.outcome == DIFFERENT if first else None,
     )
 
 
@@ -231,7 +232,7 @@ def sentence(records: list[dict], model: str, many: str = "") -> str:
     if own is None:
         missing = any(model in record["failures"] for record in records)
         return f"{where}: {title_of(model)} {'diverged' if missing else 'has too few seeds to judge: one seed, no claim'}."
-    original = judged(records, "original")
+    original = cast(SeedVerdict, judged(records, "original"))
     parts = [
         f"{where}: {title_of(model)} {_outcome(own)}",
         f"Its φ on the forgotten images lies {_beside(own.shift)} the retrained model's, that of the untouched original "

@@ -5,7 +5,7 @@ import pandas as pd
 from ...audit import interval
 from ...audit.statistics import Interval
 from ...settings.names import TASK_NAMES
-from ..base.reading import cka, gap, over
+from ..base.reading import Value, cka, gap, over
 from ..base.training_records import runs as training_records
 from ..base.words import title_of
 from .ch7_arms import Board, Place, agreement, passes
@@ -90,7 +90,7 @@ def alignment_alone(board: Board) -> str:
     return f"**$L_{{RA}}$ alone {better}:** it ends nearer in {nearer} of {len(own)} paired runs{cost}{sure}."
 
 
-def _mean_of(board: Board, place: Place, row: str, value: object) -> float | None:
+def _mean_of(board: Board, place: Place, row: str, value: Value) -> float | None:
     group = trajectory(board, place).get(row)
     values = list(group.values(value).values()) if group else []
     return sum(values) / len(values) if values else None

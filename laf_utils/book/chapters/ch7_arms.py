@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ...audit import interval
 from ...audit.statistics import Interval
 from ...experiments.cells import AGAIN
-from ..base.reading import Found, Group, Value, gap, groups, pick
+from ..base.reading import Found, Group, MaybeNone, Value, gap, groups, pick
 from .ch7_questions import PLACES, PROFILE, Arm
 
 Place = tuple[str, str]  # data set, task
@@ -32,7 +32,7 @@ class Board:
 
     def differences(self, arm: Arm, value: Value = gap, places: Sequence[Place] = PLACES) -> dict[tuple[str, str, int], float]:
         """arm - LAF by (data set, task, seed), wherever both have the measure."""
-        found = {}
+        found: dict[tuple[str, str, int], float] = {}
         for place in places:
             own, base = self.row(place, arm), self.base(place)
             if own and base:
@@ -40,7 +40,7 @@ class Board:
                 found |= {(*place, seed): first[seed] - second[seed] for seed in first.keys() & second.keys()}
         return found
 
-    def pooled(self, arm: Arm, value: Value = gap, places: Sequence[Place] = PLACES) -> Interval | None:
+    def pooled(self, arm: Arm, value: Value = gap, places: Sequence[Place] = PLACES) -> Interval | MaybeNone:
         """Mean difference to LAF over all places and seeds, each run paired with LAF of its own place and seed."""
         own = self.differences(arm, value, places)
         return interval(list(own.values())) if own else None

@@ -1,5 +1,7 @@
 """The figures of the questions, narrow enough for a phone."""
 
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -17,7 +19,8 @@ MARKS: dict[Place, tuple[str, str]] = {
     ("mnist", "class"): ("o", "#D55E00"), ("mnist", "data"): ("s", "#0072B2"),
     ("fashion", "class"): ("^", "#CC79A7"), ("fashion", "data"): ("D", "#009E73"),
 }
-BARS = {"class": (0.14, "-"), "data": (0.32, ":")}  # request: place below the marks, line of its interval
+# Request: place below the marks, line of its interval.
+BARS: dict[str, tuple[float, Any]] = {"class": (0.14, "-"), "data": (0.32, ":")}
 STEPS = (-100, -30, -10, -3, -1, 0, 1, 3, 10, 30, 100)
 MOST_STEPS = 8  # numbers below the axis of a figure of this width
 LINEAR = 1.0  # points: below that the axis is linear, so that zero is on it
@@ -114,8 +117,8 @@ def _line(axis: Axes, place: Place, rows: dict[str, Group], value: Value) -> Non
     spans = {n: own for n, name in names.items() if name in rows and (own := list(rows[name].values(value).values()))}
     axis.plot(list(spans), [interval(own).mean for own in spans.values()], marker + "-", color=colour, markersize=5,
               label=title_of(*place))
-    ends = [[end(own) for own in spans.values()] for end in (min, max)]
-    axis.fill_between(list(spans), *ends, color=colour, alpha=0.15, linewidth=0)
+    low, high = ([end(own) for own in spans.values()] for end in (min, max))
+    axis.fill_between(list(spans), low, high, color=colour, alpha=0.15, linewidth=0)
     floor = list(rows[AGAIN_NAME].values(value).values()) if AGAIN_NAME in rows else []
     if floor:
         axis.axhline(interval(floor).mean, color=colour, linewidth=0.9, linestyle="--")

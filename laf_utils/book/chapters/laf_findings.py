@@ -88,7 +88,7 @@ def class_finding(accuracy: Mapping[str, np.ndarray], touched: tuple[int, ...], 
     if not kept:
         return f"{SEEN}the request touches every class."
     change = {label: accuracy["laf"][label] - accuracy["retrained"][label] for label in kept}
-    worst = min(change, key=change.get)
+    worst = min(change, key=change.__getitem__)
     return (
         f"{SEEN}of the classes that the request leaves alone LAF does worst on {names[worst]}: {change[worst]:+.1f} "
         "points beside the "
@@ -166,6 +166,6 @@ def comparison_finding(first: tuple[Run, Mapping], second: tuple[Run, Mapping]) 
     left = {name: own["laf"]["mean"] / own["original"]["mean"] for name, own in gaps.items()}
     if len(left) < 2:
         return "Both requests are the same: change the cell above."
-    best = min(left, key=left.get)
+    best = min(left, key=left.__getitem__)
     said = ", ".join(f"{100 * share:.0f} % in {name}" for name, share in left.items())
     return f"{SEEN}of the gap that doing nothing has, LAF leaves {said}. It does better in {best}."

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -41,7 +42,7 @@ def in_mode(config: RunConfig, mode: str) -> RunConfig:
     if mode == config.mode:
         return config
     own = DATASET_PRESETS["mnist" if config.backbone == "cnn" else "cifar10"]  # read for one's own data sets only
-    settled = {"profile": config.profile, "own": own}
+    settled: dict[str, Any] = {"profile": config.profile, "own": own}
     before, after = (every_setting(preset(config.dataset, config.task, mode=m, **settled)) for m in (config.mode, mode))
     kept = ("mode", "forget_classes", "all_wrong_labels")
     now = every_setting(config)

@@ -12,7 +12,7 @@ from ..base import style
 from ..chapters.ch5_figure import WIDTH
 from .calibrated import Calibrated
 from .fit import QUARTER, SPLITS, held_out
-from .observed import LEAST, Group, Observed
+from .observed import LEAST, Group
 
 MARKS = {  # of held-out predictions, by what was left out
     "dataset": ("o", "#0072B2", "data set left out"), "task": ("s", "#009E73", "request left out"),
@@ -45,13 +45,8 @@ def _diagonal(axis: Axes, low: float, high: float) -> None:
 
 
 @style.styled
-def predicted_against_measured(
-    models: Mapping[Group, Calibrated], beside: Mapping[Group, list[Observed]] | None = None
-) -> Figure:
+def predicted_against_measured(models: Mapping[Group, Calibrated]) -> Figure:
     """One panel per machine and network: every scored cell as predicted by fits that did not see it.
-
-    Args:
-        beside: cells outside the rule (wall clocks of a machine at work), drawn in grey.
 
     Raises:
         ValueError: no group.
@@ -68,10 +63,8 @@ def predicted_against_measured(
             if len(left):
                 axis.plot(left["measured"], left["predicted"], mark, mfc="none", color=colour, markersize=5, label=label)
         small = [(cell.seconds, own.fitted.predict(cell.work)) for cell in own.cells if not cell.scored]
-        wall = [(cell.seconds, own.fitted.predict(cell.work)) for cell in (beside or {}).get(group, [])]
-        for points, mark, label in ((small, "x", f"under {LEAST:g} s, not scored"), (wall, "+", "wall clock of a busy machine")):
-            if points:
-                axis.plot(*zip(*points, strict=True), mark, color="#888888", markersize=5, label=label)
+        if small:
+            axis.plot(*zip(*small, strict=True), "x", color="#888888", markersize=5, label=f"under {LEAST:g} s, not scored")
         axis.set(title=group.title, xlabel="measured (s)", ylabel="predicted (s)")
         axis.legend(fontsize=TEXT, loc="upper left")
     return figure

@@ -110,8 +110,7 @@ def _row(cell: Observed, fitted: Fit) -> dict:
 
 def within(ratios: Sequence[float]) -> float:
     """Share of predicted / measured that lies within a quarter (0.8 to 1.25)."""
-    ratios = np.asarray(ratios, dtype=float)
-    return float(((ratios >= QUARTER[0]) & (ratios <= QUARTER[1])).mean())
+    return float(np.mean([QUARTER[0] <= ratio <= QUARTER[1] for ratio in ratios]))
 
 
 def interval(ratios: Sequence[float], share: float = 0.9) -> tuple[float, float]:

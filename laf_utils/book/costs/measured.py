@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -59,11 +58,6 @@ class Alone:
         """Seconds."""
         return self.found["vae_step"]["seconds"]
 
-    def copied(self, size: int) -> float | None:
-        """Seconds to bring ``size`` bytes to the device; ``None`` on a CPU."""
-        copy = self.found["copy"]
-        return copy and size * copy["seconds"] / copy["bytes_per_image"]
-
     def predict(self, work: Work, network: str, number_format: str = "float32") -> float:
         """Seconds of so much work, from passes alone: what an optimiser and a loss add is in the training pass."""
         beside = beside_steps(work)
@@ -81,7 +75,6 @@ def beside_steps(work: Work) -> float:
     return min(work.frozen, max(0.0, beside))
 
 
-def read(device: str = "cuda", folder: Path = FOLDER) -> Alone | None:
-    """The measurement of a kind of device, ``None`` where there is none."""
-    path = folder / f"passes_{device}.json"
-    return Alone(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+def read(device: str = "cuda") -> Alone:
+    """The measurement of a kind of device."""
+    return Alone(json.loads((FOLDER / f"passes_{device}.json").read_text(encoding="utf-8")))

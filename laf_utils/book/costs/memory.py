@@ -82,7 +82,7 @@ def _represented(settings: Mapping, shape: Shape) -> int:
 def _student(family: str | None, settings: Mapping, parameters: int) -> int:
     """A copy of the network, its gradients, and what its optimiser (LFSSD: the two importances) keeps for each weight."""
     adam = family in ("original", "retrain", "sisa", "ts") or settings.get("optimiser") == "adam"
-    kept = {"laf": 2 * ADAM, "lfssd": 2, "neggrad": MOMENTUM, "boundary": MOMENTUM, "unroll": 1}.get(family, 0)
+    kept = {"laf": 2 * ADAM, "lfssd": 2, "neggrad": MOMENTUM, "boundary": MOMENTUM, "unroll": 1}.get(family or "", 0)
     if adam:
         kept = ADAM
     elif family == "scrub":

@@ -61,7 +61,7 @@ class Observed:
     @property
     def family(self) -> str:
         """A method and its variants, whose cells err together."""
-        return family_of(self.method)
+        return str(family_of(self.method))
 
     @property
     def scored(self) -> bool:
@@ -101,7 +101,8 @@ def records(folder: Path | None = None) -> list[dict]:
 
 def observed(found: Iterable[dict]) -> tuple[list[Observed], Counter]:
     """The cells that can be timed, and how many were left out for which reason."""
-    taken, left_out, known = [], Counter(), set()
+    left_out: Counter = Counter()
+    taken, known = [], set()
     for record in found:
         work, cell = of_record(record), record["cell"]
         if work is None:
@@ -125,15 +126,6 @@ def _observed(record: dict, work: Work, seconds: float, clock: str) -> Observed:
     details = [cell.get("variant", ""), "tuned" if cell["choice"] == "tuned" else "", f"seed {cell['seed']}"]
     label = ", ".join([f"{cell['dataset']} {cell['task']} {cell['method']}", *filter(None, details)])
     return Observed(group_of(record), cell["dataset"], cell["task"], cell["method"], label, seconds, work, clock)
-
-
-def artefacts(found: Iterable[dict]) -> list[Observed]:
-    """Cells of the CPU that only the wall clock of a machine at work has timed, LAF's among them."""
-    return [
-        _observed(record, work, record["seconds"], "wall") for record in found
-        if record["machine"]["device"] == "cpu" and record["machine"]["threads"] == 1 and record["processor_seconds"] is None
-        and record["seconds"] and (work := of_record(record)) is not None
-    ]
 
 
 def vae_step_seconds(group: Group, frozen: float, runs: Iterable[dict]) -> list[float]:

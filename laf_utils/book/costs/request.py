@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 
@@ -77,7 +78,7 @@ Stage = tuple[dict, Work]  # the row of a stage, and its work
 def _stages(record: Mapping) -> dict[str, Stage]:
     """The stages of one record."""
     method, settings, shape = record["cell"]["method"], record["settings"], shape_of(record)
-    work, mb = of_record(record), {name: size / MB for name, size in _added(record, shape).items()}
+    work, mb = cast(Work, of_record(record)), {name: size / MB for name, size in _added(record, shape).items()}
     before = sum(kept_before(method, settings, shape.parameters).values()) / MB
     on_cpu = record["machine"]["device"] == "cpu"
     seconds, clock = record["processor_seconds"], "processor"
@@ -101,7 +102,7 @@ def _row(
 
 
 def _steps(method: str, work: Work) -> float:
-    return round(work.calls / FAMILIES[family_of(method)].calls_per_step)
+    return round(work.calls / FAMILIES[str(family_of(method))].calls_per_step)
 
 
 def _own(record: Mapping, clock: str) -> Stage:

@@ -112,15 +112,6 @@ def stage_times(setting: Setting, alone: Alone, factors: tuple[float, float]) ->
     return pd.DataFrame.from_dict(rows, orient="index").fillna("")
 
 
-def counted_stages(setting: Setting) -> pd.DataFrame:
-    """Passes and VAE steps of every stage: what can be said without a measured device."""
-    names = {"training": "forward and backward", "frozen": "forward only", "vae_steps": "VAE steps"}
-    rows = {
-        name: {title: f"{getattr(work, kind):,.0f}" for kind, title in names.items()} for name, work in stages(setting).items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
 def rates(alone: Alone) -> pd.DataFrame:
     """Microseconds per image of every measured pass, by network and pass; one column per batch and number format."""
     rows: dict[str, dict[str, str]] = {}

@@ -34,7 +34,7 @@ def seconds_of_baselines(setting: Setting, alone: Alone, methods: Sequence[str] 
 def bottleneck(seconds: Mapping[str, float], among: Sequence[str] | None = None) -> tuple[str, float]:
     """(the stage that takes longest, its share of all), of all stages or of some."""
     taken = {name: value for name, value in seconds.items() if among is None or name in among}
-    name = max(taken, key=taken.get)
+    name = max(taken, key=taken.__getitem__)
     return name, taken[name] / sum(taken.values())
 
 

@@ -1,26 +1,18 @@
 """The sentences of the cost model's page, each number with its interval, computed from what is there when the page is built."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from ...methods.passes import FROZEN_PASS
-from ...representations import PASS_BATCH
 from .calibrated import Calibrated
 from .fit import QUARTER, SPLITS, held_out, interval, within
 from .measured import SMALL, Alone
 from .observed import LEAST, Group
-from .shown import between, gigabytes, in_time, percent, title_of
+from .shown import between, in_time, percent, title_of
 from .stages import LAF, bottleneck, grid, seconds_of_baselines, seconds_of_stages
-from .work import BOTH
-from .workloads import Setting, stages
-
-NO_GPU = (
-    "**Not measured yet**: `benchmarks/results/passes_cuda.json` is not there, so no seconds of this setting are shown, only the "
-    "image passes behind them. `python -m benchmarks.passes cuda` on a GPU writes it; the next build reads it."
-)
-NO_MODEL = "**No record to fit**: no machine has enough timed cells, so there is no model and nothing is predicted."
+from .workloads import Setting
 
 
 def factors_of(models: Mapping[Group, Calibrated], device: str = "cuda") -> tuple[float, float]:
@@ -88,33 +80,6 @@ def prices_sentence(models: Mapping[Group, Calibrated]) -> str:
     return f"One forward only costs {', '.join(said)}; counts of passes take {FROZEN_PASS:.2f} everywhere." if said else ""
 
 
-def short_sentence(models: Mapping[Group, Calibrated]) -> str:
-    """How far predictions are off below the bound."""
-    said = []
-    for group, own in models.items():
-        short = {c.label: own.fitted.predict(c.work) / c.seconds for c in own.cells if not c.scored}
-        if short:
-            least = min(short, key=short.get)
-            share = 100 * within(list(short.values()))
-            worst = f"the lowest {short[least]:.2f} ({least})"
-            said.append(f"{group.title}: {len(short)} cells, {share:.0f} % within a quarter, {worst}")
-    return "; ".join(said) + "." if said else "There are none."
-
-
-def wall_sentence(group: Group, own: Calibrated, cells: Sequence) -> str:
-    """LAF's cells on the CPU, which only a busy machine's wall clock has timed, beside their predictions."""
-    laf = [cell for cell in cells if cell.family == "laf"]
-    if not laf:
-        return ""
-    ratios = np.array([own.fitted.predict(cell.work) / cell.seconds for cell in laf])
-    below = 100 * (ratios <= QUARTER[1]).mean()
-    return (
-        f"{group.title}: LAF's own {len(laf)} cells come from artefacts, timed by the wall clock while other work ran. The "
-        f"model, which counts an idle processor, gives {ratios.min():.2f} to {ratios.max():.2f} of those, median "
-        f"{np.median(ratios):.2f}; {below:.0f} % are no more than a quarter above what was waited."
-    )
-
-
 def contention_sentence(models: Mapping[Group, Calibrated], alone: Alone) -> str:
     """How much longer a call took in the records than alone on the device."""
     said = []
@@ -129,36 +94,6 @@ def contention_sentence(models: Mapping[Group, Calibrated], alone: Alone) -> str
     return " ".join(said)
 
 
-def spread_sentence(alone: Alone) -> str:
-    """How far blocks of the same pass differ on the device."""
-    ratios = {f"{r['network']} {r['pass']} {r['format']} batch {r['batch']}": r["max"] / r["min"] for r in alone.found["passes"]}
-    widest = max(ratios, key=ratios.get)
-    return (
-        f"Of the same pass the longest block took {np.median(list(ratios.values())):.2f} times the shortest in the median, "
-        f"{ratios[widest]:.2f} times at most ({widest}): small batches wait for the host, which is not steady. The intervals "
-        "below do not hold that."
-    )
-
-
-def pairs(alone: Alone) -> pd.DataFrame:
-    """LAF's steps measured, beside what the passes measured apart add up to: microseconds per image passed."""
-    rows = {}
-    for row in alone.found["passes"]:
-        if row["pass"] != "laf":
-            continue
-        network, images = row["network"], row["images_per_step"]
-        crops = network.startswith("resnet")  # each step of L_RA asks the teacher; else all are represented once
-        calls = [("frozen", SMALL)] * 2 if crops else [("frozen", PASS_BATCH)] * 0  # without crops: once, not in every step
-        calls += [("training", images / 2)] * 2
-        step = sum(alone.call(network, kind, "float32", count) for kind, count in calls)
-        predicted = (step + BOTH * alone.vae_step) / images
-        rows[network] = {
-            "measured (µs)": f"{1e6 * row['seconds']:.1f}", "from passes (µs)": f"{1e6 * predicted:.1f}",
-            "from passes / measured": f"{predicted / row['seconds']:.2f}",
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
 def bottleneck_sentence(setting: Setting, alone: Alone, factors: tuple[float, float]) -> str:
     """Which stage takes longest, of the whole run and of what a request costs once original and retrained model are there."""
     seconds = seconds_of_stages(setting, alone)
@@ -170,34 +105,6 @@ def bottleneck_sentence(setting: Setting, alone: Alone, factors: tuple[float, fl
         f"{100 * share:.0f} % of the run. LAF itself takes {in_time(laf)} ({between(laf, factors)}), "
         f"{percent(laf / seconds['retrained'])} % of retraining's {in_time(seconds['retrained'])}; most of it is *{name}* "
         f"({100 * own_share:.0f} %)."
-    )
-
-
-def counted_sentence(setting: Setting) -> str:
-    """The same without seconds: the stage with the most passes, a frozen one counted as a third."""
-    work = stages(setting)
-    passes = {name: w.training + FROZEN_PASS * w.frozen for name, w in work.items()}
-    first, share = bottleneck(passes)
-    laf = passes["VAEs"] + passes["unlearning"]
-    return (
-        f"**{setting.title}.** By image passes the longest stage is *{first}*, {100 * share:.0f} % of the run; LAF takes "
-        f"{percent(laf / passes['retrained'])} % of retraining's passes."
-    )
-
-
-def feeding_sentence(setting: Setting, alone: Alone, factors: tuple[float, float]) -> str:
-    """Whether the images can be brought to the device as fast as the network takes them."""
-    copied = alone.copied(setting.image_bytes)
-    if copied is None:
-        return ""
-    epoch = seconds_of_stages(setting, alone)["original"] / setting.config.training.epochs
-    frozen = setting.images * alone.seconds(setting.network, "frozen", setting.number_format, PASS_BATCH)
-    rates = [f"{gigabytes(setting.image_bytes / seconds)} per second" for seconds in (epoch, frozen)]
-    return (
-        f"{setting.title}: the images are {gigabytes(setting.image_bytes)} as uint8. Copying all of them to the device takes "
-        f"{in_time(copied)} as measured, an epoch of training {in_time(epoch)} ({between(epoch, factors)}), a frozen pass "
-        f"{in_time(frozen)} ({between(frozen, factors)}). Files have to deliver {rates[0]} in training and {rates[1]} in a "
-        "frozen pass; a slower disk is the bottleneck instead."
     )
 
 
@@ -220,7 +127,7 @@ def cheapest_sentence(setting: Setting, alone: Alone) -> str:
     """The cheapest and the dearest baseline, as shares of retraining."""
     retrained = seconds_of_stages(setting, alone)["retrained"]
     after = {name: both[0] / retrained for name, both in seconds_of_baselines(setting, alone).items()}
-    low, high = min(after, key=after.get), max(after, key=after.get)
+    low, high = min(after, key=after.__getitem__), max(after, key=after.__getitem__)
     return (
         f"Baselines range from {title_of(low)} ({percent(after[low])} % of retraining) to {title_of(high)} "
         f"({percent(after[high])} %)."

@@ -131,7 +131,7 @@ def work_of(method: str, settings: Mapping, passes: Passes, forget: int, retain:
     )
 
 
-def _frozen_calls(name: str, passes: Passes, batch: int, images: int, crops: bool) -> float:
+def _frozen_calls(name: str, passes: Passes, batch: float, images: int, crops: bool) -> float:
     """Calls forward only: one by one with the steps where nothing can be kept, else in large batches."""
     if name in ("jit", "boundary") or (crops and name == "scrub"):
         return passes.frozen / batch

@@ -7,6 +7,7 @@ is assumed beyond those stands in ``ASSUMED`` and on the page.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
+from typing import Any, cast
 
 import torch
 from torchvision.models import resnet50
@@ -14,7 +15,7 @@ from torchvision.models import resnet50
 from ...datasets.catalogue import FACTS
 from ...experiments.problem import HELD_OUT_SHARE
 from ...methods import METHODS
-from ...methods.method import Sizes
+from ...methods.method import Implied, Sizes
 from ...methods.passes import Passes, count_passes, unlearning_passes
 from ...models import Architecture, parameter_count
 from ...representations import PASS_BATCH
@@ -116,7 +117,7 @@ def stages(setting: Setting) -> dict[str, Work]:
     unlearning = unlearning_passes(config.unlearning, setting.forget, setting.retain_used)
     laf = work_of("laf", {"vae": plain(config.vae), "unlearning": plain(config.unlearning)}, unlearning, setting.forget,
                   setting.retain, crops=setting.crops)
-    task = SimpleNamespace(train_labels=range(setting.images), forget=range(setting.forget), retain=range(setting.retain))
+    task: Any = SimpleNamespace(train_labels=range(setting.images), forget=range(setting.forget), retain=range(setting.retain))
     counted = count_passes(config, task, setting.retain_used, unlearning)
     beside = _beside_unlearning(setting, unlearning)
     steps_of_ue = of_extractor_unlearning(plain(config.unlearning), laf.calls)
@@ -170,7 +171,7 @@ def baseline(method: str, setting: Setting) -> tuple[Passes, Passes]:
     if method == "sisa":  # a class or a tenth of all images hits the first slice of every shard
         return Passes(config.training.epochs * setting.retain), Passes(config.training.epochs * setting.images)
     settings = config.training if method == "retrain" else entry.published(config.task)
-    passes = entry.implied(settings, sizes)
+    passes = cast(Implied, entry.implied)(settings, sizes)
     if setting.crops:
         passes = with_crops(method, plain(settings), sizes, passes)
     own = Passes(settings.epochs * setting.images) if entry.prepare else Passes(0)

@@ -6,19 +6,20 @@ A file below ``results`` that is no record is named in a line of its own, and th
 import shutil
 import sys
 
-import matplotlib as mpl
-
 from ...settings.cli import Stop, known_values, one_line_errors, stopping
 from ...support.paths import ROOT, check_writable, resolved, results_folder
-from ..base import reading
-from . import maps as mapped
-from .every import every
 
 DEFAULT = ROOT / "_build" / "exhibits"
 NAMES = {"FOLDER": str(DEFAULT)}
 
 
 def _run(arguments: list[str]) -> None:
+    import matplotlib as mpl
+
+    from ..base import reading
+    from . import maps as mapped
+    from .every import every
+
     folder = resolved((NAMES | known_values(arguments, NAMES))["FOLDER"], "FOLDER")
     check_writable(folder, "FOLDER")
     found, maps = reading.everything(), mapped.everything()

@@ -91,7 +91,8 @@ def numbers(rows: list[Group], task: str) -> pd.DataFrame:
 
 def readings(rows: list[Group], where: str) -> tuple[str, ...]:
     """One sentence for each part: what leaving it out does."""
-    laf, floor, said = pick(rows, METHOD), over(pick(rows, AGAIN)), []
+    said: list[str] = []
+    laf, floor = pick(rows, METHOD), over(pick(rows, AGAIN))
     for group in rows:
         apart = difference(group, laf) if group.variant else None
         if apart is None:
@@ -111,8 +112,8 @@ def readings(rows: list[Group], where: str) -> tuple[str, ...]:
             said.append(f"{words}, {verdict_text(apart, floor, 'full LAF')}.")
         else:
             said.append(f"{words}, {verdict_text(apart, floor, 'full LAF')}: it does better without.")
-    ends = exploratory(len(said)), elsewhere(rows), diverged([group for group in rows if group.variant])
-    return (*said, *filter(None, ends))
+    last = exploratory(len(said)), elsewhere(rows), diverged([group for group in rows if group.variant])
+    return (*said, *filter(None, last))
 
 
 def summary(found: Found, places: Sequence[tuple[str, str]]) -> tuple[str, ...]:

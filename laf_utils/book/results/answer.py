@@ -13,6 +13,7 @@ from ..base.reading import (
     DEFAULTS,
     Found,
     Group,
+    MaybeNone,
     collapsed,
     difference,
     gap,
@@ -50,9 +51,9 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _gap_of(rows: list[Group], method: str) -> float | None:
+def _gap_of(rows: list[Group], method: str) -> float | MaybeNone:
     found = over(pick(rows, method))
-    return found and found.mean
+    return found.mean if found else None
 
 
 def _cost(rows: list[Group]) -> float | None:

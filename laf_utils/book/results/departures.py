@@ -9,16 +9,13 @@ from importlib import metadata
 
 import pandas as pd
 
-from ...experiments.cells import RETRAIN
 from ...settings.names import DATASET_NAMES, TASK_NAMES
 from ...settings.presets import preset
 from ...support import records
 from ...support.choices import TASKS
-from ..base.reading import Found, everything, gap, metric, over, pick
 from ..base.tables import MISSING
-from ..base.training_records import PAPER_DATASETS, _is_preset, authors, groups, images_text, settings
-from ..base.words import gap_text, mean_text
-from .tables import rows_of
+from ..base.training_records import PAPER_DATASETS, _is_preset, groups, images_text, settings
+from ..base.words import mean_text
 
 MEASURED = "measured alone"
 BOOK_PACKAGES = (
@@ -73,64 +70,9 @@ def setting_name(dataset: str, task: str) -> str:
     return f"{DATASET_NAMES[dataset]}, {TASK_NAMES[task]}"
 
 
-def measured(same: list[dict], compared: Found, setting: tuple[str, str, str], model: str) -> tuple[int, dict[str, str], str]:
-    """Number of runs, text by measure, gap of a model: of the comparison's records where it has the setting, else of ``same``.
-
-    Args:
-        same: the training records of the setting.
-        setting: data set, task and mode; the comparison is of mode ``reference``.
-    """
-    dataset, task, mode = setting
-    row = pick(rows_of(compared, dataset, task), RETRAIN if model == "retrained" else model) if mode == "reference" else None
-    names = ("train_r", "train_f", "test", "test_r", "test_f", "asr")
-    if row is not None:
-        return len(row.good), {name: mean_text(row.values(metric(name)).values()) for name in names}, gap_text(over(row, gap))
-    texts = {name: mean_text(r["metrics"][model].get(name) for r in same) for name in names}
-    return len(same), texts, mean_text(r["gaps"][model]["mean"] for r in same if model in r["gaps"])
-
-
-def headline_table(found: list[dict], model: str = "laf", compared: Found | None = None) -> pd.DataFrame:
-    """One row per setting and mode: a model's numbers, the retrained model's in brackets, and what unlearning cost.
-
-    Args:
-        found: training records, of mode ``fixed`` and of settings that the comparison lacks.
-        compared: the comparison's records, those on disk where ``None``.
-    """
-    rows, compared = {}, everything() if compared is None else compared
-    for setting, same in groups(found).items():
-        dataset, task, mode = setting
-        runs, own, gaps = measured(same, compared, setting, model)
-        _, goal, _ = measured(same, compared, setting, "retrained")
-        count = f"{runs}\u00a0run{'s' if runs > 1 else ''}"
-        which = ", ".join(filter(None, (setting_name(dataset, task), images_text(same), f"`{mode}`", count)))
-        columns = {"Train_r": "train_r", "Train_f": "train_f", "Test": "test_r" if task == "class" else "test", "ASR": "asr"}
-        rows[which] = {
-            **{title: f"{own[name]} ({goal[name]})" for title, name in columns.items()}, "gap": gaps, "cost": cost_text(same),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
 def cost_text(same: list[dict]) -> str:
     """Densities and unlearning as a share of retraining's image passes; the same for every seed, but for when a rule stops."""
     return f"{sum(100 * r['passes']['share_of_retraining']['with_vae'] for r in same) / len(same):.1f}\u00a0%"
-
-
-def authors_table(found: list[dict], compared: Found | None = None) -> pd.DataFrame:
-    """LAF and retrained of one seed here beside the authors' code, where a full set of their numbers is at hand."""
-    origins = {("mnist", "class"): "authors_code_measured", ("cifar10", "class"): "published_notebook"}
-    here, rows, compared = groups(found), {}, everything() if compared is None else compared
-    columns = {"train_r": "Train_r", "train_f": "Train_f", "test_r": "Test_r", "test_f": "Test_f", "asr": "ASR"}
-    for (dataset, task), key in origins.items():
-        for model, name in (("retrained", "Retrained"), ("laf", "LAF")):
-            label = f"{setting_name(dataset, task)}: {name}"
-            theirs = authors()[key][model]
-            rows[f"{label}, theirs"] = {c: mean_text([theirs.get(k)]) for k, c in columns.items()}
-            same = here.get((dataset, task, "reference"), [])
-            if same:
-                which = ", ".join(filter(None, (label, "here", images_text(same))))
-                _, texts, _ = measured(same, compared, (dataset, task, "reference"), model)
-                rows[which] = {c: texts[k] for k, c in columns.items()}
-    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def coverage(found: list[dict]) -> pd.DataFrame:
@@ -159,7 +101,7 @@ def coverage_sentence(found: list[dict]) -> str:
 
 def published_value(switch: str, mode: str) -> str:
     """What a switch is set to in a mode: one value, or one for each network where they differ."""
-    values = {}
+    values: dict[str, None] = {}
     for dataset in PAPER_DATASETS:
         for task in TASKS:
             value = settings(preset(dataset, task, profile="paper", mode=mode).as_dict())[switch]
@@ -169,7 +111,8 @@ def published_value(switch: str, mode: str) -> str:
 
 def measured_effect(switch: str, found: list[dict]) -> str:
     """What the switch alone did to LAF's gap to retrained: published runs against runs that differ from one in it only."""
-    ignored, pairs = ("mode", "device"), {}
+    pairs: dict[tuple, list[tuple[dict, dict]]] = {}
+    ignored = ("mode", "device")
     known = [({k: v for k, v in settings(r["config"]).items() if k not in ignored}, r) for r in found]
     for own, record in known:
         if record["config"]["mode"] != "reference" or not _is_preset(record):

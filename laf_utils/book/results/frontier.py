@@ -5,6 +5,7 @@ It draws from gathered records and computes means only. Methods are compared on 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -28,7 +29,7 @@ LINEAR = 1.0  # points: below that the axis is linear, so that zero is on it
 FREE, GREY, BAND = style.COLOURS["laf"], "#9a9a9a", "#e3efe6"
 FLOOR = 0.3  # of the cheapest dot's cost: where the axis begins
 GAPS, COSTS = (0, 0.5, 1, 3, 10, 30, 100), (0.01, 0.03, 0.1, 0.3, 1, 3)
-TEXT = {"textcoords": "offset points", "fontsize": 9}
+TEXT: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9}
 CHOSEN = ("nearest", "gap", "doing nothing", "cost")
 COLUMNS = ("gap", "cost", "labels", "requests")
 ABOUT = (

@@ -6,6 +6,7 @@ A share is a percentage of D_r whose labels may be read. At 100 % stand the plai
 from collections.abc import Callable
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter
@@ -168,10 +169,10 @@ def figure(rows_by_title: dict[str, list[Group]]) -> Figure:
         _panel(axis, rows)
         axis.set_title(title)
     axes[-1, 0].set_xlabel("labels of the kept images that may be read (%)")
-    handles = {}
+    handles: dict[str, Artist] = {}
     for axis in axes[:, 0]:
         handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-    result.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=8.5)
+    result.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3, fontsize=8.5)
     return result
 
 

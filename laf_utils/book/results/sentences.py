@@ -170,15 +170,9 @@ def _repaired(rows: list[Group]) -> Said | None:
 def _corrected(asked: list[Said]) -> list[str]:
     """The sentences, their comparisons corrected for one another, and that they are."""
     tested = [said for said in asked if said.apart and said.apart.count > 1]
-    ps = dict(zip(map(id, tested), holm([said.apart.p for said in tested]), strict=True))
+    ps = dict(zip(map(id, tested), holm([said.apart.p for said in tested if said.apart]), strict=True))
     texts = [said.text(ps.get(id(said))) for said in asked]
     return texts + ([CORRECTED.format(len(tested))] if len(tested) > 1 else [])
-
-
-def floor_sentence(rows: list[Group], where: str) -> str | None:
-    """LAF's gap beside that of a second retrained model, the noise floor."""
-    found = _floor(rows, where)
-    return found and found.text(None)
 
 
 def attacked(rows: list[Group]) -> str | None:

@@ -1,10 +1,14 @@
 """Training curves of the records beside the authors' digitised ones (``Training/authors.json``)."""
 
+from typing import cast
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
 
 from ...settings.names import DATASET_NAMES
 from ..base.style import COLOURS, STYLE, WIDTH
@@ -100,7 +104,8 @@ def figure(task: str, found: list[dict]) -> Figure:
     with mpl.rc_context(STYLE):
         rows = len(datasets)
         result, axes = plt.subplots(rows, 2, figsize=(WIDTH, 0.5 + 2.3 * rows), squeeze=False)
-        result.get_layout_engine().set(h_pad=0.12)  # inches: a title keeps clear of the numbers above it
+        layout = cast(ConstrainedLayoutEngine, result.get_layout_engine())
+        layout.set(h_pad=0.12)  # inches: a title keeps clear of the numbers above it
         for row, dataset in zip(axes, datasets, strict=True):
             for axis, name in zip(row, ("loss_ue", "loss_ra"), strict=True):
                 _panel(axis, dataset, task, name, here[dataset, task, "reference"])
@@ -117,7 +122,7 @@ def _panel(axis: Axes, dataset: str, task: str, name: str, same: list[dict]) -> 
     _their_points(axis, published(dataset, task), name)
     symbol = {"loss_ue": "$L_{UE}$", "loss_ra": "$L_{RA}$"}[name]
     axis.set_title(f"{setting_name(dataset, task)}: {symbol}")
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    cast(MaxNLocator, axis.xaxis.get_major_locator()).set_params(integer=True)
     if name == "loss_ue":
         axis.legend(fontsize=8)
 

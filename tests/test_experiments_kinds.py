@@ -1,0 +1,75 @@
+"""Kinds of records: each has a plan that makes nothing, and a record is valid right after it was made."""
+
+import sys
+
+import pytest
+
+from laf_utils.book.base.training_records import keys_sentence
+from laf_utils.evaluation import evaluate
+from laf_utils.experiments import __main__ as command
+from laf_utils.experiments import commands, training_run
+from laf_utils.experiments.record import SHADOWS, TRAINING, UNKEYED, VERDICT, Kind, TrainingPlace, VerdictPlace
+from laf_utils.support.paths import training_folder
+from laf_utils.support.records import read_all, write_json
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    for name in ("RESULTS", "TRAINING", "RUNS"):
+        monkeypatch.setenv(f"LAF_{name}", str(tmp_path / name.lower()))
+    return tmp_path
+
+
+def said_by(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr(sys, "argv", ["experiments", *arguments])
+    code = command.main()
+    return code, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", [kind for kind in command.KINDS if kind != "comparison"])
+def test_every_kind_has_a_plan_that_makes_nothing(kind, places, monkeypatch, capsys):
+    given = {"verdict": [], "tuning": ["DATASET=optdigits"]}.get(kind, ["DATASET=optdigits", "TASK=class"])
+    code, said = said_by(monkeypatch, capsys, f"KIND={kind}", "PLAN=2", *given)
+    assert code == 0 and "missing" in said and "valid" not in said.splitlines()[-1]
+    assert not [path for path in places.rglob("*") if path.is_file()]
+
+
+def test_a_notebooks_record_is_valid_as_soon_as_it_is_made(make_run, places):
+    run = make_run()
+    path = write_json(places / "record.json", training_run.keyed_record(run, evaluate(run)))
+    assert TRAINING.state(path, training_run.inputs_of(run)) == ("valid", ())
+    assert keys_sentence([TRAINING.read(path)]) == ""
+    assert TRAINING.state(path, training_run.inputs_of(make_run(seed=1)))[0] == "stale"
+
+
+def test_a_training_record_is_made_once_and_an_unkeyed_one_again(make_run, places, monkeypatch, capsys):
+    run, calls = make_run(), []
+    monkeypatch.setattr(training_run, "run_of", lambda place: run)
+    monkeypatch.setattr(training_run, "made", lambda run: calls.append(run) or full)
+    full = {name: value for name, value in training_run.keyed_record(run, evaluate(run)).items() if name not in ("key", "inputs")}
+    path = write_json(TrainingPlace("mnist", "class", 0, "paper", "reference").path, full)
+    assert TRAINING.state(path, training_run.inputs_of(run)) == (UNKEYED, ())
+    assert "1 of 1 runs" in keys_sentence([TRAINING.read(path)])
+    for _ in range(2):
+        assert said_by(monkeypatch, capsys, "KIND=training")[0] == 0
+    assert len(calls) == 1 and "1 records: 1 valid" in said_by(monkeypatch, capsys, "KIND=training", "PLAN=1")[1]
+
+
+def test_the_simulation_is_made_once(places, monkeypatch, capsys):
+    content = dict.fromkeys(VERDICT.required, 1)
+    monkeypatch.setattr(commands, "study", lambda: content)
+    monkeypatch.setattr(commands, "code_version", lambda roots: "0" * 16)
+    assert said_by(monkeypatch, capsys, "KIND=verdict")[0] == 0 and VerdictPlace().path.is_file()
+    assert "1 valid" in said_by(monkeypatch, capsys, "KIND=verdict", "PLAN=1")[1]
+
+
+def test_what_is_committed_without_a_key_is_what_the_readmes_say():
+    own = [record for name in ("mnist", "fashion", "cifar10", "svhn") for record in read_all(training_folder() / name)]
+    assert sum("key" not in record for record in own) == len(own) == 27
+    assert sum("key" not in SHADOWS.read(path) for path in SHADOWS.folder.rglob("*.json")) == 6
+
+
+def test_only_kinds_from_before_keys_read_a_file_without_one(tmp_path):
+    path = write_json(tmp_path / "x.json", {"schema": 1, "numbers": 1})
+    assert Kind("x", 1, ("numbers",), older=True).state(path, {}) == (UNKEYED, ())
+    assert Kind("x", 1, ("numbers",)).state(path, {}) == ("missing", ())
