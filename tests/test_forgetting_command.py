@@ -2,11 +2,13 @@
 
 import json
 import pickle
+import shutil
 import sys
 
 import pytest
 import torch
 from forgetting_fakes import own_model, patterns, trained
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torchvision.models import resnet18
 from torchvision.transforms import functional as TF
@@ -89,6 +91,30 @@ def test_audit_of_a_model(place, capsys):
     assert found["forget"] == 120 and found["low"] <= found["auc"] <= found["high"]
     assert run(place, "audit", *SCALE) == SETTINGS
     assert "--unseen" in capsys.readouterr().err
+
+
+def test_audit_beside_the_original_holds_the_verdict_of_forget(place, tmp_path, capsys):
+    assert run(place, "forget", "--unseen", str(place / "unseen"), "--out", str(tmp_path), *SCALE) == 0
+    words = ["--unseen", str(place / "unseen"), "--original", str(place / "model.safetensors"), "--json", *SCALE]
+    assert run(place, "audit", *words) == command.ADVISED
+    assert "removed class" in json.loads(capsys.readouterr().out.partition("report.html\n")[2])["reasons"][0]
+    shutil.copytree(place, tmp_path / "place")
+    shutil.copy(tmp_path / "unlearned.safetensors", tmp_path / "place/model.safetensors")
+    assert run(tmp_path / "place", "audit", *words) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] == "acceptable"
+
+
+def test_near_copies_are_listed_and_asked_about(place, tmp_path, capsys):
+    shutil.copytree(place, tmp_path / "place")
+    image = Image.open(place / "images/c0/000.png")
+    image.putpixel((0, 0), tuple(value ^ 1 for value in image.getpixel((0, 0))))
+    image.save(tmp_path / "place/images/c1/copy.png")
+    more = ["--out", str(tmp_path / "out"), "--method", "ts", *SCALE]
+    assert run(tmp_path / "place", "forget", *more) == command.REFUSED
+    assert "copy.png" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    run(tmp_path / "place", "forget", "--copies", "forget", "--json", *more)
+    content = json.loads(capsys.readouterr().out)
+    assert content["images"]["forget"] == 121 and content["images"]["near_copies"]["done"] == "forget"
 
 
 def test_data_says_what_would_be_read(place, tmp_path, capsys):

@@ -107,6 +107,7 @@ FORGET = [
     (["--arch", "torchvision:resnet18"], 3, "do not fit"),
     (["--method", "nosuch"], 4, "[method]"), (["--method", "sisa"], 4, "[method]"), (["--method", ""], 4, "[method]"),
     (["--accept", "everything"], 2, "accept"), (["--scope", "some"], 2, "scope"), (["--overlap", "ignore"], 2, "overlap"),
+    (["--copies", "some"], 2, "copies"),
     (["--head", "nothing"], 4, "nothing"), (["--frobnicate"], 2, "frobnicate"), (["--see", "3"], 2, "--see"),
     (["--seed"], 2, "seed"), (["--data", "/nowhere"], 3, "no folder"), (["--data", "/proc/self"], 3, ""),
     (["--ids", "/nowhere"], 3, "cannot be read"), (["--ids", "/dev/null"], 3, "no plain file"),

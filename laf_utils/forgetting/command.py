@@ -24,6 +24,7 @@ from .arguments import numbers, parsed, size
 __all__ = ["main", "numbers", "size"]
 
 REFUSED, ADVISED, UNKNOWN = 4, 5, 6
+CODES = {"acceptable": 0, "cannot tell": UNKNOWN}  # and ADVISED of any other verdict
 OF_DATA = ("bad_images", "bad_ids", "bad_weights", "bad_architecture", "unstable_images")
 
 
@@ -46,7 +47,7 @@ def _files(options: argparse.Namespace) -> tuple[list[Path], list[Path], list[Pa
     return forget, retain, unseen
 
 
-def _model(options: argparse.Namespace) -> Any:
+def _model(options: argparse.Namespace, weights: Path | None = None) -> Any:
     from ..support.devices import resolve
     from ..support.reading import device as device_name
     from .files import build, read_weights
@@ -54,7 +55,7 @@ def _model(options: argparse.Namespace) -> Any:
     device = resolve(device_name(options.device))
     if device.type == "cuda" and (device.index or 0) >= torch_devices():
         raise Stop(f"device {options.device!r} is not available on this machine ({torch_devices()} GPUs)", SETTINGS)
-    return build(options.arch, read_weights(options.model), options.classes).to(device)
+    return build(options.arch, read_weights(weights or options.model), options.classes).to(device)
 
 
 def torch_devices() -> int:
@@ -114,8 +115,24 @@ def data(options: argparse.Namespace) -> int:
     return DATA if broken else REFUSED if copies else 0
 
 
+def _judged(options: argparse.Namespace, model: Any) -> int:
+    """The verdict on a model beside its original, by the rules of ``forget``."""
+    from .judge import judge
+
+    forget, retain, unseen = _files(options)
+    original = _model(options, options.original)
+    for files, name in ((forget, "forget"), (retain, "retain"), (unseen, "unseen")):
+        _opened(options, files, original, name)
+    found = judge(
+        original, model, forget, retain, unseen=unseen, removed=None, scope=options.scope, transform=_transform(options),
+        seed=options.seed, floor=options.floor,
+    )
+    _say(options, found.as_dict(), [found.verdict, *(f"- {reason}" for reason in found.reasons)])
+    return CODES.get(found.verdict, ADVISED)
+
+
 def audit(options: argparse.Namespace) -> int:
-    """The two-sided audit of one model."""
+    """The two-sided audit of one model, or its verdict where the original is at hand."""
     from ..audit.unseen import LEAST
     from ..audit.unseen import audit as measure
     from ..representations import apply_frozen
@@ -124,6 +141,8 @@ def audit(options: argparse.Namespace) -> int:
     _transform(options)
     forget, _, unseen = _files(options)
     model = _model(options)
+    if options.original is not None:
+        return _judged(options, model)
     own, other = (
         apply_frozen(model, _opened(options, files, model, name), "audit").cpu()
         for files, name in ((forget, "forget"), (unseen, "unseen"))
@@ -161,7 +180,7 @@ def _asked(options: argparse.Namespace) -> dict[str, Any]:
     """Rarely used options of a request; the dry run checks the same ones."""
     return {
         "head": options.head, "transform": _transform(options), "floor": options.floor, "memory": options.memory,
-        "accept": tuple(options.accept), "overlap": options.overlap, "scope": options.scope,
+        "accept": tuple(options.accept), "overlap": options.overlap, "copies": options.copies, "scope": options.scope,
     }
 
 
@@ -218,7 +237,7 @@ def forget(options: argparse.Namespace) -> int:
     report.content["command"] = {"program": "laf", "arguments": [shlex.quote(word) for word in options.words]}
     page = report.write(options.out)
     _say(options, report.content, [str(report), f"weights: {target}", f"report: {page}"])
-    return {"acceptable": 0, "cannot tell": UNKNOWN}.get(report.verdict, ADVISED)
+    return CODES.get(report.verdict, ADVISED)
 
 
 @contextlib.contextmanager
