@@ -5,6 +5,7 @@
 ``packing``    dictionaries and token numbers as rows of one tensor
 ``head``       any classifier as extractor -> representation -> head
 ``cutting``    a model cut at its representation
+``certified``  one Newton step of a convex head, with a bound on what it leaves
 ``copying``    copies to work on and to give back
 ``closed_form``  a class out of a head or a zero-shot classifier, without images
 ``sources``    tensors, data sets, loaders, folders: rows in, network inputs out, no label
@@ -33,6 +34,7 @@
 
 from .adapting import OneLabel
 from .call import Forgotten, forget
+from .certified import CertifiedHead
 from .closed_form import ZeroShot, remove_classes
 from .judge import Judgement, judge
 from .options import ForgetOptions
@@ -40,5 +42,6 @@ from .page import Report
 from .refusal import Refused
 
 __all__ = [
-    "ForgetOptions", "Forgotten", "Judgement", "OneLabel", "Refused", "Report", "ZeroShot", "forget", "judge", "remove_classes",
+    "CertifiedHead", "ForgetOptions", "Forgotten", "Judgement", "OneLabel", "Refused", "Report", "ZeroShot", "forget", "judge",
+    "remove_classes",
 ]

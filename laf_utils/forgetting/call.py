@@ -159,7 +159,8 @@ def _circumstances(
             "dropped": prepared.dropped, "near_copies": prepared.copies.as_dict(),
             "unseen_alike": 0 if prepared.alike is None else len(prepared.alike),
         },
-        "notes": prepared.copies.note(),
+        "notes": prepared.copies.note() + ([] if outcome.certified is None else [outcome.certified["what"]]),
+        "certified": outcome.certified,
         "attempts": outcome.attempts,
         "options": {
             "seed": options.seed, "floor": options.floor, "head": prepared.head, "accept": list(options.accept),
