@@ -27,9 +27,12 @@
 ``report, page``  numbers and verdict; JSON and HTML
 ``call``       ``forget`` itself
 ``soundness``  whether weights, archives, images and models from outside are what they say
+``certificate``  what was asked and done, signed; its keys
+``verifying``  whether a certificate holds
+``proving``    the certificate's part of the command line
 ``files``      weights, architectures and lists of images from the command line
 ``arguments``  what the command line takes, each value read once and within bounds
-``command``    ``laf forget``, ``laf audit``, ``laf data``
+``command``    ``laf forget``, ``laf audit``, ``laf data``, ``laf key``, ``laf verify``
 """
 
 from .adapting import OneLabel

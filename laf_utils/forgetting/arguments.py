@@ -146,7 +146,24 @@ def _forget(forgets: argparse.ArgumentParser) -> None:
         "--copies", choices=WAYS, default=Options.copies,
         help="near-copies of forgotten images among the others: refuse and list them (default), forget, drop or keep them",
     )
+    forgets.add_argument(
+        "--sign", type=Path, metavar="KEY", help="also write a deletion certificate, signed with this Ed25519 key (laf key)",
+    )
+    forgets.add_argument(
+        "--image-key", type=Path, metavar="KEY",
+        help="of the hashes by which the certificate names the images (default: a new one in --out, which you keep)",
+    )
     forgets.add_argument("--dry-run", action="store_true", help="check everything and estimate time and memory; write nothing")
+
+
+def _verify(verifies: argparse.ArgumentParser) -> None:
+    verifies.add_argument("certificate", type=Path, metavar="CERTIFICATE", help="certificate.json")
+    verifies.add_argument("--public-key", type=Path, required=True, help="of whoever is trusted to sign (PEM or OpenSSH)")
+    verifies.add_argument("--model", type=Path, required=True, help="weights that are in use now")
+    verifies.add_argument("--original", type=Path, help="weights before forgetting")
+    verifies.add_argument("--images", type=Path, help="folder of the images to be forgotten, and no others (needs --key)")
+    verifies.add_argument("--key", type=Path, help="key of the hashes of images (images.key)")
+    verifies.add_argument("--json", action="store_true", help="one JSON object on standard output, errors too")
 
 
 def parser() -> Parser:
@@ -161,6 +178,10 @@ def parser() -> Parser:
     audits.add_argument("--original", type=Path, help="weights before forgetting: then there is a verdict, as of forget")
     data = commands.add_parser("data", parents=[images], help="what would be read, and whether it can be")
     data.add_argument("--unseen", type=Path, help="folder of images that the model was not trained on")
+    keys = commands.add_parser("key", help="make keys for certificates: signing.pem, signing.pub.pem, images.key")
+    keys.add_argument("--out", type=Path, required=True, help="folder of the keys; none that is there is written over")
+    keys.add_argument("--json", action="store_true", help="one JSON object on standard output, errors too")
+    _verify(commands.add_parser("verify", help="does a certificate hold, and for this model?"))
     return whole_
 
 

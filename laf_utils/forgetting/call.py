@@ -13,6 +13,7 @@ from torch import nn
 
 from .. import __version__
 from ..methods.method import fingerprint
+from ..support.artefacts import tensors_checksum
 from ..support.devices import describe
 from ..support.paths import NAME, check_file_writable
 from ..support.records import now
@@ -89,12 +90,14 @@ def forget(
         clock.mark("report")
         content["memory"] = {"bound": asked.memory, "in_memory": keeper.in_memory, "on_disk": keeper.on_disk}
     unlearned = as_given(whole(network), model)
+    states = {"weights_before": bare(model).state_dict(), "weights_after": unlearned.state_dict()}
     content |= _circumstances(prepared, asked, outcome, before, fingerprint(unlearned), clock)
+    content["model"] |= {name: tensors_checksum(state) for name, state in states.items()}
     if asked.save is not None:
         content["weights"] = asked.save(unlearned)
     if book is not None:
         content["ledger"] = _entered(book, content, prepared, instead_of)
-    return Forgotten(unlearned, Report(content))
+    return Forgotten(unlearned, Report(content, tuple(prepared.digests)))
 
 
 class _Clock:

@@ -1,4 +1,4 @@
-"""``laf forget``, ``laf audit``, ``laf data``: the same from a shell.
+"""``laf forget``, ``laf audit``, ``laf data``, ``laf key``, ``laf verify``: the same from a shell.
 
     laf forget --model model.safetensors --arch torchvision:resnet18 --data images/ --ids delete.csv --out unlearned/
 
@@ -25,7 +25,7 @@ __all__ = ["main", "numbers", "size"]
 
 REFUSED, ADVISED, UNKNOWN = 4, 5, 6
 CODES = {"acceptable": 0, "cannot tell": UNKNOWN}  # and ADVISED of any other verdict
-OF_DATA = ("bad_images", "bad_ids", "bad_weights", "bad_architecture", "unstable_images")
+OF_DATA = ("bad_images", "bad_ids", "bad_weights", "bad_architecture", "bad_key", "unstable_images")
 
 
 def _say(options: argparse.Namespace, content: dict[str, Any], lines: Sequence[str]) -> None:
@@ -170,7 +170,7 @@ def _checked_targets(options: argparse.Namespace) -> None:
         PlaceError: a target cannot be written to.
     """
     check_writable(options.out, "--out")
-    for name in ("unlearned.safetensors", "report.json", "report.html"):
+    for name in ("unlearned.safetensors", "report.json", "report.html", *(("certificate.json",) if options.sign else ())):
         check_file_writable(options.out / name, "--out")
     if options.ledger is not None:
         check_file_writable(options.ledger, "--ledger")
@@ -212,12 +212,14 @@ def forget(options: argparse.Namespace) -> int:
     from . import call
     from .files import file_checksum, write_weights
     from .options import ForgetOptions
+    from .proving import certified, keys_of
 
     target = options.out / "unlearned.safetensors"
 
     def save(unlearned: Any) -> dict[str, str]:
         return {"file": target.name, "sha256": file_checksum(write_weights(unlearned, target))}
 
+    keys = keys_of(options)
     _checked_targets(options)
     asked = ForgetOptions(**_asked(options), save=save)
     own, others, unseen = _files(options)
@@ -235,9 +237,30 @@ def forget(options: argparse.Namespace) -> int:
     for entry in report.content["forgetting"]["worst"]:
         entry["file"] = own[entry["row"]].relative_to(options.data).as_posix()
     report.content["command"] = {"program": "laf", "arguments": [shlex.quote(word) for word in options.words]}
+    lines = [] if keys is None else certified(options, report, keys)
     page = report.write(options.out)
-    _say(options, report.content, [str(report), f"weights: {target}", f"report: {page}"])
+    _say(options, report.content, [str(report), f"weights: {target}", f"report: {page}", *lines])
     return CODES.get(report.verdict, ADVISED)
+
+
+def key(options: argparse.Namespace) -> int:
+    """New keys in a folder."""
+    from .proving import new_keys
+
+    _say(options, *new_keys(options))
+    return 0
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Whether a certificate holds; then the code is that of its verdict."""
+    from .proving import checked
+
+    found = checked(options)
+    _say(options, *found)
+    return CODES.get(found[0]["verdict"], ADVISED)
+
+
+COMMANDS = {"forget": forget, "audit": audit, "data": data, "key": key, "verify": verify}
 
 
 @contextlib.contextmanager
@@ -258,7 +281,7 @@ def _run(options: argparse.Namespace, codes: list[int]) -> None:
     from .refusal import Refused
 
     try:
-        codes.append({"forget": forget, "audit": audit, "data": data}[options.command](options))
+        codes.append(COMMANDS[options.command](options))
     except Refused as error:
         raise Stop(f"{error} [{error.reason}]", DATA if error.reason in OF_DATA else REFUSED) from error
     except (ValueError, DataAccessError, LabelAccessError) as error:

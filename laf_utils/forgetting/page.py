@@ -6,7 +6,7 @@ The page is a template, ``page.html``, which escapes whatever it is given: names
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -81,9 +81,11 @@ def criterion(scope: str, floor: float) -> tuple[str, str, str]:
 
 @dataclass(frozen=True)
 class Report:
-    """What ``forget`` measured and decided; ``content`` holds plain values only."""
+    """What ``forget`` measured and decided; ``content`` holds plain values only. ``digests`` of the images of D_f are for a
+    ``certificate`` and are never written."""
 
     content: dict[str, Any]
+    digests: tuple[bytes, ...] = field(default=(), repr=False)
 
     @property
     def verdict(self) -> str:
