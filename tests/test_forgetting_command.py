@@ -3,7 +3,9 @@
 import json
 import pickle
 import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from torchvision.transforms import functional as TF
 
 from laf_utils.forgetting import Refused, command, files
 from laf_utils.settings.cli import DATA, SETTINGS
+from laf_utils.support.paths import ROOT
 
 ARCH = "forgetting_fakes:own_model"
 SCALE = ["--mean", "0.5,0.5,0.5", "--std", "0.1666667,0.1666667,0.1666667"]  # (x - 1/2) * 6
@@ -218,3 +221,40 @@ def test_lists_of_images(tmp_path):
     with pytest.raises(Refused) as caught:
         files.read_ids(path)
     assert caught.value.reason == "nothing_to_forget"
+
+
+ALONE = """
+import json, sys
+sys.path[:0] = json.loads(sys.argv[1])
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {
+            "pandas", "matplotlib", "sklearn", "xgboost", "torchvision", "timm", "IPython", "nbformat", "papermill", "cryptography",
+            "jsonschema", "snakemake", "optuna",
+        }:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+from laf_utils.forgetting.command import main
+print(json.dumps([main(words) for words in json.loads(sys.argv[2])]))
+"""
+
+
+def test_without_any_extra_it_works_or_says_in_one_line_what_is_missing(place, tmp_path):
+    given = ["--data", str(place / "images"), "--ids", str(place / "delete.csv"), "--model", str(place / "model.safetensors")]
+    signed = ["verify", "x.json", "--public-key", str(place / "delete.csv"), "--model", str(place / "model.safetensors")]
+    (tmp_path / "x.json").write_text('{"format": "laf deletion certificate", "version": 1, "signer": {"algorithm": "Ed25519"}}')
+    commands = [
+        ["--version"], ["data", *given[:4]], ["forget", *given, "--arch", ARCH, "--out", "out", "--method", "ts", *SCALE],
+        ["forget", *given, "--arch", "torchvision:resnet18", "--out", "out"],
+        ["audit", *given, "--arch", "timm:resnet18", "--unseen", str(place / "unseen")], signed, ["key", "--out", "keys"],
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, json.dumps([str(Path(__file__).parent), str(ROOT)]), json.dumps(commands)], cwd=tmp_path,
+        capture_output=True, text=True, check=True,
+    )
+    assert json.loads(done.stdout.splitlines()[-1]) == [0, 0, 0, DATA, DATA, command.REFUSED, command.REFUSED]
+    told = done.stderr.splitlines()
+    assert [next(name for name in ("torchvision", "timm", "cryptography") if name in line) for line in told] == [
+        "torchvision", "timm", "cryptography", "cryptography",
+    ]
+    assert all(line.startswith("laf: error: ") for line in told)
