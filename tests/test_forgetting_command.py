@@ -229,8 +229,8 @@ sys.path[:0] = json.loads(sys.argv[1])
 class Missing:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {
-            "pandas", "matplotlib", "sklearn", "xgboost", "torchvision", "timm", "IPython", "nbformat", "papermill", "cryptography",
-            "jsonschema", "snakemake", "optuna",
+            "pandas", "matplotlib", "sklearn", "xgboost", "torchvision", "timm", "IPython", "nbformat", "papermill",
+            "cryptography", "jsonschema", "snakemake", "optuna",
         }:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Missing())

@@ -45,7 +45,7 @@ def test_each_verdict_has_its_colour_and_its_word():
 
 def test_the_colours_are_the_books(content):
     text = page(content)
-    assert (BEFORE, AFTER) == tuple(style.COLOURS[name] for name in ("original", "laf"))
+    assert tuple(style.COLOURS[name] for name in ("original", "laf")) == (BEFORE, AFTER)
     assert f"--verdict:{style.FORGET}" in text and f"--line:{style.STYLE['grid.color']}" in text
 
 

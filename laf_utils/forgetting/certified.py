@@ -35,7 +35,7 @@ from .sources import OwnImages
 
 RATE = math.sqrt(3) / 18  # the steepest that the logistic function's slope changes
 LARGEST = 10_000  # images of D_r that the head is taught
-NOISE = 0.01  # of the default, for each image
+NOISE = 0.003  # of the default, for each image
 ITERATIONS = 300
 WHAT = (
     "certified: the head, ({epsilon:g}, {delta:g}) with respect to its training on these representations and the original's "
@@ -55,7 +55,7 @@ class CertifiedHead:
 
     epsilon: float = 1.0
     delta: float = 1e-5
-    penalty: float = 1e-2
+    penalty: float = 3e-3
     noise: float | None = None
 
     def __post_init__(self) -> None:
@@ -152,7 +152,7 @@ class ConvexHead:
             raise Refused(
                 "budget", f"the step away from {int(rows.sum())} of {len(rows)} images leaves a gradient of up to "
                 f"{self.residual + left:.3g}, and the noise hides {self.budget:.3g}: forget fewer images at once; or say "
-                f"settings=CertifiedHead(penalty={10 * self.settings.penalty:.3g}, noise={10 * self.settings.noise:.3g}), which "
+                f"settings=CertifiedHead(penalty={3 * self.settings.penalty:.3g}, noise={2 * self.settings.noise:.3g}), which "
                 "costs utility; or teach a new head on the retained images alone, which needs no certificate",
             )
         self.residual, self.weights = self.residual + left, self.weights + step
