@@ -158,7 +158,7 @@ class Report:
 
     def html(self) -> str:
         """One page."""
-        c = {"reasons": [], "notes": [], "date": None, "evidence": None, "kept": True} | self.content
+        c: dict[str, Any] = {"reasons": [], "notes": [], "date": None, "evidence": None, "kept": True} | self.content
         audit = c["audit"] or {}
         return _template().render(
             c=c, meaning=MEANING[c["verdict"]], criterion=criterion(c["scope"]["name"], c["options"]["floor"]),
