@@ -2,17 +2,22 @@
 
 import json
 import pickle
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from forgetting_fakes import own_model, patterns, trained
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torchvision.models import resnet18
 from torchvision.transforms import functional as TF
 
 from laf_utils.forgetting import Refused, command, files
 from laf_utils.settings.cli import DATA, SETTINGS
+from laf_utils.support.paths import ROOT
 
 ARCH = "forgetting_fakes:own_model"
 SCALE = ["--mean", "0.5,0.5,0.5", "--std", "0.1666667,0.1666667,0.1666667"]  # (x - 1/2) * 6
@@ -89,6 +94,30 @@ def test_audit_of_a_model(place, capsys):
     assert found["forget"] == 120 and found["low"] <= found["auc"] <= found["high"]
     assert run(place, "audit", *SCALE) == SETTINGS
     assert "--unseen" in capsys.readouterr().err
+
+
+def test_audit_beside_the_original_holds_the_verdict_of_forget(place, tmp_path, capsys):
+    assert run(place, "forget", "--unseen", str(place / "unseen"), "--out", str(tmp_path), *SCALE) == 0
+    words = ["--unseen", str(place / "unseen"), "--original", str(place / "model.safetensors"), "--json", *SCALE]
+    assert run(place, "audit", *words) == command.ADVISED
+    assert "removed class" in json.loads(capsys.readouterr().out.partition("report.html\n")[2])["reasons"][0]
+    shutil.copytree(place, tmp_path / "place")
+    shutil.copy(tmp_path / "unlearned.safetensors", tmp_path / "place/model.safetensors")
+    assert run(tmp_path / "place", "audit", *words) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] == "acceptable"
+
+
+def test_near_copies_are_listed_and_asked_about(place, tmp_path, capsys):
+    shutil.copytree(place, tmp_path / "place")
+    image = Image.open(place / "images/c0/000.png")
+    image.putpixel((0, 0), tuple(value ^ 1 for value in image.getpixel((0, 0))))
+    image.save(tmp_path / "place/images/c1/copy.png")
+    more = ["--out", str(tmp_path / "out"), "--method", "ts", *SCALE]
+    assert run(tmp_path / "place", "forget", *more) == command.REFUSED
+    assert "copy.png" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    run(tmp_path / "place", "forget", "--copies", "forget", "--json", *more)
+    content = json.loads(capsys.readouterr().out)
+    assert content["images"]["forget"] == 121 and content["images"]["near_copies"]["done"] == "forget"
 
 
 def test_data_says_what_would_be_read(place, tmp_path, capsys):
@@ -192,3 +221,40 @@ def test_lists_of_images(tmp_path):
     with pytest.raises(Refused) as caught:
         files.read_ids(path)
     assert caught.value.reason == "nothing_to_forget"
+
+
+ALONE = """
+import json, sys
+sys.path[:0] = json.loads(sys.argv[1])
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {
+            "pandas", "matplotlib", "sklearn", "xgboost", "torchvision", "timm", "IPython", "nbformat", "papermill",
+            "cryptography", "jsonschema", "snakemake", "optuna",
+        }:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+from laf_utils.forgetting.command import main
+print(json.dumps([main(words) for words in json.loads(sys.argv[2])]))
+"""
+
+
+def test_without_any_extra_it_works_or_says_in_one_line_what_is_missing(place, tmp_path):
+    given = ["--data", str(place / "images"), "--ids", str(place / "delete.csv"), "--model", str(place / "model.safetensors")]
+    signed = ["verify", "x.json", "--public-key", str(place / "delete.csv"), "--model", str(place / "model.safetensors")]
+    (tmp_path / "x.json").write_text('{"format": "laf deletion certificate", "version": 1, "signer": {"algorithm": "Ed25519"}}')
+    commands = [
+        ["--version"], ["data", *given[:4]], ["forget", *given, "--arch", ARCH, "--out", "out", "--method", "ts", *SCALE],
+        ["forget", *given, "--arch", "torchvision:resnet18", "--out", "out"],
+        ["audit", *given, "--arch", "timm:resnet18", "--unseen", str(place / "unseen")], signed, ["key", "--out", "keys"],
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, json.dumps([str(Path(__file__).parent), str(ROOT)]), json.dumps(commands)], cwd=tmp_path,
+        capture_output=True, text=True, check=True,
+    )
+    assert json.loads(done.stdout.splitlines()[-1]) == [0, 0, 0, DATA, DATA, command.REFUSED, command.REFUSED]
+    told = done.stderr.splitlines()
+    assert [next(name for name in ("torchvision", "timm", "cryptography") if name in line) for line in told] == [
+        "torchvision", "timm", "cryptography", "cryptography",
+    ]
+    assert all(line.startswith("laf: error: ") for line in told)

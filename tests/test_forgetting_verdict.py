@@ -1,17 +1,19 @@
 """The verdict: evidence against models that never saw D_f, by simulation and on small networks, and the committed study."""
 
 import copy
+import json
 import math
+import sys
 
 import pytest
 import torch
-from forgetting_fakes import UNSEEN, X, Y, forget, own_model, trained
+from forgetting_fakes import UNSEEN, X, Y, forget, light, own_model, trained
 from torch import nn
 
 from benchmarks import verdict_study
 from laf_utils.forgetting import command, judge
 from laf_utils.forgetting import report as report_room
-from laf_utils.forgetting.evidence import CRITICAL, LEAST_COMPARED, weigh
+from laf_utils.forgetting.evidence import CRITICAL, LEAST_COMPARED, weigh, weigh_removed
 from laf_utils.forgetting.page import Report
 from laf_utils.forgetting.preparing import divided
 from laf_utils.forgetting.reference import fresh, student
@@ -20,6 +22,7 @@ from laf_utils.forgetting.sources import ArrayStore, OwnImages
 from laf_utils.methods.method import fingerprint
 
 N, M = 200, 400
+judge_room = sys.modules["laf_utils.forgetting.judge"]  # the name itself is the function
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +107,37 @@ def test_too_few_unseen_images_are_no_evidence():
     few = slice(N, N + LEAST_COMPARED - 1)
     assert weigh((original[:N], original[few]), (original[:N], original[few]), (students[:, :N], students[:, few])) is None
     assert findings(None, False, 59)[1][0].startswith("59 unseen images") and findings(None, True, 0) == ([], [])
+
+
+def removed_class(seed, shift=0.0, n=100, m=100):
+    """Logits [n + m, 3] of a model that has lost a class: how sure it is of its answer, D_f's images by ``shift`` more."""
+    odds = 3 + 2 * torch.randn(n + m, generator=torch.Generator().manual_seed(seed))
+    odds[:n] += shift
+    logits = torch.stack([odds, torch.zeros_like(odds), torch.full_like(odds, -50)], 1)
+    return logits[:n], logits[n:]
+
+
+def test_a_removed_class_is_called_out_as_seldom_as_single_images():
+    """One level for both: of models that never saw the class two in a hundred, where an interval of 95 % would say five."""
+    found = [weigh_removed(removed_class(0), removed_class(seed)).finding for seed in range(1, 401)]
+    assert sum(finding != "none" for finding in found) <= 14
+    assert weigh_removed(removed_class(0), removed_class(1, 2.0)).finding == "leak"
+    assert weigh_removed(removed_class(0), removed_class(1, -2.0)).finding == "over-forgotten"
+    assert weigh_removed(removed_class(0, n=19), removed_class(1, n=19)) is None
+    assert json.loads(json.dumps(weigh_removed(removed_class(0), removed_class(1)).as_dict()))["expected"] is None
+
+
+def test_a_removed_class_has_one_rule_in_forget_and_judge(model, monkeypatch):
+    """Both ask ``weigh_removed``, and what it finds decides."""
+    leak = weigh_removed(removed_class(0), removed_class(1, 2.0))
+    for room in (report_room, judge_room):
+        monkeypatch.setattr(room, "weigh_removed", lambda *_: leak)
+    gone = Y == 0
+    unlearned, report = light(model, X[gone], X[~gone], unseen=UNSEEN)
+    own = judge(model, unlearned, X[gone], X[~gone], unseen=UNSEEN, removed=None)
+    for reasons in (report.content["reasons"], own.reasons):
+        assert any(reason.startswith("leak: surer") for reason in reasons)
+    assert report.content["evidence"]["finding"] == "leak" and "retraining advised" == report.verdict == own.verdict
 
 
 # -- the reference ----------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ OWN = PROJECT["project"]["name"]
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow"}  # what is imported under another name
 # What a room may need besides the library's own dependencies: extras. Whatever is not named here needs none.
 EXTRAS = {
-    "audit": {"audit"}, "models": {"vision"}, "datasets": {"vision", "audit"}, "forgetting": {"vision"},
+    "audit": {"audit"}, "models": {"vision"}, "datasets": {"vision", "audit"}, "forgetting": {"vision", "certificate"},
     "experiments": {"experiments"}, "book": {"book"},
 }
 # Imported when it is called: asked for by the name of an extra, or an alternative that the user has.

@@ -85,7 +85,8 @@ def alone(home: Path) -> dict[str, str]:
 
 def test_the_wheel_has_the_package_its_types_and_its_page_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    assert "laf_utils/py.typed" in names and "laf_utils/forgetting/page.html" in names
+    data = {"py.typed", "forgetting/page.html", "forgetting/certificate.schema.json"}
+    assert {f"laf_utils/{name}" for name in data} <= set(names)
     assert {name.split("/")[0] for name in names} == {"laf_utils", wheel.name.split("-py3")[0] + ".dist-info"}
 
 

@@ -80,6 +80,7 @@ def test_forget(change, code, told, mode, laf, ended, monkeypatch):
 @pytest.mark.parametrize("words", [
     [], ["--json"], ["forget"], ["forget", "--json"], ["nothing"], ["audit", "--data", "x"], ["data", "--seed", "0"], ["forget",
     "x"],
+    ["verify"], ["verify", "x", "--json"], ["key"], ["key", "--out", "a", "b"],
     ["data", "--data", "a", "--data", "b", "--ids", "c"], ["data", "--data=a", "--data=a"], ["", "--json"], ["--\u0663"],
 ])
 def test_words(words, ended):
@@ -88,11 +89,18 @@ def test_words(words, ended):
     assert bool(said.out) == ("--json" in words)
 
 
+@pytest.mark.parametrize(("words", "code", "told"), wrong_inputs.PROOF, ids=short)
+def test_certificates_and_keys(words, code, told, ended, tmp_path):
+    named = {"FILE": tmp_path / "file", "EMPTY": tmp_path / "empty"}
+    ended(lambda: command.main([str(named.get(word, word)) for word in words.split(" ")]), code, told)
+
+
 def test_audit_needs_unseen_images_and_says_so_first(laf, ended):
     ended(laf("audit"), 2, "--unseen")
 
 
-@pytest.mark.parametrize("words", [["--help"], ["forget", "--help"], ["audit", "--help"], ["data", "--help"], ["--version"]])
+@pytest.mark.parametrize("words", [["--help"], ["forget", "--help"], ["audit", "--help"], ["data", "--help"], ["--version"],
+                                   ["verify", "--help"], ["key", "--help"]])
 def test_help_of_laf(words, capsys):
     assert command.main(words) == 0
     said = capsys.readouterr()

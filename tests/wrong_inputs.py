@@ -107,6 +107,9 @@ FORGET = [
     (["--arch", "torchvision:resnet18"], 3, "do not fit"),
     (["--method", "nosuch"], 4, "[method]"), (["--method", "sisa"], 4, "[method]"), (["--method", ""], 4, "[method]"),
     (["--accept", "everything"], 2, "accept"), (["--scope", "some"], 2, "scope"), (["--overlap", "ignore"], 2, "overlap"),
+    (["--copies", "some"], 2, "copies"), (["--image-key", "FILE"], 2, "needs --sign"), (["--sign", "/proc"], 3, "[bad_key]"),
+    (["--sign", "/nowhere"], 3, "[bad_key]"), (["--sign", "FILE"], 3, "[bad_key]"),
+    (["--method", "certified_heads"], 4, "certified_head"),
     (["--head", "nothing"], 4, "nothing"), (["--frobnicate"], 2, "frobnicate"), (["--see", "3"], 2, "--see"),
     (["--seed"], 2, "seed"), (["--data", "/nowhere"], 3, "no folder"), (["--data", "/proc/self"], 3, ""),
     (["--ids", "/nowhere"], 3, "cannot be read"), (["--ids", "/dev/null"], 3, "no plain file"),
@@ -117,6 +120,17 @@ FORGET = [
     *((["--out", text], 2, "--out") for text in (*PLACES, "FILE", "FILE/below")),
     *((["--ledger", text], 2, "--ledger") for text in ("/proc/x/ledger", "/dev/null", "/sys/x/ledger", "FILE/below", "EMPTY",
                                                        "~nosuchuser/x", LONG)),
+]
+
+# Of laf verify and laf key, whole.
+PROOF = [
+    *((f"key --out {text}", 2, "--out") for text in (*PLACES, "FILE")),
+    *((f"verify {text} --public-key FILE --model FILE", 4, "cannot be read as a certificate") for text in (
+        "/nowhere", "/dev/null", "/proc", "FILE", "EMPTY")),
+    ("verify FILE --public-key FILE --model FILE --key FILE", 2, "go together"),
+    ("verify FILE --public-key FILE --model FILE --images EMPTY", 2, "go together"),
+    ("verify FILE --model FILE", 2, "--public-key"), ("verify FILE --public-key FILE", 2, "--model"),
+    ("verify FILE FILE --public-key FILE --model FILE", 2, "FILE"), ("verify --public-key FILE --model FILE", 2, "CERTIFICATE"),
 ]
 
 

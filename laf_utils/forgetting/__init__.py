@@ -5,6 +5,7 @@
 ``packing``    dictionaries and token numbers as rows of one tensor
 ``head``       any classifier as extractor -> representation -> head
 ``cutting``    a model cut at its representation
+``certified``  one Newton step of a convex head, with a bound on what it leaves
 ``copying``    copies to work on and to give back
 ``closed_form``  a class out of a head or a zero-shot classifier, without images
 ``sources``    tensors, data sets, loaders, folders: rows in, network inputs out, no label
@@ -26,13 +27,17 @@
 ``report, page``  numbers and verdict; JSON and HTML
 ``call``       ``forget`` itself
 ``soundness``  whether weights, archives, images and models from outside are what they say
+``certificate``  what was asked and done, signed; its keys
+``verifying``  whether a certificate holds
+``proving``    the certificate's part of the command line
 ``files``      weights, architectures and lists of images from the command line
 ``arguments``  what the command line takes, each value read once and within bounds
-``command``    ``laf forget``, ``laf audit``, ``laf data``
+``command``    ``laf forget``, ``laf audit``, ``laf data``, ``laf key``, ``laf verify``
 """
 
 from .adapting import OneLabel
 from .call import Forgotten, forget
+from .certified import CertifiedHead
 from .closed_form import ZeroShot, remove_classes
 from .judge import Judgement, judge
 from .options import ForgetOptions
@@ -40,5 +45,6 @@ from .page import Report
 from .refusal import Refused
 
 __all__ = [
-    "ForgetOptions", "Forgotten", "Judgement", "OneLabel", "Refused", "Report", "ZeroShot", "forget", "judge", "remove_classes",
+    "CertifiedHead", "ForgetOptions", "Forgotten", "Judgement", "OneLabel", "Refused", "Report", "ZeroShot", "forget", "judge",
+    "remove_classes",
 ]

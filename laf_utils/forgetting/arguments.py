@@ -9,6 +9,7 @@ from .. import __version__
 from ..settings.cli import SETTINGS, Stop
 from ..support.reading import MOST_SEED, ReadingError, number, whole
 from .choice import SCOPES
+from .copies import WAYS
 from .files import MOST_SIDE
 from .options import Options
 from .refusal import RISKS
@@ -110,6 +111,13 @@ def _model() -> Parser:
         "--seed", type=_reads("seed", lambda text: whole(text, "seed", 0, MOST_SEED)), default=Options.seed,
         help="draws everything random (default: %(default)s)",
     )
+    model.add_argument(
+        "--floor", type=_reads("floor", lambda text: number(text, "floor", 0, 1)), default=Options.floor,
+        help="least utility, 0 to 1, that a result may have (default: %(default)s)",
+    )
+    model.add_argument(
+        "--scope", choices=SCOPES, default=Options.scope, help="whether whole classes go or single images (default: found)",
+    )
     return model
 
 
@@ -122,15 +130,8 @@ def _forget(forgets: argparse.ArgumentParser) -> None:
     )
     forgets.add_argument("--no-retain", action="store_true", help="the other images of --data are not at hand for training")
     forgets.add_argument(
-        "--floor", type=_reads("floor", lambda text: number(text, "floor", 0, 1)), default=Options.floor,
-        help="least utility, 0 to 1, that a result may have (default: %(default)s)",
-    )
-    forgets.add_argument(
         "--memory", type=size, default=Options.memory,
         help=f"bound of what lies in memory (default: {Options.memory >> 30}GB)",
-    )
-    forgets.add_argument(
-        "--scope", choices=SCOPES, default=Options.scope, help="whether whole classes go or single images (default: found)",
     )
     forgets.add_argument("--ledger", type=Path, help="file that records the request and is checked against earlier ones")
     forgets.add_argument(
@@ -141,7 +142,28 @@ def _forget(forgets: argparse.ArgumentParser) -> None:
         "--overlap", choices=("refuse", "drop"), default=Options.overlap,
         help="images in both sets: refuse the request (default), or drop them from the retained ones",
     )
+    forgets.add_argument(
+        "--copies", choices=WAYS, default=Options.copies,
+        help="near-copies of forgotten images among the others: refuse and list them (default), forget, drop or keep them",
+    )
+    forgets.add_argument(
+        "--sign", type=Path, metavar="KEY", help="also write a deletion certificate, signed with this Ed25519 key (laf key)",
+    )
+    forgets.add_argument(
+        "--image-key", type=Path, metavar="KEY",
+        help="of the hashes by which the certificate names the images (default: a new one in --out, which you keep)",
+    )
     forgets.add_argument("--dry-run", action="store_true", help="check everything and estimate time and memory; write nothing")
+
+
+def _verify(verifies: argparse.ArgumentParser) -> None:
+    verifies.add_argument("certificate", type=Path, metavar="CERTIFICATE", help="certificate.json")
+    verifies.add_argument("--public-key", type=Path, required=True, help="of whoever is trusted to sign (PEM or OpenSSH)")
+    verifies.add_argument("--model", type=Path, required=True, help="weights that are in use now")
+    verifies.add_argument("--original", type=Path, help="weights before forgetting")
+    verifies.add_argument("--images", type=Path, help="folder of the images to be forgotten, and no others (needs --key)")
+    verifies.add_argument("--key", type=Path, help="key of the hashes of images (images.key)")
+    verifies.add_argument("--json", action="store_true", help="one JSON object on standard output, errors too")
 
 
 def parser() -> Parser:
@@ -153,8 +175,13 @@ def parser() -> Parser:
     _forget(commands.add_parser("forget", parents=[model, images], help="write an unlearned copy and a report"))
     audits = commands.add_parser("audit", parents=[model, images], help="is a model sure of the named images as of unseen ones?")
     audits.add_argument("--unseen", type=Path, required=True, help="folder of images that the model was not trained on")
+    audits.add_argument("--original", type=Path, help="weights before forgetting: then there is a verdict, as of forget")
     data = commands.add_parser("data", parents=[images], help="what would be read, and whether it can be")
     data.add_argument("--unseen", type=Path, help="folder of images that the model was not trained on")
+    keys = commands.add_parser("key", help="make keys for certificates: signing.pem, signing.pub.pem, images.key")
+    keys.add_argument("--out", type=Path, required=True, help="folder of the keys; none that is there is written over")
+    keys.add_argument("--json", action="store_true", help="one JSON object on standard output, errors too")
+    _verify(commands.add_parser("verify", help="does a certificate hold, and for this model?"))
     return whole_
 
 

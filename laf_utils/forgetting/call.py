@@ -13,6 +13,7 @@ from torch import nn
 
 from .. import __version__
 from ..methods.method import fingerprint
+from ..support.artefacts import tensors_checksum
 from ..support.devices import describe
 from ..support.paths import NAME, check_file_writable
 from ..support.records import now
@@ -90,12 +91,14 @@ def forget(
         clock.mark("report")
         content["memory"] = {"bound": asked.memory, "in_memory": keeper.in_memory, "on_disk": keeper.on_disk}
     unlearned = as_given(whole(network), model)
+    states = {"weights_before": bare(model).state_dict(), "weights_after": unlearned.state_dict()}
     content |= _circumstances(prepared, asked, outcome, before, fingerprint(unlearned), clock)
+    content["model"] |= {name: tensors_checksum(state) for name, state in states.items()}
     if asked.save is not None:
         content["weights"] = asked.save(unlearned)
     if book is not None:
         content["ledger"] = _entered(book, content, prepared, instead_of)
-    return Forgotten(unlearned, Report(content))
+    return Forgotten(unlearned, Report(content, tuple(prepared.digests)))
 
 
 class _Clock:
@@ -168,7 +171,8 @@ def _circumstances(
             "dropped": prepared.dropped, "near_copies": prepared.copies.as_dict(),
             "unseen_alike": 0 if prepared.alike is None else len(prepared.alike),
         },
-        "notes": prepared.copies.note(),
+        "notes": prepared.copies.note() + ([] if outcome.certified is None else [outcome.certified["what"]]),
+        "certified": outcome.certified,
         "attempts": outcome.attempts,
         "options": {
             "seed": options.seed, "floor": options.floor, "head": prepared.head, "accept": list(options.accept),

@@ -21,6 +21,7 @@ LEAST_FOR_STATISTICS = 500  # retained images from which BatchNorm statistics ar
 VAE_STEPS = 300  # of each VAE at least
 MOST_VAE_EPOCHS = 200
 CLOSED_FORM = "closed_form"  # of classes: ``laf_utils.forgetting.closed_form``
+CERTIFIED = "certified_head"  # of a network that is frozen below its head: ``laf_utils.forgetting.certified``
 NEEDS_MORE = DataAccess.STATE | DataAccess.HELD_OUT
 OF_PIXELS = ("boundary_expand", "boundary_shrink_pseudo")  # they move pixels, and cannot see through a transform of one's own
 
@@ -94,11 +95,14 @@ def choose(asked: str, *, retain: bool, labels: bool) -> Choice:
         if labels:
             return Choice("laf_r", "images of both sets and labels of retained ones: LAF, then its supervised repair of the head")
         return Choice("laf", "images of both sets and no label: LAF")
-    if asked == CLOSED_FORM:
+    if asked == CERTIFIED and not retain:
+        raise Refused("method", f"{asked} needs images of D_r: give retain=...")
+    if asked in (CLOSED_FORM, CERTIFIED):
         return Choice(asked, "asked for")
     found = available()
     if asked not in found:
-        raise Refused("method", f"unknown method {asked!r}: auto, {', '.join(name for name in METHODS if usable(name))}")
+        names = ("auto", CLOSED_FORM, CERTIFIED, *filter(usable, METHODS))
+        raise Refused("method", f"unknown method {asked!r}: {', '.join(names)}")
     method = found[asked]
     if not usable(asked):
         raise Refused("method", f"{asked} needs more than network inputs and labels of D_r; use the methods of laf_utils.methods")
@@ -109,8 +113,9 @@ def choose(asked: str, *, retain: bool, labels: bool) -> Choice:
     return Choice(asked, "asked for")
 
 
-def closed_form_or(choice: Choice, asked: str, scope: Scope, packing: Packing | None) -> Choice:
-    """The choice, or the closed form where only the images of a whole class are at hand.
+def head_alone_or(choice: Choice, asked: str, scope: Scope, packing: Packing | None, fixed: bool = False) -> Choice:
+    """The choice, or what changes the head alone: the closed form where only the images of a whole class are at hand, the
+    certified step for single images of a network that is ``fixed`` below its head.
 
     Raises:
         Refused: ``method``: the closed form for single images, or noise on inputs that are no quantities.
@@ -122,6 +127,8 @@ def closed_form_or(choice: Choice, asked: str, scope: Scope, packing: Packing | 
             CLOSED_FORM, "only the images of a whole class are at hand: its answer is removed in closed form; the layers below "
             "still represent it, which retained images would change",
         )
+    if asked == "auto" and fixed and scope.name == "instances" and choice.method != "jit":
+        return Choice(CERTIFIED, "nothing below the head is to be trained: one certified step of the head away from these images")
     if choice.method == "jit" and packing is not None and packing.whole_numbers:
         raise Refused("method", "JiT adds noise to inputs, and token numbers are no quantities: give retained inputs for LAF")
     return choice

@@ -1,4 +1,4 @@
-"""``laf forget``, ``laf audit``, ``laf data``: the same from a shell.
+"""``laf forget``, ``laf audit``, ``laf data``, ``laf key``, ``laf verify``: the same from a shell.
 
     laf forget --model model.safetensors --arch torchvision:resnet18 --data images/ --ids delete.csv --out unlearned/
 
@@ -24,7 +24,8 @@ from .arguments import numbers, parsed, size
 __all__ = ["main", "numbers", "size"]
 
 REFUSED, ADVISED, UNKNOWN = 4, 5, 6
-OF_DATA = ("bad_images", "bad_ids", "bad_weights", "bad_architecture", "unstable_images")
+CODES = {"acceptable": 0, "cannot tell": UNKNOWN}  # and ADVISED of any other verdict
+OF_DATA = ("bad_images", "bad_ids", "bad_weights", "bad_architecture", "bad_key", "unstable_images")
 
 
 def _say(options: argparse.Namespace, content: dict[str, Any], lines: Sequence[str]) -> None:
@@ -46,7 +47,7 @@ def _files(options: argparse.Namespace) -> tuple[list[Path], list[Path], list[Pa
     return forget, retain, unseen
 
 
-def _model(options: argparse.Namespace) -> Any:
+def _model(options: argparse.Namespace, weights: Path | None = None) -> Any:
     from ..support.devices import resolve
     from ..support.reading import device as device_name
     from .files import build, read_weights
@@ -54,7 +55,7 @@ def _model(options: argparse.Namespace) -> Any:
     device = resolve(device_name(options.device))
     if device.type == "cuda" and (device.index or 0) >= torch_devices():
         raise Stop(f"device {options.device!r} is not available on this machine ({torch_devices()} GPUs)", SETTINGS)
-    return build(options.arch, read_weights(options.model), options.classes).to(device)
+    return build(options.arch, read_weights(weights or options.model), options.classes).to(device)
 
 
 def torch_devices() -> int:
@@ -115,8 +116,24 @@ def data(options: argparse.Namespace) -> int:
     return DATA if broken else REFUSED if copies else 0
 
 
+def _judged(options: argparse.Namespace, model: Any) -> int:
+    """The verdict on a model beside its original, by the rules of ``forget``."""
+    from .judge import judge
+
+    forget, retain, unseen = _files(options)
+    original = _model(options, options.original)
+    for files, name in ((forget, "forget"), (retain, "retain"), (unseen, "unseen")):
+        _opened(options, files, original, name)
+    found = judge(
+        original, model, forget, retain, unseen=unseen, removed=None, scope=options.scope, transform=_transform(options),
+        seed=options.seed, floor=options.floor,
+    )
+    _say(options, found.as_dict(), [found.verdict, *(f"- {reason}" for reason in found.reasons)])
+    return CODES.get(found.verdict, ADVISED)
+
+
 def audit(options: argparse.Namespace) -> int:
-    """The two-sided audit of one model."""
+    """The two-sided audit of one model, or its verdict where the original is at hand."""
     from ..audit.unseen import LEAST
     from ..audit.unseen import audit as measure
     from ..representations import apply_frozen
@@ -125,6 +142,8 @@ def audit(options: argparse.Namespace) -> int:
     _transform(options)
     forget, _, unseen = _files(options)
     model = _model(options)
+    if options.original is not None:
+        return _judged(options, model)
     own, other = (
         apply_frozen(model, _opened(options, files, model, name), "audit").cpu()
         for files, name in ((forget, "forget"), (unseen, "unseen"))
@@ -152,7 +171,7 @@ def _checked_targets(options: argparse.Namespace) -> None:
         PlaceError: a target cannot be written to.
     """
     check_writable(options.out, "--out")
-    for name in ("unlearned.safetensors", "report.json", "report.html"):
+    for name in ("unlearned.safetensors", "report.json", "report.html", *(("certificate.json",) if options.sign else ())):
         check_file_writable(options.out / name, "--out")
     if options.ledger is not None:
         check_file_writable(options.ledger, "--ledger")
@@ -162,7 +181,7 @@ def _asked(options: argparse.Namespace) -> dict[str, Any]:
     """Rarely used options of a request; the dry run checks the same ones."""
     return {
         "head": options.head, "transform": _transform(options), "floor": options.floor, "memory": options.memory,
-        "accept": tuple(options.accept), "overlap": options.overlap, "scope": options.scope,
+        "accept": tuple(options.accept), "overlap": options.overlap, "copies": options.copies, "scope": options.scope,
     }
 
 
@@ -194,12 +213,14 @@ def forget(options: argparse.Namespace) -> int:
     from . import call
     from .files import file_checksum, write_weights
     from .options import ForgetOptions
+    from .proving import certified, keys_of
 
     target = options.out / "unlearned.safetensors"
 
     def save(unlearned: Any) -> dict[str, str]:
         return {"file": target.name, "sha256": file_checksum(write_weights(unlearned, target))}
 
+    keys = keys_of(options)
     _checked_targets(options)
     asked = ForgetOptions(**_asked(options), save=save)
     own, others, unseen = _files(options)
@@ -217,9 +238,30 @@ def forget(options: argparse.Namespace) -> int:
     for entry in report.content["forgetting"]["worst"]:
         entry["file"] = own[entry["row"]].relative_to(options.data).as_posix()
     report.content["command"] = {"program": "laf", "arguments": [shlex.quote(word) for word in options.words]}
+    lines = [] if keys is None else certified(options, report, keys)
     page = report.write(options.out)
-    _say(options, report.content, [str(report), f"weights: {target}", f"report: {page}"])
-    return {"acceptable": 0, "cannot tell": UNKNOWN}.get(report.verdict, ADVISED)
+    _say(options, report.content, [str(report), f"weights: {target}", f"report: {page}", *lines])
+    return CODES.get(report.verdict, ADVISED)
+
+
+def key(options: argparse.Namespace) -> int:
+    """New keys in a folder."""
+    from .proving import new_keys
+
+    _say(options, *new_keys(options))
+    return 0
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Whether a certificate holds; then the code is that of its verdict."""
+    from .proving import checked
+
+    found = checked(options)
+    _say(options, *found)
+    return CODES.get(found[0]["verdict"], ADVISED)
+
+
+COMMANDS = {"forget": forget, "audit": audit, "data": data, "key": key, "verify": verify}
 
 
 @contextlib.contextmanager
@@ -240,7 +282,7 @@ def _run(options: argparse.Namespace, codes: list[int]) -> None:
     from .refusal import Refused
 
     try:
-        codes.append({"forget": forget, "audit": audit, "data": data}[options.command](options))
+        codes.append(COMMANDS[options.command](options))
     except Refused as error:
         raise Stop(f"{error} [{error.reason}]", DATA if error.reason in OF_DATA else REFUSED) from error
     except (ValueError, DataAccessError, LabelAccessError) as error:

@@ -13,8 +13,8 @@ from ..methods import METHODS, UnlearningRequest, available, run_method
 from ..methods.laf import LAFSettings
 from ..models import Network
 from ..training import TrainingDiverged
-from .choice import CLOSED_FORM, derived_settings, strengthened
-from .closed_form import removed
+from . import certified, closed_form
+from .choice import CERTIFIED, CLOSED_FORM, derived_settings, strengthened
 from .head import has_batch_statistics
 from .keeping import Keeper
 from .refusal import Refused
@@ -64,6 +64,7 @@ class Outcome:
 
     ``closed_form``: the answer alone was removed, and the layers below the head are the original's. ``method``: where it is
     another one than was chosen at first.
+    ``certified``: what is, of the head, and by how much.
     """
 
     network: Network | None
@@ -72,7 +73,7 @@ class Outcome:
     attempts: list[dict[str, object]] = field(default_factory=list)
     closed_form: bool = False
     method: str | None = None
-
+    certified: dict[str, Any] | None = None
 
 
 def _looks(watch: Watch) -> list[dict[str, float]]:
@@ -204,13 +205,28 @@ def run_other(work: Work, method: str, watch: Watch) -> Outcome:
 def run_closed_form(work: Work, watch: Watch, attempts: list[dict[str, object]]) -> Outcome:
     """The classes of the scope removed from the original in closed form: one look, after the attempts there were."""
     example = work.forget.batch(torch.arange(min(2, len(work.forget))))
-    model = removed(work.network, cast(str, work.network.extractor.head), list(watch.scope.classes), example)
+    model = closed_form.removed(work.network, cast(str, work.network.extractor.head), list(watch.scope.classes), example)
+    return _looked_at_once(model, watch, Outcome(None, None, attempts=attempts, closed_form=True), "in closed form")
+
+
+def _looked_at_once(model: Network, watch: Watch, outcome: Outcome, ended: str) -> Outcome:
     look = {"step": 0, **watch.measure(model)}
     watch.seen.append(look)
-    outcome = Outcome(None, None, attempts=attempts, closed_form=True)
     if watch.consider(model, look):
         outcome.network, outcome.look = model, look
-    attempts.append({"strength": 1.0, "ended": "in closed form", "kept": outcome.look, "looks": _looks(watch)})
+    outcome.attempts.append({"strength": 1.0, "ended": ended, "kept": outcome.look, "looks": _looks(watch)})
+    return outcome
+
+
+def run_certified(work: Work, watch: Watch) -> Outcome:
+    """A head taught anew, and one certified step of it away from D_f: one look."""
+    settings = work.settings or certified.CertifiedHead()
+    if not isinstance(settings, certified.CertifiedHead):
+        raise TypeError(f"{CERTIFIED} takes CertifiedHead, got {type(settings).__name__}")
+    assert work.retain is not None
+    model, settings, said = certified.removed(work.network, work.forget, work.retain, settings)
+    outcome = _looked_at_once(model, watch, Outcome(None, None, settings), "one certified step")
+    outcome.certified = None if outcome.network is None else said
     return outcome
 
 
@@ -277,6 +293,8 @@ def carry_out(method: str, work: Work, make_watch: Callable[..., Watch], keeper:
         return run_closed_form(work, make_watch(), [])
     if method == RELEARN:
         return run_relearn(work, make_watch(), [], work.settings)
+    if method == CERTIFIED:
+        return run_certified(work, make_watch())
     if method not in ("laf", "laf_r"):
         return run_other(work, method, make_watch())
     settings = work.settings or derived_settings(

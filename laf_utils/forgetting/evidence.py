@@ -4,6 +4,9 @@ A model that never saw D_f treats it as it treats other unseen images, of the sa
 that learned from D_r alone (``reference``): their mean log-odds of an answer. Each forget image is held against the unseen images
 nearest to it in that. What is left of a model's sureness is then standard noise, unless the model has seen the image.
 
+Where whole classes vanish, D_f and unseen images of these classes are hard alike: no reference is needed, each forget image is
+held against all of them.
+
 The untouched original is audited first. What the audit does not find there it cannot find in any model, and then it has nothing
 to say. Leaks are given in points of accuracy on D_f, so that one knows what a finding, or none, is worth.
 """
@@ -15,6 +18,7 @@ import torch
 from scipy.stats import ks_2samp, norm
 
 from ..audit.confidence import log_odds
+from ..audit.unseen import LEAST
 
 LEVEL = 0.02  # of the whole audit: the share of models that never saw D_f which it would call out
 TESTS = 5  # sureness up and down, agreement up and down, the distribution: each has its share of the level (Bonferroni)
@@ -38,7 +42,8 @@ class Evidence:
             (what it would have missed is too much to call it none).
         sureness: by how many standard errors the model is surer of D_f than of unseen images as hard; hard ones weigh more.
         original: the same of the untouched original.
-        agreement, expected, error: percent of D_f answered as by the original, and what a model without D_f would have.
+        agreement, expected, error: percent of D_f answered as by the original, and what a model without D_f would have; the last
+            two, and what follows from them, are ``None`` where classes vanish.
         apart: p value of the Kolmogorov-Smirnov test of both sets' residuals; 1 of fewer than 20 images.
         whole: points that could leak at most: all that the original knows of D_f and the reference does not.
         detectable: the smallest leak that would have been seen in four cases of five, in points.
@@ -50,16 +55,16 @@ class Evidence:
     sureness: float
     original: float
     agreement: float
-    expected: float
-    error: float
+    expected: float | None
+    error: float | None
     apart: float
-    whole: float
-    detectable: float
-    tolerance: float
+    whole: float | None
+    detectable: float | None
+    tolerance: float | None
     forget: int
     unseen: int
 
-    def as_dict(self) -> dict[str, float | int | str]:
+    def as_dict(self) -> dict[str, float | int | str | None]:
         return {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(self).items()}
 
 
@@ -103,6 +108,36 @@ def _residuals(forget: torch.Tensor, unseen: torch.Tensor, students_f: torch.Ten
     rest = (own_u - own_u[near_u].mean(1)) / own_u[near_u].std(1).clamp_min(LEAST_SPREAD)
     used = torch.zeros(len(forget), len(unseen)).scatter_(1, near_f, 1 / near_f.shape[1])
     return _Residuals((own_f - place) / spread, rest, place, spread, used)
+
+
+def _unmatched(forget: torch.Tensor, unseen: torch.Tensor) -> _Residuals:
+    """The same without a reference: every forget image against all unseen ones. Args: logits [n, c] and [m, c]."""
+    own_f, own_u = (_phi(logits, logits.argmax(1)) for logits in (forget, unseen))
+    (n, m), place, spread = (len(own_f), len(own_u)), own_u.mean(), own_u.std().clamp_min(LEAST_SPREAD)
+    return _Residuals(
+        (own_f - place) / spread, (own_u - place) / spread, place.expand(n), spread.expand(n), torch.full((n, m), 1 / m),
+    )
+
+
+def _apart(own: _Residuals) -> float:
+    return float(ks_2samp(own.forget.numpy(), own.unseen.numpy()).pvalue) if len(own.forget) >= 20 else 1.0
+
+
+def weigh_removed(before: tuple[torch.Tensor, torch.Tensor], after: tuple[torch.Tensor, torch.Tensor]) -> Evidence | None:
+    """The evidence on one model whose classes of D_f vanish; ``None`` of fewer than ``audit.unseen.LEAST`` images on a side.
+
+    Args:
+        before, after: logits [n, c] on D_f and [m, c] on unseen images of the same classes, of the original and of the model.
+    """
+    n, m = len(before[0]), len(before[1])
+    if min(n, m) < LEAST:
+        return None
+    there, own = _unmatched(*before), _unmatched(*after)
+    level, apart = _standing(own, torch.ones(n)), _apart(own)
+    side = "leak" if level > CRITICAL else "over-forgotten" if level < -CRITICAL else None
+    finding = side or ("apart" if apart < LEVEL / TESTS else "none")
+    share = 100 * (before[0].argmax(1) == after[0].argmax(1)).float().mean().item()
+    return Evidence(finding, level, _standing(there, torch.ones(n)), share, None, None, apart, None, None, None, n, m)
 
 
 def _standing(found: _Residuals, weights: torch.Tensor) -> float:
@@ -155,27 +190,25 @@ def _agreement(
 
 def weigh(
     before: tuple[torch.Tensor, torch.Tensor], after: tuple[torch.Tensor, torch.Tensor], students: tuple[torch.Tensor,
-    torch.Tensor], *, classes_stay: bool = True,
+    torch.Tensor],
 ) -> Evidence | None:
-    """The evidence on one model; ``None`` of fewer than ``LEAST_COMPARED`` unseen images.
+    """The evidence on single images, whose classes stay; ``None`` of fewer than ``LEAST_COMPARED`` unseen images.
 
     Args:
         before, after: logits [n, c] on D_f and [m, c] on unseen images, of the original and of the model. No look of the
             unlearning may have used these unseen images.
         students: logits [k, n, c] and [k, m, c] of the reference.
-        classes_stay: whether the classes of D_f are still to be answered; where they vanish, answers say nothing here.
     """
     n, m = len(before[0]), len(before[1])
     if m < LEAST_COMPARED:
         return None
     original, own = _residuals(*before, *students), _residuals(*after, *students)
-    sure = _phi(before[0], before[0].argmax(1)).median().item() if classes_stay else -math.inf
+    sure = _phi(before[0], before[0].argmax(1)).median().item()
     there, here = (_standing(found, _weights(found, sure)) for found in (original, own))
-    level = _standing(own, torch.ones(n))
-    apart = float(ks_2samp(own.forget.numpy(), own.unseen.numpy()).pvalue) if n >= 20 else 1.0
+    level, apart = _standing(own, torch.ones(n)), _apart(own)
     answers = _agreement(before, after, students)
-    excess = (answers.share - answers.expected) / answers.error if classes_stay else 0.0
-    whole = 100 * (1 - answers.least) if classes_stay else 0.0
+    excess = (answers.share - answers.expected) / answers.error
+    whole = 100 * (1 - answers.least)
     blind = 100 * BLIND_TOLERANCE / n
     sees = there >= CRITICAL + POWER
     detectable = whole * (CRITICAL + POWER) / there if sees else whole
@@ -189,7 +222,7 @@ def weigh(
         finding = "over-forgotten"
     elif apart < LEVEL / TESTS:
         finding = "apart"
-    elif classes_stay:
+    else:
         most = max(TOLERANCE, 100 * answers.error) if n >= FEW else blind
         if 100 * (answers.share - answers.expected) > most or detectable > tolerance:
             finding = "unclear"

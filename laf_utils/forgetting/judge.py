@@ -7,18 +7,18 @@ import torch
 from torch import nn
 
 from ..representations import apply_frozen
+from ..support.seeds import stream
+from .choice import scope_of
 from .copying import working_copy
-from .evidence import Evidence, weigh
+from .evidence import Evidence, weigh, weigh_removed
 from .head import device_of, dtype_of
 from .keeping import Keeper
 from .options import Options
-from .preparing import open_images, without_overlap
+from .preparing import LOOKED, open_images, without_overlap
 from .reference import Reference, taught
-from .report import ACCEPTABLE, CANNOT_TELL, RETRAIN, broken, conclusion, findings
+from .report import ACCEPTABLE, CANNOT_TELL, RETRAIN, STILL_NAMED, broken, conclusion, findings
 from .sources import OwnImages
 from .watch import utility
-
-STILL_NAMED = 5.0  # percent of D_f that may be answered with a removed class
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def _logits(model: nn.Module, images: OwnImages) -> torch.Tensor:
 
 
 def judge(
-    original: nn.Module, model: nn.Module, forget: Any, retain: Any, *, unseen: Any, removed: tuple[int, ...] = (),
-    transform: Any = None, seed: int = Options.seed, floor: float = Options.floor,
+    original: nn.Module, model: nn.Module, forget: Any, retain: Any, *, unseen: Any, removed: tuple[int, ...] | None = (),
+    scope: str = Options.scope, transform: Any = None, seed: int = Options.seed, floor: float = Options.floor,
     reference: Reference | None = None,
 ) -> Judgement:
     """Has ``model`` forgotten D_f, as far as anybody can tell from its answers?
@@ -54,7 +54,8 @@ def judge(
         model: the one that is handed in; same classes, any weights.
         forget, retain, unseen: images in any form that ``forget`` takes; nothing may have been trained on the unseen ones, nor
             chosen by them.
-        removed: classes that vanish with D_f; none: single images of classes that stay.
+        removed: classes that vanish with D_f; none: single images of classes that stay. ``None``: found as ``forget`` finds them.
+        scope: where they are to be found: ``class``, ``instances`` or ``auto``.
         seed: of the students.
         floor: least share of the students' own utility on unseen images.
         reference: from ``reference.taught``, where several models of one request are judged.
@@ -69,8 +70,13 @@ def judge(
             cast(OwnImages, open_images(given, options, keeper, before, name))
             for given, name in ((forget, "forget"), (retain, "retain"), (unseen, "unseen"))
         )
-        if reference is None:
+        if reference is None or removed is None:
             rest = rest.subset(without_overlap(own.digests(), rest, "refuse", None))
+        if removed is None:
+            looked = rest.subset(torch.randperm(len(rest), generator=stream(seed, "own", "retain"))[:LOOKED])
+            said = [_logits(before, images).argmax(1) for images in (own, looked)]
+            removed = scope_of(said[0], said[1], len(rest), scope).classes
+        if reference is None:
             reference = taught(before, rest, removed, seed=seed)
         after = after.to(device_of(before), dtype_of(before))
         pair = [(_logits(network, own), _logits(network, new)) for network in (before, after)]
@@ -90,16 +96,16 @@ def judged(before: Pair, after: Pair, students: Pair, removed: tuple[int, ...] =
     kept = utility(before[1][stays].softmax(1), after[1][stays].argmax(1))
     usual = sum(utility(before[1][stays].softmax(1), own[stays].argmax(1)) for own in students[1]) / len(students[1])
     failed: list[str] = []
+    unknown: list[str] = []
     if kept < floor * usual:
         failed.append(f"utility {100 * kept:.1f} % on unseen images, models taught on the retained ones have {100 * usual:.1f} %")
     if removed:
         named = 100 * torch.isin(after[0].argmax(1), gone).float().mean().item()
-        if named > STILL_NAMED:
+        if named > 100 * STILL_NAMED:
             failed.append(f"{named:.1f} % of the forget images are still answered with a removed class")
-    rows = ~stays if removed else torch.ones(len(stays), dtype=torch.bool)
-    found = weigh(
-        (before[0], before[1][rows]), (after[0], after[1][rows]), (students[0], students[1][:, rows]), classes_stay=not removed
-    )
-    more = findings(found, bool(removed), int(rows.sum()))
-    said, reasons = conclusion([*failed, *more[0]], more[1])
+        found = weigh_removed((before[0], before[1][~stays]), (after[0], after[1][~stays]))
+    else:
+        found = weigh(before, after, students)
+    more = findings(found, bool(removed), len(stays))
+    said, reasons = conclusion([*failed, *more[0]], [*unknown, *more[1]])
     return Judgement(said, tuple(reasons), found, kept)

@@ -6,7 +6,7 @@ The page is a template, ``page.html``, which escapes whatever it is given: names
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,71 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 
 from ..audit.unseen import LEAST
-from .evidence import LEAST_COMPARED
+from .copies import SEARCHED
+from .evidence import CRITICAL, LEAST_COMPARED
 from .report import ACCEPTABLE, CANNOT_TELL, RETRAIN, STILL_NAMED
 
 FACTS = ("method", "scope", "images", "options", "model", "memory", "seconds", "versions", "machine")
 MEANING = {
     ACCEPTABLE: "Nothing that was measured speaks against this model.",
-    RETRAIN: "What was measured speaks against this model. Train it anew without the forget images; or accept what stands here:",
-    CANNOT_TELL: "Nothing shows that forgetting failed, but not everything could be seen. That is no permission to use it:",
+    RETRAIN: "What was measured speaks against this model. Train it anew without the forget images; or accept what stands here.",
+    CANNOT_TELL: "Nothing shows that forgetting failed, but not everything could be seen. That is no permission to use it.",
 }
+
+
+KINDS = {ACCEPTABLE: "ok", CANNOT_TELL: "open"}  # of the page's colours; the word says the same
+BEFORE, AFTER = "#7f7f7f", "#D55E00"  # the original and LAF in every figure of the book
+SEEN = {  # by finding: what it means, without a number
+    "none": "An audit could not tell these images from ones that the model never saw.",
+    "leak": "An audit still recognises these images: the model treats them as ones that it has seen.",
+    "over-forgotten": "An audit can point these images out: the model avoids them more than if it had never seen them.",
+    "apart": "An audit can point these images out: the model does not treat them as ones that it never saw.",
+    "unclear": "An audit found no sign of these images, but it could have missed one that matters.",
+}
+
+
+def sentences(c: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What was asked, what is known of it, and what it cost, for whoever reads nothing else."""
+    what = "all images of some classes" if c["scope"]["name"] == "class" else "single images"
+    count = c["images"]["forget"]
+    asked = f"The model was asked to forget {count:,} image{'s' * (count != 1)} ({what}); a changed copy was made for that."
+    evidence, least = c["evidence"], min((entry["utility"] for entry in c["utility"].values()), default=None)
+    seen = "No audit was possible, so nobody knows how much of them is left." if evidence is None else SEEN[evidence["finding"]]
+    if not c["kept"]:
+        seen = "Nothing that was tried could be kept: the copy is the model as it was, and has forgotten nothing."
+    cost = "What else the copy has lost was not measured."
+    if least is not None:
+        floor = 100 * c["options"]["floor"]
+        cost = f"On images that stay the copy does {least:.1f} % of what the model did; at least {floor:g} % was asked for."
+    return asked, seen, cost.replace(" %", "\u00a0%")  # no number stands at the end of a line without its unit
+
+
+def untested(c: Mapping[str, Any]) -> list[str]:
+    """What nobody should read out of the verdict."""
+    lines = ["Attacks with more effort: with many models trained for the purpose, or with access to the model's inside."]
+    if c["scope"]["name"] == "class":
+        lines.append("Whether the classes can be taught again faster than to a new model.")
+    if not c["images"]["unseen"]:
+        lines.append("Whether the images can be recognised: no unseen images were given.")
+    retained = c["images"]["retain"]
+    if not retained:
+        lines.append("Near-copies of the images elsewhere in the training data: no retained images were given.")
+    elif retained > SEARCHED:
+        lines.append(f"Near-copies of the images beyond {SEARCHED:,} of the {retained:,} retained ones.")
+    return [*lines, "Copies of the model, models taught from it, backups, and the images themselves."]
+
+
+def picture(evidence: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Places in the page's drawing, 360 wide: the zone that is no finding, and how sure each model is; ``None``: no audit."""
+    if evidence is None:
+        return None
+    pair = {"before": evidence["original"], "after": evidence["sureness"]}
+    reach = 1.15 * max(1.5 * CRITICAL, *map(abs, pair.values()))
+    low, high, *places = (round(204 + 140 * value / reach, 1) for value in (-CRITICAL, CRITICAL, *pair.values()))
+    rows = zip(pair, places, (34, 66), (BEFORE, AFTER), strict=True)
+    dots = [{"name": name, "x": x, "y": y, "fill": fill} for name, x, y, fill in rows]
+    told = f"sureness before {pair['before']:.1f}, after {pair['after']:.1f} standard errors; no finding within {CRITICAL:.1f}"
+    return {"low": low, "high": high, "dots": dots, "told": told}
 
 
 def _plain(value: Any) -> str:
@@ -81,9 +137,11 @@ def criterion(scope: str, floor: float) -> tuple[str, str, str]:
 
 @dataclass(frozen=True)
 class Report:
-    """What ``forget`` measured and decided; ``content`` holds plain values only."""
+    """What ``forget`` measured and decided; ``content`` holds plain values only. ``digests`` of the images of D_f are for a
+    ``certificate`` and are never written."""
 
     content: dict[str, Any]
+    digests: tuple[bytes, ...] = field(default=(), repr=False)
 
     @property
     def verdict(self) -> str:
@@ -100,10 +158,12 @@ class Report:
 
     def html(self) -> str:
         """One page."""
-        c = {"reasons": [], "notes": [], "date": None, "evidence": None} | self.content
+        c: dict[str, Any] = {"reasons": [], "notes": [], "date": None, "evidence": None, "kept": True} | self.content
         audit = c["audit"] or {}
         return _template().render(
             c=c, meaning=MEANING[c["verdict"]], criterion=criterion(c["scope"]["name"], c["options"]["floor"]),
+            sentences=sentences(c), untested=untested(c), picture=picture(c["evidence"]), kinds=KINDS,
+            critical=round(CRITICAL, 1),
             facts=json.dumps({key: c[key] for key in FACTS}, indent=1, sort_keys=True), least=LEAST, compared=LEAST_COMPARED,
             utility=[
                 (name, e["images"], e["utility"], e["agreement"], e.get("accuracy_before"), e.get("accuracy_after"))
@@ -114,7 +174,7 @@ class Report:
             ],
             audit=[
                 (when, a["auc"], f"{a['low']:.1f} to {a['high']:.1f}", 50 - a["detectable"], 50 + a["detectable"],
-                 a["tpr_at_1_fpr"], a["side"]) for when, a in audit.items()
+                 a["tpr_at_1_fpr"]) for when, a in audit.items()
             ],
         )
 

@@ -15,7 +15,8 @@ from ..support.reading import MOST_SEED
 from ..support.seeds import stream
 from . import copies as near_copies
 from .adapting import adapted
-from .choice import SCOPES, Choice, Scope, choose, closed_form_or, retained_used, scope_of
+from .certified import LARGEST, frozen
+from .choice import CERTIFIED, CLOSED_FORM, SCOPES, Choice, Scope, choose, head_alone_or, retained_used, scope_of
 from .copies import Copies
 from .copying import working_copy
 from .evidence import LEAST_COMPARED
@@ -270,7 +271,8 @@ def _retained(
     images, labels = given.subset(kept), None if labels is None else labels[kept]
     order = torch.randperm(len(images), generator=stream(options.seed, "own", "retain"))
     looked = min(LOOKED, len(images) // 2)
-    rows = order[looked : looked + retained_used(len(digests), len(images) - looked)].sort().values
+    wanted = LARGEST if options.method == CERTIFIED or frozen(network) else retained_used(len(digests), len(images) - looked)
+    rows = order[looked : looked + wanted].sort().values
     return _Retained(
         images, images.subset(rows).held(most), images.subset(order[:looked]).held(most), None if labels is None else
         labels[rows], len(given) - len(kept), found, also,
@@ -316,8 +318,8 @@ def prepare(model: nn.Module, given: Given, options: Options, keeper: Keeper, le
     said, said_r = before.forget.argmax(1), None if before.retain is None else before.retain.argmax(1)
     like = None if before.unseen is None else alike(said, before.unseen.argmax(1))
     scope = scope_of(said, said_r, 0 if rest.images is None else len(rest.images), options.scope)
-    choice = closed_form_or(choice, options.method, scope, forget.packing)
-    if choice.method != "closed_form":
+    choice = head_alone_or(choice, options.method, scope, forget.packing, frozen(network))
+    if choice.method not in (CLOSED_FORM, CERTIFIED):
         check_below(network)
     shown, audited = divided(like, 0 if unseen is None else len(unseen), scope.name, options.seed)
     return Prepared(

@@ -6,7 +6,7 @@ import torch
 
 from ..audit.unseen import audit
 from .engine import Outcome
-from .evidence import LEAST_COMPARED, Evidence, weigh
+from .evidence import LEAST_COMPARED, Evidence, weigh, weigh_removed
 from .preparing import Answers, Prepared
 from .reference import taught
 from .watch import ERRORS, FORGOTTEN, Watch, agreement_gap, utility
@@ -120,17 +120,18 @@ def learned_nothing(prepared: Prepared) -> str | None:
 
 
 def weighed(prepared: Prepared, after: Answers, seed: int) -> Evidence | None:
-    """The audit against students of this request; ``None`` without retained images, or enough unseen ones.
-
-    Classes that vanish need none: what is left of them is counted in ``forgetting``, and sureness audited by ``audits``.
-    """
+    """The audit behind the verdict; ``None`` without enough unseen images. Single images are held against students of this
+    request, which needs retained ones; classes that vanish need no students."""
     rows = prepared.audited
-    if prepared.scope.name == "class" or prepared.retain is None or rows is None or len(rows) < LEAST_COMPARED:
+    if rows is None:
         return None
     assert prepared.unseen is not None
-    reference = taught(prepared.network, prepared.retain, seed=seed)
-    unseen = prepared.unseen.subset(rows)
     before, now = ((model.forget, cast(torch.Tensor, model.unseen)[rows]) for model in (prepared.before, after))
+    if prepared.scope.name == "class":
+        return weigh_removed(before, now)
+    if prepared.retain is None or len(rows) < LEAST_COMPARED:
+        return None
+    reference, unseen = taught(prepared.network, prepared.retain, seed=seed), prepared.unseen.subset(rows)
     return weigh(before, now, (reference.logits(prepared.forget), reference.logits(unseen)))
 
 
@@ -139,15 +140,16 @@ def findings(found: Evidence | None, class_removed: bool, unseen: int) -> tuple[
     if found is None:
         few = f"{unseen} unseen images are there to hold single images against, of {LEAST_COMPARED} needed: nobody can tell"
         return [], [] if class_removed else [few]
-    points = (
+    sure = f"surer of them than of unseen images as hard by {found.sureness:.1f} standard errors"
+    points = "" if found.expected is None else (
         f"{found.agreement:.1f} % of the forget images are answered as by the original, models that never saw them have about "
         f"{found.expected:.1f} %"
     )
-    sure = f"surer of them than of unseen images as hard by {found.sureness:.1f} standard errors"
+    against = f"{points}; {sure}" if points else sure
     if found.finding == "leak":
-        return [f"leak: {points}; {sure}"], []
+        return [f"leak: {against}"], []
     if found.finding == "over-forgotten":
-        return [f"over-forgotten: {points}; {sure}"], []
+        return [f"over-forgotten: {against}"], []
     if found.finding == "apart":
         return [f"apart: the forget images are told from unseen ones as hard (Kolmogorov-Smirnov p {found.apart:.1g})"], []
     if found.finding == "unclear":
@@ -172,7 +174,7 @@ def verdict(
         outcome: what was kept, if anything, and the attempts.
         numbers: ``utility``, ``forgetting``, and ``audit`` of the report.
         together: utility left by all requests of the ledger, this one included.
-        found: the audit against the reference, see ``weighed``.
+        found: the audit behind the verdict, see ``weighed``.
     """
     nothing = learned_nothing(prepared)
     if nothing:
@@ -201,10 +203,6 @@ def verdict(
     else:
         shown, open_ = findings(found, removed, 0 if prepared.audited is None else len(prepared.audited))
         failed, unknown = failed + shown, unknown + open_
-    audited = numbers["audit"]
-    if removed and found is None and audited is not None and audited["after"]["side"] != "none":
-        after = audited["after"]
-        failed.append(f"the audit tells the forget images from unseen ones: {after['side']}, AUC {after['auc']:.1f} %")
     if together is not None and together < watch.floor:
         failed.append(
             f"all requests of the ledger together left {100 * together:.1f} % of the first model's utility, the floor is "
