@@ -244,6 +244,14 @@ def exhibit(found: Found, dataset: str, task: str) -> Exhibit:
     )
 
 
+def of_records(records: list[dict]) -> Exhibit:
+    """The same tables and sentences for records that a notebook has just made, of one request and seed."""
+    cell = records[0]["cell"]
+    rows = groups(Found(dict(enumerate(records))), cell["dataset"], cell["task"], cell["profile"])
+    parts = {name: table(own, cell["task"], rows) for name, own in blocks(rows).items()}
+    return Exhibit("run", "This run", READING, parts.pop(PUBLISHED, pd.DataFrame()), readings(rows, "On this run"), blocks=parts)
+
+
 def _beside_theirs(rows: list[Group], dataset: str, task: str) -> tuple[str, ...]:
     """A sentence that holds our LAF beside theirs, in distance to the retrained model of the same hands, where that may be."""
     own = pick(rows, "laf")
