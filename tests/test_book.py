@@ -243,6 +243,28 @@ def test_docstrings_are_shown_as_they_are_meant(extension) -> None:
     assert lines == ["g_D: the original."]
 
 
+def test_a_link_shows_title_first_paragraph_and_picture(extension) -> None:
+    from types import SimpleNamespace
+
+    from docutils import nodes
+    from docutils.utils import new_document
+
+    page = new_document("page")
+    page += nodes.paragraph(text='Does "it" work? ' + "word " * 60)
+    app = SimpleNamespace(config=SimpleNamespace(html_baseurl=""))
+    context = {"title": "<em>LAF</em>", "pathto": lambda path, _: f"../{path}"}
+    extension.preview(app, "page", "", context, page)
+    assert 'property="og:title" content="LAF"' in context["metatags"]
+    assert 'property="og:image" content="../_static/frontier.png"' in context["metatags"]
+    (words,) = re.findall(r'name="description" content="([^"]*)"', context["metatags"])
+    assert words.startswith("Does &quot;it&quot; work?") and words.endswith("word …") and len(words) < 220
+    app.config.html_baseurl = "https://book.example/"
+    extension.preview(app, "page", "", context, page)
+    assert "https://book.example/_static/frontier.png" in context["metatags"]
+    extension.preview(app, "search", "", {}, None)
+    assert (ROOT / "_book" / "static" / "frontier.png").is_file()
+
+
 def test_missing_mathjax_is_one_clear_error(extension, monkeypatch) -> None:
     monkeypatch.setattr(extension, "find_spec", lambda name: None)
     with pytest.raises(extension.ExtensionError, match=r"pip install -e '\.\[book\]'"):

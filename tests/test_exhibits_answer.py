@@ -99,9 +99,9 @@ def test_the_picture_says_who_is_nearer_and_cheaper_than_laf():
     own = frontier.by_task(found(*requests("class", 1.0, 30.0), *rest[:-1]), PLACES)
     (said,) = frontier.findings(own)
     assert said.startswith("Class removal: doing nothing leaves 30.15 points, LAF 0.85 for 50 %")
-    assert said.endswith("nearer and cheaper are T-S (0.40 points, 3 %)."), "not what is dearer or lacks a request"
+    assert said.endswith("means of 4 requests; nearer for half of that or less: T-S (0.40 points, 3 %)."), "of all requests"
     (alone,) = frontier.findings({"x": frontier.dots(found(*requests("class", 1.0, 30.0)), PLACES)})
-    assert alone.endswith("nearer and cheaper is none.")
+    assert alone.endswith("or less: none.")
     assert set(frontier.named(own["class removal"]).values()) == {"LAF", "T-S", "SCRUB"}
     figure = frontier.figure(own)
     assert len(figure.axes) == 1, "a task without records has no panel"

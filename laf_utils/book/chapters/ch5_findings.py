@@ -13,16 +13,16 @@ def control_finding(rows: list[Group]) -> str:
     """Whether a label-blind control ends nearer than LAF in one request, over the seeds that both have; empty without one."""
     laf = pick(rows, "laf")
     own = [g for g in rows if g.method in CONTROLS and g.choice == DEFAULTS and not g.variant and ranked(g) and not collapsed(g)]
-    apart = {group: found for group in own if (found := difference(group, laf))}
+    apart = [(group, found) for group in own if (found := difference(group, laf))]
     if not apart:
         return ""
     cell = laf.any["cell"]
     where, of = title_of(cell["dataset"], cell["task"]), f"{len(apart)} label-blind control{'s' if len(apart) > 1 else ''}"
-    nearer = {group: found for group, found in apart.items() if found.mean < 0}
-    named = ", ".join(f"{name_of(g)} ({over(g).mean:.2f} against {over(laf).mean:.2f} points)" for g in nearer)
+    nearer = [(group, found) for group, found in apart if found.mean < 0]
+    named = ", ".join(f"{name_of(g)} ({over(g).mean:.2f} against {over(laf).mean:.2f} points)" for g, _ in nearer)
     if not nearer:
         return f"{where}: none of {of} ends nearer than LAF."
-    if all(within_noise(found) for found in nearer.values()):
+    if all(within_noise(found) for _, found in nearer):
         return f"{where}: {len(nearer)} of {of} end nearer on average, none by more than chance: {named}."
     return f"{where}: **LAF fails the test.** {len(nearer)} of {of} end nearer: {named}."
 

@@ -42,8 +42,8 @@ ABOUT = (
 )
 ALT = (
     "Gap to the retrained model against cost as a share of retraining, both axes logarithmic: one mark for each method, its "
-    "shape by the labels that it reads, LAF, LAF+R and the nearest others named, a line for doing nothing and a band for a second "
-    "retrained model. The numbers are in the table."
+    "shape by the labels that it reads, LAF, LAF+R and the nearest others named, a line for doing nothing and a band for a "
+    "second retrained model. The numbers are in the table."
 )
 NOTHING_YET = "No record of two methods on one request yet."
 
@@ -197,17 +197,18 @@ def figure(panels: dict[str, list[Dot]]) -> Figure:
 
 
 def findings(panels: dict[str, list[Dot]]) -> list[str]:
-    """By panel: how far doing nothing and LAF are from the goal, and which methods are both nearer and cheaper than LAF."""
+    """By panel: how far doing nothing and LAF are from the goal, and which methods are nearer for half of LAF's cost or less."""
     said = []
     for title, own in panels.items():
         laf, nothing = (next((dot for dot in own if dot.method == name), None) for name in ("laf", ORIGINAL))
         if laf is None or nothing is None:
             continue
-        both = [d for d in own if d.method not in REFERENCES and not d.missing and d.gap < laf.gap and d.cost < laf.cost]
+        both = [d for d in own if d.method not in REFERENCES and not d.missing and d.gap < laf.gap and d.cost <= laf.cost / 2]
         named = ", ".join(f"{method_name(d.method)} ({d.gap:.2f} points, {100 * d.cost:.0f} %)" for d in both)
         said.append(
             f"{title[:1].upper()}{title[1:]}: doing nothing leaves {nothing.gap:.2f} points, LAF {laf.gap:.2f} for "
-            f"{100 * laf.cost:.0f} % of retraining's passes; nearer and cheaper {'are ' + named if both else 'is none'}."
+            f"{100 * laf.cost:.0f} % of retraining's passes, means of {laf.count} request{'s' * (laf.count > 1)}; nearer for half "
+            f"of that or less: {named or 'none'}."
         )
     return said
 
