@@ -207,8 +207,8 @@ def findings(panels: dict[str, list[Dot]]) -> list[str]:
         named = ", ".join(f"{method_name(d.method)} ({d.gap:.2f} points, {100 * d.cost:.0f} %)" for d in both)
         said.append(
             f"{title[:1].upper()}{title[1:]}: doing nothing leaves {nothing.gap:.2f} points, LAF {laf.gap:.2f} for "
-            f"{100 * laf.cost:.0f} % of retraining's passes, means of {laf.count} request{'s' * (laf.count > 1)}; nearer for half "
-            f"of that or less: {named or 'none'}."
+            f"{100 * laf.cost:.0f} % of retraining's passes, means of {laf.count} request{'s' * (laf.count > 1)}; nearer for "
+            f"half of that or less: {named or 'none'}."
         )
     return said
 
