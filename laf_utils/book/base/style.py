@@ -24,7 +24,7 @@ STYLE = {
     "axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.7, "axes.axisbelow": True, "legend.frameon": False,
     "figure.facecolor": "white", "savefig.facecolor": "white",
 }
-WIDTH = 8.0  # inches: a notebook's column
+WIDTH = 6.6  # inches: a notebook's column
 NARROW = 5.4  # inches: so narrow that text stays legible on a phone
 SHARP = 2  # pixels drawn for each that is shown: screens of today have as many
 
@@ -211,6 +211,7 @@ def confidence_histograms(confidence: dict[str, dict[str, np.ndarray]]) -> Figur
             axis.hist(values[name], bins, weights=weights, color=colour, alpha=0.18)
             axis.hist(values[name], bins, weights=weights, color=colour, histtype="step", linewidth=1.4, label=name)
         axis.set(title=MODEL_NAMES[model], xlabel="confidence", yscale="log", ylim=(0.05, 150))
+        axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes[0, 0].set_ylabel("% of images (log)")
     axes[0, 0].legend(loc="upper left")
     return figure
