@@ -16,7 +16,7 @@ from ...experiments.cells import AGAIN, ORIGINAL, REFERENCES
 from ...settings.names import TASK_NAMES
 from ..base import style
 from ..base.exhibit import Exhibit
-from ..base.reading import DEFAULTS, Found, Group, gap, over, ranked, share_of_retraining
+from ..base.reading import DEFAULTS, Found, Group, collapsed, gap, over, ranked, share_of_retraining
 from ..base.words import LEVELS_SAID, NOTHING, method_name, title_of
 from . import tables
 from .sentences import DEAR
@@ -74,8 +74,8 @@ class Dot:
 
 
 def _scored(rows: list[Group]) -> dict[str, Group]:
-    """The methods of a request at published settings that have numbers and are ranked."""
-    own = [g for g in rows if g.choice == DEFAULTS and not g.variant and g.values(gap) and ranked(g)]
+    """The methods of a request at published settings that have numbers, are ranked and did not collapse."""
+    own = [g for g in rows if g.choice == DEFAULTS and not g.variant and g.values(gap) and ranked(g) and not collapsed(g)]
     return {group.method: group for group in own if group.method not in REFERENCES or group.method in (ORIGINAL, AGAIN)}
 
 
@@ -136,8 +136,8 @@ def _mark(axis: Axes, dot: Dot, name: str | None) -> None:
     if name:
         left = dot.method not in NAMED and dot.cost > MIDDLE  # beside LAF, whose name stands to the right
         axis.annotate(
-            name, (dot.cost, dot.gap), (-8 if left else 8, LOWER.get(dot.method, -4)), ha="right" if left else "left", color=colour, zorder=5,
-            fontweight="bold" if dot.method in NAMED else "normal", **TEXT,
+            name, (dot.cost, dot.gap), (-8 if left else 8, LOWER.get(dot.method, -4)), ha="right" if left else "left",
+            color=colour, zorder=5, fontweight="bold" if dot.method in NAMED else "normal", **TEXT,
         )
 
 
@@ -237,7 +237,7 @@ def exhibit(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
     if not [dot for dot in own if dot.method not in REFERENCES]:
         return Exhibit(NAME, TITLE, NOTHING_YET, pd.DataFrame())
     core = "; ".join(title_of(*place) for place in compared_on(found, places))
-    detail = f"The requests that most methods have on record: {core}. Rows that are not ranked (see the tables) have no dot."
+    detail = f"The requests that most methods have on record: {core}. Rows that are not ranked or collapsed have no mark."
     return Exhibit(NAME, TITLE, ABOUT, pd.DataFrame(), (), lambda: figure({"": own}), ALT, detail=detail, full=table(own))
 
 
