@@ -50,10 +50,7 @@ THEIRS = {
     ("cifar10", "class"): ("published_notebook", "authors' notebook"),
 }
 THEIR_MODELS = {"original": NOTHING, "retrained": "Retrain", "laf": "LAF"}
-READING = (
-    "Percent, means over seeds. *gap*: mean distance to the retrained model of the same seed in points, with its 95 % interval "
-    "over seeds (one seed has none). *cost*: image passes as a share of retraining's."
-)
+READING = "Percent, means over seeds; *gap* in points, with its 95 % interval over seeds; *cost* as a share of retraining's passes."
 EVERY_COLUMN = f"Below, with every column: {SPREAD}; ToW is 1 for the retrained model."
 
 
