@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 from ..base.reading import DEFAULTS, Group, collapsed, difference, over, pick, ranked
 from ..base.words import name_of, title_of, within_noise
-from .ch5_tables import name_of as row_of
 
 CONTROLS = ("scrub_unlabelled", "boundary_shrink_pseudo", "neggrad_plus_pseudo", "delete_pseudo", "null_space")
 
@@ -37,11 +36,11 @@ def control_findings(requests: Iterable[list[Group]]) -> str:
 def own_method_finding(own: dict, records: list[dict]) -> str:
     """The chapter's own method beside doing nothing and LAF on the same run."""
     gaps = {r["cell"]["method"]: r["gap"]["mean"] for r in (*records, own) if r["gap"]}
-    method = own["cell"]["method"]
+    method, title = own["cell"]["method"], own["method"]["title"]
     if not {"original", "laf", method} <= set(gaps):
-        return f"{row_of(own)} has nothing to stand beside on this run."
+        return f"{title} has nothing to stand beside on this run."
     way = "**better than LAF**" if gaps[method] < gaps["laf"] else "not better than LAF"
     return (
-        f"On this run doing nothing leaves a gap of {gaps['original']:.2f} points, LAF {gaps['laf']:.2f} and {row_of(own)}, one "
+        f"On this run doing nothing leaves a gap of {gaps['original']:.2f} points, LAF {gaps['laf']:.2f} and {title}, one "
         f"pass and no training, {gaps[method]:.2f}: it is {way}."
     )
