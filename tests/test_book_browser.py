@@ -104,7 +104,7 @@ def problems(browser) -> list[str]:
         message = json.loads(entry["message"])["message"]
         if message["method"] == "Network.requestWillBeSent":
             url = message["params"]["request"]["url"]
-            if not url.startswith(("http://127.0.0.1", "data:", "blob:", "chrome:", "about:")):
+            if not url.startswith(("http://127.0.0.1", "data:", "blob:", "chrome:", "chrome-untrusted:", "about:")):
                 found.append(f"asked for {url}")
     # The theme declares one unused constant of its live-code feature twice on each page.
     return [problem for problem in found if "THEBE_JS_URL" not in problem]
