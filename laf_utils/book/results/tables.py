@@ -50,7 +50,7 @@ THEIRS = {
     ("cifar10", "class"): ("published_notebook", "authors' notebook"),
 }
 THEIR_MODELS = {"original": NOTHING, "retrained": "Retrain", "laf": "LAF"}
-READING = "Percent, means over seeds; *gap* in points, with its 95 % interval over seeds; *cost*: passes as a share of retraining's."
+READING = "Percent, means over seeds; *gap* in points, with its 95 % interval; *cost*: passes as a share of retraining's."
 EVERY_COLUMN = f"Below, with every column: {SPREAD}; ToW is 1 for the retrained model."
 
 
