@@ -17,7 +17,7 @@ from laf_utils.methods.relearn_start import tail_of, towards_fresh
 from laf_utils.settings.config import TrainingConfig
 
 SETTINGS = RelearnSettings(share=0.5, learning_rate=5e-3, batch_size=16)
-KEPT = dataclasses.replace(SETTINGS, mask=False, sharpness="soft")  # nothing of D_f's answers is used
+KEPT = dataclasses.replace(SETTINGS, mask=False, sharpness="soft", prior=False)  # nothing of D_f's answers is used
 
 
 @pytest.fixture(scope="module")
@@ -124,10 +124,10 @@ def test_a_class_vanishes_where_nearly_all_that_is_answered_with_it_lies_in_d_f(
 
 def test_a_vanishing_class_has_no_part_in_any_lesson():
     forget, retain = torch.tensor([[9.0, 0, 0]]).repeat(20, 1), torch.tensor([[2.0, 3, 1], [1, 0, 2]]).repeat(10, 1)
-    masked = lessons_of(forget, retain, mask=True, sharpness="soft")
+    masked = lessons_of(forget, retain, mask=True, sharpness="soft", prior=False)
     assert masked.gone.tolist() == [True, False, False] and not masked.targets[:, 0].any()
     torch.testing.assert_close(masked.targets[:, 1:], retain[:, 1:].softmax(1))
-    plain = lessons_of(forget, retain, mask=False, sharpness="soft")
+    plain = lessons_of(forget, retain, mask=False, sharpness="soft", prior=False)
     torch.testing.assert_close(plain.targets, retain.softmax(1))
 
 
@@ -139,12 +139,12 @@ def test_the_mask_keeps_a_vanished_class_from_being_taught_back(request_):
         original.classifier.bias.mul_(0.15)
     request = dataclasses.replace(request_, original=original)
     told = {}
-    for mask in (True, False):
-        settings = dataclasses.replace(SETTINGS, start=1.0, tail=1.0, sharpness="soft", mask=mask, share=1.0)
+    for mask, prior in ((True, False), (False, True), (False, False)):
+        settings = dataclasses.replace(SETTINGS, start=1.0, tail=1.0, sharpness="soft", mask=mask, prior=prior, share=1.0)
         model = run_method("relearn", request, settings).model
         with torch.no_grad():
-            told[mask] = model(inputs_of(request.forget)).softmax(1)[:, 0].mean().item()
-    assert told[True] < 0.02 < 0.1 < told[False]
+            told[mask, prior] = model(inputs_of(request.forget)).softmax(1)[:, 0].mean().item()
+    assert max(told[True, False], told[False, True]) < 0.02 < 0.1 < told[False, False]
 
 
 def answers(probabilities):
@@ -226,3 +226,26 @@ def test_batchnorm_statistics_are_those_of_d_r(request_):
     near, far = (norm.running_mean - of_retain).abs().max(), (norm.running_mean - of_forget).abs().max()
     assert near < 0.01 and near < far / 3
     assert norm.momentum == request_.original.extractor[1].momentum
+
+
+def test_answers_move_to_the_frequencies_that_a_retrained_model_would_have_learned():
+    """Two overlapping classes whose posterior is known: without half of one, the moved answers are the posterior of the rest."""
+    x = torch.linspace(-4, 4, 4001)
+    density = torch.stack([(-((x - centre) ** 2) / 2).exp() for centre in (-1.0, 1.0)], 1)  # equal in D
+    both = density.log()
+    kept = density @ torch.tensor([1.0, 0.5])
+    rest = torch.multinomial(kept, 120_000, replacement=True, generator=torch.Generator().manual_seed(1))
+    rows = torch.multinomial(density[:, 1], 40_000, replacement=True, generator=torch.Generator().manual_seed(0))
+    wanted = (density * torch.tensor([1.0, 0.5])).clamp_min(1e-30)
+    wanted = (wanted / wanted.sum(1, keepdim=True))[rest]
+    errors = [
+        (lessons_of(both[rows], both[rest], mask=False, sharpness="soft", prior=prior).targets - wanted).abs().mean()
+        for prior in (True, False)
+    ]
+    assert errors[0] < 0.02 and errors[0] < 0.3 * errors[1]
+
+
+def test_without_loss_of_any_class_the_answers_stay():
+    logits = torch.randn(600, 3, generator=torch.Generator().manual_seed(0))
+    soft = lessons_of(logits[:300], logits[:300], mask=False, sharpness="soft").targets
+    assert torch.allclose(soft, logits[:300].softmax(1), atol=5e-3)

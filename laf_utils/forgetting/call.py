@@ -75,6 +75,7 @@ def forget(
         aim = asked.floor if book is None else 1 - GAIN
         work = Work(
             prepared.network, prepared.forget, prepared.used, prepared.labels, asked.settings, seed, aim, method == "auto",
+            prepared.retain,
         )
         sets, watches = prepared.sets(seed), []
 
@@ -146,6 +147,14 @@ def _measured(
     return {"verdict": said, "reasons": reasons, "kept": outcome.look is not None, "utility_together": together, **numbers}
 
 
+def _method(prepared: Prepared, outcome: Outcome) -> dict[str, str]:
+    chosen = prepared.choice
+    if outcome.method in (None, chosen.method):
+        return {"name": chosen.method, "reason": chosen.reason}
+    reason = f"{chosen.method} has left the images known: a student that never saw them learned the retained images anew"
+    return {"name": str(outcome.method), "reason": reason}
+
+
 def _circumstances(
     prepared: Prepared, options: Options, outcome: Outcome, before: str, after: str, clock: _Clock
 ) -> dict[str, Any]:
@@ -154,7 +163,7 @@ def _circumstances(
     return {
         "date": now(),
         "scope": {"name": prepared.scope.name, "classes": list(prepared.scope.classes), "reason": prepared.scope.reason},
-        "method": {"name": prepared.choice.method, "reason": prepared.choice.reason, "settings": settings},
+        "method": _method(prepared, outcome) | {"settings": settings},
         "images": {name: 0 if images is None else len(images) for name, images in sizes.items()} | {
             "dropped": prepared.dropped, "near_copies": prepared.copies.as_dict(),
             "unseen_alike": 0 if prepared.alike is None else len(prepared.alike),

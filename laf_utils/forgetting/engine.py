@@ -18,6 +18,7 @@ from .closed_form import removed
 from .head import has_batch_statistics
 from .keeping import Keeper
 from .refusal import Refused
+from .relearned import RELEARN, students
 from .sources import OwnImages
 from .watch import GAIN, Watch
 
@@ -41,7 +42,9 @@ class Work:
         settings: of the method; ``None``: derived from the data.
         seed: draws everything random.
         aim: utility below which a point that has forgotten is followed by a recovery.
-        otherwise: a class that LAF does not remove within the floor may be removed in closed form.
+        otherwise: a class that LAF does not remove within the floor may be removed in closed form, and single images that it does
+            not remove may be left to ``relearn``.
+        everything: all of D_r, or ``None``: what ``relearn`` learns anew.
     """
 
     network: Network
@@ -52,13 +55,15 @@ class Work:
     seed: int
     aim: float = 0.0
     otherwise: bool = False
+    everything: OwnImages | None = None
 
 
 @dataclass
 class Outcome:
     """What came of it: the unlearned network (``None`` where nothing could be kept), its look, and the story.
 
-    ``closed_form``: the answer alone was removed, and the layers below the head are the original's.
+    ``closed_form``: the answer alone was removed, and the layers below the head are the original's. ``method``: where it is
+    another one than was chosen at first.
     """
 
     network: Network | None
@@ -66,6 +71,8 @@ class Outcome:
     settings: Any = None
     attempts: list[dict[str, object]] = field(default_factory=list)
     closed_form: bool = False
+    method: str | None = None
+
 
 
 def _looks(watch: Watch) -> list[dict[str, float]]:
@@ -243,6 +250,21 @@ def _or_in_closed_form(work: Work, outcome: Outcome, watch: Watch) -> Outcome:
     return outcome if found.network is None else replace(found, settings=outcome.settings)
 
 
+def run_relearn(work: Work, watch: Watch, attempts: list[dict[str, object]], settings: Any = None) -> Outcome:
+    """See ``relearned.students``; one look each, after the attempts there were."""
+    network, look, own, made = students(work.network, work.forget, work.everything, settings, work.seed, watch)
+    return Outcome(network, look, own, [*attempts, *made], method=RELEARN)
+
+
+def _or_relearned(work: Work, outcome: Outcome, watch: Watch) -> Outcome:
+    """An outcome of LAF, or where it has left single images known, the student that has forgotten more of them, if one has."""
+    if watch.scope.name != "instances" or (outcome.look is not None and watch.forgotten(outcome.look) == 0):
+        return outcome
+    found = run_relearn(work, watch, outcome.attempts)
+    better = found.look is not None and (outcome.look is None or watch.rank(found.look) < watch.rank(outcome.look))
+    return found if better else replace(outcome, attempts=found.attempts)
+
+
 def carry_out(method: str, work: Work, make_watch: Callable[..., Watch], keeper: Keeper) -> Outcome:
     """Run the method; see ``run_laf`` and ``run_other``.
 
@@ -252,6 +274,8 @@ def carry_out(method: str, work: Work, make_watch: Callable[..., Watch], keeper:
     """
     if method == CLOSED_FORM:
         return run_closed_form(work, make_watch(), [])
+    if method == RELEARN:
+        return run_relearn(work, make_watch(), [], work.settings)
     if method not in ("laf", "laf_r"):
         return run_other(work, method, make_watch())
     settings = work.settings or derived_settings(
@@ -263,8 +287,8 @@ def carry_out(method: str, work: Work, make_watch: Callable[..., Watch], keeper:
     if outcome.look is not None and outcome.look.get("utility", 1.0) < WELL:
         outcome = _eased(work, outcome, make_watch())
     if work.otherwise:
-        outcome = _or_in_closed_form(work, outcome, make_watch())
-    if method == "laf_r" and outcome.network is not None and not outcome.closed_form:
+        outcome = _or_relearned(work, _or_in_closed_form(work, outcome, make_watch()), make_watch())
+    if method == "laf_r" and outcome.network is not None and not outcome.closed_form and outcome.method is None:
         repaired, _ = repair(outcome.network, work.retain, work.labels, settings.repair, seed=work.seed, forget=len(work.forget))
         watch = make_watch()
         look = {"step": -1, **watch.measure(repaired)}

@@ -41,20 +41,16 @@ class RelearnSettings(Settings):
     """One setting for every request."""
 
     share: float = 0.1  # of retraining's passes that the method may spend, its frozen passes counted
-    start: float = 0.2  # a: 0 the original's weights, 1 fresh ones
-    tail: float = 0.2  # the same, of the linear layers at the end
+    start: float = 0.5  # a: 0 the original's weights, 1 fresh ones
+    tail: float = 0.5  # the same, of the linear layers at the end
     sharpness: str = "conflict"  # of the lessons: "soft", "hard", or soft without the noise of D_f (relearn_lessons)
     certainty: float = 0.8  # weight of the student's entropy on images whose answers were noisy
     mask: bool = True  # classes that vanish with D_f: none in the lessons, and a fresh row in the last layer
+    prior: bool = True  # the lessons expect each class as often as D_r holds it, not as often as D did
     learning_rate: float = 2e-3  # Adam's, at the top of its cycle
     batch_size: int = 32  # images
     retain_share: float = 1.0  # of D_r's images that are used, at random; the budget stays
     training: TrainingConfig = field(default_factory=TrainingConfig)  # how one would retrain: gives its passes
-
-
-# For a network that has its images by heart (as sure of D_f as of D_r, and far less right on new ones): farther from the
-# original. D_r's own accuracy pays for it, see benchmarks/relearn.md.
-BY_HEART = RelearnSettings(share=0.15, start=0.6, tail=1.0, sharpness="hard", learning_rate=4e-3)
 
 
 @dataclass(frozen=True)
@@ -158,7 +154,7 @@ def relearned(
     forget = sample(forget, plan.forget, tools.stream("forget share"))
     retain = sample(retain, plan.retain, tools.stream("retain share"))
     answers = [FrozenLogits(original, images, tools.spent).all() for images in (forget, retain)]
-    lessons = lessons_of(*answers, mask=settings.mask, sharpness=settings.sharpness, weight=weight)
+    lessons = lessons_of(*answers, mask=settings.mask, sharpness=settings.sharpness, weight=weight, prior=settings.prior)
     tools.log("vanishing", lessons.gone.sum().item())  # classes
     tools.log("contradicted", lessons.contradicted.float().mean().item())  # share of the images of D_r
     student = towards_fresh(original, tools.fresh(), settings.start, settings.tail, lessons.gone).train()

@@ -14,6 +14,7 @@ WHOLE = 0.7  # as forgetting.choice: from this share of a class's answers in D_f
 PART = 0.05  # of D_f, or of the images answered alike: below it, nothing is concluded from them
 LEAST = 20  # images of each set answered with a class, below which nothing is concluded of its labels
 SUREST = 0.97  # quantile of the likeliest class's probability: how sure the original ever is of a class
+TURNS = 50  # of expectation and maximisation
 MOST = 0.9  # quantile of the other classes' probabilities among the surer half: what contradicting labels put there
 
 
@@ -102,8 +103,38 @@ def without_noise(targets: torch.Tensor, crowds: list[Crowd]) -> torch.Tensor:
     return cleaned
 
 
+def prior_of(retain: torch.Tensor, learned: torch.Tensor) -> torch.Tensor:
+    """How often each class occurs in D_r, float32 [classes], where labels are as the original answers.
+
+    Its answers hold the frequencies that it learned. Expectation and maximisation in turn find those of other images (Saerens,
+    Latinne and Decaestecker, Neural Computation 14, 2002, section 2.2).
+
+    Args:
+        retain: probabilities [n, classes].
+        learned: the classes' frequencies in D, [classes].
+    """
+    found = learned
+    for _ in range(TURNS):
+        moved = retain * (found / learned)
+        found = (moved / moved.sum(1, keepdim=True)).mean(0)
+    return found
+
+
+def moved_by_prior(forget: torch.Tensor, retain: torch.Tensor, weight: float = 1.0) -> torch.Tensor:
+    """log of each class's frequency in D_r over that in D, float32 [classes]: what a retrained model expects of it otherwise.
+
+    Added to the logits it moves the borders between classes to the side of those that D_f has thinned out.
+
+    Args:
+        forget, retain: probabilities [m, classes] and [n, classes]; ``weight`` as in ``vanishing``.
+    """
+    least = 1 / (len(forget) + len(retain))  # less than one image's worth is not known
+    learned = ((weight * forget.sum(0) + retain.sum(0)) / (weight * len(forget) + len(retain))).clamp_min(least)
+    return (prior_of(retain, learned).clamp_min(least) / learned).log()
+
+
 def lessons_of(
-    forget: torch.Tensor, retain: torch.Tensor, *, mask: bool, sharpness: str, weight: float = 1.0
+    forget: torch.Tensor, retain: torch.Tensor, *, mask: bool, sharpness: str, weight: float = 1.0, prior: bool = True
 ) -> Lessons:
     """The lessons of a request.
 
@@ -113,18 +144,22 @@ def lessons_of(
         sharpness: ``soft``: the answers as they are; ``hard``: all on the likeliest class; ``conflict``: soft, without the noise
             of contradicted classes.
         weight: how many images one of ``forget`` stands for beside one of ``retain``.
+        prior: move the answers to the classes' frequencies in D_r (``moved_by_prior``), unless labels of D_f contradict them.
     """
     classes, device = retain.shape[1], retain.device
     gone = torch.zeros(classes, dtype=torch.bool, device=device)
     if mask:
         gone = vanishing(forget.argmax(1), retain.argmax(1), classes, weight)
+    crowds: list[Crowd] = []
     targets = retain.masked_fill(gone, -torch.inf).softmax(1)
-    contradicted = torch.zeros(len(targets), dtype=torch.bool, device=device)
-    if sharpness == "hard":
-        targets = F.one_hot(targets.argmax(1), classes).to(targets)
-    elif sharpness == "conflict":
+    if sharpness == "conflict":
         of_forget = forget.masked_fill(gone, -torch.inf).softmax(1)
         crowds = [crowd_of(answer, of_forget, targets, weight) for answer in range(classes)]
-        contradicted = torch.tensor([crowd.contradicted for crowd in crowds], device=device)[targets.argmax(1)]
-        targets = without_noise(targets, crowds)
-    return Lessons(targets, gone, contradicted)
+    of_class = torch.tensor([crowd.contradicted for crowd in crowds] or [False] * classes, device=device)
+    if prior and not of_class.any():  # else D_f was not labelled as it is answered, and its classes' frequencies are unknown
+        moved = retain + moved_by_prior(forget.softmax(1), retain.softmax(1), weight)
+        targets = moved.masked_fill(gone, -torch.inf).softmax(1)
+    contradicted = of_class[targets.argmax(1)]
+    if sharpness == "hard":
+        targets = F.one_hot(targets.argmax(1), classes).to(targets)
+    return Lessons(without_noise(targets, crowds), gone, contradicted)
