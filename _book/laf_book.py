@@ -5,6 +5,7 @@ import re
 import shutil
 from dataclasses import fields, is_dataclass
 from enum import EnumType
+from html import escape as escaped
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from sphinx.errors import ExtensionError
 
 PACKAGE = "sphinx-mathjax-offline"  # a distribution of MathJax 3 on PyPI; its own Sphinx extension would copy 24 MB
 ENTRY = "tex-mml-chtml.js"
+PREVIEW, DESCRIPTION = "_static/frontier.png", 200  # the picture of the first page; letters of a description
 COLON = "\ue000"  # stands for a colon while napoleon looks
 # The entry, its fonts, and what it loads later: rarer TeX commands, and the menu's accessibility tools.
 COPIED = (ENTRY, "output/chtml/fonts", "input/tex/extensions", "a11y", "sre")
@@ -98,6 +100,20 @@ def live_buttons(app: Sphinx, page: str, template: str, context: dict, doctree: 
     context["header_buttons"] = [b for b in context.get("header_buttons", []) if b.get("label") not in dead]
 
 
+def preview(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    """What a link to the page shows elsewhere: its title, its first paragraph, and the picture of the first page."""
+    if doctree is None:
+        return
+    first = next((" ".join(part.astext().split()) for part in doctree.findall(nodes.paragraph)), "")
+    words = first if len(first) <= DESCRIPTION else f"{first[: DESCRIPTION - 2].rsplit(' ', 1)[0]} …"
+    base = app.config.html_baseurl
+    picture = f"{base.rstrip('/')}/{PREVIEW}" if base else context["pathto"](PREVIEW, 1)
+    title = re.sub(r"<[^>]+>", "", context.get("title", ""))
+    said = {"description": words, "og:title": title, "og:description": words, "og:type": "article", "og:image": picture}
+    tags = [f'<meta {"property" if ":" in k else "name"}="{k}" content="{escaped(v)}" />' for k, v in said.items() if v]
+    context["metatags"] = "\n".join([context.get("metatags", ""), *tags])
+
+
 def words_for_pictures(app: Sphinx, doctree: nodes.document, page: str) -> None:
     """The table of executed pages says it in words: not every machine has a font with pictures."""
     words = {"✅": "ran", "❌": "failed"}
@@ -114,5 +130,6 @@ def setup(app: Sphinx) -> dict[str, object]:
     app.connect("autodoc-process-docstring", before_napoleon, priority=400)
     app.connect("autodoc-process-docstring", after_napoleon, priority=600)
     app.connect("html-page-context", live_buttons, priority=510)  # after the theme has added them
+    app.connect("html-page-context", preview)
     app.connect("doctree-resolved", words_for_pictures)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

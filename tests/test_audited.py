@@ -200,6 +200,15 @@ def test_what_the_original_passes_as_well_is_no_result():
     assert ch6_tables.verdicts(found).loc["LAF+R", "verdict"] == "no power"
 
 
+def test_the_summary_sorts_requests_by_verdict():
+    blind = [fake(seed, shifts={"original": 0.1 * (-1) ** seed}, task="data") for seed in range(5)]
+    places = {("mnist", "class"): [fake(seed) for seed in range(5)], ("mnist", "data"): blind, ("fashion", "class"): [fake()]}
+    assert ch6_tables.summary(places, "laf_r").startswith("LAF+R beside retrained models: **")
+    said = ch6_tables.summary(places, "laf")
+    assert "**different** in" in said and "**too few seeds to judge** in 1 request (Fashion-MNIST, class removal)" in said
+    assert "**no power** in 1 request (MNIST, data removal)" in ch6_tables.summary(places, "laf_r")
+
+
 def test_numbers_of_earlier_definitions_are_left_out_and_that_is_said():
     old = [fake(seed) for seed in range(5)]
     for record in old:

@@ -162,7 +162,7 @@ def test_terms_that_pages_use_are_in_the_glossary() -> None:
     known = {name.strip().lower() for line in re.findall(r"^(\S.*)\n  \S", glossary, re.M) for name in [line]}
     for page in PAGES:
         for term in re.findall(r"\{term\}`([^`]+)`", page.read_text(encoding="utf-8")):
-            assert term.lower() in known, f"{page.name}: {term}"
+            assert re.sub(r".*<(.+)>", r"\1", term).lower() in known, f"{page.name}: {term}"
 
 
 def test_authors_numbers_have_an_origin() -> None:
@@ -235,6 +235,28 @@ def test_docstrings_are_shown_as_they_are_meant(extension) -> None:
     assert ":" not in lines[0]
     extension.after_napoleon(None, "property", "original", None, None, lines)
     assert lines == ["g_D: the original."]
+
+
+def test_a_link_shows_title_first_paragraph_and_picture(extension) -> None:
+    from types import SimpleNamespace
+
+    from docutils import nodes
+    from docutils.utils import new_document
+
+    page = new_document("page")
+    page += nodes.paragraph(text='Does "it" work? ' + "word " * 60)
+    app = SimpleNamespace(config=SimpleNamespace(html_baseurl=""))
+    context = {"title": "<em>LAF</em>", "pathto": lambda path, _: f"../{path}"}
+    extension.preview(app, "page", "", context, page)
+    assert 'property="og:title" content="LAF"' in context["metatags"]
+    assert 'property="og:image" content="../_static/frontier.png"' in context["metatags"]
+    (words,) = re.findall(r'name="description" content="([^"]*)"', context["metatags"])
+    assert words.startswith("Does &quot;it&quot; work?") and words.endswith("word …") and len(words) < 220
+    app.config.html_baseurl = "https://book.example/"
+    extension.preview(app, "page", "", context, page)
+    assert "https://book.example/_static/frontier.png" in context["metatags"]
+    extension.preview(app, "search", "", {}, None)
+    assert (ROOT / "_book" / "static" / "frontier.png").is_file()
 
 
 def test_missing_mathjax_is_one_clear_error(extension, monkeypatch) -> None:

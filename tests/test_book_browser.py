@@ -104,7 +104,7 @@ def problems(browser) -> list[str]:
         message = json.loads(entry["message"])["message"]
         if message["method"] == "Network.requestWillBeSent":
             url = message["params"]["request"]["url"]
-            if not url.startswith(("http://127.0.0.1", "data:", "blob:", "chrome:", "about:")):
+            if not url.startswith(("http://127.0.0.1", "data:", "blob:", "chrome:", "chrome-untrusted:", "about:")):
                 found.append(f"asked for {url}")
     # The theme declares one unused constant of its live-code feature twice on each page.
     return [problem for problem in found if "THEBE_JS_URL" not in problem]
@@ -205,6 +205,24 @@ def background(browser) -> list[int]:
 def parts(colour: str) -> list[int]:
     """Red, green and blue of ``rgb(1, 2, 3)``."""
     return [int(float(part)) for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+
+
+def test_a_figure_says_what_is_under_the_pointer(browser, address) -> None:
+    """The picture of the first page: the words of LAF's mark, where LAF's mark is; nothing away from every mark."""
+    show(browser, address, "pages/index.html")
+    said = browser.execute_script("""
+        const image = document.querySelector("article .cell_output img"), note = document.querySelector(".laf-hover-note");
+        const points = JSON.parse(document.querySelector("script.laf-hover").textContent);
+        const box = image.getBoundingClientRect(), pad = parseFloat(getComputedStyle(image).paddingLeft);
+        const at = ([x, y]) => ({clientX: box.left + pad + x * (box.width - 2 * pad) / 100,
+                                 clientY: box.top + pad + y * (box.height - 2 * pad) / 100});
+        image.dispatchEvent(new PointerEvent("pointermove", at(points.find(p => p[2].startsWith("LAF:")))));
+        const near = note.hidden ? "" : note.textContent;
+        image.dispatchEvent(new PointerEvent("pointermove", at([0, 0])));
+        return [near, note.hidden];
+    """)
+    assert said[0].startswith("LAF: gap ") and said[1]
+    assert browser.execute_script("return document.querySelector('meta[name=description]').content.length") > 50
 
 
 def test_light_and_dark(browser, address) -> None:

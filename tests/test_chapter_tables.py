@@ -17,7 +17,6 @@ def committed():
     for dataset, profile in (("mnist", "paper"), ("fashion", "paper"), ("cifar10", "small"), ("svhn", "small")):
         for task in TASKS:
             records = ch5_tables.found(dataset, task, profile=profile)
-            yield from ch5_tables.blocks(records)
             yield from (aligned(table) for table in (ch5_tables.costs(records), ch5_tables.tuning(dataset, task)))
     for place in ch6_tables.PLACES:
         records = ch6_tables.found(*place)

@@ -7,9 +7,10 @@ import sys
 
 import pytest
 import torch
+from exhibits_fakes import fake, rows_of
 
-from laf_utils.book.base import words
-from laf_utils.book.chapters import ch5_evidence, ch5_figure, ch5_findings, ch5_live, ch5_tables
+from laf_utils.book.chapters import ch5_evidence, ch5_findings, ch5_live, ch5_tables
+from laf_utils.book.results import tables
 from laf_utils.experiments import __main__ as command
 from laf_utils.experiments import comparison, making, second_retrained
 from laf_utils.experiments.cells import COMPARISON, REFERENCES, Cell, listed, read
@@ -100,7 +101,6 @@ def test_a_method_that_diverges_leaves_a_record_that_says_so(problem, folder, mo
     monkeypatch.setitem(METHODS, "neggrad", dataclasses.replace(METHODS["neggrad"], function=explode))
     record = run_cell(tiny("neggrad"), problem)
     assert record["failure"] == "neggrad: the loss is not finite" and record["metrics"] is None and record["gap"] is None
-    assert ch5_tables.results([read(tiny("neggrad").path)]).loc["NegGrad", "gap"] == "diverged"
     assert ch5_tables.costs([record]).loc["NegGrad", "seconds"] == "–"
 
 
@@ -351,13 +351,9 @@ def recorded(problem):
     return ch5_tables.found("tiny", "class")
 
 
-def test_tables_put_references_first_and_say_which_labels_were_read(recorded):
-    table = ch5_tables.results(recorded)
-    assert list(table.index) == ["Original", "Retrain", "Retrain, another seed", "T-S", "LAF+R"]
-    assert list(table["labels read"]) == ["–", "all of D_r", "all of D_r", "none", "100 % of D_r"]
-    assert table.columns[0] == "gap" and table.loc["Retrain", "gap"] == "–" and float(table.loc["T-S", "gap"]) > 0
-    assert table.loc["Retrain", "% of retraining"] == "100" and table.loc["Original", "% of retraining"] == "0"
+def test_costs_are_shares_of_retraining(recorded):
     costs = ch5_tables.costs(recorded)
+    assert list(costs.index) == ["Original", "Retrain", "Retrain, another seed", "T-S", "LAF+R"]
     assert costs.loc["Retrain", "% of retraining"] == "100.0" and costs.loc["Retrain", "seconds"].startswith("~")
     assert ch5_tables.found("tiny", "class", seed=1) == [] and ch5_tables.found("tiny", "data") == []
 
@@ -380,58 +376,42 @@ def altered(record, method=None, choice=None, gap=None):
     return copy
 
 
-def test_blocks_keep_references_published_tuned_and_the_unranked_apart(recorded):
+def test_a_run_of_a_notebook_is_shown_as_the_results_pages_show_theirs(recorded):
     far, near = altered(recorded[3], gap=20.0), altered(recorded[3], "lfssd", gap=1.0)
-    extra = [altered(recorded[3], choice="tuned"), altered(recorded[3], "jit"), far, near, altered(recorded[3], "sisa")]
     failed = altered(recorded[3], "salun") | {"failure": "no number", "metrics": None, "gap": None}
-    shown = ch5_tables.blocks([*recorded[:3], *extra, failed])
-    assert [block.caption.split(".")[0].split(" (")[0] for block in shown] == [
-        "References", "Published settings", "Tuned settings", "Not ranked: outside the method&#x27;s claim, or another original",
-    ]
-    assert list(shown[0].data.index) == ["Original (doing nothing)", "Retrain", "Retrain, another seed"]
-    assert list(shown[1].data.index) == ["LFSSD", "T-S"] and list(shown[2].data.index) == ["T-S"]
-    assert set(shown[3].data.index) == {"JiT", "SISA"}
-    assert ch5_tables.diverged([failed]).endswith("SalUn.") and ch5_tables.diverged(recorded) == "No method diverged."
-
-
-def test_findings_say_doing_nothing_first_and_who_is_nearer_than_laf(recorded):
     laf = altered(recorded[3], "laf", gap=2.0)
-    nothing, unlabelled = recorded[0], altered(recorded[3], gap=5.0)
-    said = ch5_findings.gap_finding([nothing, recorded[2], laf, unlabelled, altered(recorded[3], "unroll", gap=0.0)])
-    assert said.startswith(f"Doing nothing leaves a gap of {nothing['gap']['mean']:.2f} points")
-    assert "LAF leaves 2.00; 0 of 1 other methods without labels end nearer. Nearest of all is LAF with 2.00" in said, "unranked"
-    near = ch5_findings.gap_finding([nothing, laf, altered(unlabelled, gap=1.0)])
-    assert "1 of 1 other methods without labels end nearer, first T-S with 1.00" in near
-    assert ch5_findings.gap_finding([]) == ch5_findings.NOTHING
+    shown = tables.of_records([*recorded[:3], far, near, laf, altered(recorded[3], "sisa"), failed])
+    assert {"Doing nothing", "T-S", "LFSSD", "LAF"} == set(shown.table.index) and shown.table.index[0] == "Doing nothing"
+    assert list(shown.blocks[tables.REFERENCE].index)[1:] == ["Retrain", "Retrain, another seed"]
+    assert "SISA" in shown.blocks[tables.APART].index
+    nothing = recorded[0]["gap"]["mean"]
+    assert shown.readings[0].startswith(f"On this run, doing nothing leaves a gap of {nothing:.2f} points")
+    assert any(said.startswith("Diverged") and "SalUn" in said for said in shown.readings)
 
 
-def test_a_control_that_does_better_fails_the_chapters_test(recorded):
-    laf, control = altered(recorded[3], "laf", gap=2.0), altered(recorded[3], "neggrad_plus_pseudo", gap=0.5)
-    assert "test of this chapter fails here" in ch5_findings.control_finding([laf, control])
-    assert "No label-blind control" in ch5_findings.control_finding([laf, altered(control, gap=3.0)])
-    assert ch5_findings.control_finding([laf]) == ""
+def test_a_control_that_does_better_fails_the_chapters_test():
+    laf = [fake("laf", seed, gap) for seed, gap in enumerate((2.0, 2.1, 1.9))]
+    better = [fake("neggrad_plus_pseudo", seed, gap) for seed, gap in enumerate((0.5, 0.55, 0.45))]
+    said = ch5_findings.control_finding(rows_of(*laf, *better))
+    assert said.startswith("MNIST, class removal: **LAF fails the test.** 1 of 1 label-blind control end nearer")
+    assert "(0.50 against 2.00 points)" in said
+    assert "by more than chance" in ch5_findings.control_finding(rows_of(laf[0], better[0])), "one seed claims nothing"
+    far = [fake("neggrad_plus_pseudo", gap=3.0)]
+    assert "none of 1 label-blind control ends nearer" in ch5_findings.control_finding(rows_of(*laf, *far))
+    dead = fake("neggrad_plus_pseudo", gap=0.1)
+    dead["metrics"]["train_r"] = 10.0
+    assert ch5_findings.control_finding(rows_of(*laf, dead)) == "" == ch5_findings.control_finding(rows_of(*laf))
     assert all(find(name) for name in ch5_findings.CONTROLS)
-    own = altered(recorded[3], gap=1.0)
-    assert "**better than LAF**" in ch5_findings.own_method_finding(own, [recorded[0], laf])
+    assert ch5_findings.control_findings([rows_of(*laf)]).startswith("No label-blind control")
+    assert ch5_findings.control_findings([rows_of(*laf, *better)]).count("\n- ") == 1
+
+
+def test_a_method_of_ones_own_stands_beside_doing_nothing_and_laf(recorded):
+    laf, own = altered(recorded[3], "laf", gap=2.0), altered(recorded[3], gap=1.0)
+    said = ch5_findings.own_method_finding(own, [recorded[0], laf])
+    assert said.startswith("On this run doing nothing leaves") and "**better than LAF**" in said
     assert "not better than LAF" in ch5_findings.own_method_finding(altered(own, gap=9.0), [recorded[0], laf])
-
-
-def test_what_laf_moved_and_what_it_cost_is_said(recorded):
-    said = ch5_findings.movement_finding([*recorded[:2], altered(recorded[3], "laf")])
-    assert f"original {recorded[0]['metrics']['train_f']:.2f} %" in said and "% of the image passes of retraining" in said
-
-
-def test_the_picture_names_what_matters_and_leaves_out_what_is_not_ranked(recorded):
-    points = ch5_figure.points([*recorded, altered(recorded[3], "unroll")])
-    assert [point[0] for point in points] == ["Original", "Retrain, another seed", "T-S", "LAF+R"]
-    assert points[0][3] == recorded[0]["gap"]["train_f"] and points[0][4] == recorded[0]["gap"]["test_r"]
-    more = [altered(recorded[3], name, gap=90.0) for name in ("salun", "ssd")]
-    figure = ch5_figure.forgetting_against_utility({"one": [*recorded, *more], "two": recorded[:2]})
-    assert len(figure.axes) == 2 and len(figure.axes[0].lines) == 6 and len(figure.axes[1].lines) == 1
-    assert {text.get_text() for text in figure.axes[0].texts} == {"doing nothing", "second retraining", "T-S", "LAF+R"}
-    assert [line.get_color() for line in figure.axes[0].lines].count(ch5_figure.GREY) == 2
-    with pytest.raises(ValueError, match="nothing to draw"):
-        ch5_figure.forgetting_against_utility({"none": [recorded[1]]})
+    assert "nothing to stand beside" in ch5_findings.own_method_finding(own, [laf])
 
 
 def test_the_notebooks_comparison_writes_nothing(make_run, folder):
@@ -441,8 +421,6 @@ def test_the_notebooks_comparison_writes_nothing(make_run, folder):
 
 
 def test_committed_records_can_be_read_and_are_told_apart():
-    coverage = ch5_tables.coverage()
-    assert list(coverage.index) == [words.title_of(d, t) for d in ("mnist", "fashion") for t in ("class", "data", "noisy")]
     for dataset in ("mnist", "fashion"):
         for task in ("class", "data", "noisy"):
             found = ch5_tables.found(dataset, task)

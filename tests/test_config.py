@@ -362,6 +362,10 @@ def test_a_notebooks_namespace():
     assert from_notebook(namespace) == configuration({"SEED": 4})
     with pytest.raises(ConfigError, match="unknown parameter 'SEDE'; did you mean SEED"):
         from_notebook(namespace | {"SEDE": 5})
+    namespace |= {"scope": "class", "maps": (1, 2), "title": "x"}  # what the notebook's own cells have named since
+    assert from_notebook(namespace | {"SEED": 5}) == configuration({"SEED": 5}), "Run All, a second time in one kernel"
+    with pytest.raises(ConfigError, match="TAU"):
+        from_notebook(namespace | {"TAU": 5})
 
 
 @pytest.mark.parametrize("value", [np.int64(4), {"a": 1}, {4}])

@@ -78,18 +78,47 @@ def test_a_dot_is_a_mean_over_the_requests_that_most_methods_have():
 
 def test_the_picture_names_laf_and_whatever_is_ours_and_marks_doing_nothing():
     rest = [priced(method, gap, 30.0, dataset=dataset) for dataset in DATASETS
-            for method, gap in (("laf_r", 0.5), ("relearn", 0.4), ("scrub", 3.0))]
+            for method, gap in (("laf_r", 0.5), ("relearn", 0.4), ("scrub", 3.0), ("neggrad_plus", 5.0))]
     apart = [priced("sisa", 0.2, 100.0, dataset=dataset) for dataset in DATASETS]
     exhibit = frontier.exhibit(found(*requests("class", 1.0, 30.0), *rest, *apart), PLACES)
     figure = exhibit.draw()
     said = [text.get_text() for text in figure.axes[0].texts]
     assert {"LAF", "LAF+R"} < set(said) and any("relearn" in text.lower() for text in said)
-    assert any(text.startswith("doing nothing: 30.1") for text in said) and "SCRUB" not in said
+    assert any(text.startswith("doing nothing: 30.1") for text in said)
+    assert "SCRUB" in said and "NegGrad+" not in said, "the nearest of the others"
     assert not any("SISA" in name for name in exhibit.full.index), "a row that is not ranked has no dot"
     assert exhibit.full.index[0] == "Doing nothing"
     style.plt.close(figure)
     with pytest.raises(ValueError, match="nothing to draw"):
-        frontier.figure([])
+        frontier.figure({"": []})
+
+
+def test_the_picture_says_who_is_nearer_and_cheaper_than_laf():
+    rest = [priced(method, gap, passes, dataset=dataset) for dataset in DATASETS
+            for method, gap, passes in (("ts", 0.4, 3.0), ("scrub", 0.3, 90.0), ("neggrad_plus", 0.5, 10.0))]
+    own = frontier.by_task(found(*requests("class", 1.0, 30.0), *rest[:-1]), PLACES)
+    (said,) = frontier.findings(own)
+    assert said.startswith("Class removal: doing nothing leaves 30.15 points, LAF 0.85 for 50 %")
+    assert said.endswith("means of 4 requests; nearer for half of that or less: T-S (0.40 points, 3 %)."), "of all requests"
+    (alone,) = frontier.findings({"x": frontier.dots(found(*requests("class", 1.0, 30.0)), PLACES)})
+    assert alone.endswith("or less: none.")
+    assert set(frontier.named(own["class removal"]).values()) == {"LAF", "T-S", "SCRUB"}
+    figure = frontier.figure(own)
+    assert len(figure.axes) == 1, "a task without records has no panel"
+    assert [mark.get_marker() for mark in figure.axes[0].lines if mark.get_gid()].count("s") == 2
+    style.plt.close(figure)
+
+
+def test_what_is_pointed_at_lies_where_it_is_drawn():
+    figure, axis = style.plt.subplots(figsize=(4, 2), dpi=100)
+    axis.plot([0, 1], [0, 1], gid="corner {x:.0f} {y:.0f}")
+    axis.plot([0, 1], [1, 0])
+    axis.scatter([1], [0], gid="dot")
+    axis.set(xlim=(0, 1), ylim=(0, 1), position=(0, 0, 1, 1))
+    figure.canvas.draw()
+    said = style.pointed_at(figure, figure.bbox_inches)
+    assert said == [[0.0, 100.0, "corner 0 0"], [100.0, 0.0, "corner 1 1"], [100.0, 100.0, "dot"]]
+    style.plt.close(figure)
 
 
 def test_a_choice_must_beat_doing_nothing_by_more_than_the_noise():

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from laf_utils.book import chapters
-from laf_utils.settings.parameters import NOT_SETTINGS, PARAMETERS, configuration
+from laf_utils.settings.parameters import NOT_SETTINGS, PARAMETERS, configuration, from_notebook
 from laf_utils.support.paths import notebooks_folder
 
 NOTEBOOKS = sorted(notebooks_folder().glob("*.ipynb"))
 CHAPTERS = [path for path in NOTEBOOKS if path.name[:2].isdigit()]
 CHAPTER_CODE = [path.stem for path in sorted(Path(chapters.__file__).parent.glob("[a-z]*.py"))]
 KEPT = {"nbval-check-output", "keep_output"}  # compared by nbval, so committed
-TAGS = {"parameters", "hide-input", "remove-cell"} | KEPT
+TAGS = {"parameters", "hide-input", "remove-cell", "many-columns"} | KEPT
 COMMON = ("DATASET", "TASK", "FORGET_CLASS", "SEED", "PROFILE", "MODE", "DEVICE", "FALLBACK")
 
 def each(paths):
@@ -119,6 +119,18 @@ def test_parameters_are_known_plain_and_checked_at_once(path):
     assert place == 1, "nothing but imports before the parameters: a plain name there would count as one"
     assert "from_notebook(globals())" in source(own[place + 1])
     assert "fallback_from(globals())" in source(own[place + 1])
+
+
+@each(NOTEBOOKS)
+def test_all_cells_can_be_run_twice_in_one_kernel(path):
+    """What cells have named is no parameter the second time; a plain value stands for whatever they made."""
+    namespace = dict(parameters(path))
+    first = from_notebook(namespace)
+    trees = [ast.parse(source(cell)) for cell in code(path) if "parameters" not in tags(cell)]
+    made = {n.id for tree in trees for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    assert made and not made & set(PARAMETERS), "a cell names something as a parameter is named"
+    namespace |= dict.fromkeys(made, (1, "x"))
+    assert from_notebook(namespace) == first
 
 
 def test_same_parameters_mean_the_same_everywhere():

@@ -197,6 +197,18 @@ def test_alignment_alone_is_counted_run_by_run():
     assert ch7_answers.alignment_alone(board_of()) == ch7_answers.NOTHING
 
 
+def test_the_summary_names_doing_nothing_and_every_part():
+    said = ch7_answers.summary(board_of(*three("h_on_retain"), *three(), fake("original", gap=30.0)))
+    assert said.startswith("- Over these runs doing nothing leaves a gap of 30.00 points, LAF ")
+    assert "**The densities are not seen to matter.**" in said and said.count("\n- ") >= 2
+    assert ch7_answers.summary(board_of()) == f"- {ch7_answers.NOTHING}"
+
+
+def test_doing_nothing_is_the_first_row():
+    board = board_of(*three(), *three("joint"), fake("original", gap=30.0))
+    assert list(ch7_tables.by_place(board, ch7_questions.SCHEDULE).index)[:2] == ["Doing nothing", "LAF as published"]
+
+
 def test_two_runs_have_no_interval():
     board = board_of(fake(gap=1.0), fake(seed=1, gap=2.0))
     cell = ch7_tables.by_place(board, ch7_questions.SCHEDULE).loc["LAF as published", "MNIST, class removal"]

@@ -5,16 +5,19 @@ import re
 
 import pytest
 import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from laf_utils.book.base import reading
 from laf_utils.book.base import tables as base
-from laf_utils.book.results import answer, every, tables
+from laf_utils.book.results import answer, every, frontier, tables
 from laf_utils.support.paths import ROOT
 
 README = ROOT / "README.md"
 BEGIN, END = "<!-- results: begin (tests/test_readme.py draws this from results/comparison) -->", "<!-- results: end -->"
 ANSWER = "<!-- answer: begin (tests/test_readme.py draws this from results/comparison) -->"
 ANSWERED = "<!-- answer: end -->"
+PICTURE = ROOT / "_book" / "static" / "frontier.png"
 
 
 def drawn() -> str:
@@ -53,6 +56,22 @@ def test_readme_says_what_the_records_say(begin, end, made) -> None:
         README.write_text(f"{before}{begin}\n{made()}\n{end}{after}", encoding="utf-8")
         return
     assert shown.strip() == made()
+
+
+def test_the_picture_is_that_of_the_records(tmp_path) -> None:
+    """The first page's picture, which README shows and links preview: the numbers that it carries are those of the records."""
+    exhibit = frontier.exhibit(reading.everything(), every.PLACES)
+    if os.environ.get("LAF_UPDATE_README"):
+        exhibit.write(tmp_path)
+        about = PngInfo()
+        with Image.open(tmp_path / PICTURE.name) as picture:
+            about.add_text("Description", picture.info["Description"])
+            picture.convert("RGB").quantize(64).save(PICTURE, optimize=True, pnginfo=about)  # a quarter of the bytes
+        return
+    assert f"]({PICTURE.relative_to(ROOT).as_posix()})" in README.read_text(encoding="utf-8")
+    with Image.open(PICTURE) as picture:
+        assert picture.info["Description"] == base.markdown(exhibit.full), "LAF_UPDATE_README=1 draws it anew"
+    assert PICTURE.stat().st_size < 50_000
 
 
 def test_readme_names_both_commands_and_existing_files() -> None:

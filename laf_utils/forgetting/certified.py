@@ -139,7 +139,7 @@ class ConvexHead:
         Raises:
             Refused: ``budget``: the noise does not hide that; the head is as it was.
         """
-        before = self.inputs, self.wanted
+        before, noise = (self.inputs, self.wanted), cast(float, self.settings.noise)
         self.inputs, self.wanted = self.inputs[~rows], self.wanted[~rows]
         slope = (self.inputs @ self.weights.T).sigmoid()
         step = newton(
@@ -152,7 +152,7 @@ class ConvexHead:
             raise Refused(
                 "budget", f"the step away from {int(rows.sum())} of {len(rows)} images leaves a gradient of up to "
                 f"{self.residual + left:.3g}, and the noise hides {self.budget:.3g}: forget fewer images at once; or say "
-                f"settings=CertifiedHead(penalty={3 * self.settings.penalty:.3g}, noise={2 * cast(float, self.settings.noise):.3g}), which "
+                f"settings=CertifiedHead(penalty={3 * self.settings.penalty:.3g}, noise={2 * noise:.3g}), which "
                 "costs utility; or teach a new head on the retained images alone, which needs no certificate",
             )
         self.residual, self.weights = self.residual + left, self.weights + step

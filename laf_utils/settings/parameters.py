@@ -49,6 +49,7 @@ PARAMETERS: Mapping[str, str] = {
 }
 NOT_SETTINGS = ("FALLBACK",)  # parameters that say where images come from, not what is computed
 HEAD = ("DATASET", "TASK", "PROFILE", "MODE")  # what names a preset
+READ = "_parameters_read"  # in a notebook's namespace: its parameters have been found right once
 INTERACTIVE = ("In", "Out", "exit", "quit", "open")  # names that IPython puts beside the user's
 PLAIN = (bool, int, float, str, list, tuple, type(None))
 
@@ -158,17 +159,22 @@ def from_notebook(namespace: Mapping[str, object]) -> RunConfig:
     """The configuration of a notebook: call it with ``globals()`` right after the parameters cell.
 
     Every plain value in the namespace counts as a parameter, so a misspelt one is found wherever it was set: papermill's
-    injected cell, the command line, or the cell itself.
+    injected cell, the command line, or the cell itself. Once that was found right the notebook's own cells fill the namespace,
+    so that from then on (``READ`` is set) only names in capitals count: the cell may be changed and all cells run again.
     """
-    known = (*PARAMETERS, *NOT_SETTINGS)
+    known, again = (*PARAMETERS, *NOT_SETTINGS), READ in namespace
     values = {
         name: value
         for name, value in namespace.items()
-        if name in known or (isinstance(value, PLAIN) and not name.startswith("_") and name not in INTERACTIVE)
+        if name in known
+        or (isinstance(value, PLAIN) and not name.startswith("_") and name not in INTERACTIVE and (name.isupper() or not again))
     }
     if values.get("TASK") in ("data", "noisy") and values.get("FORGET_CLASS") == 0:
         values.pop("FORGET_CLASS")  # the cell's own default stands there whatever the task
-    return configuration(values)
+    config = configuration(values)
+    if isinstance(namespace, dict):
+        namespace[READ] = True
+    return config
 
 
 def fallback_from(namespace: Mapping[str, object]) -> str | None:

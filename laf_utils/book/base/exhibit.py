@@ -77,8 +77,9 @@ class Exhibit:
         page, written, rows = [f"# {self.title}", self.text()], [], self._rows()
         if self.draw:
             figure = self.draw()
-            with mpl.rc_context(style.STYLE):
-                figure.savefig(folder / f"{self.name}.png", dpi=style.SHARP * style.STYLE["savefig.dpi"])
+            about = {"Software": None, "Description": tables.markdown(rows) if len(rows) else self.title}
+            with mpl.rc_context(style.STYLE):  # the picture carries its numbers: what it was drawn from can be checked
+                figure.savefig(folder / f"{self.name}.png", dpi=style.SHARP * style.STYLE["savefig.dpi"], metadata=about)
             plt.close(figure)
             written.append(folder / f"{self.name}.png")
             page.append(f"![{self.alt}]({self.name}.png)")

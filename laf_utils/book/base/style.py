@@ -1,5 +1,6 @@
 """Every figure of the notebooks and the book, one style. A figure draws; what it shows was computed elsewhere."""
 
+import json
 from collections.abc import Callable
 from functools import wraps
 from io import BytesIO
@@ -8,9 +9,11 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import Image, display
+from IPython.display import HTML, Image, display
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from ...settings.names import MODEL_NAMES
 
@@ -23,7 +26,8 @@ STYLE: dict[Any, Any] = {
     "axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.7, "axes.axisbelow": True, "legend.frameon": False,
     "figure.facecolor": "white", "savefig.facecolor": "white",
 }
-WIDTH = 8.0  # inches: a notebook's column
+WIDTH = 6.6  # inches: a notebook's column
+NARROW = 5.4  # inches: so narrow that text stays legible on a phone
 SHARP = 2  # pixels drawn for each that is shown: screens of today have as many
 
 
@@ -43,13 +47,45 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     return inside
 
 
+def pointed_at(figure: Figure, box: Bbox) -> list[list[float | str]]:
+    """What the points of a figure say when they are pointed at: [percent from the left, percent from the top, words].
+
+    Lines and scatters with a ``gid`` say it, with ``{x}`` and ``{y}`` of the point in it.
+
+    Args:
+        box: what is drawn of the figure, inches.
+    """
+    found: list[list[float | str]] = []
+    size = figure.get_dpi() * np.array([box.width, box.height])
+    for axis in figure.axes:
+        drawn: list[tuple[Artist, Any]] = [(line, line.get_xydata()) for line in axis.lines]
+        drawn += [(dots, dots.get_offsets()) for dots in axis.collections]
+        for artist, points in drawn:
+            said = artist.get_gid()
+            if said is None:
+                continue
+            places = (axis.transData.transform(points) - figure.get_dpi() * np.array(box.min)) / size
+            for (x, y), (across, up) in zip(points, places, strict=True):
+                found.append([round(100 * across, 1), round(100 * (1 - up), 1), said.format(x=x, y=y)])
+    return found
+
+
 def show(figure: Figure, alt: str) -> None:
-    """Display a figure once, sharp on any screen, with a text for those who cannot see it; it is as wide as its column allows."""
+    """Display a figure once, sharp on any screen, with a text for those who cannot see it; it is as wide as its column allows.
+
+    What ``pointed_at`` finds goes with it as data: a page with ``_book/static/hover.js`` shows it, the picture stands by itself.
+    """
     drawn, dpi = BytesIO(), STYLE["savefig.dpi"]
     with mpl.rc_context(STYLE):
-        figure.savefig(drawn, format="png", dpi=SHARP * dpi, bbox_inches="tight", metadata={"Software": None})
+        figure.canvas.draw()
+        box = figure.get_tightbbox().padded(mpl.rcParams["savefig.pad_inches"])
+        figure.savefig(drawn, format="png", dpi=SHARP * dpi, bbox_inches=box, metadata={"Software": None})
+        words = pointed_at(figure, box)
     plt.close(figure)
     display(Image(drawn.getvalue(), format="png", alt=alt, width=round(figure.get_figwidth() * dpi)))
+    if words:
+        data = json.dumps(words, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+        display(HTML(f'<script type="application/json" class="laf-hover">{data}</script>'))
 
 
 @styled
@@ -73,7 +109,8 @@ def image_sets(sets: dict[str, tuple[np.ndarray, list[str]]]) -> Figure:
 
 
 def _curve(axis: Axes, values: list[float], label: str, colour: str) -> None:
-    axis.plot(range(1, len(values) + 1), values, marker="o", markersize=3, label=label, color=colour)
+    said = f"{label}, epoch {{x:.0f}}: {{y:.4g}}"
+    axis.plot(range(1, len(values) + 1), values, marker="o", markersize=3, label=label, color=colour, gid=said)
 
 
 @styled
@@ -154,9 +191,12 @@ def representation_maps(maps: dict[str, np.ndarray], classes: np.ndarray, forgot
     """
     figure, axes = panels(1, len(maps), 3.1, sharex=True, sharey=True)
     for axis, (model, points) in zip(axes[0], maps.items(), strict=True):
-        kept = ~forgotten
-        axis.scatter(*points[kept].T, c=classes[kept], cmap="tab10", vmin=0, vmax=9, s=5, alpha=0.45, linewidths=0)
-        axis.scatter(*points[forgotten].T, c="black", s=7, alpha=0.75, linewidths=0, label="forgotten")
+        for label in np.unique(classes):  # class by class, since all points of a scatter say the same
+            kept, gone = (points[(classes == label) & part] for part in (~forgotten, forgotten))
+            colour = mpl.colormaps["tab10"](label % 10)
+            axis.scatter(*kept.T, color=colour, s=5, alpha=0.45, linewidths=0, gid=f"kept, class {label}")
+            axis.scatter(*gone.T, color="black", s=7, alpha=0.75, linewidths=0, gid=f"forgotten, class {label}", zorder=2)
+        axis.scatter([], [], color="black", s=7, label="forgotten")
         axis.set(title=MODEL_NAMES[model], xticks=[], yticks=[])
         axis.grid(visible=False)
     axes[0, 0].legend(loc="lower left", markerscale=2, handletextpad=0.1)
@@ -178,6 +218,7 @@ def confidence_histograms(confidence: dict[str, dict[str, np.ndarray]]) -> Figur
             axis.hist(values[name], bins, weights=weights, color=colour, alpha=0.18)
             axis.hist(values[name], bins, weights=weights, color=colour, histtype="step", linewidth=1.4, label=name)
         axis.set(title=MODEL_NAMES[model], xlabel="confidence", yscale="log", ylim=(0.05, 150))
+        axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes[0, 0].set_ylabel("% of images (log)")
     axes[0, 0].legend(loc="upper left")
     return figure

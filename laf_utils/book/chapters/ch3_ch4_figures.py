@@ -33,7 +33,7 @@ def both_losses(losses: dict[str, list[float]], start: float) -> Figure:
     figure, axes = panels(1, len(names), 2.6)
     for axis, name in zip(axes[0], names, strict=True):
         axis.plot(range(1, len(losses[name]) + 1), losses[name], marker="o", markersize=4 if len(losses[name]) < 30 else 2,
-                  color=COLOURS["laf"])
+                  color=COLOURS["laf"], gid=f"L_{name.upper()}, epoch {{x:.0f}}: {{y:.4g}}")
         axis.set_title({"ue": "L_UE, mean per step", "ra": "L_RA, mean per step"}[name])
         _whole_epochs(axis)
         axis.ticklabel_format(axis="y", useOffset=False)

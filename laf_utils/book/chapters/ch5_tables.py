@@ -1,19 +1,17 @@
-"""The tables of the comparison, drawn from its records. References first, then down the ladder of label access."""
+"""What chapter 5 says beside the tables of the results pages: who reads what, costs, originals of their own, and tuning."""
 
 import json
 from pathlib import Path
 
 import pandas as pd
-from pandas.io.formats.style import Styler
 
-from ...experiments.cells import AGAIN, CHOICES, ORIGINAL, REFERENCES, RETRAIN, listed, read
+from ...experiments.cells import REFERENCES, RETRAIN, read
 from ...experiments.tuning_winners import winners_path
 from ...methods import FURTHER, METHODS, LabelAccess
 from ...settings.names import MEASURE_NAMES
 from ...support.paths import results_folder
 from ..base.tables import MISSING
-from ..base.words import TITLES, labels_read, title_of
-from .aligned import aligned
+from ..base.words import TITLES, title_of
 
 
 def _place(record: dict) -> tuple[int, bool]:
@@ -51,81 +49,6 @@ def cost_share(record: dict, records: list[dict]) -> float | None:
     """Image passes in percent of retraining's; ``None`` where either is not on record."""
     goal = next((r["passes"]["equivalent"] for r in records if r["cell"]["method"] == RETRAIN and r["passes"]), None)
     return None if record["passes"] is None or not goal else 100 * record["passes"]["equivalent"] / goal
-
-
-def results(records: list[dict]) -> pd.DataFrame:
-    """Mean gap to the retrained model (points), the accuracies it is the mean of (percent), cost, and labels read.
-
-    Cost: image passes in percent of retraining's.
-    """
-    rows = {}
-    for record in records:
-        own, method = record["metrics"] or {}, record["cell"]["method"]
-        gap = MISSING if method == RETRAIN else _number((record["gap"] or {}).get("mean"))
-        used = ("train_f", "train_f_true", "train_r", *kept_test(record))
-        rows[name_of(record)] = {
-            "gap": "diverged" if record["failure"] else gap, **{MEASURE_NAMES[name]: _number(own.get(name)) for name in used},
-            "% of retraining": _number(cost_share(record, records), 0) if method != ORIGINAL else "0",
-            "labels read": labels_read(record) if method != ORIGINAL else MISSING,
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def heading(records: list[dict]) -> str:
-    """``CIFAR-10, class removal``, of records of one request."""
-    return title_of(records[0]["cell"]["dataset"], records[0]["cell"]["task"])
-
-
-def kept_test(record: dict) -> tuple[str, ...]:
-    """The test accuracy that counts: on kept classes where a class is removed, on all otherwise."""
-    return ("test_r",) if record["cell"]["task"] == "class" else ("test",)
-
-
-def is_ranked(record: dict) -> bool:
-    """Whether a record is of a method that stands beside others: no reference, and within what its publication claims."""
-    name = record["cell"]["method"]
-    known = METHODS.get(name) or FURTHER.get(name)
-    return name not in (ORIGINAL, RETRAIN, AGAIN) and not (known and known.outside_claim)
-
-
-def blocks(records: list[dict]) -> list[Styler]:
-    """The results in blocks: references, published settings, tuned settings, and what is not ranked; smallest gap first.
-
-    Methods that diverged are not rows; ``diverged`` names them.
-    """
-    groups = {
-        "References": [r for r in records if r["cell"]["method"] in REFERENCES],
-        "Published settings": [r for r in records if is_ranked(r) and r["cell"]["choice"] != "tuned"],
-        "Tuned settings (the search read the retrained model, which no user has)": [
-            r for r in records if is_ranked(r) and r["cell"]["choice"] == "tuned"
-        ],
-        "Not ranked: outside the method's claim, or another original": [
-            r for r in records if not is_ranked(r) and r["cell"]["method"] not in REFERENCES
-        ],
-    }
-    shown = []
-    for title, own in groups.items():
-        own = [record for record in own if not record["failure"]]
-        if title != "References":
-            own.sort(key=lambda record: record["gap"]["mean"] if record["gap"] else float("inf"))
-        table = results([*own, *(r for r in records if r["cell"]["method"] == RETRAIN and r not in own)]).head(len(own))
-        if own:
-            table.index = [_short(name, title) for name in table.index]
-            shown.append(aligned(table, f"{title}. Gap in points, accuracies in percent."))
-    return shown
-
-
-def _short(name: str, title: str) -> str:
-    """A row's name without what the block's title says."""
-    if name.startswith(TITLES[ORIGINAL]):
-        return f"{name} (doing nothing)"
-    return name.replace(", tuned", "") if title.startswith("Tuned") else name
-
-
-def diverged(records: list[dict]) -> str:
-    """A sentence that names the methods that diverged, or that none did."""
-    names = [name_of(record) for record in records if record["failure"]]
-    return f"Diverged, without numbers: {', '.join(names)}." if names else "No method diverged."
 
 
 def costs(records: list[dict]) -> pd.DataFrame:
@@ -166,30 +89,6 @@ def ladder() -> str:
         labels = "of D_r" if method.label_access == LabelAccess.FEW else method.label_access.words
         lines.append(f"{labels:<8}{method.data_access.words:<24}{method.title.replace(', pseudo-labels', ', pseudo')}")
     return "\n".join(lines)
-
-
-def coverage(datasets: tuple[str, ...] = ("mnist", "fashion")) -> pd.DataFrame:
-    """How many cells are on record at published and at tuned settings, by request."""
-    rows = {}
-    for dataset in datasets:
-        for task in ("class", "data", "noisy"):
-            records = found(dataset, task)
-            cells = [r["cell"] for r in records]
-            have = {choice: {cell["method"] for cell in cells if cell["choice"] == choice} for choice in CHOICES}
-            wanted = {choice: listed(choice) for choice in have}
-            rows[title_of(dataset, task)] = {
-                "published settings": f"{len(have['defaults'])} of {len(wanted['defaults'])}",
-                "tuned": f"{len(have['tuned'])} of {len(wanted['tuned'])}",
-            }
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def missing_rows(datasets: tuple[str, ...] = ("mnist", "fashion")) -> str:
-    """A sentence: the rows of the table that are on no record of these data sets at published settings."""
-    have = {r["cell"]["method"] for d in datasets for task in ("class", "data", "noisy") for r in found(d, task)
-            if r["cell"]["choice"] == "defaults"}
-    names = [TITLES.get(name) or METHODS[name].title for name in listed("defaults") if name not in have]
-    return f"Not on record yet, so absent from every table below: {', '.join(names)}." if names else "No row is missing."
 
 
 def tuning(dataset: str, task: str) -> pd.DataFrame:

@@ -29,7 +29,6 @@ from ..base.tables import MISSING
 from .ch6_layers import second_retrained_model
 from .ch6_tables import title_of
 
-WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
 COLOURS = figures.COLOURS | {NULL: "#009E73"}
 LEAST_LOSS = 1e-6  # nats: what a logarithmic axis can still show
 
@@ -120,7 +119,7 @@ def _loss_panel(axis: Axes, own: Signals, name: str) -> None:
 @figures.styled
 def u_mia_picture(found: Mapping[str, Signals], models: tuple[str, ...] = ("original", "retrained", "laf")) -> Figure:
     """Losses of forgotten and of test images with the line that tells them apart best, one panel per model."""
-    figure, axes = figures.plt.subplots(len(models), 1, figsize=(WIDTH, 1.9 * len(models)), squeeze=False)
+    figure, axes = figures.plt.subplots(len(models), 1, figsize=(figures.NARROW, 1.9 * len(models)), squeeze=False)
     for axis, name in zip(axes[:, 0], models, strict=True):
         _loss_panel(axis, found[name], name)
         axis.set_ylabel("% of images")
@@ -135,7 +134,7 @@ def rmia_picture(found: Mapping[str, Signals], models: tuple[str, ...] = ("origi
 
     The attacker's score of an image is the height of the population's curve at that image's r.
     """
-    figure, axes = figures.plt.subplots(len(models), 1, figsize=(WIDTH, 2.2 * len(models)), squeeze=False)
+    figure, axes = figures.plt.subplots(len(models), 1, figsize=(figures.NARROW, 2.2 * len(models)), squeeze=False)
     goal = found["retrained"]
     for axis, name in zip(axes[:, 0], models, strict=True):
         own = found[name]
@@ -154,7 +153,7 @@ def rmia_picture(found: Mapping[str, Signals], models: tuple[str, ...] = ("origi
 @figures.styled
 def phi_picture(found: Mapping[str, Signals]) -> Figure:
     """Share of forgotten images below each phi, by model. KS reads the largest vertical distance to the retrained curve."""
-    figure, axes = figures.plt.subplots(1, 1, figsize=(WIDTH, 3.4))
+    figure, axes = figures.plt.subplots(1, 1, figsize=(figures.NARROW, 3.4))
     for name in ("original", "retrained", NULL, "laf", "laf_r"):
         phi = found[name].phi.sort().values.numpy()
         style = "--" if name == NULL else "-"
@@ -170,7 +169,7 @@ def verdict_picture(found: Mapping[str, Signals], models: tuple[str, ...] = ("or
 
     With one further retrained model that range is wide, and only gross differences are outside it.
     """
-    figure, axis = figures.plt.subplots(1, 1, figsize=(WIDTH, 0.9 + 0.5 * len(models)))
+    figure, axis = figures.plt.subplots(1, 1, figsize=(figures.NARROW, 0.9 + 0.5 * len(models)))
     goal, again = found["retrained"].phi, found[NULL].phi
     for place, name in enumerate(models):
         own = verdict(found[name].phi, goal, again)

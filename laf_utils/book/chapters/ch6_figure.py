@@ -8,7 +8,6 @@ from ...experiments.audit_seeds import MODELS, NULL
 from ..base import style
 from .ch6_tables import heading, shift, title_of, u_mia, values
 
-WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
 SHOWN = tuple(model for model in MODELS if model != "retrained")
 SHIFT, U_MIA = "shift of φ (nats)", "U-MIA on log loss (points)"
 LINEAR = {SHIFT: 1.0, U_MIA: 2.0}  # below that the axes are linear
@@ -47,7 +46,7 @@ def against_retrained(places: dict[tuple[str, str], list[dict]]) -> Figure:
     if not places:
         raise ValueError("no record of the audit: nothing to draw")
     figure, axes = style.plt.subplots(
-        len(places), 2, figsize=(WIDTH, 2.15 * len(places)), squeeze=False, sharey=True, sharex="col"
+        len(places), 2, figsize=(style.NARROW, 2.15 * len(places)), squeeze=False, sharey=True, sharex="col"
     )
     for row, (place, records) in zip(axes, places.items(), strict=True):
         for axis, (measure, linear) in zip(row, LINEAR.items(), strict=True):

@@ -17,7 +17,6 @@ from ..base import style
 from . import ch6_tables
 from .ch6_tables import TITLES, heading
 
-WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
 ROWS = {"original": TITLES["original"], "null": "Retrained, other seeds", "laf": TITLES["laf"], "laf_r": TITLES["laf_r"]}
 COLOURS = style.COLOURS | {"null": "#555555"}
 ATTACK = "u_lira_by_pair"
@@ -138,7 +137,7 @@ def one_image(record: dict) -> Figure:
     """phi of one forgotten image in every model of a record, kind by kind, with the Gaussian fitted to each kind."""
     phi = record["example"]["phi"]
     titles = {kind: ROWS[kind] for kind in ("original", "laf", "laf_r", "null")} | {"retrained": "Retrained"}
-    figure, axis = style.plt.subplots(1, 1, figsize=(WIDTH, 0.8 + 0.6 * len(titles)))
+    figure, axis = style.plt.subplots(1, 1, figsize=(style.NARROW, 0.8 + 0.6 * len(titles)))
     for place, kind in enumerate(titles):
         _bell(axis, phi[kind], place, COLOURS[kind])
     axis.set_yticks(range(len(titles)), list(titles.values()))

@@ -128,6 +128,19 @@ def judged(records: list[dict], model: str) -> SeedVerdict | None:
     )
 
 
+def summary(places: dict[tuple[str, str], list[dict]], model: str) -> str:
+    """What the verdicts over seeds say together: the requests by outcome, in one sentence."""
+    found: dict[str, list[str]] = {}
+    for place, records in places.items():
+        own = judged(records, model)
+        found.setdefault(own.outcome if own else "too few seeds to judge", []).append(heading(*place))
+    return f"{title_of(model)} beside retrained models: {'; '.join(f'**{o}** in {_listed(w)}' for o, w in found.items())}."
+
+
+def _listed(names: list[str]) -> str:
+    return f"{len(names)} request{'s' if len(names) > 1 else ''} ({'; '.join(names)})"
+
+
 def representations_apart(records: list[dict], model: str) -> list[tuple[float, float]]:
     """CKA on D_f of a model and of the second retrained one by seed, where the former is lower; else empty.
 

@@ -9,7 +9,7 @@ from ..base.reading import Value, cka, gap, over
 from ..base.training_records import runs as training_records
 from ..base.words import title_of
 from .ch7_arms import Board, Place, agreement, passes
-from .ch7_questions import PLACES, Arm, Question, of_task
+from .ch7_questions import DENSITIES, PLACES, SCHEDULE, SIMILARITY, Arm, Question, of_task
 from .ch7_tables import AGAIN_NAME, LEAST, trajectory
 
 NOTHING = "No record answers this yet."
@@ -88,6 +88,19 @@ def alignment_alone(board: Board) -> str:
     sure = "" if told_apart(pooled) else "; the mean difference cannot be told from zero"
     better = "does at least as well as both losses" if pooled.mean <= 0 else "does not do as well as both losses"
     return f"**$L_{{RA}}$ alone {better}:** it ends nearer in {nearer} of {len(own)} paired runs{cost}{sure}."
+
+
+def summary(board: Board) -> str:
+    """What the grid says of each part of LAF, as a Markdown list: the gaps, the losses, their order, the densities."""
+    nothing, laf = board.runs(gap, Arm("original")), board.runs(gap)
+    said = [
+        f"Over these runs doing nothing leaves a gap of {sum(nothing) / len(nothing):.2f} points, LAF {sum(laf) / len(laf):.2f}."
+        if nothing and laf else NOTHING,
+        alignment_alone(board),
+        parts_verdict(board, SCHEDULE, "Other schedules"), parts_verdict(board, SIMILARITY, "Other similarities"),
+        parts_verdict(board, DENSITIES, "The densities"),
+    ]
+    return "\n".join(f"- {line}" for line in dict.fromkeys(said))
 
 
 def _mean_of(board: Board, place: Place, row: str, value: Value) -> float | None:

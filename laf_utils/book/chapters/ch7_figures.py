@@ -10,7 +10,6 @@ from ...settings.names import TASK_NAMES
 from ..base import style as figures
 from ..base.reading import Group, Value, cka, gap
 from ..base.words import title_of
-from .ch5_figure import WIDTH
 from .ch7_arms import Board, Place, agreement
 from .ch7_questions import EPOCHS, PLACES, Question, of_task
 from .ch7_tables import AGAIN_NAME, trajectory
@@ -36,7 +35,7 @@ def differences(board: Board, question: Question) -> Figure:
     arms = [arm for arm in question.arms if board.differences(arm)]
     if not arms:
         raise ValueError("no run to compare: nothing to draw")
-    figure, axes = figures.plt.subplots(1, 1, figsize=(WIDTH, 0.62 * len(arms) + 1.6), squeeze=False)
+    figure, axes = figures.plt.subplots(1, 1, figsize=(figures.NARROW, 0.62 * len(arms) + 1.6), squeeze=False)
     axis = axes[0, 0]
     for line, arm in enumerate(arms):
         own = board.differences(arm)
@@ -92,7 +91,7 @@ def over_epochs(board: Board) -> Figure:
         "gap to retrained (points)": gap, "D_f answered as retrained (%)": agreement("forget"),
         "CKA to retrained on D_f": cka("forget"),
     }
-    figure, axes = figures.plt.subplots(len(measures), 1, figsize=(WIDTH, 6.6), sharex=True)
+    figure, axes = figures.plt.subplots(len(measures), 1, figsize=(figures.NARROW, 6.6), sharex=True)
     for axis, (title, value) in zip(axes, measures.items(), strict=True):
         for place, rows in known.items():
             _line(axis, place, rows, value)

@@ -10,7 +10,7 @@ from ...settings.names import TASK_NAMES
 from ..base.captions import rests_on, seeds_text
 from ..base.reading import Group, cka, gap, metric, over
 from ..base.tables import MISSING
-from ..base.words import signed, title_of
+from ..base.words import NOTHING, signed, title_of
 from .aligned import aligned
 from .ch7_arms import Board, Place, agreement, passes
 from .ch7_questions import EPOCHS, PLACES, Arm, Question, of_task
@@ -31,8 +31,8 @@ def half_width_text(found: Interval | None, digits: int = 2) -> str:
 
 
 def rows_of(board: Board, question: Question, place: Place) -> dict[str, Group]:
-    """Rows of one place: the second retrained model, LAF, then each arm that has records."""
-    rows = {AGAIN_NAME: board.again(place), BASE: board.base(place)}
+    """Rows of one place: doing nothing, the second retrained model, LAF, then each arm that has records."""
+    rows = {NOTHING: board.row(place, Arm("original")), AGAIN_NAME: board.again(place), BASE: board.base(place)}
     rows |= {arm.title: board.row(place, arm) for arm in question.arms}
     return {name: group for name, group in rows.items() if group}
 
@@ -45,7 +45,7 @@ def by_place(board: Board, question: Question) -> pd.DataFrame:
         columns[title_of(*place)] = {
             name: half_width_text(over(group)) if group.good else "diverged" for name, group in rows.items()
         }
-    order = [AGAIN_NAME, BASE, *(arm.title for arm in question.arms)]
+    order = [NOTHING, AGAIN_NAME, BASE, *(arm.title for arm in question.arms)]
     table = pd.DataFrame(columns, dtype=object)
     return table.reindex([name for name in order if name in table.index]).fillna(MISSING)
 

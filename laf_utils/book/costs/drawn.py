@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..base import style
-from ..chapters.ch5_figure import WIDTH
 from .calibrated import Calibrated
 from .fit import QUARTER, SPLITS, held_out
 from .observed import LEAST, Group
@@ -53,7 +52,7 @@ def predicted_against_measured(models: Mapping[Group, Calibrated]) -> Figure:
     """
     if not models:
         raise ValueError("no machine with enough cells: nothing to draw")
-    figure, axes = style.plt.subplots(len(models), 1, figsize=(WIDTH, 4.3 * len(models)), squeeze=False)
+    figure, axes = style.plt.subplots(len(models), 1, figsize=(style.NARROW, 4.3 * len(models)), squeeze=False)
     for axis, (group, own) in zip(axes[:, 0], models.items(), strict=True):
         seconds = [cell.seconds for cell in own.cells]
         _diagonal(axis, 0.6 * min(seconds), 2 * max(seconds))
@@ -86,7 +85,7 @@ def stage_seconds(by_setting: Mapping[str, Mapping[str, float]], unit: str = "ho
     names = list(dict.fromkeys(name for seconds in by_setting.values() for name in seconds))
     divisor = {"hours": 3600, "minutes": 60}[unit]
     height = 0.42 * len(names) + 0.2 * len(by_setting) + 0.9
-    figure, axes = style.plt.subplots(figsize=(WIDTH, height))
+    figure, axes = style.plt.subplots(figsize=(style.NARROW, height))
     offsets = np.linspace(-0.25, 0.25, len(by_setting)) if len(by_setting) > 1 else [0.0]
     for number, (offset, (title, seconds)) in enumerate(zip(offsets, by_setting.items(), strict=True)):
         places = [names.index(name) + offset for name in seconds]
@@ -123,7 +122,7 @@ def cost_of_methods(table: pd.DataFrame) -> Figure:
     if table.empty:
         raise ValueError("no record of this request: nothing to draw")
     methods = list(dict.fromkeys(table.index.get_level_values("method")))[::-1]
-    figure, axes = style.plt.subplots(1, 2, figsize=(WIDTH, BAR * len(methods) + 1.3), sharey=True, width_ratios=(1.3, 1))
+    figure, axes = style.plt.subplots(1, 2, figsize=(style.NARROW, BAR * len(methods) + 1.3), sharey=True, width_ratios=(1.3, 1))
     _bars(axes[0], table, methods, "% of retraining")
     axes[0].axvline(100, color="#666666", linewidth=0.8)
     axes[0].set(title="image passes", xlabel="% of retraining")

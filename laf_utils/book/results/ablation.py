@@ -54,7 +54,6 @@ PARTS = ("without_ue", "without_ra", "ra_retain_only", "ra_forget_only")
 BESIDE = (ORIGINAL, RETRAIN, AGAIN, METHOD)
 CKA = {"retain": "CKA on D_r", "forget": "CKA on D_f"}
 DIFFERENCE = "difference to LAF (95 % interval)"
-WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
 LINEAR = 1.0  # points: below that the axis is linear, so that zero is on it
 
 
@@ -162,7 +161,7 @@ def figure(rows_by_title: dict[str, list[Group]]) -> Figure:
     if not rows_by_title:
         raise ValueError("no record of the ablation: nothing to draw")
     count = len(rows_by_title)
-    result, axes = style.plt.subplots(count, 1, figsize=(WIDTH, 2.1 * count + 0.4), squeeze=False, sharex=True)
+    result, axes = style.plt.subplots(count, 1, figsize=(style.NARROW, 2.1 * count + 0.4), squeeze=False, sharex=True)
     for axis, (title, rows) in zip(axes[:, 0], rows_by_title.items(), strict=True):
         _panel(axis, rows)
         axis.set_title(title)

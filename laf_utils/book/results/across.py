@@ -36,7 +36,6 @@ CHOSEN = " The nearest of several is chosen on other seeds than it is compared o
 NOTHING = "No record of two rows to compare yet."
 TITLE = "Over all requests"
 ALT = "{title}, a row for each comparison, dots for requests, a bar for the interval of their mean; the numbers are in the table."
-WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
 LEAST = 3  # data sets before a claim over data sets; two have intervals twelve times their deviation
 LINEAR = 1.0  # points: within that the axis is linear, so that zero is on it
 NEARER = "#0072B2"
@@ -149,7 +148,7 @@ def figure(differences: dict[str, Together]) -> Figure:
     """
     if not differences:
         raise ValueError("no comparison over requests: nothing to draw")
-    result, axis = style.plt.subplots(figsize=(WIDTH, 0.45 * len(differences) + 0.9))
+    result, axis = style.plt.subplots(figsize=(style.NARROW, 0.45 * len(differences) + 0.9))
     for place, found in enumerate(differences.values()):
         own = interval(found.sets)
         colour = "0.45" if not found.claims else style.COLOURS["laf"] if own.mean > 0 else NEARER

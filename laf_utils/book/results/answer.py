@@ -98,7 +98,7 @@ def of_task(own: Requests, task: str, apart: Interval, p: float) -> str:
     return f"{WHAT[task]}, LAF {word} ({mine:.1f} against {nothing:.1f} points{one})"
 
 
-def _last(own: Requests) -> str:
+def floor_and_cost(own: Requests) -> str:
     """The noise floor and the cost, counted over requests."""
     floors = [_gap_of(rows, LAF) > _gap_of(rows, AGAIN) for rows in own.values() if _gap_of(rows, AGAIN) is not None]
     costs = [cost for rows in own.values() if (cost := _cost(rows)) is not None]
@@ -109,7 +109,7 @@ def _last(own: Requests) -> str:
         dear = sum(cost >= DEAR for cost in costs)
         said.append(f"LAF takes as many image passes as retraining or more in {dear} of {len(costs)}")
     text = ", and ".join(said)
-    return f" {text[0].upper()}{text[1:]}." if text else ""
+    return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
 def answer(found: Found, places: Sequence[Place]) -> str:
@@ -120,7 +120,8 @@ def answer(found: Found, places: Sequence[Place]) -> str:
     tested = by_task(own)
     won = [not within_noise(apart, p=p) and apart.mean < 0 for apart, p in tested.values()]
     word = "**Yes**" if all(won) else "**In part**" if any(won) else "**Not that one could tell**"
-    return f"{word}: " + "; ".join(of_task(own, task, *each) for task, each in tested.items()) + "." + _last(own)
+    tasks = "; ".join(of_task(own, task, *each) for task, each in tested.items())
+    return f"{word}: {tasks}. {floor_and_cost(own)}".rstrip()
 
 
 def _nearer(own: Requests) -> str | None:
@@ -153,7 +154,7 @@ def task_exhibit(found: Found, task: str, places: Sequence[Place]) -> Exhibit:
     apart = _apart(own)
     first = of_task(own, task, apart, 0.0)
     span = f" (95 % interval {signed(apart.low)} to {signed(apart.high)}, {apart.count} requests)" if apart.count > 1 else ""
-    said = (f"{first[0].upper()}{first[1:]}: difference {signed(apart.mean)} points{span}.", _last(own).strip(), _nearer(own))
+    said = (f"{first[0].upper()}{first[1:]}: difference {signed(apart.mean)} points{span}.", floor_and_cost(own), _nearer(own))
     sets = ", ".join(dict.fromkeys(DATASET_NAMES[dataset] for dataset, _ in own))
     about = f"On {sets}. {ABOUT}"
     return Exhibit(name, title, about, headline(found, list(own)), tuple(filter(None, said)))

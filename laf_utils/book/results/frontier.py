@@ -10,37 +10,45 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ...experiments.cells import AGAIN, ORIGINAL, REFERENCES
 from ...settings.names import TASK_NAMES
 from ..base import style
 from ..base.exhibit import Exhibit
-from ..base.reading import DEFAULTS, Found, Group, gap, over, ranked, share_of_retraining
+from ..base.reading import DEFAULTS, Found, Group, collapsed, gap, over, ranked, share_of_retraining
 from ..base.words import LEVELS_SAID, NOTHING, method_name, title_of
 from . import tables
 from .sentences import DEAR
 
 NAME, TITLE = "frontier", "Distance to retraining against cost"
-NAMED = ("laf", "laf_r", *tables.OWN)  # these are written beside their dots
+NAMED = ("laf", "laf_r", *tables.OWN)  # these always have their name beside them
 MOST = 0.6  # of the methods: a request that fewer have on record is none that they are compared on
-WIDTH, HEIGHT = 5.4, 3.9  # inches: narrow, so that text stays legible on a phone
+WIDTH, HEIGHT = 4.8, 3.7  # inches: narrow, so that text stays legible on a phone
 LINEAR = 1.0  # points: below that the axis is linear, so that zero is on it
-FREE, GREY, BAND = style.COLOURS["laf"], "#9a9a9a", "#e3efe6"
+COLOURS = {"none": style.COLOURS["laf"], "few": style.COLOURS["laf_r"], "all": "#6a3d9a"}  # by the labels that are read
+MARKS = {"none": "o", "few": "^", "all": "s"}
+GREY, BAND = "#a8a8a8", "#e3efe6"
+MIDDLE = 0.3  # of retraining's cost: dearer than that, a name stands to the left
 FLOOR = 0.3  # of the cheapest dot's cost: where the axis begins
 GAPS, COSTS = (0, 0.5, 1, 3, 10, 30, 100), (0.01, 0.03, 0.1, 0.3, 1, 3)
-TEXT: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9}
+TEXT: dict[str, Any] = {
+    "textcoords": "offset points", "fontsize": 9, "path_effects": [withStroke(linewidth=2, foreground="white")]
+}
+LOWER = {"laf_r": -11}  # points below its dot, which often lies beside that of LAF; other names stand level with theirs
 CHOSEN = ("nearest", "gap", "doing nothing", "cost")
 COLUMNS = ("gap", "cost", "labels", "requests")
 ABOUT = (
-    "Each dot is a method at published settings: mean gap to the retrained model against image passes as a share of "
-    "retraining's. Down and left is better. Orange reads no label, blue and grey do; a hollow dot lacks some of the requests, "
-    "so its place is not comparable. The band is as near as a second retrained model comes."
+    "Each mark is a method at published settings: mean gap to the retrained model against image passes as a share of "
+    "retraining's. Down and left is better. The shape says which labels it reads; the nearest have a name, the rest is grey. A "
+    "hollow mark lacks some of the requests, so its place is not comparable. The band is as near as a second retrained model "
+    "comes."
 )
 ALT = (
-    "Gap to the retrained model against cost as a share of retraining, both axes logarithmic: one dot for each method, LAF and "
-    "LAF+R named, methods without labels in orange, a line for doing nothing and a band for a second retrained model. The "
-    "numbers are in the table."
+    "Gap to the retrained model against cost as a share of retraining, both axes logarithmic: one mark for each method, its "
+    "shape by the labels that it reads, LAF, LAF+R and the nearest others named, a line for doing nothing and a band for a "
+    "second retrained model. The numbers are in the table."
 )
 NOTHING_YET = "No record of two methods on one request yet."
 
@@ -69,8 +77,8 @@ class Dot:
 
 
 def _scored(rows: list[Group]) -> dict[str, Group]:
-    """The methods of a request at published settings that have numbers and are ranked."""
-    own = [g for g in rows if g.choice == DEFAULTS and not g.variant and g.values(gap) and ranked(g)]
+    """The methods of a request at published settings that have numbers, are ranked and did not collapse."""
+    own = [g for g in rows if g.choice == DEFAULTS and not g.variant and g.values(gap) and ranked(g) and not collapsed(g)]
     return {group.method: group for group in own if group.method not in REFERENCES or group.method in (ORIGINAL, AGAIN)}
 
 
@@ -102,18 +110,37 @@ def dots(found: Found, places: Sequence[tuple[str, str]]) -> list[Dot]:
     return sorted(result, key=lambda dot: (dot.method != ORIGINAL, dot.gap))
 
 
-def _mark(axis: Axes, dot: Dot) -> None:
-    named, colour = dot.method in NAMED, FREE if dot.free else GREY
-    colour = style.COLOURS["laf_r"] if dot.method == "laf_r" else colour
+def named(own: list[Dot]) -> dict[str, str]:
+    """The methods that have a name in the picture: LAF, LAF+R, our own, and of the others the nearest without labels and at all,
+    where they are nearer than doing nothing.
+    """
+    found = {dot.method: method_name(dot.method) for dot in own if dot.method in NAMED}
+    nothing = next((dot.gap for dot in own if dot.method == ORIGINAL), float("inf"))
+    others = [dot for dot in own if dot.method not in (*found, *REFERENCES) and not dot.missing and dot.gap < nothing]
+    for kind in ([dot for dot in others if dot.free], others):
+        if kind:
+            best = min(kind, key=lambda dot: dot.gap).method
+            found[best] = method_name(best).replace(" (ours)", "")
+    return found
+
+
+def hover(dot: Dot) -> str:
+    """What a dot says when it is pointed at."""
+    some = f", {dot.count} of {dot.count + dot.missing} requests" if dot.missing else ""
+    return f"{method_name(dot.method)}: gap {dot.gap:.2f}, cost {100 * dot.cost:.0f} %, labels: {LEVELS_SAID[dot.level]}{some}"
+
+
+def _mark(axis: Axes, dot: Dot, name: str | None) -> None:
+    colour = COLOURS[dot.level] if name else GREY
     axis.plot(
-        dot.cost, dot.gap, "D" if named else "o", color=colour, markersize=9 if named else 7, alpha=0.9,
-        markerfacecolor="white" if dot.missing else colour, zorder=4 if named else 3,
+        dot.cost, dot.gap, MARKS[dot.level], color=colour, markersize=8 if name else 6, alpha=0.9, gid=hover(dot),
+        markerfacecolor="white" if dot.missing else colour, zorder=4 if name else 3,
     )
-    if named:
-        below = dot.method == "laf_r"  # it lies beside LAF: their names part
+    if name:
+        left = dot.method not in NAMED and dot.cost > MIDDLE  # beside LAF, whose name stands to the right
         axis.annotate(
-            method_name(dot.method), (dot.cost, dot.gap), (8, -13 if below else 5), textcoords="offset points", color=colour,
-            fontsize=10.5, fontweight="bold", zorder=5,
+            name, (dot.cost, dot.gap), (-8 if left else 8, LOWER.get(dot.method, -4)), ha="right" if left else "left",
+            color=colour, zorder=5, fontweight="bold" if dot.method in NAMED else "normal", **TEXT,
         )
 
 
@@ -126,39 +153,74 @@ def _references(axis: Axes, own: list[Dot], low: float) -> None:
         axis.annotate(f"doing nothing: {nothing.gap:.1f}, free", (low, nothing.gap), (4, 4), **TEXT)
     if floor:
         axis.axhspan(0, floor.gap, color=BAND, zorder=0)
-        axis.annotate(f"a second retrained model: {floor.gap:.2f}", (low, floor.gap), (4, -11), **TEXT)
+        axis.annotate(f"a second retrained model: {floor.gap:.2f}", (low, 0), (4, 4), **TEXT)
     axis.axvline(1, color="black", linewidth=0.8, linestyle=":", zorder=1)
     axis.annotate("as dear as retraining", (1, 100), (-4, -8), ha="right", **TEXT)
 
 
-@style.styled
-def figure(own: list[Dot]) -> Figure:
-    """Gap against cost, a dot for each method.
-
-    Raises:
-        ValueError: no method beside the references.
-    """
-    methods = [dot for dot in own if dot.method not in REFERENCES]
-    if not methods:
-        raise ValueError("no method beside the references: nothing to draw")
-    result, axis = style.plt.subplots(figsize=(WIDTH, HEIGHT))
+def _panel(axis: Axes, own: list[Dot]) -> None:
+    methods, names = [dot for dot in own if dot.method not in REFERENCES], named(own)
     low = FLOOR * min(dot.cost for dot in methods)
     _references(axis, own, low)
     for dot in methods:
-        _mark(axis, dot)
+        _mark(axis, dot, names.get(dot.method))
     axis.set_xscale("log")
     axis.set_yscale("symlog", linthresh=LINEAR)
     axis.set(xlim=(low, max(3.0, 3 * max(dot.cost for dot in methods))), ylim=(0, 130))
-    axis.set(xlabel="cost: image passes as a share of retraining's", ylabel="gap to the retrained model (points)")
+    axis.set_ylabel("gap to the retrained model (points)")
     axis.xaxis.set_major_locator(FixedLocator([tick for tick in COSTS if tick >= low]))
     axis.yaxis.set_major_locator(FixedLocator(GAPS))
     for scale, text in ((axis.xaxis, lambda value, _: f"{100 * value:g} %"), (axis.yaxis, lambda value, _: f"{value:g}")):
         scale.set_minor_locator(NullLocator())
         scale.set_major_formatter(FuncFormatter(text))
-    marks = [(FREE, "reads no label"), (GREY, "reads labels")]
-    handles = [style.plt.Line2D([], [], marker="o", linestyle="", color=colour, label=label) for colour, label in marks]
-    axis.legend(handles=handles, loc="lower left", fontsize=9, handletextpad=0.1)
+
+
+@style.styled
+def figure(panels: dict[str, list[Dot]]) -> Figure:
+    """Gap against cost, a mark for each method.
+
+    Args:
+        panels: title to the dots of a panel; one without a method beside the references is left out.
+
+    Raises:
+        ValueError: no method beside the references in any.
+    """
+    kept = {title: own for title, own in panels.items() if any(dot.method not in REFERENCES for dot in own)}
+    if not kept:
+        raise ValueError("no method beside the references: nothing to draw")
+    result, axes = style.plt.subplots(len(kept), 1, figsize=(WIDTH, HEIGHT * len(kept)), squeeze=False)
+    for axis, (title, own) in zip(axes[:, 0], kept.items(), strict=True):
+        _panel(axis, own)
+        axis.set_title(title)
+    axes[-1, 0].set_xlabel("cost: image passes as a share of retraining's")
+    handles = [
+        style.plt.Line2D([], [], marker=mark, linestyle="", color=COLOURS[level], label=f"labels: {LEVELS_SAID[level]}")
+        for level, mark in MARKS.items()
+    ]
+    result.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=9, handletextpad=0.1)
     return result
+
+
+def findings(panels: dict[str, list[Dot]]) -> list[str]:
+    """By panel: how far doing nothing and LAF are from the goal, and which methods are nearer for half of LAF's cost or less."""
+    said = []
+    for title, own in panels.items():
+        laf, nothing = (next((dot for dot in own if dot.method == name), None) for name in ("laf", ORIGINAL))
+        if laf is None or nothing is None:
+            continue
+        both = [d for d in own if d.method not in REFERENCES and not d.missing and d.gap < laf.gap and d.cost <= laf.cost / 2]
+        named = ", ".join(f"{method_name(d.method)} ({d.gap:.2f} points, {100 * d.cost:.0f} %)" for d in both)
+        said.append(
+            f"{title[:1].upper()}{title[1:]}: doing nothing leaves {nothing.gap:.2f} points, LAF {laf.gap:.2f} for "
+            f"{100 * laf.cost:.0f} % of retraining's passes, means of {laf.count} request{'s' * (laf.count > 1)}; nearer for "
+            f"half of that or less: {named or 'none'}."
+        )
+    return said
+
+
+def by_task(found: Found, places: Sequence[tuple[str, str]]) -> dict[str, list[Dot]]:
+    """The dots of each task over its requests."""
+    return {title: dots(found, [place for place in places if place[1] == task]) for task, title in TASK_NAMES.items()}
 
 
 def table(own: list[Dot]) -> pd.DataFrame:
@@ -178,8 +240,8 @@ def exhibit(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
     if not [dot for dot in own if dot.method not in REFERENCES]:
         return Exhibit(NAME, TITLE, NOTHING_YET, pd.DataFrame())
     core = "; ".join(title_of(*place) for place in compared_on(found, places))
-    detail = f"The requests that most methods have on record: {core}. Rows that are not ranked (see the tables) have no dot."
-    return Exhibit(NAME, TITLE, ABOUT, pd.DataFrame(), (), lambda: figure(own), ALT, detail=detail, full=table(own))
+    detail = f"The requests that most methods have on record: {core}. Rows that are not ranked or collapsed have no mark."
+    return Exhibit(NAME, TITLE, ABOUT, pd.DataFrame(), (), lambda: figure({"": own}), ALT, detail=detail, full=table(own))
 
 
 def choices(found: Found, places: Sequence[tuple[str, str]]) -> pd.DataFrame:
@@ -189,8 +251,7 @@ def choices(found: Found, places: Sequence[tuple[str, str]]) -> pd.DataFrame:
     than doing nothing by more than the noise floor.
     """
     rows = {}
-    for task, title in TASK_NAMES.items():
-        own = dots(found, [place for place in places if place[1] == task])
+    for title, own in by_task(found, places).items():
         nothing, floor = (next((dot for dot in own if dot.method == name), None) for name in (ORIGINAL, AGAIN))
         for level, words in LEVELS_SAID.items():
             fit = [dot for dot in own if dot.method not in REFERENCES and dot.level == level and not dot.missing]

@@ -45,7 +45,6 @@ MARKS = {"LAF+R": "o", "Retrain": "D", "SCRUB": "s", BOUNDED: "^"}
 FLAT = {  # rows that no share moves
     ORIGINAL: ("#7f7f7f", "-"), "laf": ("#D55E00", "--"), "ts": ("#8c6d1f", ":"), AGAIN: ("#7f7f7f", "-."),
 }
-WIDTH = 5.4  # inches: narrow, so that text stays legible on a phone
 LINEAR = 1.0  # points: below that the axis is linear, so that zero is on it
 
 
@@ -164,7 +163,7 @@ def figure(rows_by_title: dict[str, list[Group]]) -> Figure:
     if not rows_by_title:
         raise ValueError("no record with a share of the labels: nothing to draw")
     count = len(rows_by_title)
-    result, axes = figures.plt.subplots(count, 1, figsize=(WIDTH, 2.6 * count + 1.0), squeeze=False, sharex=True)
+    result, axes = figures.plt.subplots(count, 1, figsize=(figures.NARROW, 2.6 * count + 1.0), squeeze=False, sharex=True)
     for axis, (title, rows) in zip(axes[:, 0], rows_by_title.items(), strict=True):
         _panel(axis, rows)
         axis.set_title(title)

@@ -113,9 +113,8 @@ def exhibit(record: dict) -> Exhibit:
     """The map of one record."""
     place, (maps, classes, forgotten) = record["place"], arrays(record)
     count = f"{int((~forgotten).sum())} kept images, coloured by class, and {int(forgotten.sum())} forgotten ones in black"
-    how = "every model's representations turned onto the original's by the rotation that fits best on the kept images"
     same = [f"{MODEL_NAMES[a]} has the representations of {MODEL_NAMES[b]}." for a, b in record["same"].items()]
-    about = " ".join([f"{record['headline']}. {count}; {how}, then one t-SNE for all models.", *same, *record["caveats"]])
+    about = " ".join([f"{record['headline']}. {count}; one t-SNE for all models.", *same, *record["caveats"]])
     title = f"Representations: {record['headline'].split(';')[0]}"
     alt = f"{len(maps)} panels, one for each model: {count}. How much the forgotten ones lie among themselves is in the table."
     name = f"map-{place['task']}-{place['dataset']}-{place['profile']}-seed{place['seed']}"

@@ -4,6 +4,8 @@ Blocks stand apart: published settings, references, settings of the equal search
 Each begins with doing nothing. What is shown fits a page; every column is folded below it and in the CSV.
 """
 
+from pathlib import Path
+
 import pandas as pd
 
 from ...audit import gaps_to_retrained
@@ -50,10 +52,7 @@ THEIRS = {
     ("cifar10", "class"): ("published_notebook", "authors' notebook"),
 }
 THEIR_MODELS = {"original": NOTHING, "retrained": "Retrain", "laf": "LAF"}
-READING = (
-    "Percent, means over seeds. *gap*: mean distance to the retrained model of the same seed in points, with its 95 % interval "
-    "over seeds (one seed has none). *cost*: image passes as a share of retraining's."
-)
+READING = "Percent, means over seeds; *gap* in points, with its 95 % interval; *cost*: passes as a share of retraining's."
 EVERY_COLUMN = f"Below, with every column: {SPREAD}; ToW is 1 for the retrained model."
 
 
@@ -242,6 +241,15 @@ def exhibit(found: Found, dataset: str, task: str) -> Exhibit:
     return Exhibit(
         f"{task}-{dataset}", title, about, first, said, blocks=parts, detail=" ".join(filter(None, detail)), full=together
     )
+
+
+def of_records(records: list[dict]) -> Exhibit:
+    """The same tables and sentences for records that a notebook has just made, of one request and seed."""
+    cell = records[0]["cell"]
+    rows = groups(Found({Path(f"{row}.json"): record for row, record in enumerate(records)}), cell["dataset"], cell["task"], cell["profile"])
+    parts = {name: table(own, cell["task"], rows) for name, own in blocks(rows).items()}
+    first = parts.pop(PUBLISHED, pd.DataFrame())
+    return Exhibit("run", "This run", READING, first, readings(rows, "On this run"), blocks=parts)
 
 
 def _beside_theirs(rows: list[Group], dataset: str, task: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Training curves of the records beside the authors' digitised ones (``Training/authors.json``)."""
 
-from typing import cast
+from typing import Any, cast
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -117,7 +117,8 @@ def figure(task: str, found: list[dict]) -> Figure:
 def _panel(axis: Axes, dataset: str, task: str, name: str, same: list[dict]) -> None:
     here = ", ".join(filter(None, ("here", images_text(same))))
     for number, record in enumerate(same):
-        axis.plot(record["losses"][name], color=COLOURS["laf"], linewidth=1.4, label=None if number else here)
+        axis.plot(record["losses"][name], color=COLOURS["laf"], linewidth=1.4, label=None if number else here,
+                  gid=f"here, seed {record['config']['seed']}, epoch {{x:.0f}}: {{y:.2f}}")
     _their_series(axis, dataset, task, name)
     _their_points(axis, published(dataset, task), name)
     symbol = {"loss_ue": "$L_{UE}$", "loss_ra": "$L_{RA}$"}[name]
@@ -137,7 +138,9 @@ def _their_series(axis: Axes, dataset: str, task: str, name: str) -> None:
     if (dataset, task) not in SERIES:
         return
     points, label = _series(dataset, task, name), SERIES[dataset, task][1]
-    axis.plot(list(points), list(points.values()), "--", marker=".", color=THEIRS, linewidth=1, markersize=3, label=label)
+    said = f"{label}, epoch {{x:.0f}}: {{y:.2f}}"
+    drawn: dict[str, Any] = {"marker": ".", "color": THEIRS, "linewidth": 1, "markersize": 3, "label": label, "gid": said}
+    axis.plot(list(points), list(points.values()), "--", **drawn)
 
 
 def _their_points(axis: Axes, theirs: list | None, name: str) -> None:
