@@ -12,14 +12,14 @@ import math
 from dataclasses import asdict, dataclass
 
 import torch
-from scipy.stats import ks_2samp, norm
+from scipy.special import ndtri
 
 from ..audit.confidence import log_odds
 
 LEVEL = 0.02  # of the whole audit: the share of models that never saw D_f which it would call out
 TESTS = 5  # sureness up and down, agreement up and down, the distribution: each has its share of the level (Bonferroni)
-CRITICAL = float(norm.ppf(1 - LEVEL / TESTS))
-POWER = float(norm.ppf(0.8))
+CRITICAL = float(ndtri(1 - LEVEL / TESTS))
+POWER = float(ndtri(0.8))
 NEIGHBOURS = 25
 LEAST_COMPARED = 60  # unseen images
 LEAST_SPREAD = 0.3  # nats
@@ -165,6 +165,8 @@ def weigh(
         students: logits [k, n, c] and [k, m, c] of the reference.
         classes_stay: whether the classes of D_f are still to be answered; where they vanish, answers say nothing here.
     """
+    from scipy.stats import ks_2samp  # a second of importing, when it is needed
+
     n, m = len(before[0]), len(before[1])
     if m < LEAST_COMPARED:
         return None

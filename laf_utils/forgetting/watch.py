@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from scipy.stats import norm
+from scipy.special import ndtri
 from torch import nn
 
 from ..audit.unseen import LEVEL, auc_error, separation
@@ -23,7 +23,7 @@ SAMPLE_GOAL = 1_000  # of D_f and of unseen images: a run that does not see that
 EVERY = 25  # steps between looks
 EARLY = 5  # steps between the first looks, and between those of a recovery: single images may be forgotten after a pass over them
 PATIENCE = 4  # looks without progress
-ERRORS = float(norm.ppf(1 - LEVEL / 2))  # standard errors from which on the report's audit would tell D_f from unseen images
+ERRORS = float(ndtri(1 - LEVEL / 2))  # standard errors from which on the report's audit would tell D_f from unseen images
 FORGOTTEN = 0.04  # share of D_f still answered with a removed class below which it counts as gone: two errors under the verdict's
 GAIN = 0.01
 COLLAPSE = 0.5  # of the original's number of classes in use (exp of the entropy of its answers)
