@@ -141,6 +141,11 @@ def _forget(forgets: argparse.ArgumentParser) -> None:
         "--overlap", choices=("refuse", "drop"), default=Options.overlap,
         help="images in both sets: refuse the request (default), or drop them from the retained ones",
     )
+    forgets.add_argument("--checkpoint", type=Path, help="folder of the state of a long call: the same call goes on from there")
+    forgets.add_argument(
+        "--checkpoint-minutes", type=_reads("minutes", lambda text: number(text, "checkpoint-minutes", 0, 1e6)),
+        default=Options.checkpoint_minutes, help="between saves of an attempt on its way (default: %(default)s)",
+    )
     forgets.add_argument("--dry-run", action="store_true", help="check everything and estimate time and memory; write nothing")
 
 

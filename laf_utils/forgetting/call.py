@@ -14,8 +14,9 @@ from torch import nn
 from .. import __version__
 from ..methods.method import fingerprint
 from ..support.devices import describe
-from ..support.paths import NAME, check_file_writable
+from ..support.paths import NAME, check_file_writable, check_writable
 from ..support.records import now
+from .checkpoint import Checkpoint, identity
 from .copying import as_given, bare
 from .engine import Outcome, Work, carry_out
 from .head import whole
@@ -27,6 +28,7 @@ from .preparing import Given, Prepared, prepare
 from .refusal import Refused
 from .report import audits, forgetting, measured_utility, verdict, weighed
 from .watch import EVERY, GAIN, SAMPLE, SAMPLE_GOAL, Watch
+from .workers import first, working_together
 
 
 class Forgotten(NamedTuple):
@@ -44,7 +46,8 @@ def forget(
     """An unlearned copy of ``model`` and a report; ``model`` itself is left as it is.
 
     Images come as tensors or arrays of network inputs, data sets, ``DataLoader`` objects, folders or lists of files. Of data sets
-    that give labels beside images only the images are used.
+    that give labels beside images only the images are used. Under ``torchrun`` or ``accelerate launch`` every process makes the
+    same call and gets the same copy (``workers``).
 
     Args:
         model: any classifier that gives logits [B, classes], also in a tuple, a dictionary or an object, or one logit; on any
@@ -62,21 +65,28 @@ def forget(
     Raises:
         Refused: a request that is not carried out; ``reason`` is for programs, the message for people.
         ValueError, TypeError: an option that cannot be meant.
+        WorkerLostError: another process of the same launch has ended.
     """
     rare = {} if options is None else {field.name: getattr(options, field.name) for field in fields(ForgetOptions)}
     asked = Options(**rare, method=method, seed=seed, device=device)
-    given = Given(forget, retain, unseen, retain_labels, asked.unseen_labels)
+    with working_together():
+        return _forget(model, Given(forget, retain, unseen, retain_labels, asked.unseen_labels), asked, ledger)
+
+
+def _forget(model: nn.Module, given: Given, asked: Options, ledger: str | Path | None) -> Forgotten:
     before, clock = fingerprint(bare(model)), _Clock()
     book, instead_of = opened(ledger, before, asked.accept)
     with Keeper(asked.memory, None if asked.folder is None else Path(asked.folder)) as keeper:
         prepared = prepare(model, given, asked, keeper, book)
+        checkpoint = _checkpoint(asked, prepared, before, book is not None)
         clock.mark("prepare")
         # Where requests follow each other their losses add up: then each wins back what it can.
         aim = asked.floor if book is None else 1 - GAIN
         work = Work(
-            prepared.network, prepared.forget, prepared.used, prepared.labels, asked.settings, seed, aim, method == "auto",
+            prepared.network, prepared.forget, prepared.used, prepared.labels, asked.settings, asked.seed, aim,
+            asked.method == "auto", checkpoint,
         )
-        sets, watches = prepared.sets(seed), []
+        sets, watches = prepared.sets(asked.seed), []
 
         def watch(content: float = 0.0) -> Watch:
             watches.append(Watch(prepared.network, sets, prepared.scope, asked.floor, content))
@@ -85,16 +95,36 @@ def forget(
         outcome = carry_out(prepared.choice.method, work, watch, keeper)
         clock.mark("unlearn")
         network = outcome.network or prepared.network
-        content = _measured(prepared, network, outcome, watches[0], book, seed, instead_of)
+        content = _measured(prepared, network, outcome, watches[0], book, asked.seed, instead_of, checkpoint)
         clock.mark("report")
         content["memory"] = {"bound": asked.memory, "in_memory": keeper.in_memory, "on_disk": keeper.on_disk}
     unlearned = as_given(whole(network), model)
     content |= _circumstances(prepared, asked, outcome, before, fingerprint(unlearned), clock)
-    if asked.save is not None:
+    if asked.save is not None and first():
         content["weights"] = asked.save(unlearned)
-    if book is not None:
+    if book is not None and first():
         content["ledger"] = _entered(book, content, prepared, instead_of)
+    checkpoint.clear()
     return Forgotten(unlearned, Report(content))
+
+
+def _checkpoint(asked: Options, prepared: Prepared, model: str, with_ledger: bool) -> Checkpoint:
+    """The place of the call's state; of no other call's.
+
+    Raises:
+        PlaceError: it cannot be written to.
+        Refused: ``other_checkpoint``.
+    """
+    if asked.checkpoint is None:
+        return Checkpoint()
+    folder = check_writable(Path(asked.checkpoint), "checkpoint")
+    others = [images for images in (prepared.used, prepared.watched, prepared.unseen) if images is not None]
+    digests = [*prepared.digests, *(digest for images in others for digest in images.digests())]
+    settings = [getattr(asked, name) for name in ("settings", "floor", "accept", "scope", "method", "seed")]
+    labels = None if prepared.labels is None else prepared.labels.tolist()
+    inputs = prepared.forget.batch(torch.arange(min(4, len(prepared.forget)))).tolist()  # after the user's transform
+    request = identity(model, digests, [settings, prepared.choice.method, prepared.head, labels, inputs, with_ledger])
+    return Checkpoint(folder, request, asked.checkpoint_minutes)
 
 
 class _Clock:
@@ -118,7 +148,7 @@ def opened(ledger: str | Path | None, model: str, accept: tuple[str, ...] = ()) 
     """
     if ledger is None:
         return None, None
-    book = Ledger(check_file_writable(Path(ledger), "ledger"))
+    book = Ledger(check_file_writable(Path(ledger), "ledger") if first() else Path(ledger))
     if book.follows(model):
         return book, None
     again = book.repeats(model)
@@ -132,13 +162,13 @@ def opened(ledger: str | Path | None, model: str, accept: tuple[str, ...] = ()) 
 
 def _measured(
     prepared: Prepared, network: nn.Module, outcome: Outcome, watch: Watch, book: Ledger | None, seed: int,
-    instead_of: int | None = None,
+    instead_of: int | None = None, checkpoint: Checkpoint | None = None,
 ) -> dict[str, Any]:
     after = prepared.answers(network)
     numbers: dict[str, Any] = {
         "utility": measured_utility(prepared, after), "forgetting": forgetting(prepared, after), "audit": audits(prepared, after),
     }
-    found = weighed(prepared, after, seed) if outcome.look is not None else None
+    found = weighed(prepared, after, seed, checkpoint) if outcome.look is not None else None
     numbers["evidence"] = None if found is None else found.as_dict()
     least = min((entry["utility"] / 100 for entry in numbers["utility"].values()), default=None)
     together = None if book is None or least is None else book.utility(instead_of) * least

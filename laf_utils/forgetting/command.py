@@ -155,6 +155,8 @@ def _checked_targets(options: argparse.Namespace) -> None:
         check_file_writable(options.out / name, "--out")
     if options.ledger is not None:
         check_file_writable(options.ledger, "--ledger")
+    if options.checkpoint is not None:
+        check_writable(options.checkpoint, "--checkpoint")
 
 
 def _asked(options: argparse.Namespace) -> dict[str, Any]:
@@ -193,14 +195,17 @@ def forget(options: argparse.Namespace) -> int:
     from . import call
     from .files import file_checksum, write_weights
     from .options import ForgetOptions
+    from .workers import first
 
     target = options.out / "unlearned.safetensors"
 
     def save(unlearned: Any) -> dict[str, str]:
         return {"file": target.name, "sha256": file_checksum(write_weights(unlearned, target))}
 
-    _checked_targets(options)
-    asked = ForgetOptions(**_asked(options), save=save)
+    if first():
+        _checked_targets(options)
+    kept = {"checkpoint": options.checkpoint, "checkpoint_minutes": options.checkpoint_minutes}
+    asked = ForgetOptions(**_asked(options), **kept, save=save)
     own, others, unseen = _files(options)
     model = _model(options)
     retain = [] if options.no_retain else others
@@ -221,6 +226,24 @@ def forget(options: argparse.Namespace) -> int:
     return {"acceptable": 0, "cannot tell": UNKNOWN}.get(report.verdict, ADVISED)
 
 
+def _goes_on(words: Sequence[str]) -> str:
+    """How a command that was cut off goes on."""
+    kept = any(word.partition("=")[0] == "--checkpoint" for word in words)
+    return "; the same command goes on from its checkpoint" if kept else ""
+
+
+@contextlib.contextmanager
+def _quiet_unless_first() -> Iterator[None]:
+    """Of the processes of one launch the first alone speaks."""
+    from .workers import first
+
+    if first():
+        yield
+        return
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        yield
+
+
 @contextlib.contextmanager
 def _no_bars(json_wanted: bool) -> Iterator[None]:
     """No bars where standard output is for a program."""
@@ -237,11 +260,14 @@ def _no_bars(json_wanted: bool) -> Iterator[None]:
 def _run(options: argparse.Namespace, codes: list[int]) -> None:
     from ..methods import DataAccessError, LabelAccessError
     from .refusal import Refused
+    from .workers import WorkerLostError
 
     try:
         codes.append({"forget": forget, "audit": audit, "data": data}[options.command](options))
     except Refused as error:
         raise Stop(f"{error} [{error.reason}]", DATA if error.reason in OF_DATA else REFUSED) from error
+    except WorkerLostError as error:
+        raise Stop(f"{error}{_goes_on(options.words)}") from error
     except (ValueError, DataAccessError, LabelAccessError) as error:
         raise Stop(str(error), SETTINGS) from error
 
@@ -264,6 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if json_wanted:
             print(json.dumps({"error": message, "code": code}), flush=True)
 
-    with _no_bars(json_wanted):
-        failed = one_line_errors(command, "interrupted; a request that was not finished is in no ledger", say)
+    with _no_bars(json_wanted), _quiet_unless_first():
+        told = f"interrupted; a request that was not finished is in no ledger{_goes_on(words)}"
+        failed = one_line_errors(command, told, say)
     return codes[0] if codes and not failed else failed

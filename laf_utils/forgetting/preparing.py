@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from ..models import Network
-from ..representations import apply_frozen
 from ..settings.config import UnlearningConfig
 from ..support.progress import track
 from ..support.reading import MOST_SEED
@@ -27,6 +26,7 @@ from .options import Options
 from .refusal import RISKS, Refused
 from .sources import OwnImages
 from .watch import SAMPLE, SAMPLE_GOAL, Sets
+from .workers import frozen_pass
 
 EXAMPLE = 4  # images on which the model is tried first
 LOOKED = 1_000  # retained and unseen images whose class under the original is asked for
@@ -56,7 +56,7 @@ class Answers:
 def answers(network: nn.Module, forget: OwnImages, retain: OwnImages | None, unseen: OwnImages | None) -> Answers:
     """One pass of a model over everything that is reported on."""
     return Answers(*(
-        None if images is None else apply_frozen(network, images, "answers").cpu() for images in (forget, retain, unseen)
+        None if images is None else frozen_pass(network, images, "answers").cpu() for images in (forget, retain, unseen)
     ))
 
 
@@ -163,6 +163,8 @@ def check_options(options: Options) -> None:
     unknown = set(options.accept) - set(RISKS)
     if unknown:
         raise ValueError(f"accept knows {', '.join(RISKS)}, got {', '.join(sorted(unknown))}")
+    if not options.checkpoint_minutes >= 0:
+        raise ValueError(f"checkpoint_minutes must be at least 0, got {options.checkpoint_minutes!r}")
     if options.memory < 1 << 20:
         raise ValueError(f"memory must be at least {1 << 20} bytes, got {options.memory!r}")
 

@@ -3,6 +3,7 @@
 import torch
 
 from ..audit.unseen import audit
+from .checkpoint import Checkpoint
 from .engine import Outcome
 from .evidence import LEAST_COMPARED, Evidence, weigh
 from .preparing import Answers, Prepared
@@ -116,7 +117,7 @@ def learned_nothing(prepared: Prepared) -> str | None:
     return broken(everything)
 
 
-def weighed(prepared: Prepared, after: Answers, seed: int) -> Evidence | None:
+def weighed(prepared: Prepared, after: Answers, seed: int, checkpoint: Checkpoint | None = None) -> Evidence | None:
     """The audit against students of this request; ``None`` without retained images, or enough unseen ones.
 
     Classes that vanish need none: what is left of them is counted in ``forgetting``, and sureness audited by ``audits``.
@@ -124,7 +125,7 @@ def weighed(prepared: Prepared, after: Answers, seed: int) -> Evidence | None:
     rows = prepared.audited
     if prepared.scope.name == "class" or prepared.retain is None or rows is None or len(rows) < LEAST_COMPARED:
         return None
-    reference = taught(prepared.network, prepared.retain, seed=seed)
+    reference = taught(prepared.network, prepared.retain, seed=seed, checkpoint=checkpoint)
     unseen = prepared.unseen.subset(rows)
     pair = [(model.forget, model.unseen[rows]) for model in (prepared.before, after)]
     return weigh(*pair, (reference.logits(prepared.forget), reference.logits(unseen)))
