@@ -1,12 +1,9 @@
 """A user's script, the same under ``python`` and under ``torchrun``: forget a class, write weights, report and ledger.
 
-    python workers_program.py FOLDER [die|float32]
-
-With ``die`` the process of rank 1 kills itself in the middle of the first attempt.
+    python workers_program.py FOLDER [float32|float64|few]
 """
 
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -14,21 +11,12 @@ import torch
 from forgetting_fakes import GONE, LIGHT, UNSEEN, X, Y, own_model, trained
 from safetensors.torch import save_file
 
-from laf_utils.forgetting import ForgetOptions, checkpoint, forget
+from laf_utils.forgetting import ForgetOptions, forget
 
 folder, how = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
 torch.set_num_threads(1)
 kind = torch.float32 if how == "float32" else torch.float64  # so that rounding is not what is looked at
 model = trained(own_model(), X, Y).to(kind)
-if how == "die" and os.environ["RANK"] == "1":
-    step = checkpoint.Carried._step
-
-    def die(self, *rest):
-        if self.steps == 40:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return step(self, *rest)
-
-    checkpoint.Carried._step = die
 
 
 def save(unlearned):

@@ -11,6 +11,7 @@ from ..support.reading import MOST_SEED, ReadingError, number, whole
 from .choice import SCOPES
 from .files import MOST_SIDE
 from .options import Options
+from .queue_command import add_parsers
 from .refusal import RISKS
 
 UNITS = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
@@ -78,14 +79,16 @@ class Parser(argparse.ArgumentParser):
         raise Stop(f"{' '.join(message.split())} ({self.prog} --help says more)", SETTINGS)
 
 
-def _images() -> Parser:
+def _images(*, ids: bool = True) -> Parser:
     images = Parser(add_help=False)
     images.add_argument("--data", type=Path, required=True, help="folder of the training images")
-    images.add_argument(
-        "--ids", type=Path, required=True,
-        help="the images to forget: a text file with one name a line, or a CSV file, its first column or the one called file, "
-        "path, id, image or name; names are paths below --data, or file names that occur once",
-    )
+    images.set_defaults(names=None, requests=())  # a queue gives these in place of a list
+    if ids:
+        images.add_argument(
+            "--ids", type=Path, required=True,
+            help="the images to forget: a text file with one name a line, or a CSV file, its first column or the one called "
+            "file, path, id, image or name; names are paths below --data, or file names that occur once",
+        )
     images.add_argument(
         "--size", type=_reads("size", lambda text: whole(text, "size", 1, MOST_SIDE)),
         help=f"side in pixels to resize to, 1 to {MOST_SIDE} (default: as they are)",
@@ -113,7 +116,7 @@ def _model() -> Parser:
     return model
 
 
-def _forget(forgets: argparse.ArgumentParser) -> None:
+def _forget(forgets: argparse.ArgumentParser, *, of_queue: bool = False) -> None:
     forgets.add_argument("--unseen", type=Path, help="folder of images that the model was not trained on, for the audit")
     forgets.add_argument("--out", type=Path, required=True, help="folder of the unlearned weights and the report")
     forgets.add_argument(
@@ -132,7 +135,9 @@ def _forget(forgets: argparse.ArgumentParser) -> None:
     forgets.add_argument(
         "--scope", choices=SCOPES, default=Options.scope, help="whether whole classes go or single images (default: found)",
     )
-    forgets.add_argument("--ledger", type=Path, help="file that records the request and is checked against earlier ones")
+    forgets.add_argument(
+        "--ledger", type=Path, required=of_queue, help="file that records the request and is checked against earlier ones",
+    )
     forgets.add_argument(
         "--accept", action="append", default=[], choices=tuple(RISKS),
         help="a risk taken knowingly: " + "; ".join(f"{name}: {told}" for name, told in RISKS.items()),
@@ -160,6 +165,7 @@ def parser() -> Parser:
     audits.add_argument("--unseen", type=Path, required=True, help="folder of images that the model was not trained on")
     data = commands.add_parser("data", parents=[images], help="what would be read, and whether it can be")
     data.add_argument("--unseen", type=Path, help="folder of images that the model was not trained on")
+    add_parsers(commands, model, _images, _forget, _reads)
     return whole_
 
 

@@ -19,14 +19,15 @@ from ..support.records import now
 from .checkpoint import Checkpoint, identity
 from .copying import as_given, bare
 from .engine import Outcome, Work, carry_out
+from .first_model import FirstModel
 from .head import whole
 from .keeping import Keeper
 from .ledger import Ledger
 from .options import ForgetOptions, Options
 from .page import Report
-from .preparing import Given, Prepared, prepare
+from .preparing import Answers, Given, Prepared, prepare
 from .refusal import Refused
-from .report import audits, forgetting, measured_utility, verdict, weighed
+from .report import audits, forgetting, measured_utility, unseen_kept, verdict, weighed
 from .watch import EVERY, GAIN, SAMPLE, SAMPLE_GOAL, Watch
 from .workers import first, working_together
 
@@ -103,7 +104,7 @@ def _forget(model: nn.Module, given: Given, asked: Options, ledger: str | Path |
     if asked.save is not None and first():
         content["weights"] = asked.save(unlearned)
     if book is not None and first():
-        content["ledger"] = _entered(book, content, prepared, instead_of)
+        content["ledger"] = _entered(book, content, prepared, instead_of, asked.requests)
     checkpoint.clear()
     return Forgotten(unlearned, Report(content))
 
@@ -171,9 +172,23 @@ def _measured(
     found = weighed(prepared, after, seed, checkpoint) if outcome.look is not None else None
     numbers["evidence"] = None if found is None else found.as_dict()
     least = min((entry["utility"] / 100 for entry in numbers["utility"].values()), default=None)
-    together = None if book is None or least is None else book.utility(instead_of) * least
+    together = None if book is None or least is None else _together(book, prepared, after, least, instead_of)
     said, reasons = verdict(prepared, watch, outcome, numbers, together, found)
     return {"verdict": said, "reasons": reasons, "kept": outcome.look is not None, "utility_together": together, **numbers}
+
+
+def _together(book: Ledger, prepared: Prepared, after: Answers, least: float, instead_of: int | None) -> float:
+    """What is left of the first model's utility: by its own answers where they are known, else as a product."""
+    first_model = FirstModel(book)
+    if not book.entries:
+        return least  # this request's model is the first
+    logits, keep = {"retain": after.retain, "unseen": after.unseen}, unseen_kept(prepared)
+    answers = {name: (digests, logits[name]) for name, digests in prepared.known.items()}
+    if "unseen" in answers:  # of a class that vanishes nothing is to be left
+        digests = [digest for digest, kept in zip(prepared.known["unseen"], keep.tolist(), strict=True) if kept]
+        answers["unseen"] = digests, after.unseen[keep]
+    measured = first_model.utility(answers)
+    return book.utility(instead_of) * least if measured is None else measured
 
 
 def _circumstances(
@@ -209,14 +224,24 @@ def _circumstances(
     }
 
 
-def _entered(book: Ledger, content: dict[str, Any], prepared: Prepared, instead_of: int | None) -> dict[str, Any]:
+def _entered(
+    book: Ledger, content: dict[str, Any], prepared: Prepared, instead_of: int | None, requests: tuple[int, ...]
+) -> dict[str, Any]:
     least = min((entry["utility"] / 100 for entry in content["utility"].values()), default=None)
+    first_model = FirstModel(book)
+    if len(book.entries) == book.since:  # of a series the first
+        logits = {"retain": prepared.before.retain, "unseen": prepared.before.unseen}
+        first_model.begin({name: (digests, logits[name]) for name, digests in prepared.known.items()})
+    measured = content["utility_together"] if first_model.marks else None
     entry = book.add(
         {
             "before": content["model"]["before"], "after": content["model"]["after"], "kept": content["kept"],
-            "utility": least, "method": content["method"]["name"], "verdict": content["verdict"], "images": content["images"],
+            "utility": least, "utility_first": measured, "requests": list(requests),
+            "method": content["method"]["name"], "verdict": content["verdict"], "images": content["images"],
             "weights": content.get("weights", {}).get("sha256"), "instead_of": instead_of,
         },
         prepared.digests,
     )
+    gone = [mark for mark, kept in zip(prepared.known.get("unseen", ()), unseen_kept(prepared).tolist(), strict=True) if not kept]
+    first_model.drop(gone)
     return {"number": entry["number"], "utility_together": content["utility_together"]}

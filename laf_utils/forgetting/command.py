@@ -1,4 +1,4 @@
-"""``laf forget``, ``laf audit``, ``laf data``: the same from a shell.
+"""``laf forget``, ``laf audit``, ``laf data``, ``laf queue``: the same from a shell.
 
     laf forget --model model.safetensors --arch torchvision:resnet18 --data images/ --ids delete.csv --out unlearned/
 
@@ -35,7 +35,7 @@ def _files(options: argparse.Namespace) -> tuple[list[Path], list[Path], list[Pa
     from .files import divided, read_ids
     from .sources import files_in
 
-    forget, retain = divided(options.data, read_ids(options.ids))
+    forget, retain = divided(options.data, options.names or read_ids(options.ids))
     if options.unseen is None:
         return forget, retain, []
     if not options.unseen.is_dir():
@@ -205,7 +205,7 @@ def forget(options: argparse.Namespace) -> int:
     if first():
         _checked_targets(options)
     kept = {"checkpoint": options.checkpoint, "checkpoint_minutes": options.checkpoint_minutes}
-    asked = ForgetOptions(**_asked(options), **kept, save=save)
+    asked = ForgetOptions(**_asked(options), **kept, save=save, requests=options.requests)
     own, others, unseen = _files(options)
     model = _model(options)
     retain = [] if options.no_retain else others
@@ -230,6 +230,13 @@ def _goes_on(words: Sequence[str]) -> str:
     """How a command that was cut off goes on."""
     kept = any(word.partition("=")[0] == "--checkpoint" for word in words)
     return "; the same command goes on from its checkpoint" if kept else ""
+
+
+def queue(options: argparse.Namespace) -> int:
+    """Requests as they come."""
+    from .queue_command import carry_out
+
+    return carry_out(options, _say, forget, _model)
 
 
 @contextlib.contextmanager
@@ -263,7 +270,7 @@ def _run(options: argparse.Namespace, codes: list[int]) -> None:
     from .workers import WorkerLostError
 
     try:
-        codes.append({"forget": forget, "audit": audit, "data": data}[options.command](options))
+        codes.append({"forget": forget, "audit": audit, "data": data, "queue": queue}[options.command](options))
     except Refused as error:
         raise Stop(f"{error} [{error.reason}]", DATA if error.reason in OF_DATA else REFUSED) from error
     except WorkerLostError as error:

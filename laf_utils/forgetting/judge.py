@@ -70,7 +70,7 @@ def judge(
             for given, name in ((forget, "forget"), (retain, "retain"), (unseen, "unseen"))
         )
         if reference is None:
-            rest = rest.subset(without_overlap(own.digests(), rest, "refuse", None))
+            rest = rest.subset(without_overlap(own.digests(), rest, "refuse", None)[0])
             reference = taught(before, rest, removed, seed=seed)
         after = after.to(device_of(before), dtype_of(before))
         pair = [tuple(_logits(network, images) for images in (own, new)) for network in (before, after)]

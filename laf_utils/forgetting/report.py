@@ -26,6 +26,12 @@ def _kept_classes(prepared: Prepared, before: torch.Tensor, labels: torch.Tensor
     return ~torch.isin(said, torch.tensor(prepared.scope.classes, dtype=said.dtype))
 
 
+def unseen_kept(prepared: Prepared) -> torch.Tensor:
+    """bool [n]: unseen images whose class stays."""
+    before = prepared.before.unseen
+    return torch.ones(0, dtype=torch.bool) if before is None else _kept_classes(prepared, before, prepared.unseen_labels)
+
+
 def measured_utility(prepared: Prepared, after: Answers) -> dict[str, dict[str, float | int]]:
     """By set: agreement with the original, kept utility, and where there are labels accuracy before and after; percent."""
     found: dict[str, dict[str, float | int]] = {}
