@@ -199,8 +199,9 @@ class Ledger:
         if not self.entries:
             raise Refused("nothing_to_forget", f"{self.path}: no request has been carried out: the new model is the first")
         return self.add({
-            "before": (self.kept or self.entries)[-1]["after"], "after": model, "kept": True, "utility": None,
-            "utility_first": 1.0, "method": "retrain", "verdict": "trained anew", "retrained": True, "requests": sorted(requests), "images": {},
+            "before": (self.kept or self.entries)[-1]["after"], "after": model, "kept": True, "method": "retrain",
+            "utility": None, "utility_first": 1.0, "verdict": "trained anew", "retrained": True, "requests": sorted(requests),
+            "images": {},
         }, [])
 
     # -- writing --------------------------------------------------------------------------------------------------------
