@@ -7,8 +7,10 @@ import json
 import pytest
 import torch
 from forgetting_fakes import GONE, LIGHT, X, Y, light, own_model, patterns, trained
+from safetensors.torch import save_file
+from torchvision.transforms import functional as TF
 
-from laf_utils.forgetting import ForgetOptions, Policy, Queue, Refused, call, engine, forget, preparing
+from laf_utils.forgetting import ForgetOptions, Policy, Queue, Refused, call, command, engine, forget, preparing
 from laf_utils.forgetting import queue as queue_room
 from laf_utils.forgetting.first_model import FirstModel
 from laf_utils.forgetting.keeping import Keeper
@@ -240,3 +242,47 @@ def test_policies_that_cannot_be_meant(wrong):
 def test_ledgers_of_before_there_was_a_queue_are_read(model, tmp_path):
     forget(model, X[GONE], X[~GONE], options=RARE, ledger=tmp_path / "ledger.jsonl")
     assert Ledger(tmp_path / "ledger.jsonl").done == set()
+
+
+# -- from a shell -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shell(tmp_path, capsys):
+    """``shell(step, ...)``: the exit code and what ``laf queue`` said, on images in a folder and weights in a file."""
+    inputs, labels = patterns(240, 1)
+    pixels = ((inputs.clamp(-3, 3) + 3) / 6 * 255).round().to(torch.uint8)
+    (tmp_path / "images").mkdir()
+    for number, image in enumerate(pixels):
+        TF.to_pil_image(image).save(tmp_path / "images" / f"{number:03}.png")
+    save_file(trained(own_model(), inputs, labels).state_dict(), tmp_path / "model.safetensors")
+    scale = ["--mean", "0.5,0.5,0.5", "--std", "0.1666667,0.1666667,0.1666667"]
+    data = ["--data", str(tmp_path / "images"), *scale]
+
+    def run(step, *more, model="model.safetensors"):
+        weights = ["--model", str(tmp_path / model), "--arch", "forgetting_fakes:own_model", "--device", "cpu"]
+        given = {"add": data, "run": [*data, *weights], "retrained": weights}.get(step, [])
+        code = command.main(["queue", step, str(tmp_path / "queue"), *given, *map(str, more)])
+        return code, capsys.readouterr().out
+
+    return run
+
+
+def test_a_queue_from_a_shell(shell, tmp_path):
+    for name in ("000.png\n004.png", "008.png\n012.png\n004.png"):
+        (tmp_path / "ids.txt").write_text(name)
+        code, said = shell("add", "--ids", tmp_path / "ids.txt")
+        assert code == 0 and said.startswith("request ")
+    code, said = shell("status", "--batch", "5", "--json")
+    assert code == 0 and json.loads(said)["images"] == 4 and not json.loads(said)["due"]
+    code, said = shell("run", "--batch", "5", "--out", tmp_path / "out")
+    assert code == 0 and said.startswith("not due: 2 requests of 4 images") and not (tmp_path / "out").exists()
+    code, said = shell("run", "--batch", "4", "--out", tmp_path / "out", "--method", "ts")
+    assert code in (0, command.ADVISED, command.UNKNOWN) and (tmp_path / "out" / "unlearned.safetensors").exists()
+    kept = json.loads((tmp_path / "out" / "report.json").read_text())["kept"]
+    assert Ledger(tmp_path / "queue" / "ledger.jsonl").done == ({1, 2} if kept else set())
+    save_file(own_model(5).state_dict(), tmp_path / "new.safetensors")
+    code, said = shell("retrained", model="new.safetensors")
+    assert code == 0 and shell("status")[1].startswith("nothing waits; 2 requests")
+    names = [json.loads(path.read_text())["images"] for path in sorted((tmp_path / "queue").glob("request-*.json"))]
+    assert names == [[], []]

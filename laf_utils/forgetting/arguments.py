@@ -116,7 +116,7 @@ def _model() -> Parser:
     return model
 
 
-def _forget(forgets: argparse.ArgumentParser, *, of_queue: bool = False) -> None:
+def _forget(forgets: argparse.ArgumentParser) -> None:
     forgets.add_argument("--unseen", type=Path, help="folder of images that the model was not trained on, for the audit")
     forgets.add_argument("--out", type=Path, required=True, help="folder of the unlearned weights and the report")
     forgets.add_argument(
@@ -135,9 +135,7 @@ def _forget(forgets: argparse.ArgumentParser, *, of_queue: bool = False) -> None
     forgets.add_argument(
         "--scope", choices=SCOPES, default=Options.scope, help="whether whole classes go or single images (default: found)",
     )
-    forgets.add_argument(
-        "--ledger", type=Path, required=of_queue, help="file that records the request and is checked against earlier ones",
-    )
+    forgets.add_argument("--ledger", type=Path, help="file that records the request and is checked against earlier ones")
     forgets.add_argument(
         "--accept", action="append", default=[], choices=tuple(RISKS),
         help="a risk taken knowingly: " + "; ".join(f"{name}: {told}" for name, told in RISKS.items()),

@@ -29,6 +29,7 @@ from .refusal import Refused
 
 SIZE, DAYS, FLOOR = 100, 30.0, ForgetOptions.floor
 MOST_NAME, MOST_DAYS = 4_096, 36_500.0
+LEDGER = "ledger.jsonl"  # in the queue's folder
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Queue:
 
     Args:
         folder: of their files; made with the first request.
-        ledger: of the same model; it says which requests were carried out.
+        ledger: of the same model; it says which requests were carried out. By default it lies in the folder.
         policy: when the rest is due.
 
     Raises:
@@ -93,11 +94,12 @@ class Queue:
     """
 
     folder: Path
-    ledger: Path
+    ledger: Path | None = None
     policy: Policy = field(default_factory=Policy)
 
     def __post_init__(self) -> None:
-        self.folder, self.ledger = Path(self.folder), Path(self.ledger)
+        self.folder = Path(self.folder)
+        self.ledger = Path(self.ledger or self.folder / LEDGER)
 
     # -- files --------------------------------------------------------------------------------------------------------------
 

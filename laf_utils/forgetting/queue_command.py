@@ -1,10 +1,11 @@
 """``laf queue``: requests as they come, from a shell.
 
-    laf queue add QUEUE --ledger L --data images/ --ids new.txt      a request is written, then answered with its number
-    laf queue status QUEUE --ledger L --batch 100 --days 30  what waits, and whether it is due
-    laf queue run QUEUE --ledger L ...                               all that waits as one request of ``laf forget``, if it is due
-    laf queue retrained QUEUE --ledger L --model NEW ...             a model trained anew without anything forgotten, nor waiting
+    laf queue add QUEUE --data images/ --ids new.txt    a request is written, then answered with its number
+    laf queue status QUEUE --batch 100 --days 30        what waits, and whether it is due
+    laf queue run QUEUE --model ... --out ...           all that waits as one request of ``laf forget``, if it is due
+    laf queue retrained QUEUE --model NEW --arch ...    a model trained anew without anything forgotten, nor waiting
 
+The model's ledger lies in the queue's folder unless ``--ledger`` says where else; the same options go with every step.
 The names of forgotten images are taken out of the queue; take their files out of ``--data`` before the next request.
 """
 
@@ -14,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from ..support.reading import number, whole
-from .queue import DAYS, MOST_DAYS, SIZE, Policy, Queue, Status
+from .queue import DAYS, LEDGER, MOST_DAYS, SIZE, Policy, Queue, Status
 
 MOST_SIZE = 1_000_000_000
 
 
 def add_parsers(
     commands: Any, model: argparse.ArgumentParser, images: Callable[..., argparse.ArgumentParser],
-    forget: Callable[..., None], reads: Callable[..., Callable[[str], Any]],
+    forget: Callable[[argparse.ArgumentParser], None], reads: Callable[..., Callable[[str], Any]],
 ) -> None:
     """``laf queue`` and what follows it.
 
@@ -44,12 +45,12 @@ def add_parsers(
         help="that a request waits at most (default: %(default)s)",
     )
     ledger = argparse.ArgumentParser(add_help=False)
-    ledger.add_argument("--ledger", type=Path, required=True, help="the model's ledger, which says what was carried out")
-    steps.add_parser("add", parents=[place, ledger, images()], help="write a request, then answer with its number")
+    ledger.add_argument("--ledger", type=Path, help="of the model; it says what was carried out (default: in the folder)")
+    steps.add_parser("add", parents=[place, images()], help="write a request, then answer with its number")
     shown = steps.add_parser("status", parents=[place, ledger, policy], help="what waits, and whether it is due")
     shown.add_argument("--json", action="store_true", help="one JSON object on standard output, errors too")
     runs = steps.add_parser("run", parents=[place, policy, model, images(ids=False)], help="carry out what waits, if it is due")
-    forget(runs, of_queue=True)
+    forget(runs)
     runs.add_argument("--now", action="store_true", help="also what is not due")
     anew = steps.add_parser("retrained", parents=[place, ledger, model], help="enter a model trained anew; nothing waits then")
     anew.add_argument("--json", action="store_true", help="one JSON object on standard output, errors too")
@@ -78,6 +79,7 @@ def carry_out(
     from .files import divided, read_ids
 
     policy = Policy(options.batch, options.days) if hasattr(options, "batch") else Policy()
+    options.ledger = getattr(options, "ledger", None) or options.queue / LEDGER
     queue = Queue(options.queue, options.ledger, policy)
     if options.step == "add":
         chosen, _ = divided(options.data, read_ids(options.ids))
