@@ -10,7 +10,7 @@ from methods_fakes import Tripwire, tiny_request
 from torch import nn
 
 from laf_utils.images import Images, Transform
-from laf_utils.methods import FURTHER, UnlearningRequest, delete, lotus, run_method, salun, sparse, ssd, synthetic
+from laf_utils.methods import METHODS, UnlearningRequest, delete, lotus, run_method, salun, sparse, ssd, synthetic
 from laf_utils.methods.method import fingerprint
 from laf_utils.methods.passes import Passes
 from laf_utils.methods.view import last_linear
@@ -22,7 +22,7 @@ def request_():
 
 
 def with_settings(name, **changes):
-    return dataclasses.replace(FURTHER[name].settings, **changes)
+    return dataclasses.replace(METHODS[name].settings, **changes)
 
 
 def logits_of(model, images):
@@ -38,7 +38,7 @@ def accuracy(model, images, labels):
 
 
 def test_deletes_published_numbers():
-    s = FURTHER["delete"].settings
+    s = METHODS["delete"].settings
     assert (s.epochs, s.learning_rate, s.momentum, s.batch_size) == (20, 1e-4, 0.9, 128)
 
 
@@ -84,7 +84,7 @@ def test_delete_needs_the_forget_images_alone(request_):
 
 def test_lotuss_published_numbers():
     for task, alpha, whole in ((None, 8.0, False), ("data", 8.0, False), ("class", 32.0, True)):
-        s = FURTHER["lotus"].published(task)
+        s = METHODS["lotus"].published(task)
         assert (s.alpha, s.whole_class) == (alpha, whole)
     assert (s.epochs, s.learning_rate, s.weight_decay, s.batch_size, s.retain_share) == (10, 1e-4, 5e-4, 128, 0.3)
 
@@ -155,7 +155,7 @@ def test_lotuss_students_uncertainty_on_the_forgotten_images_rises(request_):
 
 
 def test_synthetic_published_numbers():
-    s = FURTHER["synthetic"].settings
+    s = METHODS["synthetic"].settings
     assert (s.epochs, s.learning_rate, s.momentum, s.batch_size, s.samples) == (200, 0.01, 0.9, 1024, 5000)
 
 
@@ -216,12 +216,12 @@ def test_both_means_get_the_kept_means_logits(request_):
 
 
 def test_the_anchors_published_numbers():
-    s = FURTHER["salun"].settings
+    s = METHODS["salun"].settings
     assert (s.epochs, s.learning_rate, s.mask_share, s.forget_batch, s.retain_batch) == (10, 0.013, 0.5, 256, 256)
-    s = FURTHER["sparse"].settings
+    s = METHODS["sparse"].settings
     assert (s.epochs, s.learning_rate, s.momentum, s.weight_decay, s.batch_size) == (10, 0.01, 0.9, 5e-4, 256)
-    s = FURTHER["ssd"].settings
-    assert (s.selection, s.dampening, s.batch_size, FURTHER["ssd"].published("data").batch_size) == (10, 1, 64, 128)
+    s = METHODS["ssd"].settings
+    assert (s.selection, s.dampening, s.batch_size, METHODS["ssd"].published("data").batch_size) == (10, 1, 64, 128)
 
 
 def test_masks_take_the_largest_values_of_all_tensors_together():

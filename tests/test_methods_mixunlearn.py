@@ -8,7 +8,7 @@ import torch
 from methods_fakes import tiny_request
 from torch import nn
 
-from laf_utils.methods import FURTHER, DataAccess, LabelAccess, View, mixing, mixunlearn, run_method
+from laf_utils.methods import METHODS, DataAccess, LabelAccess, View, mixing, mixunlearn, run_method
 from laf_utils.methods.method import fingerprint
 from laf_utils.models import Architecture, Network
 
@@ -19,7 +19,7 @@ def request_():
 
 
 def test_published_numbers():
-    s = FURTHER["mixunlearn"].settings
+    s = METHODS["mixunlearn"].settings
     assert (s.sharpening, s.mixing, s.interval) == (0.3, 0.75, 4)
 
 
@@ -83,7 +83,7 @@ def test_a_network_without_maps_is_refused(request_):
     flat = Network(nn.Flatten(), nn.Linear(3 * 8 * 8, 4)).eval()
     with pytest.raises(ValueError, match="needs a feature map"):
         run_method("mixunlearn", dataclasses.replace(request_, original=flat))
-    gentle = dataclasses.replace(FURTHER["mixunlearn_mixup"].settings, epochs=1)
+    gentle = dataclasses.replace(METHODS["mixunlearn_mixup"].settings, epochs=1)
     assert run_method("mixunlearn_mixup", dataclasses.replace(request_, original=flat), gentle).history["mixed_loss"]
 
 
@@ -117,7 +117,7 @@ def test_the_generator_climbs_what_the_student_descends(request_):
 
 
 def test_the_generator_steps_once_in_an_interval(request_):
-    s = dataclasses.replace(FURTHER["mixunlearn"].settings, epochs=2, forget_batch=8, retain_batch=8)
+    s = dataclasses.replace(METHODS["mixunlearn"].settings, epochs=2, forget_batch=8, retain_batch=8)
     passes = {
         interval: run_method("mixunlearn", request_, dataclasses.replace(s, interval=interval)).passes.training
         for interval in (1, 4)
@@ -139,7 +139,7 @@ def test_the_loss_on_real_images_alone_is_mixup_without_mixtures(request_, monke
 @pytest.mark.parametrize("name", ["mixunlearn_real", "mixunlearn_mixup", "mixunlearn"])
 def test_the_forgotten_class_goes_and_the_others_stay(name, request_):
     shared = {"epochs": 10, "learning_rate": 3e-3, "forget_batch": 8, "retain_batch": 24}
-    model = run_method(name, request_, dataclasses.replace(FURTHER[name].settings, **shared)).model
+    model = run_method(name, request_, dataclasses.replace(METHODS[name].settings, **shared)).model
     right = {
         part: (model(images.batch(torch.arange(len(images)))).argmax(1) == labels).float().mean().item()
         for part, images, labels in (("forget", request_.forget, request_.forget_labels),

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from laf_utils.images import Images, Transform
-from laf_utils.methods import FURTHER, UnlearningRequest, run_method, svd
+from laf_utils.methods import METHODS, UnlearningRequest, run_method, svd
 from laf_utils.methods.passes import Passes
 from laf_utils.models import Network
 from laf_utils.settings.config import TrainingConfig
@@ -16,7 +16,7 @@ from laf_utils.training import train
 
 
 def with_settings(name, **changes):
-    return dataclasses.replace(FURTHER[name].settings, **changes)
+    return dataclasses.replace(METHODS[name].settings, **changes)
 
 
 def logits_of(model, images):
@@ -29,7 +29,7 @@ def accuracy(model, images, labels):
 
 
 def test_svds_published_numbers():
-    s = FURTHER["svd"].settings
+    s = METHODS["svd"].settings
     assert (s.samples, s.patches, s.retain_scale, s.forget_scale) == (900, 10_000, 100.0, 3.0)
 
 

@@ -1,7 +1,4 @@
-"""What the equal tuning may change of the rows that joined the table later, and the number that shows what each paper says of it.
-
-``spaces`` and ``evidence`` take those of the rows that the table lists.
-"""
+"""What the equal tuning may change of the later rows, and the number that shows what each paper says of its method."""
 
 from collections.abc import Callable, Mapping
 

@@ -6,7 +6,6 @@ forgetting against utility, so nothing is tuned. Unroll has one strength; its or
 
 from collections.abc import Mapping
 
-from ..methods import METHODS
 from .dimension import Dimension
 from .label_free import LATER_SPACES
 
@@ -51,6 +50,10 @@ SPACES: Mapping[str, tuple[Dimension, ...]] = {
     "scrub_unlabelled": _scrub(),
     "boundary_shrink_pseudo": _boundary(),
     "neggrad_plus_pseudo": _neggrad_plus(),
+    "relearn": (
+        Dimension("learning_rate", 5e-4, 8e-3), Dimension("start", 0.05, 1, "linear"), Dimension("tail", 0.05, 1, "linear"),
+        Dimension("sharpness", scale="choice", choices=("conflict", "soft", "hard")),
+    ),
     "laf_r": (*_laf(), Dimension("repair.learning_rate", 1e-4, 1e-2), Dimension("repair.epochs", 1, 3, "whole")),
     "neggrad": (
         Dimension("learning_rate", 1e-6, 1e-2), Dimension("epochs", 1, 10, "whole"),
@@ -64,4 +67,4 @@ SPACES: Mapping[str, tuple[Dimension, ...]] = {
     "scrub_r": (*_scrub(), Dimension("gamma", 0.1, 100)),
     "unroll": (Dimension("strength", 1e-4, 1),),
 }
-SPACES |= {name: space for name, space in LATER_SPACES.items() if name in METHODS}
+SPACES |= LATER_SPACES

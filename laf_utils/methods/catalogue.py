@@ -54,14 +54,22 @@ LISTED = _rows((
           "and its gradients add up over all of it"),
     Entry("jit_mean", "JiT, mean (ours)", ours(FOSTER), NONE, FORGET),
     Entry("boundary_expand", "Boundary Expand", CHEN, NONE, FORGET),
+    Entry("synthetic", "Synthetic embeddings", "Universal Source-Free Class Unlearning, TMLR 2026", NONE, FORGET),
+    Entry("delete_pseudo", "DELETE, pseudo-labels", ZHOU, NONE, FORGET),
     # Images of D_f and D_r, no label.
     Entry("laf", "LAF", SHEN, NONE, BOTH),
     Entry("lfssd", "LFSSD", "Foster et al., arXiv 2402.19308", NONE, BOTH),
     Entry("ts", "T-S", "Chundawat et al., AAAI 2023", NONE, BOTH),
-    # Controls: methods with labels, told none.
+    Entry("mixunlearn", "MixUnlearn", PENG, NONE, BOTH),
+    Entry("mixunlearn_mixup", "MixUnlearn, plain mixup", PENG, NONE, BOTH),
+    Entry("mixunlearn_real", "MixUnlearn, real images alone", PENG, NONE, BOTH),
+    Entry("lotus", "LoTUS, agreement", "Spartalis et al., CVPR 2025", NONE, BOTH | HELD_OUT),
+    Entry("svd", "Gradient-free (SVD)", "Kodge et al., TMLR 2024", NONE, BOTH),
+    # Controls: methods with labels, told none, and a projection without a step.
     Entry("scrub_unlabelled", "SCRUB, gamma 0", KURMANJI, NONE, BOTH),
     Entry("boundary_shrink_pseudo", "Boundary Shrink, own label left out (ours), pseudo-labels", ours(CHEN), NONE, FORGET),
     Entry("neggrad_plus_pseudo", "NegGrad+, bounded (ours), pseudo-labels", ours(KURMANJI), NONE, BOTH),
+    Entry("null_space", "Null space (control)", OURS, NONE, BOTH),
     # Our own.
     Entry("relearn", "relearn", OURS, NONE, BOTH),
     # A few labels of D_r.
@@ -74,6 +82,10 @@ LISTED = _rows((
     Entry("boundary_shrink_other", "Boundary Shrink, own label left out (ours)", ours(CHEN), ALL, FORGET),
     Entry("scrub", "SCRUB", KURMANJI, ALL, BOTH),
     Entry("scrub_r", "SCRUB+R", KURMANJI, ALL, BOTH | HELD_OUT),
+    Entry("delete", "DELETE", ZHOU, ALL, FORGET),
+    Entry("salun", "SalUn", "Fan et al., ICLR 2024", ALL, BOTH),
+    Entry("ssd", "SSD", "Foster et al., AAAI 2024", ALL, BOTH),
+    Entry("sparse", "L1-sparse", "Jia et al., NeurIPS 2023", ALL, RETAIN),
     Entry("unroll", "Unroll", "Thudi et al., EuroS&P 2022", ALL, FORGET | STATE,
           "published for one batch of 32 in a phase that starts from a pretrained model; here whole sets are taken back, from a "
           "random start, on an original of its own"),
@@ -82,7 +94,7 @@ LISTED = _rows((
     Entry("retrain", "Retrain", SHEN, ALL, RETAIN),
 ))
 
-# Rows of single experiments, and rows that joined later and are on no record yet: the comparison's table does not list them.
+# Rows of single experiments: the comparison's table does not list them.
 FURTHER = _rows((
     Entry("retrain_few", "Retrain, labelled share", SHEN, FEW, RETAIN),
     Entry("scrub_few", "SCRUB, labelled share", KURMANJI, FEW, BOTH),
@@ -94,21 +106,6 @@ FURTHER = _rows((
     Entry("laf_pca", "principal components", OURS, NONE, BOTH),
     Entry("laf_gaussian", "Gaussians", OURS, NONE, BOTH),
     Entry("laf_frozen", "the frozen original", OURS, NONE, BOTH),
-    # Later: D_f's images at most, no label.
-    Entry("synthetic", "Synthetic embeddings", "Universal Source-Free Class Unlearning, TMLR 2026", NONE, FORGET),
-    Entry("delete_pseudo", "DELETE, pseudo-labels", ZHOU, NONE, FORGET),
-    # Images of D_f and D_r, no label.
-    Entry("mixunlearn", "MixUnlearn", PENG, NONE, BOTH),
-    Entry("mixunlearn_mixup", "MixUnlearn, plain mixup", PENG, NONE, BOTH),
-    Entry("mixunlearn_real", "MixUnlearn, real images alone", PENG, NONE, BOTH),
-    Entry("lotus", "LoTUS, agreement", "Spartalis et al., CVPR 2025", NONE, BOTH | HELD_OUT),
-    Entry("svd", "Gradient-free (SVD)", "Kodge et al., TMLR 2024", NONE, BOTH),
-    Entry("null_space", "Null space (control)", OURS, NONE, BOTH),
-    # All labels: anchors.
-    Entry("delete", "DELETE", ZHOU, ALL, FORGET),
-    Entry("salun", "SalUn", "Fan et al., ICLR 2024", ALL, BOTH),
-    Entry("ssd", "SSD", "Foster et al., AAAI 2024", ALL, BOTH),
-    Entry("sparse", "L1-sparse", "Jia et al., NeurIPS 2023", ALL, RETAIN),
 ))
 
 

@@ -34,12 +34,13 @@ from . import (
     retrain,
     scrub,
     sisa,
+    table_label_free,
     table_ours,
     unroll,
 )
+from .catalogue import LISTED
 from .method import Method, MethodResult, prepare_with, row, run, with_pseudo_labels
 from .request import UnlearningRequest
-from .table_label_free import LATER
 
 GROUP = "laf_utils.methods"
 FORMER = "laf_book.methods"  # what the group was called: packages that name it go on working
@@ -57,7 +58,7 @@ def _laf(kind: type) -> dict[str, Any]:
     return {task: laf.published_settings("cnn", task, kind) for task in ("data", "class", "noisy")}
 
 
-METHODS: dict[str, Method] = {
+_ROWS: dict[str, Method] = {
     method.name: method
     for method in (
         row("jit", jit.JiTSettings(), jit.jit, jit.PUBLISHED, **JIT),
@@ -92,7 +93,8 @@ METHODS: dict[str, Method] = {
         row("sisa", sisa.SISASettings(), sisa.sisa, prepare=sisa.prepare_sisa),
         row("retrain", retrain.TrainingConfig(), retrain.retrain, implied=retrain.retrain_passes),
     )
-}
+} | table_label_free.FREE_AND_ANCHORS
+METHODS: dict[str, Method] = {name: _ROWS[name] for name in LISTED}  # in the catalogue's order
 
 
 def _exchanged(name: str, function: Callable[..., nn.Module]) -> Method:
@@ -119,9 +121,6 @@ FURTHER: dict[str, Method] = {
         _exchanged("laf_frozen", laf_variants.without_density),
     )
 }
-
-FURTHER |= LATER  # on no record yet: the comparison's table lists them once they are
-
 
 def available() -> dict[str, Method]:
     """``METHODS``, ``FURTHER`` and those that installed packages bring.

@@ -1,4 +1,4 @@
-"""Rows that joined the table after the first records: later label-free methods and, with labels as anchors, four more."""
+"""Rows of the table: later label-free methods and, with labels as anchors, four more."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from .method import Method, row
 AGAINST: dict[str, Any] = {"identity": {"epochs": 0}, "raises_forget_loss": True}  # trains against D_f
 STEPS = {"identity": {"epochs": 0}}
 
-LATER: dict[str, Method] = {
+FREE_AND_ANCHORS: dict[str, Method] = {
     method.name: method
     for method in (
         row("synthetic", synthetic.SyntheticSettings(), synthetic.synthetic, mode="eval", implied=synthetic.synthetic_passes,
