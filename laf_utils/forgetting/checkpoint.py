@@ -136,6 +136,7 @@ class Carried(Adaptation):
     def __init__(self, checkpoint: Checkpoint, stage: str, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.checkpoint, self.stage = checkpoint, f"{stage}-running"
+        self.watch: Any = self.rule  # a ``Watch``: no run is carried without one
         self.number = self.taken = self._skip = self._epochs = 0  # the epoch, its pairs so far; pairs and epochs behind us
         self._order, self._leads = self.order.get_state(), ""
         found = checkpoint.find(self.stage)
@@ -176,7 +177,7 @@ class Carried(Adaptation):
     # -- state --------------------------------------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        tensors, facts = self.rule.state()
+        tensors, facts = self.watch.state()
         tensors |= prefixed("student", self.student.state_dict().items())
         for name in ("adam_ue", "adam_ra"):
             for place, state in getattr(self, name).state_dict()["state"].items():
@@ -194,7 +195,7 @@ class Carried(Adaptation):
         self.noise.set_state(tensors["noise"])
         self._epochs, self._skip = facts["epochs"], facts["pairs"]
         self.steps, self.images_passed = facts["steps"], facts["images_passed"]
-        self.rule.go_on(tensors, facts)
+        self.watch.go_on(tensors, facts)
 
     @staticmethod
     def _put_back(optimiser: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
