@@ -5,6 +5,9 @@ tensors, ``DistributedDataParallel`` the gradients. Each process computes its pa
 all results, so that the losses are those of the whole batch and every process decides alike; the audit's students are shared
 out one by one. Reading is not shared out: every process reads every image of a batch. Only the first process writes, prints and
 keeps the ledger.
+
+Tried with ``torchrun`` and gloo on CPUs; several GPUs (NCCL) never were. ``accelerate launch`` sets the same variables on GPUs; on
+CPUs it starts a single process.
 """
 
 import contextlib
