@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from .forgetting import Forgotten as Forgotten
     from .forgetting import Judgement as Judgement
     from .forgetting import OneLabel as OneLabel
+    from .forgetting import Policy as Policy
+    from .forgetting import Queue as Queue
     from .forgetting import Refused as Refused
     from .forgetting import Report as Report
     from .forgetting import ZeroShot as ZeroShot
@@ -63,8 +65,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "METHODS", "ForgetOptions", "Forgotten", "Judgement", "OneLabel", "Refused", "Report", "Run", "UnlearningRequest", "ZeroShot",
-    "forget", "judge", "load", "preset", "remove_classes", "request_of", "run_method",
+    "METHODS", "ForgetOptions", "Forgotten", "Judgement", "OneLabel", "Policy", "Queue", "Refused", "Report", "Run",
+    "UnlearningRequest", "ZeroShot", "forget", "judge", "load", "preset", "remove_classes", "request_of", "run_method",
 ]
 if not TYPE_CHECKING:  # else any name would pass
     __getattr__, __dir__ = face(__name__)

@@ -1,4 +1,4 @@
-"""Reading records and drawing every results page loads no PyTorch."""
+"""Reading records and drawing every results page loads no PyTorch; ``forget`` loads no statistics before it needs them."""
 
 import os
 import subprocess
@@ -24,6 +24,13 @@ def test_every_results_page_is_drawn_without_pytorch(tmp_path):
     done = subprocess.run(call, capture_output=True, text=True, check=False, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(list(tmp_path.rglob("*.png"))) > 10
+
+
+def test_forget_starts_without_what_it_may_not_need():
+    """A third of its start would be ``scipy.stats``: the audit imports that when it comes to it."""
+    call = "import sys; from laf_utils import forget; print(*{'scipy.stats', 'torchvision', 'sklearn'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, check=True, cwd=ROOT, timeout=300)
+    assert not done.stdout.strip()
 
 
 def test_the_catalogue_is_the_table() -> None:

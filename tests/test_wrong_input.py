@@ -77,6 +77,34 @@ def test_forget(change, code, told, mode, laf, ended, monkeypatch):
         assert not said.out
 
 
+@pytest.fixture
+def queued(own, tmp_path):
+    """``queued(step, more, queue)``: a step of ``laf queue`` with the right arguments, of which ``more`` replace some."""
+    (tmp_path / "ids").write_text("nobody.png\n")
+
+    def main(step, more, queue="queue"):
+        images = {"--data": own / "images"} | ({"--ids": own / "ids.csv"} if step == "add" else {})
+        model = {"--model": own / "model.safetensors", "--arch": "forgetting_fakes:own_model", "--device": "cpu"}
+        given = {"add": images, "run": images | model | {"--out": tmp_path / "out"}, "retrained": model}.get(step, {})
+        words = {"FILE": tmp_path / "file", "IDS": tmp_path / "ids", "FILE/below": tmp_path / "file/below"}
+        given = given | {key: words.get(text, text) for key, text in zip(more[::2], more[1::2], strict=False)}
+        flat = [str(word) for pair in given.items() for word in pair] + (more if len(more) == 1 else [])
+        place = words.get(queue, tmp_path / queue if queue == "queue" else queue)
+        return lambda: command.main(["queue", step, str(place), *flat])
+
+    return main
+
+
+@pytest.mark.parametrize(("step", "more", "code", "told"), wrong_inputs.QUEUE, ids=short)
+def test_queue(step, more, code, told, queued, ended):
+    assert not ended(queued(step, more), code, told).out
+
+
+@pytest.mark.parametrize("place", wrong_inputs.NO_QUEUE, ids=short)
+def test_places_of_a_queue(place, queued, ended):
+    ended(queued("add", [], place), 2, "")
+
+
 @pytest.mark.parametrize("words", [
     [], ["--json"], ["forget"], ["forget", "--json"], ["nothing"], ["audit", "--data", "x"], ["data", "--seed", "0"], ["forget",
     "x"],
@@ -100,7 +128,7 @@ def test_audit_needs_unseen_images_and_says_so_first(laf, ended):
 
 
 @pytest.mark.parametrize("words", [["--help"], ["forget", "--help"], ["audit", "--help"], ["data", "--help"], ["--version"],
-                                   ["verify", "--help"], ["key", "--help"]])
+                                   ["verify", "--help"], ["key", "--help"], ["queue", "--help"], ["queue", "run", "--help"]])
 def test_help_of_laf(words, capsys):
     assert command.main(words) == 0
     said = capsys.readouterr()

@@ -118,6 +118,8 @@ FORGET = [
     (["--model", "/nowhere.pt"], 3, "no file"),
     (["--model", "/dev/null"], 3, "no plain file"), (["--model", "/proc"], 3, "[bad_weights]"),
     *((["--out", text], 2, "--out") for text in (*PLACES, "FILE", "FILE/below")),
+    *((["--checkpoint", text], 2, "--checkpoint") for text in (*PLACES, "FILE", "FILE/below")),
+    *((["--checkpoint-minutes", text], 2, "checkpoint-minutes") for text in ("-1", "nan", "x", "1_0", "٣", "1e9")),
     *((["--ledger", text], 2, "--ledger") for text in ("/proc/x/ledger", "/dev/null", "/sys/x/ledger", "FILE/below", "EMPTY",
                                                        "~nosuchuser/x", LONG)),
 ]
@@ -132,6 +134,20 @@ PROOF = [
     ("verify FILE --model FILE", 2, "--public-key"), ("verify FILE --public-key FILE", 2, "--model"),
     ("verify FILE FILE --public-key FILE --model FILE", 2, "FILE"), ("verify --public-key FILE --model FILE", 2, "CERTIFICATE"),
 ]
+
+
+# Of laf queue: the step, what follows the right arguments or replaces them, the exit code, and what is told.
+QUEUE = [
+    ("add", ["--ids", "/nowhere"], 3, "cannot be read"), ("add", ["--ids", "IDS"], 3, "no image"),
+    ("add", ["--data", "/nowhere"], 3, "no folder"), ("add", ["--ledger", "FILE"], 2, "ledger"),
+    *(("status", ["--batch", text], 2, "batch") for text in ("0", "-1", "x", "1.5", "1_0", "٣", "nan")),
+    *(("status", ["--days", text], 2, "days") for text in ("-1", "nan", "x", "1e9", "٣", "inf")),
+    ("status", ["--ledger", "FILE"], 4, "[changed_ledger]"), ("status", ["--frobnicate"], 2, "frobnicate"),
+    ("run", ["--batch", "0"], 2, "batch"), ("run", ["--seed", "x"], 2, "seed"),
+    ("retrained", ["--model", "/nowhere.pt"], 3, "no file"), ("retrained", [], 4, "no request has been carried out"),
+    ("begin", [], 2, "begin"),
+]
+NO_QUEUE = [*PLACES, "FILE", "FILE/below"]  # of laf queue add
 
 
 def boom():

@@ -10,7 +10,6 @@ import math
 from dataclasses import asdict, dataclass
 
 import torch
-from scipy.stats import norm, rankdata
 
 from .confidence import log_odds
 
@@ -55,6 +54,8 @@ def sureness(logits: torch.Tensor) -> torch.Tensor:
 
 def separation(forget: torch.Tensor, unseen: torch.Tensor) -> float:
     """AUC in 0..1 of telling D_f from unseen images by sureness, from logits [n, classes]."""
+    from scipy.stats import rankdata  # a second of importing: here and below, when it is needed
+
     count, others = len(forget), len(unseen)
     ranks = rankdata(torch.cat([sureness(forget), sureness(unseen)]).cpu().numpy())  # ties share their rank
     return float((ranks[:count].sum() - count * (count + 1) / 2) / (count * others))  # Mann and Whitney's U, as a share
@@ -69,11 +70,15 @@ def auc_error(forget: int, unseen: int, auc: float = 0.5) -> float:
 
 def detectable_difference(forget: int, unseen: int) -> float:
     """|AUC - 1/2| in 0..1 that is found with probability ``POWER`` at ``LEVEL``, two-sided."""
+    from scipy.stats import norm
+
     return float((norm.ppf(1 - LEVEL / 2) + norm.ppf(POWER)) * auc_error(forget, unseen))
 
 
 def audit(forget: torch.Tensor, unseen: torch.Tensor) -> Audit | None:
     """The audit of one model, from its logits [n, classes] on both sets; ``None`` of fewer than 20 images on a side."""
+    from scipy.stats import norm
+
     if min(len(forget), len(unseen)) < LEAST:
         return None
     auc, (n, m) = separation(forget, unseen), (len(forget), len(unseen))

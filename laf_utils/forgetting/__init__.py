@@ -21,6 +21,10 @@
 ``choice``     scope, method and settings, derived from the data
 ``watch``      the label-free watch: when to stop, what to keep
 ``ledger``     requests one after another
+``first_model``  what is left of the first model's utility
+``queue, queue_command``  requests as they come: collected, carried out in time, never lost
+``checkpoint``  a long call that is cut off goes on where it was
+``workers``    several processes of one launch as one
 ``options``    what a request may be asked to do otherwise; all defaults
 ``preparing``  from what was handed in to what can be worked with
 ``engine``     attempts, rollback, the best point
@@ -42,9 +46,11 @@ from .closed_form import ZeroShot, remove_classes
 from .judge import Judgement, judge
 from .options import ForgetOptions
 from .page import Report
+from .queue import Policy, Queue
 from .refusal import Refused
 
 __all__ = [
-    "CertifiedHead", "ForgetOptions", "Forgotten", "Judgement", "OneLabel", "Refused", "Report", "ZeroShot", "forget", "judge",
+    "CertifiedHead", "ForgetOptions", "Forgotten", "Judgement", "OneLabel", "Policy", "Queue", "Refused", "Report", "ZeroShot",
+    "forget", "judge",
     "remove_classes",
 ]

@@ -12,6 +12,7 @@ from .choice import SCOPES
 from .copies import WAYS
 from .files import MOST_SIDE
 from .options import Options
+from .queue_command import add_parsers
 from .refusal import RISKS
 
 UNITS = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
@@ -79,14 +80,16 @@ class Parser(argparse.ArgumentParser):
         raise Stop(f"{' '.join(message.split())} ({self.prog} --help says more)", SETTINGS)
 
 
-def _images() -> Parser:
+def _images(*, ids: bool = True) -> Parser:
     images = Parser(add_help=False)
     images.add_argument("--data", type=Path, required=True, help="folder of the training images")
-    images.add_argument(
-        "--ids", type=Path, required=True,
-        help="the images to forget: a text file with one name a line, or a CSV file, its first column or the one called file, "
-        "path, id, image or name; names are paths below --data, or file names that occur once",
-    )
+    images.set_defaults(names=None, requests=())  # a queue gives these in place of a list
+    if ids:
+        images.add_argument(
+            "--ids", type=Path, required=True,
+            help="the images to forget: a text file with one name a line, or a CSV file, its first column or the one called "
+            "file, path, id, image or name; names are paths below --data, or file names that occur once",
+        )
     images.add_argument(
         "--size", type=_reads("size", lambda text: whole(text, "size", 1, MOST_SIDE)),
         help=f"side in pixels to resize to, 1 to {MOST_SIDE} (default: as they are)",
@@ -153,6 +156,11 @@ def _forget(forgets: argparse.ArgumentParser) -> None:
         "--image-key", type=Path, metavar="KEY",
         help="of the hashes by which the certificate names the images (default: a new one in --out, which you keep)",
     )
+    forgets.add_argument("--checkpoint", type=Path, help="folder of the state of a long call: the same call goes on from there")
+    forgets.add_argument(
+        "--checkpoint-minutes", type=_reads("minutes", lambda text: number(text, "checkpoint-minutes", 0, 1e6)),
+        default=Options.checkpoint_minutes, help="between saves of an attempt on its way (default: %(default)s)",
+    )
     forgets.add_argument("--dry-run", action="store_true", help="check everything and estimate time and memory; write nothing")
 
 
@@ -182,6 +190,7 @@ def parser() -> Parser:
     keys.add_argument("--out", type=Path, required=True, help="folder of the keys; none that is there is written over")
     keys.add_argument("--json", action="store_true", help="one JSON object on standard output, errors too")
     _verify(commands.add_parser("verify", help="does a certificate hold, and for this model?"))
+    add_parsers(commands, model, _images, _forget, _reads)
     return whole_
 
 

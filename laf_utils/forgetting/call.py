@@ -3,6 +3,7 @@
 import platform
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -15,19 +16,22 @@ from .. import __version__
 from ..methods.method import fingerprint
 from ..support.artefacts import tensors_checksum
 from ..support.devices import describe
-from ..support.paths import NAME, check_file_writable
+from ..support.paths import NAME, check_file_writable, check_writable
 from ..support.records import now
+from .checkpoint import Checkpoint, identity
 from .copying import as_given, bare
 from .engine import Outcome, Work, carry_out
+from .first_model import FirstModel
 from .head import whole
 from .keeping import Keeper
 from .ledger import Ledger
 from .options import ForgetOptions, Options
 from .page import Report
-from .preparing import Given, Prepared, prepare
+from .preparing import Answers, Given, Prepared, prepare
 from .refusal import Refused
-from .report import audits, forgetting, measured_utility, verdict, weighed
+from .report import audits, forgetting, measured_utility, unseen_kept, verdict, weighed
 from .watch import EVERY, GAIN, SAMPLE, SAMPLE_GOAL, Watch
+from .workers import first, working_together
 
 
 class Forgotten(NamedTuple):
@@ -45,7 +49,8 @@ def forget(
     """An unlearned copy of ``model`` and a report; ``model`` itself is left as it is.
 
     Images come as tensors or arrays of network inputs, data sets, ``DataLoader`` objects, folders or lists of files. Of data sets
-    that give labels beside images only the images are used.
+    that give labels beside images only the images are used. Under ``torchrun`` or ``accelerate launch`` every process makes the
+    same call and gets the same copy (``workers``).
 
     Args:
         model: any classifier that gives logits [B, classes], also in a tuple, a dictionary or an object, or one logit; on any
@@ -63,22 +68,28 @@ def forget(
     Raises:
         Refused: a request that is not carried out; ``reason`` is for programs, the message for people.
         ValueError, TypeError: an option that cannot be meant.
+        WorkerLostError: another process of the same launch has ended.
     """
     rare = {} if options is None else {field.name: getattr(options, field.name) for field in fields(ForgetOptions)}
     asked = Options(**rare, method=method, seed=seed, device=device)
-    given = Given(forget, retain, unseen, retain_labels, asked.unseen_labels)
+    with working_together():
+        return _forget(model, Given(forget, retain, unseen, retain_labels, asked.unseen_labels), asked, ledger)
+
+
+def _forget(model: nn.Module, given: Given, asked: Options, ledger: str | Path | None) -> Forgotten:
     before, clock = fingerprint(bare(model)), _Clock()
     book, instead_of = opened(ledger, before, asked.accept)
     with Keeper(asked.memory, None if asked.folder is None else Path(asked.folder)) as keeper:
         prepared = prepare(model, given, asked, keeper, book)
+        checkpoint = _checkpoint(asked, prepared, before, book is not None)
         clock.mark("prepare")
         # Where requests follow each other their losses add up: then each wins back what it can.
         aim = asked.floor if book is None else 1 - GAIN
         work = Work(
-            prepared.network, prepared.forget, prepared.used, prepared.labels, asked.settings, seed, aim, method == "auto",
-            prepared.retain,
+            prepared.network, prepared.forget, prepared.used, prepared.labels, asked.settings, asked.seed, aim,
+            asked.method == "auto", prepared.retain if book is None else prepared.used, checkpoint,
         )
-        sets, watches = prepared.sets(seed), []
+        sets, watches = prepared.sets(asked.seed), []
 
         def watch(content: float = 0.0) -> Watch:
             watches.append(Watch(prepared.network, sets, prepared.scope, asked.floor, content))
@@ -87,18 +98,38 @@ def forget(
         outcome = carry_out(prepared.choice.method, work, watch, keeper)
         clock.mark("unlearn")
         network = outcome.network or prepared.network
-        content = _measured(prepared, network, outcome, watches[0], book, seed, instead_of)
+        content = _measured(prepared, network, outcome, watches[0], book, asked.seed, instead_of, checkpoint)
         clock.mark("report")
         content["memory"] = {"bound": asked.memory, "in_memory": keeper.in_memory, "on_disk": keeper.on_disk}
     unlearned = as_given(whole(network), model)
     states = {"weights_before": bare(model).state_dict(), "weights_after": unlearned.state_dict()}
     content |= _circumstances(prepared, asked, outcome, before, fingerprint(unlearned), clock)
     content["model"] |= {name: tensors_checksum(state) for name, state in states.items()}
-    if asked.save is not None:
+    if asked.save is not None and first():
         content["weights"] = asked.save(unlearned)
-    if book is not None:
-        content["ledger"] = _entered(book, content, prepared, instead_of)
+    if book is not None and first():
+        content["ledger"] = _entered(book, content, prepared, instead_of, asked.requests)
+    checkpoint.clear()
     return Forgotten(unlearned, Report(content, tuple(prepared.digests)))
+
+
+def _checkpoint(asked: Options, prepared: Prepared, model: str, with_ledger: bool) -> Checkpoint:
+    """The place of the call's state; of no other call's.
+
+    Raises:
+        PlaceError: it cannot be written to.
+        Refused: ``other_checkpoint``.
+    """
+    if asked.checkpoint is None:
+        return Checkpoint()
+    folder = check_writable(Path(asked.checkpoint), "checkpoint")
+    others = [images for images in (prepared.used, prepared.watched, prepared.unseen) if images is not None]
+    digests = [*prepared.digests, *(digest for images in others for digest in images.digests())]
+    settings = [getattr(asked, name) for name in ("settings", "floor", "accept", "scope", "method", "seed")]
+    labels = None if prepared.labels is None else prepared.labels.tolist()
+    inputs = prepared.forget.batch(torch.arange(min(4, len(prepared.forget)))).tolist()  # after the user's transform
+    request = identity(model, digests, [settings, prepared.choice.method, prepared.head, labels, inputs, with_ledger])
+    return Checkpoint(folder, request, asked.checkpoint_minutes)
 
 
 class _Clock:
@@ -122,7 +153,7 @@ def opened(ledger: str | Path | None, model: str, accept: tuple[str, ...] = ()) 
     """
     if ledger is None:
         return None, None
-    book = Ledger(check_file_writable(Path(ledger), "ledger"))
+    book = Ledger(check_file_writable(Path(ledger), "ledger") if first() else Path(ledger))
     if book.follows(model):
         return book, None
     again = book.repeats(model)
@@ -136,16 +167,16 @@ def opened(ledger: str | Path | None, model: str, accept: tuple[str, ...] = ()) 
 
 def _measured(
     prepared: Prepared, network: nn.Module, outcome: Outcome, watch: Watch, book: Ledger | None, seed: int,
-    instead_of: int | None = None,
+    instead_of: int | None = None, checkpoint: Checkpoint | None = None,
 ) -> dict[str, Any]:
     after = prepared.answers(network)
     numbers: dict[str, Any] = {
         "utility": measured_utility(prepared, after), "forgetting": forgetting(prepared, after), "audit": audits(prepared, after),
     }
-    found = weighed(prepared, after, seed) if outcome.look is not None else None
+    found = weighed(prepared, after, seed, checkpoint) if outcome.look is not None else None
     numbers["evidence"] = None if found is None else found.as_dict()
     least = min((entry["utility"] / 100 for entry in numbers["utility"].values()), default=None)
-    together = None if book is None or least is None else book.utility(instead_of) * least
+    together = None if book is None or least is None else _together(book, prepared, after, least, instead_of)
     said, reasons = verdict(prepared, watch, outcome, numbers, together, found)
     return {"verdict": said, "reasons": reasons, "kept": outcome.look is not None, "utility_together": together, **numbers}
 
@@ -156,6 +187,20 @@ def _method(prepared: Prepared, outcome: Outcome) -> dict[str, str]:
         return {"name": chosen.method, "reason": chosen.reason}
     reason = f"{chosen.method} has left the images known: a student that never saw them learned the retained images anew"
     return {"name": str(outcome.method), "reason": reason}
+
+
+def _together(book: Ledger, prepared: Prepared, after: Answers, least: float, instead_of: int | None) -> float:
+    """What is left of the first model's utility: by its own answers where they are known, else as a product."""
+    first_model = FirstModel(book)
+    if not book.entries:
+        return least  # this request's model is the first
+    logits, keep = {"retain": after.retain, "unseen": after.unseen}, unseen_kept(prepared)
+    answers: dict[str, tuple[Sequence[bytes], torch.Tensor]] = {name: (digests, cast(torch.Tensor, logits[name])) for name, digests in prepared.known.items()}
+    if "unseen" in answers:  # of a class that vanishes nothing is to be left
+        digests = [digest for digest, kept in zip(prepared.known["unseen"], keep.tolist(), strict=True) if kept]
+        answers["unseen"] = digests, cast(torch.Tensor, after.unseen)[keep]
+    measured = first_model.utility(answers)
+    return book.utility(instead_of) * least if measured is None else measured
 
 
 def _circumstances(
@@ -192,14 +237,24 @@ def _circumstances(
     }
 
 
-def _entered(book: Ledger, content: dict[str, Any], prepared: Prepared, instead_of: int | None) -> dict[str, Any]:
+def _entered(
+    book: Ledger, content: dict[str, Any], prepared: Prepared, instead_of: int | None, requests: tuple[int, ...]
+) -> dict[str, Any]:
     least = min((entry["utility"] / 100 for entry in content["utility"].values()), default=None)
+    first_model = FirstModel(book)
+    if len(book.entries) == book.since:  # of a series the first
+        logits = {"retain": prepared.before.retain, "unseen": prepared.before.unseen}
+        first_model.begin({name: (digests, cast(torch.Tensor, logits[name])) for name, digests in prepared.known.items()})
+    measured = content["utility_together"] if first_model.marks else None
     entry = book.add(
         {
             "before": content["model"]["before"], "after": content["model"]["after"], "kept": content["kept"],
-            "utility": least, "method": content["method"]["name"], "verdict": content["verdict"], "images": content["images"],
+            "utility": least, "utility_first": measured, "requests": list(requests),
+            "method": content["method"]["name"], "verdict": content["verdict"], "images": content["images"],
             "weights": content.get("weights", {}).get("sha256"), "instead_of": instead_of,
         },
         prepared.digests,
     )
+    gone = [mark for mark, kept in zip(prepared.known.get("unseen", ()), unseen_kept(prepared).tolist(), strict=True) if not kept]
+    first_model.drop(gone)
     return {"number": entry["number"], "utility_together": content["utility_together"]}

@@ -1,4 +1,4 @@
-"""``laf forget``, ``laf audit``, ``laf data``, ``laf key``, ``laf verify``: the same from a shell.
+"""``laf forget``, ``laf audit``, ``laf data``, ``laf queue``, ``laf key``, ``laf verify``: the same from a shell.
 
     laf forget --model model.safetensors --arch torchvision:resnet18 --data images/ --ids delete.csv --out unlearned/
 
@@ -36,7 +36,7 @@ def _files(options: argparse.Namespace) -> tuple[list[Path], list[Path], list[Pa
     from .files import divided, read_ids
     from .sources import files_in
 
-    forget, retain = divided(options.data, read_ids(options.ids))
+    forget, retain = divided(options.data, options.names or read_ids(options.ids))
     if options.unseen is None:
         return forget, retain, []
     if not options.unseen.is_dir():
@@ -175,6 +175,8 @@ def _checked_targets(options: argparse.Namespace) -> None:
         check_file_writable(options.out / name, "--out")
     if options.ledger is not None:
         check_file_writable(options.ledger, "--ledger")
+    if options.checkpoint is not None:
+        check_writable(options.checkpoint, "--checkpoint")
 
 
 def _asked(options: argparse.Namespace) -> dict[str, Any]:
@@ -214,6 +216,7 @@ def forget(options: argparse.Namespace) -> int:
     from .files import file_checksum, write_weights
     from .options import ForgetOptions
     from .proving import certified, keys_of
+    from .workers import first
 
     target = options.out / "unlearned.safetensors"
 
@@ -221,8 +224,10 @@ def forget(options: argparse.Namespace) -> int:
         return {"file": target.name, "sha256": file_checksum(write_weights(unlearned, target))}
 
     keys = keys_of(options)
-    _checked_targets(options)
-    asked = ForgetOptions(**_asked(options), save=save)
+    if first():
+        _checked_targets(options)
+    kept = {"checkpoint": options.checkpoint, "checkpoint_minutes": options.checkpoint_minutes}
+    asked = ForgetOptions(**_asked(options), **kept, save=save, requests=options.requests)
     own, others, unseen = _files(options)
     model = _model(options)
     retain = [] if options.no_retain else others
@@ -238,7 +243,7 @@ def forget(options: argparse.Namespace) -> int:
     for entry in report.content["forgetting"]["worst"]:
         entry["file"] = own[entry["row"]].relative_to(options.data).as_posix()
     report.content["command"] = {"program": "laf", "arguments": [shlex.quote(word) for word in options.words]}
-    lines = [] if keys is None else certified(options, report, keys)
+    lines = [] if keys is None or not first() else certified(options, report, keys)
     page = report.write(options.out)
     _say(options, report.content, [str(report), f"weights: {target}", f"report: {page}", *lines])
     return CODES.get(report.verdict, ADVISED)
@@ -261,7 +266,32 @@ def verify(options: argparse.Namespace) -> int:
     return CODES.get(found[0]["verdict"], ADVISED)
 
 
-COMMANDS = {"forget": forget, "audit": audit, "data": data, "key": key, "verify": verify}
+def _goes_on(words: Sequence[str]) -> str:
+    """How a command that was cut off goes on."""
+    kept = any(word.partition("=")[0] == "--checkpoint" for word in words)
+    return "; the same command goes on from its checkpoint" if kept else ""
+
+
+def queue(options: argparse.Namespace) -> int:
+    """Requests as they come."""
+    from .queue_command import carry_out
+
+    return carry_out(options, _say, forget, _model)
+
+
+COMMANDS = {"forget": forget, "audit": audit, "data": data, "queue": queue, "key": key, "verify": verify}
+
+
+@contextlib.contextmanager
+def _quiet_unless_first() -> Iterator[None]:
+    """Of the processes of one launch the first alone speaks."""
+    from .workers import first
+
+    if first():
+        yield
+        return
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        yield
 
 
 @contextlib.contextmanager
@@ -280,11 +310,14 @@ def _no_bars(json_wanted: bool) -> Iterator[None]:
 def _run(options: argparse.Namespace, codes: list[int]) -> None:
     from ..methods import DataAccessError, LabelAccessError
     from .refusal import Refused
+    from .workers import WorkerLostError
 
     try:
         codes.append(COMMANDS[options.command](options))
     except Refused as error:
         raise Stop(f"{error} [{error.reason}]", DATA if error.reason in OF_DATA else REFUSED) from error
+    except WorkerLostError as error:
+        raise Stop(f"{error}{_goes_on(options.words)}") from error
     except (ValueError, DataAccessError, LabelAccessError) as error:
         raise Stop(str(error), SETTINGS) from error
 
@@ -307,6 +340,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if json_wanted:
             print(json.dumps({"error": message, "code": code}), flush=True)
 
-    with _no_bars(json_wanted):
-        failed = one_line_errors(command, "interrupted; a request that was not finished is in no ledger", say)
+    with _no_bars(json_wanted), _quiet_unless_first():
+        told = f"interrupted; a request that was not finished is in no ledger{_goes_on(words)}"
+        failed = one_line_errors(command, told, say)
     return codes[0] if codes and not failed else failed

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from ..models import Network
-from ..representations import apply_frozen
 from ..support.seeds import stream
 from .refusal import Refused
 from .sources import OwnImages, listed
+from .workers import frozen_pass
 
 CLOSE = 0.1  # of the usual distance to the nearest neighbour
 SEARCHED = 10_000  # retained images that are looked through at most: more would cost as much as unlearning does
@@ -101,7 +101,7 @@ def search(network: Network, forget: OwnImages, retain: OwnImages, seed: int, wa
         for images, most, name in ((retain, SEARCHED, "retain"), (forget, ASKED, "forget"))
     )
     e_f, e_r = (
-        apply_frozen(network.extractor, images.subset(own), "near-copies") for images, own in ((forget, asked), (retain, rows))
+        frozen_pass(network.extractor, images.subset(own), "near-copies") for images, own in ((forget, asked), (retain, rows))
     )
     found, of, distance = near(e_f, e_r)
     pairs = [

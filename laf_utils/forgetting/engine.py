@@ -3,17 +3,21 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import nn
 
-from ..laf import LAF, Sets, repair
+from ..adaptation import Adaptation
+from ..laf import LAF, Represented, Sets, repair
 from ..methods import METHODS, UnlearningRequest, available, run_method
 from ..methods.laf import LAFSettings
 from ..models import Network
+from ..representations import FrozenRepresentations
 from ..training import TrainingDiverged
 from . import certified, closed_form
+from .checkpoint import Carried, Checkpoint, fitted, restored
 from .choice import CERTIFIED, CLOSED_FORM, derived_settings, strengthened
 from .head import has_batch_statistics
 from .keeping import Keeper
@@ -21,6 +25,7 @@ from .refusal import Refused
 from .relearned import RELEARN, students
 from .sources import OwnImages
 from .watch import GAIN, Watch
+from .workers import shared
 
 SHARES = (1.0, 0.75, 0.5, 0.25)  # of the way from the original to the result of a method without steps to watch
 WELL = 0.99  # utility from which on nothing is tried to win some back
@@ -45,6 +50,7 @@ class Work:
         otherwise: a class that LAF does not remove within the floor may be removed in closed form, and single images that it does
             not remove may be left to ``relearn``.
         everything: all of D_r, or ``None``: what ``relearn`` learns anew.
+        checkpoint: where the work's state is kept.
     """
 
     network: Network
@@ -56,6 +62,7 @@ class Work:
     aim: float = 0.0
     otherwise: bool = False
     everything: OwnImages | None = None
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
 
 
 @dataclass
@@ -83,29 +90,42 @@ def _looks(watch: Watch) -> list[dict[str, float]]:
 def _procedure(work: Work, settings: LAFSettings, keeper: Keeper) -> LAF:
     """LAF of the work, whose VAEs are fitted once for all attempts; h never sees D_f."""
     vae, sets = replace(settings.vae, fit_h_on="retain"), Sets(work.forget, cast(OwnImages, work.retain))
-    return LAF(work.network, sets, vae, seed=work.seed, place=keeper.place, flat=FLAT)
+    laf = LAF(work.network, sets, vae, seed=work.seed, place=keeper.place, flat=FLAT)
+    extractor = shared(work.network.extractor)
+    forget, retain = (
+        FrozenRepresentations(extractor, images, place=keeper.place).prepare() for images in (sets.forget, sets.retain)
+    )
+    laf.represented = Represented(forget, retain, retain)
+    fitted(work.checkpoint, laf, vae, work.forget.device)
+    return laf
 
 
-def _attempt(laf: LAF, settings: LAFSettings, watch: Watch, start: Network | None = None) -> Network | None:
+def _attempt(
+    laf: LAF, settings: LAFSettings, watch: Watch, checkpoint: Checkpoint, start: Network | None = None
+) -> Network | None:
     """The network at the best look, ``None`` where no look was good enough; ``start`` in place of the original."""
-    student = None
-    try:
-        student = laf.unlearn(settings.unlearning, start=start, rule=watch).model
-    except TrainingDiverged:
-        watch.ended = "not finite"
+    stage = checkpoint.next_attempt()
+    if not restored(checkpoint, stage, watch):
+        try:
+            laf.unlearn(settings.unlearning, start=start, rule=watch, kind=cast(type[Adaptation], partial(Carried, checkpoint, stage)))
+        except TrainingDiverged:
+            watch.ended = "not finite"
+        checkpoint.keep(stage, *watch.state())
     if watch.best is None:
         return None
-    student = copy.deepcopy(laf.original) if student is None else student
+    student = copy.deepcopy(laf.original).requires_grad_(True)
     watch.restore_best(student)
     return student
 
 
-def _recovery(laf: LAF, settings: LAFSettings, state: dict[str, torch.Tensor], watch: Watch) -> Network | None:
+def _recovery(
+    laf: LAF, settings: LAFSettings, state: dict[str, torch.Tensor], watch: Watch, checkpoint: Checkpoint
+) -> Network | None:
     """From a point that has forgotten: the retained half of L_RA alone wins utility back, without labels."""
     start = copy.deepcopy(laf.original)
     start.load_state_dict(state)
     own = replace(settings.unlearning, use_ue=False, use_ra="retain", schedule="two_stage", batchnorm="original")
-    return _attempt(laf, replace(settings, unlearning=own), watch, start)
+    return _attempt(laf, replace(settings, unlearning=own), watch, checkpoint, start)
 
 
 def _recovered(
@@ -116,7 +136,7 @@ def _recovered(
     if point is None or point[0] >= work.aim:
         return None, watch
     again = make_watch(1 - GAIN)
-    model = _recovery(laf, settings, point[1], again)
+    model = _recovery(laf, settings, point[1], again, work.checkpoint)
     kept = again.best[1] if again.best else None
     outcome.attempts.append({"strength": 0.0, "ended": f"recovery: {again.ended}", "kept": kept, "looks": _looks(again)})
     better = model is not None and again.best is not None and (watch.best is None or again.best[0] < watch.best[0])
@@ -132,13 +152,12 @@ def run_laf(work: Work, settings: LAFSettings, make_watch: Callable[..., Watch],
     outcome, best, tried = Outcome(None, None, settings), None, [1.0]
     try:
         laf = _procedure(work, settings, keeper)
-        _ = laf.densities
     except TrainingDiverged as error:
         outcome.attempts.append({"strength": 0.0, "ended": str(error), "kept": None, "looks": []})
         return outcome
     for strength in tried:
         watch, own = make_watch(), strengthened(settings, strength)
-        model = _attempt(laf, own, watch)
+        model = _attempt(laf, own, watch, work.checkpoint)
         kept = watch.best[1] if watch.best else None
         outcome.attempts.append({"strength": strength, "ended": watch.ended, "kept": kept, "looks": _looks(watch)})
         recovered, watch = _recovered(laf, work, own, watch, make_watch, outcome)
@@ -178,6 +197,18 @@ def interpolated(original: nn.Module, unlearned: nn.Module, share: float) -> nn.
     return mixed
 
 
+def _carried_out(work: Work, method: str, request: UnlearningRequest) -> nn.Module:
+    """What a method of the table makes of a request, or what an earlier run of this call has kept of it."""
+    kept = work.checkpoint.find("method")
+    if kept is None:
+        model = run_method(method, request, work.settings).model
+        work.checkpoint.keep("method", dict(model.state_dict()), {})
+        return model
+    model = copy.deepcopy(work.network)
+    model.load_state_dict(kept.tensors)
+    return model
+
+
 def run_other(work: Work, method: str, watch: Watch) -> Outcome:
     """Any other label-free method of the table, then the best point on the straight way back to the original."""
     # Without D_r an empty view stands for it; methods that need it were refused before.
@@ -185,12 +216,12 @@ def run_other(work: Work, method: str, watch: Watch) -> Outcome:
     request = UnlearningRequest(work.network, work.forget, retain, retain_labels=work.labels, seed=work.seed, label_share=1.0)
     outcome = Outcome(None, None, settings=work.settings or available()[method].settings)
     try:
-        found = run_method(method, request, work.settings)
+        found = _carried_out(work, method, request)
     except TrainingDiverged as error:
         outcome.attempts.append({"strength": 0.0, "ended": str(error), "kept": None, "looks": []})
         return outcome
     for share in SHARES:
-        model = cast(Network, interpolated(work.network, found.model, share))
+        model = cast(Network, interpolated(work.network, found, share))
         look = {"share": share, **watch.measure(model)}
         watch.seen.append(look)
         if watch.consider(model, look):

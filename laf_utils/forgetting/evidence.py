@@ -15,15 +15,15 @@ import math
 from dataclasses import asdict, dataclass
 
 import torch
-from scipy.stats import ks_2samp, norm
+from scipy.special import ndtri
 
 from ..audit.confidence import log_odds
 from ..audit.unseen import LEAST
 
 LEVEL = 0.02  # of the whole audit: the share of models that never saw D_f which it would call out
 TESTS = 5  # sureness up and down, agreement up and down, the distribution: each has its share of the level (Bonferroni)
-CRITICAL = float(norm.ppf(1 - LEVEL / TESTS))
-POWER = float(norm.ppf(0.8))
+CRITICAL = float(ndtri(1 - LEVEL / TESTS))
+POWER = float(ndtri(0.8))
 NEIGHBOURS = 25
 LEAST_COMPARED = 60  # unseen images
 LEAST_SPREAD = 0.3  # nats
@@ -120,6 +120,8 @@ def _unmatched(forget: torch.Tensor, unseen: torch.Tensor) -> _Residuals:
 
 
 def _apart(own: _Residuals) -> float:
+    from scipy.stats import ks_2samp  # takes a second to import
+
     return float(ks_2samp(own.forget.numpy(), own.unseen.numpy()).pvalue) if len(own.forget) >= 20 else 1.0
 
 
@@ -199,6 +201,7 @@ def weigh(
             unlearning may have used these unseen images.
         students: logits [k, n, c] and [k, m, c] of the reference.
     """
+
     n, m = len(before[0]), len(before[1])
     if m < LEAST_COMPARED:
         return None

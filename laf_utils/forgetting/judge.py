@@ -71,7 +71,7 @@ def judge(
             for given, name in ((forget, "forget"), (retain, "retain"), (unseen, "unseen"))
         )
         if reference is None or removed is None:
-            rest = rest.subset(without_overlap(own.digests(), rest, "refuse", None))
+            rest = rest.subset(without_overlap(own.digests(), rest, "refuse", None)[0])
         if removed is None:
             looked = rest.subset(torch.randperm(len(rest), generator=stream(seed, "own", "retain"))[:LOOKED])
             said = [_logits(before, images).argmax(1) for images in (own, looked)]

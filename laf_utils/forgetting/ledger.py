@@ -46,10 +46,13 @@ def _not_an_entry(entry: object, number: int) -> str | None:
         return f"is not number {number}"
     if type(entry.get("kept")) is not bool:
         return "does not say whether the request was kept"
-    utility, marks = entry.get("utility"), entry.get("forgotten")
-    finite = isinstance(utility, int | float) and type(utility) is not bool and math.isfinite(utility) and 0 <= utility <= 1.01
-    if "utility" not in entry or not (utility is None or finite):
+    marks, utilities = entry.get("forgotten"), (entry.get("utility"), entry.get("utility_first"))
+    finite = [value is None or type(value) in (int, float) and math.isfinite(value) and 0 <= value <= 1.01 for value in utilities]
+    if "utility" not in entry or not all(finite):
         return "has a utility that is none"
+    requests = entry.get("requests", [])
+    if not isinstance(requests, list) or not all(type(number) is int and number > 0 for number in requests):
+        return "names requests that are no numbers"
     if not isinstance(marks, list) or not all(isinstance(mark, str) and MARK.fullmatch(mark) for mark in marks):
         return "has no marks of forgotten images"
     instead = entry.get("instead_of")
@@ -163,9 +166,43 @@ class Ledger:
         return self.kept[-1]["number"] if self.kept and self.kept[-1]["before"] == model else None
 
     def utility(self, instead_of: int | None = None) -> float:
-        """The product of what each kept request left of the utility before it, without one that is asked again."""
-        shares = (entry["utility"] for entry in self.kept if entry["number"] != instead_of)
-        return math.prod(1.0 if share is None else share for share in shares)
+        """What is left of the first model's utility, without a request that is asked again.
+
+        As it was measured after the last request for which it could be, times what each later one left of the one before it.
+        """
+        left = 1.0
+        for entry in self.kept:
+            if entry["number"] != instead_of:
+                measured, share = entry.get("utility_first"), entry["utility"]
+                left = measured if measured is not None else left * (1.0 if share is None else share)
+        return left
+
+    @property
+    def since(self) -> int:
+        """The number of the entry with which the present series began: the last model that was trained anew, else 0."""
+        return max((entry["number"] for entry in self.entries if entry.get("retrained")), default=0)
+
+    @property
+    def done(self) -> set[int]:
+        """Numbers of a queue's requests that were carried out."""
+        return {number for entry in self.entries if entry["kept"] for number in entry.get("requests", ())}
+
+    def begin_again(self, model: str, requests: Iterable[int] = ()) -> dict:
+        """Enter a model (its fingerprint) that was trained anew without anything forgotten: utility counts from it.
+
+        Args:
+            requests: numbers of a queue's requests that this carries out.
+
+        Raises:
+            Refused: ``changed_ledger``; ``nothing_to_forget``: no request is there, so that there is nothing to begin again.
+        """
+        if not self.entries:
+            raise Refused("nothing_to_forget", f"{self.path}: no request has been carried out: the new model is the first")
+        return self.add({
+            "before": (self.kept or self.entries)[-1]["after"], "after": model, "kept": True, "method": "retrain",
+            "utility": None, "utility_first": 1.0, "verdict": "trained anew", "retrained": True, "requests": sorted(requests),
+            "images": {},
+        }, [])
 
     # -- writing --------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,8 @@ from torch import nn
 
 from .keeping import DEFAULT_BOUND
 
+MINUTES = 5.0  # between saves of an attempt on its way
+
 
 @dataclass(frozen=True)
 class ForgetOptions:
@@ -29,6 +31,9 @@ class ForgetOptions:
             answers.
         copies: of retained images that the model cannot tell from forgotten ones (``copies.Copies``): ``refuse`` and list them,
             ``forget`` them too, ``drop`` them from D_r, or ``keep`` them.
+        checkpoint: folder in which a long call keeps its state; the same call made again goes on from there. Empty at the end.
+        checkpoint_minutes: between saves of an attempt on its way; what is finished is saved at once.
+        requests: numbers of a queue's requests that this call carries out, for the ledger.
         save: writes the copy, before the ledger says that the request is done; what it returns stands in report and ledger.
     """
 
@@ -43,6 +48,9 @@ class ForgetOptions:
     overlap: str = "refuse"
     scope: str = "auto"
     copies: str = "refuse"
+    checkpoint: str | Path | None = None
+    checkpoint_minutes: float = MINUTES
+    requests: tuple[int, ...] = ()
     save: Callable[[nn.Module], dict[str, Any]] | None = None
 
 

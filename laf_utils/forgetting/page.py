@@ -17,6 +17,7 @@ from ..audit.unseen import LEAST
 from .copies import SEARCHED
 from .evidence import CRITICAL, LEAST_COMPARED
 from .report import ACCEPTABLE, CANNOT_TELL, RETRAIN, STILL_NAMED
+from .workers import first
 
 FACTS = ("method", "scope", "images", "options", "model", "memory", "seconds", "versions", "machine")
 MEANING = {
@@ -179,8 +180,10 @@ class Report:
         )
 
     def write(self, folder: str | Path) -> Path:
-        """``report.json`` and ``report.html`` in a folder; returns the page's path."""
+        """``report.json`` and ``report.html`` in a folder; returns the page's path. Of several workers the first one writes."""
         folder = Path(folder)
+        if not first():
+            return folder / "report.html"
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in (("report.json", self.json() + "\n"), ("report.html", self.html())):
             temporary = folder / f".{name}.tmp"

@@ -1,6 +1,7 @@
 """From what a user hands in to what can be worked with, or a refusal with its reason. Nothing is trained here."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -8,7 +9,6 @@ import torch
 from torch import nn
 
 from ..models import Network
-from ..representations import apply_frozen
 from ..settings.config import UnlearningConfig
 from ..support.progress import track
 from ..support.reading import MOST_SEED
@@ -20,6 +20,7 @@ from .choice import CERTIFIED, CLOSED_FORM, SCOPES, Choice, Scope, choose, head_
 from .copies import Copies
 from .copying import working_copy
 from .evidence import LEAST_COMPARED
+from .first_model import FirstModel
 from .head import check_below, check_stable, device_of, dtype_of, find_head, has_batch_statistics, split
 from .keeping import Keeper
 from .ledger import Ledger
@@ -28,6 +29,7 @@ from .options import Options
 from .refusal import RISKS, Refused
 from .sources import OwnImages
 from .watch import SAMPLE, SAMPLE_GOAL, Sets
+from .workers import frozen_pass
 
 EXAMPLE = 4  # images on which the model is tried first
 LOOKED = 1_000  # retained and unseen images whose class under the original is asked for
@@ -57,7 +59,7 @@ class Answers:
 def answers(network: nn.Module, forget: OwnImages, retain: OwnImages | None, unseen: OwnImages | None) -> Answers:
     """One pass of a model over everything that is reported on."""
     def of(images: OwnImages) -> torch.Tensor:
-        return apply_frozen(network, images, "answers").cpu()
+        return frozen_pass(network, images, "answers").cpu()
 
     return Answers(of(forget), None if retain is None else of(retain), None if unseen is None else of(unseen))
 
@@ -78,6 +80,7 @@ class Prepared:
         digests: of the images of D_f.
         dropped: retained images left out because they are in D_f too.
         copies: near-copies of D_f among the retained images, and what was done with them.
+        known: with a ledger, the digests of the watched and of the unseen images.
     """
 
     network: Network
@@ -98,6 +101,7 @@ class Prepared:
     shown: torch.Tensor | None = None
     audited: torch.Tensor | None = None
     copies: Copies = Copies()
+    known: dict[str, Sequence[bytes]] = field(default_factory=dict)
 
     def sets(self, seed: int) -> Sets:
         """What a watch looks at: random samples."""
@@ -166,6 +170,8 @@ def check_options(options: Options) -> None:
     unknown = set(options.accept) - set(RISKS)
     if unknown:
         raise ValueError(f"accept knows {', '.join(RISKS)}, got {', '.join(sorted(unknown))}")
+    if not options.checkpoint_minutes >= 0:
+        raise ValueError(f"checkpoint_minutes must be at least 0, got {options.checkpoint_minutes!r}")
     if options.memory < 1 << 20:
         raise ValueError(f"memory must be at least {1 << 20} bytes, got {options.memory!r}")
 
@@ -201,8 +207,10 @@ def hashed(images: OwnImages, label: str) -> list[bytes]:
     return found
 
 
-def without_overlap(digests: list[bytes], retain: OwnImages, overlap: str, ledger: Ledger | None) -> torch.Tensor:
-    """int64, the rows of D_r that are kept.
+def without_overlap(
+    digests: list[bytes], retain: OwnImages, overlap: str, ledger: Ledger | None
+) -> tuple[torch.Tensor, list[bytes]]:
+    """int64, the rows of D_r that are kept, and the digests of all rows.
 
     Raises:
         Refused: ``overlap``: images of D_f are in D_r, and would be learned again; ``forgotten_before``: those of an earlier
@@ -222,7 +230,7 @@ def without_overlap(digests: list[bytes], retain: OwnImages, overlap: str, ledge
             "overlap", f"{int(twice.sum())} images are in both sets, the first at rows {rows} of the retained ones: take them "
             "out, or say overlap='drop'",
         )
-    return (~twice).nonzero().flatten()
+    return (~twice).nonzero().flatten(), marks
 
 
 def alike(forget: torch.Tensor, unseen: torch.Tensor) -> torch.Tensor | None:
@@ -250,6 +258,7 @@ class _Retained:
     dropped: int = 0
     copies: Copies = Copies()
     also: OwnImages | None = None  # near-copies that are to be forgotten, too
+    known: tuple[bytes, ...] = ()  # digests of ``watched``
 
 
 def _retained(
@@ -258,7 +267,7 @@ def _retained(
 ) -> _Retained:
     if given is None:
         return _Retained()
-    kept = without_overlap(digests, given, options.overlap, ledger)
+    kept, marks = without_overlap(digests, given, options.overlap, ledger)
     found = near_copies.search(network, forget, given.subset(kept), options.seed, options.copies)
     also = given.subset(kept[found.rows]) if options.copies == "forget" and len(found.rows) else None
     if options.copies in ("drop", "forget"):
@@ -270,12 +279,15 @@ def _retained(
         )
     images, labels = given.subset(kept), None if labels is None else labels[kept]
     order = torch.randperm(len(images), generator=stream(options.seed, "own", "retain"))
-    looked = min(LOOKED, len(images) // 2)
+    looked, marks = min(LOOKED, len(images) // 2), [marks[row] for row in kept.tolist()]
+    if ledger is not None:  # in a row of requests the same images are watched, and none of them is ever trained on
+        before = FirstModel(ledger).places(marks)
+        order = torch.cat([before[:looked], order[~torch.isin(order, before)]])
     wanted = LARGEST if options.method == CERTIFIED or frozen(network) else retained_used(len(digests), len(images) - looked)
     rows = order[looked : looked + wanted].sort().values
     return _Retained(
         images, images.subset(rows).held(most), images.subset(order[:looked]).held(most), None if labels is None else
-        labels[rows], len(given) - len(kept), found, also,
+        labels[rows], len(given) - len(kept), found, also, tuple(marks[row] for row in order[:looked].tolist()),
     )
 
 
@@ -321,8 +333,12 @@ def prepare(model: nn.Module, given: Given, options: Options, keeper: Keeper, le
     choice = head_alone_or(choice, options.method, scope, forget.packing, frozen(network))
     if choice.method not in (CLOSED_FORM, CERTIFIED):
         check_below(network)
+    known: dict[str, Sequence[bytes]] = {} if ledger is None else {
+        name: marks for name, marks in (("retain", rest.known), ("unseen", () if unseen is None else hashed(unseen, "reading")))
+        if marks
+    }
     shown, audited = divided(like, 0 if unseen is None else len(unseen), scope.name, options.seed)
     return Prepared(
         network, head, forget, rest.images, rest.used, rest.watched, unseen, like, rest.labels, unseen_labels, scope, choice,
-        rest.dropped, digests, before, shown, audited, rest.copies,
+        rest.dropped, digests, before, shown, audited, rest.copies, known,
     )

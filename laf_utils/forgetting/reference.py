@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..representations import apply_frozen
 from ..support.seeds import stream
+from .checkpoint import Checkpoint
 from .sources import OwnImages
+from .workers import from_each, frozen_pass
 
 STUDENTS = 4  # one alone is as far from the next as from a retrained model
 STEPS = 250  # of each at least
@@ -94,11 +95,12 @@ class Reference:
 
     def logits(self, images: OwnImages) -> torch.Tensor:
         """float32 [students, n, classes] on the CPU."""
-        return torch.stack([apply_frozen(own, images, "reference").cpu() for own in self.students])
+        return torch.stack([frozen_pass(own, images, "reference").cpu() for own in self.students])
 
 
 def taught(
-    original: nn.Module, retain: OwnImages, removed: tuple[int, ...] = (), *, seed: int = 0, students: int = STUDENTS
+    original: nn.Module, retain: OwnImages, removed: tuple[int, ...] = (), *, seed: int = 0, students: int = STUDENTS,
+    checkpoint: Checkpoint | None = None,
 ) -> Reference:
     """A reference for a request.
 
@@ -107,13 +109,31 @@ def taught(
         retain: images of D_r, of which ``IMAGES`` at most are used.
         removed: classes that vanish with D_f: no answer is one of them.
         seed: draws starts and batches.
+        checkpoint: keeps each student.
     """
     order = torch.randperm(len(retain), generator=stream(seed, "own", "reference"))[:IMAGES].sort().values
     images = retain.subset(order)
     images = images.held(1 << 28)
-    answers = apply_frozen(original, images, "answers").float()
+    answers = frozen_pass(original, images, "answers").float()
     answers[:, list(removed)] = REMOVED
     said = answers.argmax(1)  # and not how sure it was, which a network fitted by heart may owe to D_f
-    return Reference(tuple(
-        student(original, images, said, stream(seed, "own", f"student {number}")) for number in range(students)
-    ), len(images))
+    kept = checkpoint or Checkpoint()
+
+    def made(number: int) -> dict[str, torch.Tensor]:
+        own = student(original, images, said, stream(seed, "own", f"student {number}")).state_dict()
+        kept.keep(f"student-{number}", dict(own), {})
+        return {name: value.cpu() for name, value in own.items()}
+
+    found = {number: kept.find(f"student-{number}") for number in range(students)}
+    states = {number: artefact.tensors for number, artefact in found.items() if artefact is not None}
+    missing = [number for number in range(students) if number not in states]
+    states |= dict(zip(missing, from_each(len(missing), lambda place: made(missing[place])), strict=True))
+    return Reference(tuple(_holding(original, states[number]) for number in range(students)), len(images))
+
+
+def _holding(original: nn.Module, state: dict[str, torch.Tensor]) -> nn.Module:
+    """A network of the same architecture with a student's weights."""
+    own = copy.deepcopy(original).requires_grad_(True).eval()
+    own.load_state_dict(state)
+    return own
+

@@ -13,7 +13,7 @@ class Refused(ValueError):
     Args:
         reason: one word for machines: ``nothing_to_forget``, ``overlap``, ``no_linear_head``, ``batch_statistics``,
             ``unstable_model``, ``unstable_images``, ``bad_images``, ``too_few_images``, ``forgotten_before``, ``method``,
-            ``changed_ledger``, ``budget``, ``certificate``.
+            ``changed_ledger``, ``budget``, ``certificate``, ``other_checkpoint``, ``changed_queue``.
         message: what is wrong and what would help, in one line.
     """
 

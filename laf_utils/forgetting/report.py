@@ -5,6 +5,7 @@ from typing import cast
 import torch
 
 from ..audit.unseen import audit
+from .checkpoint import Checkpoint
 from .engine import Outcome
 from .evidence import LEAST_COMPARED, Evidence, weigh, weigh_removed
 from .preparing import Answers, Prepared
@@ -25,6 +26,12 @@ def _kept_classes(prepared: Prepared, before: torch.Tensor, labels: torch.Tensor
     """bool [n]: unseen images whose class stays, by label where there are labels, else by the original's answer."""
     said = before.argmax(1) if labels is None else labels
     return ~torch.isin(said, torch.tensor(prepared.scope.classes, dtype=said.dtype))
+
+
+def unseen_kept(prepared: Prepared) -> torch.Tensor:
+    """bool [n]: unseen images whose class stays."""
+    before = prepared.before.unseen
+    return torch.ones(0, dtype=torch.bool) if before is None else _kept_classes(prepared, before, prepared.unseen_labels)
 
 
 def measured_utility(prepared: Prepared, after: Answers) -> dict[str, dict[str, float | int]]:
@@ -119,7 +126,7 @@ def learned_nothing(prepared: Prepared) -> str | None:
     return broken(everything)
 
 
-def weighed(prepared: Prepared, after: Answers, seed: int) -> Evidence | None:
+def weighed(prepared: Prepared, after: Answers, seed: int, checkpoint: Checkpoint | None = None) -> Evidence | None:
     """The audit behind the verdict; ``None`` without enough unseen images. Single images are held against students of this
     request, which needs retained ones; classes that vanish need no students."""
     rows = prepared.audited
@@ -131,7 +138,8 @@ def weighed(prepared: Prepared, after: Answers, seed: int) -> Evidence | None:
         return weigh_removed(before, now)
     if prepared.retain is None or len(rows) < LEAST_COMPARED:
         return None
-    reference, unseen = taught(prepared.network, prepared.retain, seed=seed), prepared.unseen.subset(rows)
+    reference = taught(prepared.network, prepared.retain, seed=seed, checkpoint=checkpoint)
+    unseen = prepared.unseen.subset(rows)
     return weigh(before, now, (reference.logits(prepared.forget), reference.logits(unseen)))
 
 

@@ -10,20 +10,20 @@ import math
 from dataclasses import dataclass
 
 import torch
-from scipy.stats import norm
+from scipy.special import ndtri
 from torch import nn
 
 from ..audit.unseen import LEVEL, auc_error, separation
-from ..representations import apply_frozen
 from .choice import Scope
 from .sources import OwnImages
+from .workers import frozen_pass
 
 SAMPLE = 300  # images of each set: an agreement near 95 % then has a standard error of 1.3 points
 SAMPLE_GOAL = 1_000  # of D_f and of unseen images: a run that does not see that it is done goes on, and makes D_f stand out
 EVERY = 25  # steps between looks
 EARLY = 5  # steps between the first looks, and between those of a recovery: single images may be forgotten after a pass over them
 PATIENCE = 4  # looks without progress
-ERRORS = float(norm.ppf(1 - LEVEL / 2))  # standard errors from which on the report's audit would tell D_f from unseen images
+ERRORS = float(ndtri(1 - LEVEL / 2))  # standard errors from which on the report's audit would tell D_f from unseen images
 FORGOTTEN = 0.04  # share of D_f still answered with a removed class below which it counts as gone: two errors under the verdict's
 GAIN = 0.01
 COLLAPSE = 0.5  # of the original's number of classes in use (exp of the entropy of its answers)
@@ -102,7 +102,7 @@ class Watch:
 
     def __init__(self, original: nn.Module, sets: Sets, scope: Scope, floor: float, content: float = 0.0) -> None:
         self.sets, self.scope, self.floor, self.content = sets.named(), scope, floor, content
-        self.before = {name: apply_frozen(original, images, "watch").softmax(1) for name, images in self.sets.items()}
+        self.before = {name: frozen_pass(original, images, "watch").softmax(1) for name, images in self.sets.items()}
         removed = torch.tensor(scope.classes, device=self.before["forget"].device)
         self.margin_before = margin(self.before["forget"].log(), removed) if scope.classes else 0.0
         self.every = EARLY if content or scope.name == "instances" else EVERY
@@ -123,7 +123,7 @@ class Watch:
 
     def measure(self, model: nn.Module) -> dict[str, float]:
         """One look: agreement with the original by set, utility, diversity of answers, and how D_f stands out."""
-        now = {name: apply_frozen(model, images, "watch") for name, images in self.sets.items()}
+        now = {name: frozen_pass(model, images, "watch") for name, images in self.sets.items()}
         if not all(logits.isfinite().all() for logits in now.values()):
             return {"finite": 0.0}
         answers = {name: logits.argmax(1) for name, logits in now.items()}
@@ -230,3 +230,26 @@ class Watch:
             return None
         model.load_state_dict(self.best[2])
         return int(self.best[1]["step"]) if "step" in self.best[1] else None
+
+    # -- for a checkpoint ---------------------------------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, object]]:
+        """All that it has seen and kept: weights by name, and the rest."""
+        weights = {"best": self.best and self.best[2], "cheapest": self.cheapest and self.cheapest[1]}
+        tensors = {f"{kept}.{name}": value for kept, state in weights.items() for name, value in (state or {}).items()}
+        return tensors, {
+            "seen": self.seen, "ended": self.ended, "nearest": self._nearest, "waited": self._waited,
+            "best": self.best and list(self.best[:2]), "cheapest": self.cheapest and self.cheapest[0],
+        }
+
+    def go_on(self, tensors: dict[str, torch.Tensor], facts: dict) -> None:
+        """Be as the watch was whose ``state`` this is."""
+        def weights(kept: str) -> dict[str, torch.Tensor]:
+            return {name.removeprefix(f"{kept}."): value for name, value in tensors.items() if name.startswith(f"{kept}.")}
+
+        self.seen, self.ended = facts["seen"], facts["ended"]
+        self._nearest, self._waited = facts["nearest"], facts["waited"]
+        if facts["best"] is not None:
+            self.best = (tuple(facts["best"][0]), facts["best"][1], weights("best"))
+        if facts["cheapest"] is not None:
+            self.cheapest = (facts["cheapest"], weights("cheapest"))

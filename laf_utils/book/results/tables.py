@@ -246,7 +246,8 @@ def exhibit(found: Found, dataset: str, task: str) -> Exhibit:
 def of_records(records: list[dict]) -> Exhibit:
     """The same tables and sentences for records that a notebook has just made, of one request and seed."""
     cell = records[0]["cell"]
-    rows = groups(Found({Path(f"{row}.json"): record for row, record in enumerate(records)}), cell["dataset"], cell["task"], cell["profile"])
+    found = Found({Path(f"{row}.json"): record for row, record in enumerate(records)})
+    rows = groups(found, cell["dataset"], cell["task"], cell["profile"])
     parts = {name: table(own, cell["task"], rows) for name, own in blocks(rows).items()}
     first = parts.pop(PUBLISHED, pd.DataFrame())
     return Exhibit("run", "This run", READING, first, readings(rows, "On this run"), blocks=parts)
