@@ -195,7 +195,9 @@ def _together(book: Ledger, prepared: Prepared, after: Answers, least: float, in
     if not book.entries:
         return least  # this request's model is the first
     logits, keep = {"retain": after.retain, "unseen": after.unseen}, unseen_kept(prepared)
-    answers: dict[str, tuple[Sequence[bytes], torch.Tensor]] = {name: (digests, cast(torch.Tensor, logits[name])) for name, digests in prepared.known.items()}
+    answers: dict[str, tuple[Sequence[bytes], torch.Tensor]] = {
+        name: (digests, cast(torch.Tensor, logits[name])) for name, digests in prepared.known.items()
+    }
     if "unseen" in answers:  # of a class that vanishes nothing is to be left
         digests = [digest for digest, kept in zip(prepared.known["unseen"], keep.tolist(), strict=True) if kept]
         answers["unseen"] = digests, cast(torch.Tensor, after.unseen)[keep]

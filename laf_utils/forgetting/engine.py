@@ -107,7 +107,8 @@ def _attempt(
     stage = checkpoint.next_attempt()
     if not restored(checkpoint, stage, watch):
         try:
-            laf.unlearn(settings.unlearning, start=start, rule=watch, kind=cast(type[Adaptation], partial(Carried, checkpoint, stage)))
+            kind = cast(type[Adaptation], partial(Carried, checkpoint, stage))
+            laf.unlearn(settings.unlearning, start=start, rule=watch, kind=kind)
         except TrainingDiverged:
             watch.ended = "not finite"
         checkpoint.keep(stage, *watch.state())

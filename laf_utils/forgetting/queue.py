@@ -226,5 +226,6 @@ class Queue:
 
     def retrained(self, model: nn.Module, requests: Sequence[int] = ()) -> nn.Module:
         """Enter a model that was trained anew without anything forgotten, nor the images of these requests; it is given back."""
-        Ledger(cast(Path, self.ledger)).begin_again(fingerprint(bare(model)), set(requests) - Ledger(cast(Path, self.ledger)).done)
+        book = Ledger(cast(Path, self.ledger))
+        book.begin_again(fingerprint(bare(model)), set(requests) - book.done)
         return model
