@@ -170,8 +170,10 @@ def test_losses_that_add_up_are_held_against_the_first_model(model, tmp_path):
     first, report = forget(model, X[:20], X[40:], ledger=path, method="ts", unseen=U)
     assert not any("together" in reason for reason in report.content["reasons"])
     entry = json.loads(path.read_text())
-    path.write_text(json.dumps(sealed(entry | {"utility": 0.94}), sort_keys=True) + "\n")
-    path.with_name("ledger.jsonl.head").unlink()
+    path.write_text(json.dumps(sealed(entry | {"utility": 0.94, "utility_first": None}), sort_keys=True) + "\n")
+    for beside in ("ledger.jsonl.head", "ledger.jsonl.first-*.safetensors"):  # without the first model's answers utilities are multiplied
+        for file in tmp_path.glob(beside):
+            file.unlink()
     _, report = forget(first, X[20:40], X[40:], ledger=path, method="ts", unseen=U)
     least = min(part["utility"] for part in report.content["utility"].values()) / 100
     assert least >= 0.95 and report.content["utility_together"] == pytest.approx(0.94 * least)
@@ -190,7 +192,7 @@ def test_requests_in_a_row_win_utility_back(model, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("cost", "tried"), [(0.95, False), (0.85, True)])
 def test_a_recovery_is_tried_below_the_aim_only(cost, tried, monkeypatch):
-    calls, work = [], SimpleNamespace(aim=0.9)
+    calls, work = [], SimpleNamespace(aim=0.9, checkpoint=None)
     monkeypatch.setattr(engine, "_recovery", lambda *given: calls.append(given))
     watch = SimpleNamespace(cheapest=(cost, {}), best=None, ended="", seen=[])
     assert engine._recovered(None, work, None, watch, lambda content: watch, engine.Outcome(None, None)) == (None, watch)

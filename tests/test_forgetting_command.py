@@ -225,6 +225,8 @@ def test_lists_of_images(tmp_path):
 
 ALONE = """
 import json, sys
+import torch._dynamo  # asks whether pandas is there, and takes the error below for no answer
+assert "pandas" not in sys.modules
 sys.path[:0] = json.loads(sys.argv[1])
 class Missing:
     def find_spec(self, name, path=None, target=None):
@@ -252,7 +254,9 @@ def test_without_any_extra_it_works_or_says_in_one_line_what_is_missing(place, t
         [sys.executable, "-c", ALONE, json.dumps([str(Path(__file__).parent), str(ROOT)]), json.dumps(commands)], cwd=tmp_path,
         capture_output=True, text=True, check=True,
     )
-    assert json.loads(done.stdout.splitlines()[-1]) == [0, 0, 0, DATA, DATA, command.REFUSED, command.REFUSED]
+    codes = json.loads(done.stdout.splitlines()[-1])
+    assert codes.pop(2) in (0, command.ADVISED, command.UNKNOWN)  # it worked, whatever the verdict
+    assert codes == [0, 0, DATA, DATA, command.REFUSED, command.REFUSED]
     told = done.stderr.splitlines()
     assert [next(name for name in ("torchvision", "timm", "cryptography") if name in line) for line in told] == [
         "torchvision", "timm", "cryptography", "cryptography",

@@ -8,7 +8,8 @@ from .paths import NAME
 
 _BOOK = ("pandas", "matplotlib", "IPython", "papermill", "nbformat", "nbclient", "nbconvert", "traitlets", "latex2mathml")
 EXTRAS = dict.fromkeys(_BOOK, "book") | {  # by the name it is imported under
-    "sklearn": "audit", "xgboost": "audit", "torchvision": "vision", "optuna": "tuning", "snakemake": "experiments",
+    "sklearn": "audit", "xgboost": "audit", "torchvision": "vision", "cryptography": "certificate",
+    "optuna": "tuning", "snakemake": "experiments",
 }
 
 
