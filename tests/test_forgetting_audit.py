@@ -170,7 +170,8 @@ def test_losses_that_add_up_are_held_against_the_first_model(model, tmp_path):
     first, report = forget(model, X[:20], X[40:], ledger=path, method="ts", unseen=U)
     assert not any("together" in reason for reason in report.content["reasons"])
     entry = json.loads(path.read_text())
-    path.write_text(json.dumps(sealed(entry | {"utility": 0.94, "utility_first": None}), sort_keys=True) + "\n")
+    entry |= {"utility": 0.94, "utility_first": None}
+    path.write_text(json.dumps(sealed(entry), sort_keys=True) + "\n")
     for beside in ("ledger.jsonl.head", "ledger.jsonl.first-*.safetensors"):  # without the first model's answers utilities are multiplied
         for file in tmp_path.glob(beside):
             file.unlink()
