@@ -172,7 +172,7 @@ def test_losses_that_add_up_are_held_against_the_first_model(model, tmp_path):
     entry = json.loads(path.read_text())
     entry |= {"utility": 0.94, "utility_first": None}
     path.write_text(json.dumps(sealed(entry), sort_keys=True) + "\n")
-    for beside in ("ledger.jsonl.head", "ledger.jsonl.first-*.safetensors"):  # without the first model's answers utilities are multiplied
+    for beside in ("ledger.jsonl.head", "ledger.jsonl.first-*.safetensors"):  # what is not measured is multiplied
         for file in tmp_path.glob(beside):
             file.unlink()
     _, report = forget(first, X[20:40], X[40:], ledger=path, method="ts", unseen=U)

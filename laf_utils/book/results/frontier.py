@@ -32,11 +32,11 @@ MARKS = {"none": "o", "few": "^", "all": "s"}
 GREY, BAND = "#a8a8a8", "#e3efe6"
 MIDDLE = 0.3  # of retraining's cost: dearer than that, a name stands to the left
 FLOOR = 0.3  # of the cheapest dot's cost: where the axis begins
-GAPS, COSTS = (0, 0.5, 1, 3, 10, 30, 100), (0.01, 0.03, 0.1, 0.3, 1, 3)
+GAPS, COSTS = (0, 0.5, 1, 3, 10, 30, 100), (0.01, 0.03, 0.1, 0.3, 1)
 TEXT: dict[str, Any] = {
     "textcoords": "offset points", "fontsize": 9, "path_effects": [withStroke(linewidth=2, foreground="white")]
 }
-LOWER = {"laf_r": -11}  # points below its dot, which often lies beside that of LAF; other names stand level with theirs
+LEVEL = {"laf_r": -11, "relearn": 4}  # points from a dot to its name, where another is close; other names stand level with theirs
 CHOSEN = ("nearest", "gap", "doing nothing", "cost")
 COLUMNS = ("gap", "cost", "labels", "requests")
 ABOUT = (
@@ -139,7 +139,7 @@ def _mark(axis: Axes, dot: Dot, name: str | None) -> None:
     if name:
         left = dot.method not in NAMED and dot.cost > MIDDLE  # beside LAF, whose name stands to the right
         axis.annotate(
-            name, (dot.cost, dot.gap), (-8 if left else 8, LOWER.get(dot.method, -4)), ha="right" if left else "left",
+            name, (dot.cost, dot.gap), (-8 if left else 8, LEVEL.get(dot.method, -4)), ha="right" if left else "left",
             color=colour, zorder=5, fontweight="bold" if dot.method in NAMED else "normal", **TEXT,
         )
 
@@ -150,7 +150,7 @@ def _references(axis: Axes, own: list[Dot], low: float) -> None:
     floor = next((dot for dot in own if dot.method == AGAIN), None)
     if nothing:
         axis.axhline(nothing.gap, color="black", linewidth=1, linestyle="--", zorder=1)
-        axis.annotate(f"doing nothing: {nothing.gap:.1f}, free", (low, nothing.gap), (4, 4), **TEXT)
+        axis.annotate(f"doing nothing: {nothing.gap:.1f}, free", (low, nothing.gap), (4, -3), va="top", **TEXT)
     if floor:
         axis.axhspan(0, floor.gap, color=BAND, zorder=0)
         axis.annotate(f"a second retrained model: {floor.gap:.2f}", (low, 0), (4, 4), **TEXT)
