@@ -109,6 +109,14 @@ def test_the_picture_says_who_is_nearer_and_cheaper_than_laf():
     style.plt.close(figure)
 
 
+def test_the_cure_is_the_nearest_label_free_method_for_half_of_lafs_cost_and_says_how_many_seeds_it_has():
+    rest = [priced(method, gap, passes, dataset=dataset) for dataset in DATASETS
+            for method, gap, passes in (("ts", 0.4, 3.0), ("lfssd", 0.3, 90.0), ("scrub", 0.2, 3.0))]
+    said = frontier.cure(frontier.dots(found(*requests("class", 1.0, 30.0), *rest), PLACES))
+    assert "**T-S**, 0.40 points" in said and "one training seed" in said and "means of 4 requests" in said
+    assert frontier.cure(frontier.dots(found(*requests("class", 1.0, 30.0)), PLACES)) == ""
+
+
 def test_what_is_pointed_at_lies_where_it_is_drawn():
     figure, axis = style.plt.subplots(figsize=(4, 2), dpi=100)
     axis.plot([0, 1], [0, 1], gid="corner {x:.0f} {y:.0f}")

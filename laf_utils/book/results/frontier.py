@@ -38,7 +38,7 @@ TEXT: dict[str, Any] = {
 }
 LEVEL = {"laf_r": -11, "relearn": 4}  # points from a dot to its name, where another is close; other names stand level with theirs
 CHOSEN = ("nearest", "gap", "doing nothing", "cost")
-COLUMNS = ("gap", "cost", "labels", "requests")
+COLUMNS = ("gap", "cost", "labels", "requests", "seeds")
 ABOUT = (
     "Each mark is a method at published settings: mean gap to the retrained model against image passes as a share of "
     "retraining's. Down and left is better. The shape says which labels it reads; the nearest have a name, the rest is grey. A "
@@ -61,6 +61,7 @@ class Dot:
         gap: mean over requests of the mean over seeds, points.
         cost: mean over requests of image passes as a share of retraining's.
         missing: of the requests that are compared on, those where it has no number.
+        seeds: training seeds, the fewest of any request.
     """
 
     method: str
@@ -69,6 +70,7 @@ class Dot:
     cost: float
     count: int
     missing: int
+    seeds: int
 
     @property
     def free(self) -> bool:
@@ -105,8 +107,8 @@ def dots(found: Found, places: Sequence[tuple[str, str]]) -> list[Dot]:
         costs = [sum(own) / len(own) for own in shares if own]
         if costs:
             level = scored[have[0]][method].level
-            missing = len(core) - len(have)
-            result.append(Dot(method, level, sum(gaps) / len(gaps), sum(costs) / len(costs), len(have), missing))
+            missing, seeds = len(core) - len(have), min(len(scored[place][method].values(gap)) for place in have)
+            result.append(Dot(method, level, sum(gaps) / len(gaps), sum(costs) / len(costs), len(have), missing, seeds))
     return sorted(result, key=lambda dot: (dot.method != ORIGINAL, dot.gap))
 
 
@@ -127,6 +129,7 @@ def named(own: list[Dot]) -> dict[str, str]:
 def hover(dot: Dot) -> str:
     """What a dot says when it is pointed at."""
     some = f", {dot.count} of {dot.count + dot.missing} requests" if dot.missing else ""
+    some += ", one seed" if dot.seeds == 1 else ""
     return f"{method_name(dot.method)}: gap {dot.gap:.2f}, cost {100 * dot.cost:.0f} %, labels: {LEVELS_SAID[dot.level]}{some}"
 
 
@@ -201,6 +204,21 @@ def figure(panels: dict[str, list[Dot]]) -> Figure:
     return result
 
 
+def cure(own: list[Dot]) -> str:
+    """Which method that reads no label is nearer than LAF for half of its cost or less, the nearest of them; empty for none."""
+    laf = next((dot for dot in own if dot.method == "laf"), None)
+    fit = [d for d in own if d.free and d.method not in REFERENCES and not d.missing and laf and d.gap < laf.gap]
+    near = min((dot for dot in fit if laf and dot.cost <= laf.cost / 2), key=lambda dot: dot.gap, default=None)
+    if near is None or laf is None:
+        return ""
+    over_what = f"means of {near.count} request{'s' * (near.count > 1)}"
+    seeds = "; **one training seed**, so no claim yet" if near.seeds == 1 else f"; {near.seeds} training seeds or more"
+    return (
+        f"Nearer without a label and for less: **{method_name(near.method)}**, {near.gap:.2f} points from retraining for "
+        f"{100 * near.cost:.0f} % of its passes, where LAF is at {laf.gap:.2f} for {100 * laf.cost:.0f} % ({over_what}{seeds})."
+    )
+
+
 def findings(panels: dict[str, list[Dot]]) -> list[str]:
     """By panel: how far doing nothing and LAF are from the goal, and which methods are nearer for half of LAF's cost or less."""
     said = []
@@ -229,7 +247,7 @@ def table(own: list[Dot]) -> pd.DataFrame:
     for dot in own:
         of = dot.count + dot.missing
         labels = "\u2013" if dot.method == ORIGINAL else LEVELS_SAID[dot.level]
-        values = (f"{dot.gap:.2f}", f"{100 * dot.cost:.0f}\u00a0%", labels, f"{dot.count} of {of}")
+        values = (f"{dot.gap:.2f}", f"{100 * dot.cost:.0f}\u00a0%", labels, f"{dot.count} of {of}", str(dot.seeds))
         rows[NOTHING if dot.method == ORIGINAL else method_name(dot.method)] = dict(zip(COLUMNS, values, strict=True))
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -241,7 +259,8 @@ def exhibit(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
         return Exhibit(NAME, TITLE, NOTHING_YET, pd.DataFrame())
     core = "; ".join(title_of(*place) for place in compared_on(found, places))
     detail = f"The requests that most methods have on record: {core}. Rows that are not ranked or collapsed have no mark."
-    return Exhibit(NAME, TITLE, ABOUT, pd.DataFrame(), (), lambda: figure({"": own}), ALT, detail=detail, full=table(own))
+    said = tuple(filter(None, [cure(own)]))
+    return Exhibit(NAME, TITLE, ABOUT, pd.DataFrame(), said, lambda: figure({"": own}), ALT, detail=detail, full=table(own))
 
 
 def choices(found: Found, places: Sequence[tuple[str, str]]) -> pd.DataFrame:
