@@ -28,6 +28,7 @@
 ``options``    what a request may be asked to do otherwise; all defaults
 ``preparing``  from what was handed in to what can be worked with
 ``engine``     attempts, rollback, the best point
+``relearned``  single images that LAF leaves known: students from nearer and farther starts
 ``report, page``  numbers and verdict; JSON and HTML
 ``call``       ``forget`` itself
 ``soundness``  whether weights, archives, images and models from outside are what they say
