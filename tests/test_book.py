@@ -176,10 +176,9 @@ def test_every_page_and_notebook_is_in_the_table_of_contents() -> None:
 
 def test_every_module_is_on_an_api_page() -> None:
     documented = set(re.findall(r"automodule:: (\S+)", "".join(page.read_text(encoding="utf-8") for page in PAGES)))
-    for path in (ROOT / "laf_utils").iterdir():
-        if path.suffix == ".py" or (path / "__init__.py").is_file():
-            module = f"laf_utils.{path.stem}" if path.stem != "__init__" else "laf_utils"
-            assert any(name == module or name.startswith(f"{module}.") for name in documented), f"{module}: pages/api/"
+    for path in (ROOT / "laf_utils").rglob("*.py"):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        assert module in documented or module.endswith("__main__"), f"{module}: pages/api/"
 
 
 def test_pages_type_no_results() -> None:
