@@ -1,5 +1,7 @@
 """The book's sources and what its pages compute; the built pages are looked at in test_book_browser.py."""
 
+import ast
+import contextlib
 import importlib
 import json
 import re
@@ -179,6 +181,25 @@ def test_every_module_is_on_an_api_page() -> None:
     for path in (ROOT / "laf_utils").rglob("*.py"):
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         assert module in documented or module.endswith("__main__"), f"{module}: pages/api/"
+
+
+EXECUTED = [page for page in PAGES if "{code-cell}" in page.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("page", EXECUTED, ids=lambda page: page.stem)
+def test_cells_of_pages_ask_for_what_there_is(page) -> None:
+    """A page is executed when the book is built; this finds a name that is gone in a second."""
+    cells = re.findall(r"```\{code-cell\}[^\n]*\n(?:---\n.*?---\n)?(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    code = ast.parse("\n".join(re.sub(r"^:.*$", "", cell, flags=re.MULTILINE) for cell in cells))
+    rooms = {}
+    for node in ast.walk(code):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("laf_utils"):
+            for name in node.names:
+                with contextlib.suppress(ModuleNotFoundError):
+                    rooms[name.asname or name.name] = importlib.import_module(f"{node.module}.{name.name}")
+    for node in ast.walk(code):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in rooms:
+            assert hasattr(rooms[node.value.id], node.attr), f"{node.value.id}.{node.attr}"
 
 
 def test_pages_type_no_results() -> None:

@@ -12,7 +12,7 @@ from .measured import SMALL, Alone
 from .observed import LEAST, Group
 from .shown import between, in_time, percent, title_of
 from .stages import LAF, bottleneck, grid, seconds_of_baselines, seconds_of_stages
-from .workloads import Setting
+from .workloads import Setting, stages
 
 
 def factors_of(models: Mapping[Group, Calibrated], device: str = "cuda") -> tuple[float, float]:
@@ -105,6 +105,18 @@ def bottleneck_sentence(setting: Setting, alone: Alone, factors: tuple[float, fl
         f"{100 * share:.0f} % of the run. LAF itself takes {in_time(laf)} ({between(laf, factors)}), "
         f"{percent(laf / seconds['retrained'])} % of retraining's {in_time(seconds['retrained'])}; most of it is *{name}* "
         f"({100 * own_share:.0f} %)."
+    )
+
+
+def counted_sentence(setting: Setting) -> str:
+    """The same without seconds: the stage with the most passes, a frozen one counted as a third."""
+    work = stages(setting)
+    passes = {name: w.training + FROZEN_PASS * w.frozen for name, w in work.items()}
+    first, share = bottleneck(passes)
+    laf = passes["VAEs"] + passes["unlearning"]
+    return (
+        f"**{setting.title}.** By image passes the longest stage is *{first}*, {100 * share:.0f} % of the run; LAF takes "
+        f"{percent(laf / passes['retrained'])} % of retraining's passes."
     )
 
 
