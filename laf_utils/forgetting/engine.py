@@ -22,7 +22,7 @@ from .choice import CERTIFIED, CLOSED_FORM, derived_settings, strengthened
 from .head import has_batch_statistics
 from .keeping import Keeper
 from .refusal import Refused
-from .relearned import RELEARN, students
+from .relearned import FORGOTTEN, RELEARN, students
 from .sources import OwnImages
 from .watch import GAIN, Watch
 from .workers import shared
@@ -310,7 +310,8 @@ def _or_relearned(work: Work, outcome: Outcome, watch: Watch) -> Outcome:
     if watch.scope.name != "instances" or (outcome.look is not None and watch.forgotten(outcome.look) == 0):
         return outcome
     found = run_relearn(work, watch, outcome.attempts)
-    better = found.look is not None and (outcome.look is None or watch.rank(found.look) < watch.rank(outcome.look))
+    nearer = found.look is not None and (outcome.look is None or watch.rank(found.look) < watch.rank(outcome.look))
+    better = nearer or (found.look is not None and str(found.attempts[-1]["ended"]).endswith(f": {FORGOTTEN}"))
     return found if better else replace(outcome, attempts=found.attempts)
 
 
