@@ -21,11 +21,11 @@ from ..representations import apply_frozen
 from ..support.seeds import stream
 from ..training import TrainingDiverged
 from .evidence import CRITICAL, LEAST_COMPARED, Evidence, weigh
-from .reference import fresh, taught
+from .reference import Reference, fresh
 from .sources import OwnImages
 from .watch import Watch
 
-RELEARN, FORGOTTEN = "relearn", "forgotten"
+RELEARN = "relearn"
 STARTS = ((0.2, 0.2), (0.7, 1.0), (1.0, 1.0))  # shares of a fresh network below and in the linear layers at the end
 LEAST_STEPS = 800  # of a student: a tenth of retraining's passes over a few hundred images would teach nothing
 
@@ -48,37 +48,42 @@ def _tools(original: nn.Module, seed: int, number: int) -> Tools:
     )
 
 
-def _evidence(original: Network, retain: OwnImages, watch: Watch, seed: int) -> Callable[[nn.Module], Evidence | None]:
-    """What the audit says of a student on the watched images; of too few unseen ones, nothing.
+class Left:
+    """How far a network is from having forgotten single images: by the audit's own rule, where there are unseen images enough.
 
     Shares of kept answers mislead here: of images that it has by heart the original is right, of unseen ones it is as often
     wrong as any, so that a retrained model keeps fewer of the first. The audit's reference knows what may be expected.
+
+    Args:
+        reference: gives models that never saw D_f; asked for once, where it is needed.
     """
-    forget, unseen = watch.sets["forget"], watch.sets.get("unseen")
-    if unseen is None or len(unseen) < LEAST_COMPARED:
-        return lambda student: None
-    reference = taught(original, retain, seed=seed)
-    said = reference.logits(forget), reference.logits(unseen)
 
-    def answers(model: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
-        return apply_frozen(model, forget, "audit").cpu(), apply_frozen(model, unseen, "audit").cpu()
+    def __init__(self, original: Network, watch: Watch, reference: Callable[[], Reference]) -> None:
+        self.watch, self._forget, self._unseen = watch, watch.sets["forget"], watch.sets.get("unseen")
+        if self._unseen is not None and len(self._unseen) >= LEAST_COMPARED:
+            self._students = [reference().logits(images) for images in (self._forget, self._unseen)]
+            self._before = self._answers(original)
+        else:
+            self._unseen = None
 
-    before = answers(original)
-    return lambda student: weigh(before, answers(student), said)
+    def _answers(self, model: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
+        forget, unseen = (apply_frozen(model, images, "audit").cpu() for images in (self._forget, cast(OwnImages, self._unseen)))
+        return forget, unseen
 
-
-def _missing(watch: Watch, look: dict[str, float], found: Evidence | None) -> float:
-    """How far a student is from having forgotten, 0 where it has."""
-    if found is None:
-        return watch.forgotten(look)
-    if found.finding in ("none", "unclear"):
-        return 0.0
-    agreement, expected, error = (cast(float, value) for value in (found.agreement, found.expected, found.error))
-    return max(abs(agreement - expected) / max(error, 1e-6), abs(found.sureness), CRITICAL)
+    def of(self, model: nn.Module, look: dict[str, float]) -> float:
+        """0 where it has forgotten."""
+        if self._unseen is None:
+            return self.watch.forgotten(look)
+        found = cast(Evidence, weigh(self._before, self._answers(model), (self._students[0], self._students[1])))
+        if found.finding in ("none", "unclear"):
+            return 0.0
+        agreement, expected, error = (cast(float, value) for value in (found.agreement, found.expected, found.error))
+        return max(abs(agreement - expected) / max(error, 1e-6), abs(found.sureness), CRITICAL)
 
 
 def students(
-    original: Network, forget: OwnImages, retain: OwnImages, settings: RelearnSettings | None, seed: int, watch: Watch
+    original: Network, forget: OwnImages, retain: OwnImages, settings: RelearnSettings | None, seed: int, left: Left,
+    best: float = math.inf,
 ) -> tuple[Network | None, dict[str, float] | None, RelearnSettings, list[dict[str, object]]]:
     """The student nearest to having forgotten (or ``None``), its look, its settings, and the attempts.
 
@@ -86,14 +91,15 @@ def students(
         original: frozen, in evaluation mode; it is left as it is.
         retain: all of D_r, as a retrained model would learn it.
         settings: one start; ``None``: ``STARTS``, the nearest first, to the first that has forgotten.
+        left: with the watch that decides.
+        best: what is left in the network that there is without them.
     """
+    watch = left.watch
     own = settings or settings_for(len(forget), len(retain))
     ways = [own] if settings else [replace(own, start=start, tail=tail) for start, tail in STARTS]
-    audited = _evidence(original, retain, watch, seed)
     network: Network | None = None
     kept: dict[str, float] | None = None
     attempts: list[dict[str, object]] = []
-    best = math.inf
     for number, way in enumerate(ways):
         try:
             student = cast(Network, relearned(original, forget, retain, way, _tools(original, seed, number)))
@@ -104,10 +110,10 @@ def students(
         watch.seen.append(look)
         trouble, missing = watch.trouble(look), math.inf
         if trouble is None:
-            missing = _missing(watch, look, audited(student))
+            missing = left.of(student, look)
         if missing < best:
             network, kept, own, best = student, look, way, missing
-        ended = trouble or (FORGOTTEN if missing == 0 else "not forgotten")
+        ended = trouble or ("forgotten" if missing == 0 else "not forgotten")
         shown = {name: round(value, 4) for name, value in look.items()}
         attempts.append({"strength": way.start, "ended": f"relearn: {ended}", "kept": kept, "looks": [shown]})
         if missing == 0:
