@@ -3,8 +3,9 @@
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -28,8 +29,10 @@ from .ledger import Ledger
 from .options import ForgetOptions, Options
 from .page import Report
 from .preparing import Answers, Given, Prepared, prepare
+from .reference import Reference, taught
 from .refusal import Refused
 from .report import audits, forgetting, measured_utility, unseen_kept, verdict, weighed
+from .sources import OwnImages
 from .watch import EVERY, GAIN, SAMPLE, SAMPLE_GOAL, Watch
 from .workers import first, working_together
 
@@ -85,9 +88,14 @@ def _forget(model: nn.Module, given: Given, asked: Options, ledger: str | Path |
         clock.mark("prepare")
         # Where requests follow each other their losses add up: then each wins back what it can.
         aim = asked.floor if book is None else 1 - GAIN
+
+        @cache
+        def reference() -> Reference:
+            return taught(prepared.network, cast(OwnImages, prepared.retain), seed=asked.seed, checkpoint=checkpoint)
+
         work = Work(
             prepared.network, prepared.forget, prepared.used, prepared.labels, asked.settings, asked.seed, aim,
-            asked.method == "auto", prepared.retain if book is None else prepared.used, checkpoint,
+            asked.method == "auto", prepared.retain if book is None else prepared.used, reference, checkpoint,
         )
         sets, watches = prepared.sets(asked.seed), []
 
@@ -98,7 +106,7 @@ def _forget(model: nn.Module, given: Given, asked: Options, ledger: str | Path |
         outcome = carry_out(prepared.choice.method, work, watch, keeper)
         clock.mark("unlearn")
         network = outcome.network or prepared.network
-        content = _measured(prepared, network, outcome, watches[0], book, asked.seed, instead_of, checkpoint)
+        content = _measured(prepared, network, outcome, watches[0], book, reference, instead_of)
         clock.mark("report")
         content["memory"] = {"bound": asked.memory, "in_memory": keeper.in_memory, "on_disk": keeper.on_disk}
     unlearned = as_given(whole(network), model)
@@ -166,14 +174,14 @@ def opened(ledger: str | Path | None, model: str, accept: tuple[str, ...] = ()) 
 
 
 def _measured(
-    prepared: Prepared, network: nn.Module, outcome: Outcome, watch: Watch, book: Ledger | None, seed: int,
-    instead_of: int | None = None, checkpoint: Checkpoint | None = None,
+    prepared: Prepared, network: nn.Module, outcome: Outcome, watch: Watch, book: Ledger | None,
+    reference: Callable[[], Reference], instead_of: int | None = None,
 ) -> dict[str, Any]:
     after = prepared.answers(network)
     numbers: dict[str, Any] = {
         "utility": measured_utility(prepared, after), "forgetting": forgetting(prepared, after), "audit": audits(prepared, after),
     }
-    found = weighed(prepared, after, seed, checkpoint) if outcome.look is not None else None
+    found = weighed(prepared, after, reference) if outcome.look is not None else None
     numbers["evidence"] = None if found is None else found.as_dict()
     least = min((entry["utility"] / 100 for entry in numbers["utility"].values()), default=None)
     together = None if book is None or least is None else _together(book, prepared, after, least, instead_of)

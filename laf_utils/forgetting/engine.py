@@ -1,6 +1,7 @@
 """Carrying out a chosen method under the watch: attempts at several strengths, rollback, and the best point of all."""
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,8 +22,9 @@ from .checkpoint import Carried, Checkpoint, fitted, restored
 from .choice import CERTIFIED, CLOSED_FORM, derived_settings, strengthened
 from .head import has_batch_statistics
 from .keeping import Keeper
+from .reference import Reference
 from .refusal import Refused
-from .relearned import RELEARN, students
+from .relearned import RELEARN, Left, students
 from .sources import OwnImages
 from .watch import GAIN, Watch
 from .workers import shared
@@ -50,6 +52,7 @@ class Work:
         otherwise: a class that LAF does not remove within the floor may be removed in closed form, and single images that it does
             not remove may be left to ``relearn``.
         everything: all of D_r, or ``None``: what ``relearn`` learns anew.
+        reference: gives the audit's models that never saw D_f.
         checkpoint: where the work's state is kept.
     """
 
@@ -62,6 +65,7 @@ class Work:
     aim: float = 0.0
     otherwise: bool = False
     everything: OwnImages | None = None
+    reference: Callable[[], Reference] = field(default=lambda: Reference((), 0))
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
 
 
@@ -298,20 +302,23 @@ def _or_in_closed_form(work: Work, outcome: Outcome, watch: Watch) -> Outcome:
     return outcome if found.network is None else replace(found, settings=outcome.settings)
 
 
-def run_relearn(work: Work, watch: Watch, attempts: list[dict[str, object]], settings: Any = None) -> Outcome:
+def run_relearn(work: Work, left: Left, attempts: list[dict[str, object]], settings: Any, best: float = math.inf) -> Outcome:
     """See ``relearned.students``; one look each, after the attempts there were."""
     assert work.everything is not None
-    network, look, own, made = students(work.network, work.forget, work.everything, settings, work.seed, watch)
+    network, look, own, made = students(work.network, work.forget, work.everything, settings, work.seed, left, best)
     return Outcome(network, look, own, [*attempts, *made], method=RELEARN)
 
 
 def _or_relearned(work: Work, outcome: Outcome, watch: Watch) -> Outcome:
     """An outcome of LAF, or where it has left single images known, the student that has forgotten more of them, if one has."""
-    if watch.scope.name != "instances" or (outcome.look is not None and watch.forgotten(outcome.look) == 0):
+    if watch.scope.name != "instances" or work.everything is None:
         return outcome
-    found = run_relearn(work, watch, outcome.attempts)
-    better = found.look is not None and (outcome.look is None or watch.rank(found.look) < watch.rank(outcome.look))
-    return found if better else replace(outcome, attempts=found.attempts)
+    left = Left(work.network, watch, work.reference)
+    best = math.inf if outcome.look is None or outcome.network is None else left.of(outcome.network, outcome.look)
+    if best == 0:
+        return outcome
+    found = run_relearn(work, left, outcome.attempts, None, best)
+    return replace(outcome, attempts=found.attempts) if found.network is None else found
 
 
 def carry_out(method: str, work: Work, make_watch: Callable[..., Watch], keeper: Keeper) -> Outcome:
@@ -324,7 +331,7 @@ def carry_out(method: str, work: Work, make_watch: Callable[..., Watch], keeper:
     if method == CLOSED_FORM:
         return run_closed_form(work, make_watch(), [])
     if method == RELEARN:
-        return run_relearn(work, make_watch(), [], work.settings)
+        return run_relearn(work, Left(work.network, make_watch(), work.reference), [], work.settings)
     if method == CERTIFIED:
         return run_certified(work, make_watch())
     if method not in ("laf", "laf_r"):

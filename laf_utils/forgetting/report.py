@@ -1,15 +1,15 @@
 """What a request has done, in numbers and words: utility before and after, the audit, the worst remaining images, the verdict."""
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
 
 from ..audit.unseen import audit
-from .checkpoint import Checkpoint
 from .engine import Outcome
 from .evidence import LEAST_COMPARED, Evidence, weigh, weigh_removed
 from .preparing import Answers, Prepared
-from .reference import taught
+from .reference import Reference
 from .watch import ERRORS, FORGOTTEN, Watch, agreement_gap, utility
 
 WORST = 10  # remaining images that are listed
@@ -126,7 +126,7 @@ def learned_nothing(prepared: Prepared) -> str | None:
     return broken(everything)
 
 
-def weighed(prepared: Prepared, after: Answers, seed: int, checkpoint: Checkpoint | None = None) -> Evidence | None:
+def weighed(prepared: Prepared, after: Answers, reference: Callable[[], Reference]) -> Evidence | None:
     """The audit behind the verdict; ``None`` without enough unseen images. Single images are held against students of this
     request, which needs retained ones; classes that vanish need no students."""
     rows = prepared.audited
@@ -138,9 +138,8 @@ def weighed(prepared: Prepared, after: Answers, seed: int, checkpoint: Checkpoin
         return weigh_removed(before, now)
     if prepared.retain is None or len(rows) < LEAST_COMPARED:
         return None
-    reference = taught(prepared.network, prepared.retain, seed=seed, checkpoint=checkpoint)
     unseen = prepared.unseen.subset(rows)
-    return weigh(before, now, (reference.logits(prepared.forget), reference.logits(unseen)))
+    return weigh(before, now, (reference().logits(prepared.forget), reference().logits(unseen)))
 
 
 def findings(found: Evidence | None, class_removed: bool, unseen: int) -> tuple[list[str], list[str]]:
@@ -203,7 +202,8 @@ def verdict(
     if named is not None and named > 100 * STILL_NAMED:
         cost = too_costly(outcome.attempts, watch.floor)
         failed.append(f"{named:.1f} % of the forget images are still answered with a removed class{cost}")
-    failed += driven_out(prepared, numbers)
+    if found is None:  # else the audit says it, and knows what a model that never saw the images would have kept
+        failed += driven_out(prepared, numbers)
     removed = prepared.scope.name == "class"
     if not removed and (prepared.unseen is None or prepared.retain is None):
         lacking = "unseen" if prepared.unseen is None else "retained"
