@@ -84,11 +84,12 @@ def own_originals(records: list[dict]) -> pd.DataFrame:
 
 def ladder() -> str:
     """Every method of the table with the labels and the data that it declares, as lines of plain text."""
-    lines = [f"{'labels':<8}{'data':<24}method"]
+    lines: dict[str, list[str]] = {}
     for method in METHODS.values():
         labels = "of D_r" if method.label_access == LabelAccess.FEW else method.label_access.words
-        lines.append(f"{labels:<8}{method.data_access.words:<24}{method.title.replace(', pseudo-labels', ', pseudo')}")
-    return "\n".join(lines)
+        line = f"  {method.data_access.words:<24}{method.title.replace(', pseudo-labels', ', pseudo')}"
+        lines.setdefault(f"labels: {labels}", []).append(line)
+    return "\n".join(line for heading, own in lines.items() for line in (heading, *own))
 
 
 def tuning(dataset: str, task: str) -> pd.DataFrame:
