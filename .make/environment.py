@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = "test,lab,book"
+EXTRAS = "test,lab,book,certificate"
 NEEDED_GB = 9  # about 7 installed (CUDA libraries come with PyTorch on Linux), the rest for files on their way
 LOCK, BEGUN, COMPLETE = ".lock", ".begun", ".complete-"
 NETWORK = re.compile(  # as pip and its urllib3 put it
