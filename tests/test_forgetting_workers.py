@@ -14,7 +14,7 @@ from forgetting_fakes import own_model, patterns, trained
 from safetensors.torch import load_file, save_file
 from torchvision.transforms import functional as TF
 
-from laf_utils.forgetting import workers
+from laf_utils.forgetting import ForgetOptions, call, checkpoint, first_model, forget, workers
 from laf_utils.support.paths import ROOT
 
 HERE = Path(__file__).parent
@@ -47,6 +47,23 @@ def test_a_process_alone_is_the_first_and_shares_nothing(monkeypatch):
     for name, value in (("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "1")):
         monkeypatch.setenv(name, value)
     assert not workers.first(), "also before the processes have met, and after they have parted"
+
+
+def test_the_first_process_waits_for_no_other_when_it_writes(monkeypatch, tmp_path):
+    """Whatever all processes do together is done as often by the first as by any other, a ledger or not."""
+    counts = []
+    for first in (True, False):
+        asked = []
+        for module in (call, checkpoint, first_model):
+            if hasattr(module, "from_first"):
+                monkeypatch.setattr(module, "from_first", lambda make: asked.append(1) or make())  # noqa: B023
+        monkeypatch.setattr(call, "first", lambda: first)  # noqa: B023
+        inputs, labels = patterns(200, 1)
+        options = ForgetOptions(scope="class", accept=("batch_statistics",))
+        forget(own_model(), inputs[labels == 0], inputs[labels > 0], method="closed_form", options=options,
+               ledger=tmp_path / f"{first}.jsonl")
+        counts.append(len(asked))
+    assert counts[0] == counts[1] > 0
 
 
 def test_an_error_of_ones_own_is_no_lost_worker():
