@@ -93,8 +93,8 @@ def ladder() -> str:
 
 
 def tuning(dataset: str, task: str) -> pd.DataFrame:
-    """What the equal search found, a row for each method: gap of the published settings and of the winner on the reduced set and
-    at full size, in points, which trial won, and what it changed; empty where there was no search.
+    """What the equal search found, a row for each method: gap of the published settings and of the best trial on the reduced set
+    and at full size, in points, and what the winner changed; empty where there was no search.
     """
     path = winners_path(dataset, task)
     if not path.is_file():
@@ -106,10 +106,9 @@ def tuning(dataset: str, task: str) -> pd.DataFrame:
         winner, trials = own["winner"], own["trials"]
         changes = ", ".join(f"{key.rpartition('.')[2]} {_plain(value)}" for key, value in winner["changes"].items())
         rows[METHODS[name].title] = {
-            "published": _number(trials[0]["gap"]), "winner": _number(winner["gap"]),
+            "published": _number(trials[0]["gap"]), "best": _number(trials[winner["best_trial"]]["gap"]),
             "published, full size": _number(full.get((name, "defaults"))),
-            "winner, full size": _number(full.get((name, "tuned"))),
-            "trial": f"{winner['trial'] + 1} of {len(trials)}", "changed to": changes or "nothing: published is best",
+            "winner, full size": _number(full.get((name, "tuned"))), "changed to": changes or "nothing: published stays",
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
