@@ -10,7 +10,6 @@ from laf_utils.book.chapters import ch5_tables
 from laf_utils.experiments import __main__ as command
 from laf_utils.experiments import tuning as searching
 from laf_utils.experiments.cells import EXACT, Cell
-from laf_utils.experiments.problem import Problem
 from laf_utils.experiments.tuning import Search, carve, search
 from laf_utils.experiments.tuning_spaces import SPACES
 from laf_utils.experiments.tuning_winners import winners_of, winners_path
@@ -161,11 +160,12 @@ def test_a_trial_takes_as_many_steps_as_at_full_size_and_each_is_as_large(make_s
     one = make_search(images=100)  # 80 of 300 train
     assert one.problem.config.training.batch_size == round(32 * 80 / 300)
     search(one, winners_path("tiny", "class"))
-    first = {name: settings for name, settings in reversed(counted)}
+    first = dict(reversed(counted))  # the published settings of each: its first trial
     assert first["boundary_expand"].batch_size == round(64 * 80 / 300)
     assert first["laf"].unlearning.batch_size == first["laf"].vae.batch_size == round(32 * 80 / 300)
-    jit, own = METHODS["jit"].settings, one.reduced("jit", METHODS["jit"].settings)
-    assert own.learning_rate * own.batch_size == pytest.approx(jit.learning_rate * jit.batch_size, rel=0.05), "a sum over the batch"
+    jit = METHODS["jit"].settings  # a sum over the batch
+    own = one.reduced("jit", jit)
+    assert own.learning_rate * own.batch_size == pytest.approx(jit.learning_rate * jit.batch_size, rel=0.05)
     assert one.reduced("lfssd", METHODS["lfssd"].settings) == METHODS["lfssd"].settings
 
 
@@ -186,14 +186,13 @@ def test_a_trial_that_stays_behind_ends_early_and_cannot_win(make_search, monkey
     assert found["trials"][found["winner"]["trial"]]["gap"] is not None
 
 
-def test_a_look_changes_nothing_of_what_the_trial_gives(make_search):
+def test_a_look_changes_nothing_of_what_the_trial_gives(make_search, monkeypatch):
     one, request = make_search(), make_search().request
     settings = METHODS["boundary_expand"].settings
     seen = []
+    monkeypatch.setattr(searching, "LOOK_AFTER", 20)
     with searching._watched(request, lambda model, number: seen.append(one.look(model))) as watched:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(searching, "LOOK_AFTER", 20)
-            watched_result = run_method("boundary_expand", watched, settings).model.state_dict()
+        watched_result = run_method("boundary_expand", watched, settings).model.state_dict()
     plain = run_method("boundary_expand", request, settings).model.state_dict()
     assert seen and all(torch.equal(plain[name], value) for name, value in watched_result.items())
 
