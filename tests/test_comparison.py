@@ -357,7 +357,18 @@ def test_costs_are_shares_of_retraining(recorded):
     costs = ch5_tables.costs(recorded)
     assert list(costs.index) == ["Original", "Retrain", "Retrain, another seed", "T-S", "LAF+R"]
     assert costs.loc["Retrain", "% of retraining"] == "100.0" and costs.loc["Retrain", "seconds"].startswith("~")
+    assert set(costs["TFLOP"]) == {"–"}, "nobody knows the images of this set"
     assert ch5_tables.found("tiny", "class", seed=1) == [] and ch5_tables.found("tiny", "data") == []
+
+
+def test_operations_are_those_of_the_passes_through_the_cells_network(recorded):
+    record = altered(recorded[0])
+    record["cell"] |= {"dataset": "mnist", "profile": "paper"}
+    record["passes"] = {"training": 0, "frozen": 1_000_000, "equivalent": 0}
+    cnn = 2 * (28 * 28 * 16 * 25 + 14 * 14 * 32 * 16 * 25)  # its two convolutions; the linear layers add to that
+    assert 1e6 * cnn < 1e12 * ch5_tables.operations(record) < 1.3e6 * cnn
+    record["passes"] |= {"training": 1_000_000, "frozen": 0}
+    assert 1e12 * ch5_tables.operations(record) > 2e6 * cnn
 
 
 def test_tuned_rows_follow_their_own_method(recorded):
