@@ -161,14 +161,6 @@ def blocks(rows: list[Group]) -> dict[str, list[Group]]:
     return {name: nothing + own for name, own in parts.items() if any(group.good for group in own)}
 
 
-def short_table(
-    found: Found, dataset: str, task: str, models: tuple[str, ...] = (ORIGINAL, RETRAIN, "laf", "laf_r")
-) -> pd.DataFrame:
-    """The rows of a few models without seconds: what the README shows, in the words of the results page."""
-    rows = [group for group in rows_of(found, dataset, task) if group.choice == DEFAULTS and group.method in models]
-    return table(rows, task)
-
-
 def their_models(dataset: str, task: str) -> dict[str, dict[str, float]]:
     """The authors' accuracies in percent by model, of the settings of which there is a full set."""
     own = authors()[THEIRS[dataset, task][0]]

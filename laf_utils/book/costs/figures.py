@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..base import style
-from .calibrated import Calibrated
-from .fit import QUARTER, SPLITS, held_out
-from .observed import LEAST, Group
+from .fit import QUARTER, SPLITS, Fit, held_out
+from .timings import LEAST, Group
 
 MARKS = {  # of held-out predictions, by what was left out
     "dataset": ("o", "#0072B2", "data set left out"), "task": ("s", "#009E73", "request left out"),
@@ -44,7 +43,7 @@ def _diagonal(axis: Axes, low: float, high: float) -> None:
 
 
 @style.styled
-def predicted_against_measured(models: Mapping[Group, Calibrated]) -> Figure:
+def predicted_against_measured(models: Mapping[Group, Fit]) -> Figure:
     """One panel per machine and network: every scored cell as predicted by fits that did not see it.
 
     Raises:
@@ -61,7 +60,7 @@ def predicted_against_measured(models: Mapping[Group, Calibrated]) -> Figure:
             left, (mark, colour, label) = held_out(own.cells, by), MARKS[by]
             if len(left):
                 axis.plot(left["measured"], left["predicted"], mark, mfc="none", color=colour, markersize=5, label=label)
-        small = [(cell.seconds, own.fitted.predict(cell.work)) for cell in own.cells if not cell.scored]
+        small = [(cell.seconds, own.predict(cell.work)) for cell in own.cells if not cell.scored]
         if small:
             axis.plot(*zip(*small, strict=True), "x", color="#888888", markersize=5, label=f"under {LEAST:g} s, not scored")
         axis.set(title=group.title, xlabel="measured (s)", ylabel="predicted (s)")
