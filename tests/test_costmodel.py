@@ -285,7 +285,7 @@ def test_cost_by_stage_adds_up_to_the_records() -> None:
     assert text["frozen passes"] == "60,000" and text["MB kept before"] == "0.0" and text["seconds"] == "–"
     assert costs_request.cost_by_stage("mnist", "class", seed=99).empty
     assert figures.cost_of_methods(table).axes
-    with pytest.raises(ValueError, match="no record"):
+    with pytest.raises(ValueError, match="nothing to draw"):
         figures.cost_of_methods(costs_request.cost_by_stage("mnist", "class", seed=99))
 
 

@@ -48,12 +48,12 @@ def signed(value: float, digits: int = 2) -> str:
     return text.replace("-", "\u2212") if float(text) else text.lstrip("-")
 
 
-def gap_text(found: Interval | None, digits: int = 2) -> str:
+def gap_text(found: Interval | None) -> str:
     """For a cell: ``0.85``, or ``0.85 (0.50 to 1.20)`` of several seeds, without a break."""
     if found is None:
         return MISSING
-    ends = f" ({signed(found.low, digits)} to {signed(found.high, digits)})" if found.count > 1 else ""
-    return f"{signed(found.mean, digits)}{ends}".replace(" ", "\u00a0")
+    ends = f" ({signed(found.low)} to {signed(found.high)})" if found.count > 1 else ""
+    return f"{signed(found.mean)}{ends}".replace(" ", "\u00a0")
 
 
 def short_points(found: Interval) -> str:
@@ -66,7 +66,7 @@ def breakable(cell: str) -> str:
     return cell.replace("\u00a0(", " (").replace("\u00a0to\u00a0", " to\u00a0")
 
 
-def points_text(found: Interval, unit: str = "points", digits: int = 2, of: str = "seed") -> str:
+def points_text(found: Interval, of: str = "seed") -> str:
     """For a sentence: ``0.85 points (95 % interval 0.50 to 1.20, 3 seeds)``, or ``0.85 points (one seed)``.
 
     Args:
@@ -74,8 +74,8 @@ def points_text(found: Interval, unit: str = "points", digits: int = 2, of: str 
     """
     spread = f"one {of}"
     if found.count > 1:
-        spread = f"95 % interval {signed(found.low, digits)} to {signed(found.high, digits)}, {found.count} {of}s"
-    return f"{signed(found.mean, digits)} {unit} ({spread})"
+        spread = f"95 % interval {signed(found.low)} to {signed(found.high)}, {found.count} {of}s"
+    return f"{signed(found.mean)} points ({spread})"
 
 
 def within_noise(found: Interval, floor: Interval | None = None, p: float | None = None) -> bool:

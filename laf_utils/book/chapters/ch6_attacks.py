@@ -102,9 +102,7 @@ def _loss_panel(axis: Axes, own: Signals, name: str) -> None:
     bins = np.geomspace(every.min().item(), max(every.max().item(), 1.01 * every.min().item()), 40).tolist()
     groups = {"forgotten": (own.forget_loss, figures.FORGET), "test, same classes": (own.test_loss, figures.TEST)}
     for label, (loss, colour) in groups.items():
-        weights = np.full(len(loss), 100 / len(loss))
-        shown = loss.clamp(LEAST_LOSS, CLIP).numpy()
-        axis.hist(shown, bins, weights=weights, histtype="step", color=colour, linewidth=1.5, label=label)
+        figures.outlined(axis, loss.clamp(LEAST_LOSS, CLIP).numpy(), bins, colour, label)
     count = min(len(own.forget_loss), len(own.test_loss))
     losses = log_loss(torch.cat([own.forget_loss[:count], own.test_loss[:count]])).numpy()[:, None]
     attack = LogisticRegression().fit(losses, np.repeat([1, 0], count))

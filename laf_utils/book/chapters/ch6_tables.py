@@ -13,11 +13,12 @@ from ...audit.verdict import BY_IMAGE, CANNOT, DIFFERENT, EQUIVALENT, LEVEL, NO_
 from ...experiments.audit_seeds import MODELS, NULL
 from ...experiments.record import AUDIT
 from ...methods import METHODS
-from ...settings.names import DATASET_NAMES, MEASURE_NAMES, TASK_NAMES
+from ...settings.names import MEASURE_NAMES, MODEL_NAMES
 from ...support.paths import results_folder
 from ..base.tables import MISSING
+from ..base.words import title_of as heading
 
-TITLES = {"original": "Original", "retrained": "Retrained", NULL: "Retrained, another seed", "laf": "LAF", "laf_r": "LAF+R"}
+TITLES = MODEL_NAMES | {NULL: "Retrained, another seed"}
 PLACES = (("mnist", "class"), ("mnist", "data"), ("fashion", "class"), ("fashion", "data"))
 
 EARLIER = (
@@ -48,11 +49,6 @@ def found(dataset: str, task: str, profile: str = "quick", folder: Path | None =
 def title_of(model: str) -> str:
     """The row of a model in tables."""
     return TITLES.get(model) or METHODS[model].title
-
-
-def heading(dataset: str, task: str) -> str:
-    """``MNIST, class removal``."""
-    return f"{DATASET_NAMES[dataset]}, {TASK_NAMES[task]}"
 
 
 def rests_on(records: list[dict]) -> str:
@@ -97,12 +93,6 @@ def u_mia(record: dict, model: str) -> float | None:
     """Accuracy of U-MIA on log losses in percent; older records have none."""
     found = record["audit"][model].get("u_mia_log")
     return found and found["accuracy"]
-
-
-def rmia_auc(record: dict, model: str) -> float | None:
-    """AUC of RMIA in percent."""
-    found = record["audit"][model]["rmia"]
-    return found and found["auc"]
 
 
 def _audit(name: str) -> Value:
@@ -183,7 +173,7 @@ def membership(records: list[dict]) -> pd.DataFrame:
     That stands last, with its chance level; ``limits`` says what the attacks cannot see.
     """
     columns = {
-        "U-MIA on log loss": (u_mia, 1), "RMIA AUC": (rmia_auc, 1),
+        "U-MIA on log loss": (u_mia, 1), "RMIA AUC": (lambda record, model: (record["audit"][model]["rmia"] or {}).get("auc"), 1),
         "balanced accuracy": (lambda record, model: record["attack"][model]["balanced_accuracy"], 1),
         "published ASR": (_metric("asr"), 1), "always “member”": (lambda record, model: record["attack"][model]["chance"], 1),
     }

@@ -44,13 +44,7 @@ def _diagonal(axis: Axes, low: float, high: float) -> None:
 
 @style.styled
 def predicted_against_measured(models: Mapping[Group, Fit]) -> Figure:
-    """One panel per machine and network: every scored cell as predicted by fits that did not see it.
-
-    Raises:
-        ValueError: no group.
-    """
-    if not models:
-        raise ValueError("no machine with enough cells: nothing to draw")
+    """One panel per machine and network: every scored cell as predicted by fits that did not see it."""
     figure, axes = style.plt.subplots(len(models), 1, figsize=(style.NARROW, 4.3 * len(models)), squeeze=False)
     for axis, (group, own) in zip(axes[:, 0], models.items(), strict=True):
         seconds = [cell.seconds for cell in own.cells]
@@ -75,12 +69,7 @@ def stage_seconds(by_setting: Mapping[str, Mapping[str, float]], unit: str = "ho
     Args:
         by_setting: title to seconds by stage.
         unit: ``hours`` or ``minutes``.
-
-    Raises:
-        ValueError: no setting.
     """
-    if not by_setting:
-        raise ValueError("no setting: nothing to draw")
     names = list(dict.fromkeys(name for seconds in by_setting.values() for name in seconds))
     divisor = {"hours": 3600, "minutes": 60}[unit]
     height = 0.42 * len(names) + 0.2 * len(by_setting) + 0.9
@@ -114,12 +103,7 @@ def cost_of_methods(table: pd.DataFrame) -> Figure:
 
     Args:
         table: of ``cost_by_stage``.
-
-    Raises:
-        ValueError: it is empty.
     """
-    if table.empty:
-        raise ValueError("no record of this request: nothing to draw")
     methods = list(dict.fromkeys(table.index.get_level_values("method")))[::-1]
     figure, axes = style.plt.subplots(1, 2, figsize=(style.NARROW, BAR * len(methods) + 1.3), sharey=True, width_ratios=(1.3, 1))
     _bars(axes[0], table, methods, "% of retraining")
