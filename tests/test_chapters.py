@@ -242,7 +242,7 @@ def test_the_opened_attack_is_the_published_one(make_run):
 def test_straw_men_score_what_blind_answers_score():
     truth = np.repeat([1, 0], [30, 10])
     for name, score in (("always “member”", 1.0), ("always “non-member”", 0.0)):
-        result, said = _scored(truth, np.full(40, score), 1, 1, True), ch4_membership.straw_men(75.0)[name]
+        result, said = _scored(truth, np.full(40, score), 1, 1, True), ch4_membership.blind_attackers(75.0)[name]
         assert (said["asr"], said["balanced_accuracy"], said["auc"]) == (result.asr, result.balanced_accuracy, result.auc)
 
 

@@ -159,12 +159,12 @@ def test_a_held_out_cell_is_predicted_without_having_been_seen() -> None:
 def test_work_that_no_other_family_does_is_named() -> None:
     vae = replace(cell("laf", 1e4, 0, 0, 31.0), work=work.Work(training=1e4, vae_steps=1e3))
     left = fit.held_out([*made(), *[replace(vae, dataset=name) for name in "abc"]], "family").set_index("method")
-    assert set(left.loc["laf", "untold"]) == {"VAE steps"} and left.loc["ts", "untold"] == ""
+    assert set(left.loc["laf", "unpriced"]) == {"VAE steps"} and left.loc["ts", "unpriced"] == ""
 
 
 def test_too_few_cells_for_any_price_predict_nothing() -> None:
     few = [*made()[:2], *[replace(one, dataset="fashion") for one in made()[2:4]]]
-    assert fit.told_by(few[:2]) == [] and fit.held_out(few, "dataset").empty
+    assert fit.priced(few[:2]) == [] and fit.held_out(few, "dataset").empty
     with pytest.raises(ValueError, match="cells"):
         fit.fit(few[:2])
     assert tables.errors(few).empty or "each dataset in turn" not in tables.errors(few).index

@@ -3,6 +3,7 @@
 import copy
 import math
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from forgetting_fakes import GONE, LIGHT, X, Y, accuracy, forget, light, own_mod
 from sklearn.datasets import load_digits
 from torch import nn
 
-from laf_utils.forgetting import attempts, choice, preparing, watch
+from laf_utils.forgetting import Refused, attempts, choice, preparing, watch
 from laf_utils.forgetting.sources import ArrayStore
 from laf_utils.methods.method import fingerprint
 
@@ -232,3 +233,9 @@ def test_units_that_are_silent_on_the_forget_set_do_not_break_it(model):
     own.mix.bias.data[:12] -= 100.0
     _, report = light(own, X[GONE], X[~GONE])
     assert report.content["attempts"][0]["ended"] != "not finite"
+
+
+def test_every_reason_of_a_refusal_is_documented():
+    code = "".join(file.read_text(encoding="utf-8") for file in Path(attempts.__file__).parent.glob("*.py"))
+    reasons = set(re.findall(r"(?:Refused|__init__)\(\s*\"([a-z_]+)\"", code))
+    assert len(reasons) > 15 and [reason for reason in reasons if f"``{reason}``" not in Refused.__doc__] == []

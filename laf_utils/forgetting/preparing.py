@@ -181,6 +181,20 @@ def alike(forget: torch.Tensor, unseen: torch.Tensor) -> torch.Tensor | None:
     return rows.sort().values if len(rows) else None
 
 
+def _opened(
+    given: Given, options: Options, keeper: Keeper, model: nn.Module
+) -> tuple[OwnImages, OwnImages | None, OwnImages | None]:
+    """D_f, D_r and the unseen images, all of one kind."""
+    forget, retain, unseen = (
+        open_images(getattr(given, name), options, keeper, model, name) for name in ("forget", "retain", "unseen")
+    )
+    if forget is None:
+        raise Refused("nothing_to_forget", "forget: no images were given")
+    if any(images is not None and images.packing != forget.packing for images in (retain, unseen)):
+        raise Refused("bad_images", "the sets hold inputs of different names, shapes or number formats")
+    return forget, retain, unseen
+
+
 def prepare(model: nn.Module, given: Given, options: Options, keeper: Keeper, ledger: Ledger | None) -> Prepared:
     """Everything that is known before anything is trained.
 
@@ -191,14 +205,8 @@ def prepare(model: nn.Module, given: Given, options: Options, keeper: Keeper, le
     check_options(options)
     copied = working_copy(model)
     copied = copied if options.device is None else copied.to(options.device)
-    forget, retain, unseen = (
-        open_images(getattr(given, name), options, keeper, copied, name) for name in ("forget", "retain", "unseen")
-    )
-    if forget is None:
-        raise Refused("nothing_to_forget", "forget: no images were given")
+    forget, retain, unseen = _opened(given, options, keeper, copied)
     example = forget.batch(torch.arange(min(EXAMPLE, len(forget))))
-    if any(images is not None and images.packing != forget.packing for images in (retain, unseen)):
-        raise Refused("bad_images", "the sets hold inputs of different names, shapes or number formats")
     copied = adapted(copied, example, forget.packing)
     head = find_head(copied, example, options.head)
     check_stable(copied, example)

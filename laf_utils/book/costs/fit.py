@@ -23,7 +23,7 @@ NAMES = {
     "training": "training passes", "frozen": "frozen passes", "calls": "training calls", "frozen_calls": "frozen calls",
     "swept": "weight sweeps", "tensorwise": "tensor-wise steps", "vae_steps": "VAE steps",
 }
-LEAST_CELLS = 3  # that do some of a kind of work, before its coefficient can be told
+LEAST_CELLS = 3  # that do some of a kind of work, before its coefficient can be estimated
 LEAST_GROUP = 8  # scored cells of a machine and network, before it gets a fit
 QUARTER = (0.8, 1.25)  # predicted over measured
 SPLITS = ("dataset", "task", "family")
@@ -46,7 +46,7 @@ class Fit:
         return sum(value * getattr(work, kind) for kind, value in self.seconds.items())
 
 
-def told_by(cells: Sequence[Timing]) -> list[str]:
+def priced(cells: Sequence[Timing]) -> list[str]:
     """The kinds of work that enough of the scored cells do for a coefficient; none where there are too few cells."""
     kinds = {kind for cell in cells for kind in KINDS[cell.group.device]}
     scored = [cell.work for cell in cells if cell.scored]
@@ -61,14 +61,14 @@ def fit(cells: Sequence[Timing]) -> Fit:
     """
     scored = [cell for cell in cells if cell.scored]
     groups = {cell.group for cell in cells}
-    told = told_by(cells)
-    if not told or len(groups) != 1:
+    kinds = priced(cells)
+    if not kinds or len(groups) != 1:
         raise ValueError(f"needs scored cells of one machine and network, got {len(scored)} of {len(groups)} groups")
     group = groups.pop()
-    relative = np.array([[getattr(c.work, kind) / c.seconds for kind in told] for c in scored])
+    relative = np.array([[getattr(c.work, kind) / c.seconds for kind in kinds] for c in scored])
     scale = relative.max(0)  # columns differ by orders of magnitude
     found, _ = nnls(relative / scale, np.ones(len(scored)))
-    return Fit(group, dict(zip(told, (found / scale).tolist(), strict=True)), cells)
+    return Fit(group, dict(zip(kinds, (found / scale).tolist(), strict=True)), cells)
 
 
 def every(found: Sequence[dict] | None = None) -> dict[Group, Fit]:
@@ -86,24 +86,24 @@ def held_out(cells: Sequence[Timing], by: str) -> pd.DataFrame:
 
     Returns:
         One row per scored cell: label, dataset, task, method, measured and predicted seconds, ratio = predicted / measured, and
-        ``untold``: kinds of work in it that the remaining cells could not tell. Empty where too few remain.
+        ``unpriced``: kinds of work in it whose price the remaining cells could not give. Empty where too few remain.
     """
     rows = []
     for value in sorted({getattr(cell, by) for cell in cells}):
         rest = [cell for cell in cells if getattr(cell, by) != value]
-        if not told_by(rest):
+        if not priced(rest):
             continue
         fitted = fit(rest)
         rows += [_row(cell, fitted) for cell in cells if getattr(cell, by) == value and cell.scored]
-    return pd.DataFrame(rows, columns=["label", "dataset", "task", "method", "measured", "predicted", "ratio", "untold"])
+    return pd.DataFrame(rows, columns=["label", "dataset", "task", "method", "measured", "predicted", "ratio", "unpriced"])
 
 
 def _row(cell: Timing, fitted: Fit) -> dict:
     predicted = fitted.predict(cell.work)
-    untold = [k for k in KINDS[cell.group.device] if k not in fitted.seconds and getattr(cell.work, k) > 0]
+    unpriced = [k for k in KINDS[cell.group.device] if k not in fitted.seconds and getattr(cell.work, k) > 0]
     return {
         "label": cell.label, "dataset": cell.dataset, "task": cell.task, "method": cell.method, "measured": cell.seconds,
-        "predicted": predicted, "ratio": predicted / cell.seconds, "untold": ", ".join(NAMES[k] for k in untold),
+        "predicted": predicted, "ratio": predicted / cell.seconds, "unpriced": ", ".join(NAMES[k] for k in unpriced),
     }
 
 
@@ -131,7 +131,7 @@ def resampled(cells: Sequence[Timing], draws: int = 200, seed: int = 0) -> dict[
     found: dict[str, list[float]] = {}
     for _ in range(draws):
         drawn = [cell for family in generator.choice(families, len(families)) for cell in by_family[family]]
-        if told_by(drawn):
+        if priced(drawn):
             for kind, value in fit(drawn).seconds.items():
                 found.setdefault(kind, []).append(value)
     return {kind: tuple(np.quantile(values, [0.05, 0.95]).tolist()) for kind, values in found.items()}

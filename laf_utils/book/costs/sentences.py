@@ -44,9 +44,9 @@ def outside_sentence(models: Mapping[Group, Fit]) -> str:
     for group, own in models.items():
         left = held_out(own.cells, "family")
         off = left[~left["ratio"].between(*QUARTER)]
-        for untold, rows in off.groupby("untold"):
+        for unpriced, rows in off.groupby("unpriced"):
             names = ", ".join(dict.fromkeys(title_of(name) for name in rows["method"]))
-            why = f"no other family does {untold}, so that the others cannot tell its price" if untold else (
+            why = f"no other family does {unpriced}, so that the others cannot tell its price" if unpriced else (
                 "every kind of its work occurs elsewhere, in another mixture: the price of a pass is not the same everywhere")
             said.append(f"- {group.title}: {names} ({rows['ratio'].min():.2f} to {rows['ratio'].max():.2f} of measured): {why}.")
     return "\n".join(said) or "- None."

@@ -39,15 +39,15 @@ def errors(cells: Sequence[Timing]) -> pd.DataFrame:
         left = held_out(cells, by)
         if left.empty:
             continue
-        told = left[left["untold"] == ""]
-        if told.empty:
+        known = left[left["unpriced"] == ""]
+        if known.empty:
             continue
-        low, high = interval(told["ratio"])
+        low, high = interval(known["ratio"])
         rows[f"each {'family of methods' if by == 'family' else by} in turn"] = {
             "cells": len(left), "within a quarter": f"{100 * within(left['ratio']):.0f} %",
-            "every kind of work told": len(told), "of those within a quarter": f"{100 * within(told['ratio']):.0f} %",
-            "predicted / measured, median": f"{told['ratio'].median():.2f}",
-            "range": f"{told['ratio'].min():.2f} to {told['ratio'].max():.2f}",
+            "every kind of work priced": len(known), "of those within a quarter": f"{100 * within(known['ratio']):.0f} %",
+            "predicted / measured, median": f"{known['ratio'].median():.2f}",
+            "range": f"{known['ratio'].min():.2f} to {known['ratio'].max():.2f}",
             "measured lies at (90 % of cells)": f"{low:.2f} to {high:.2f} of predicted",
         }
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -61,11 +61,11 @@ def outside(cells: Sequence[Timing]) -> pd.DataFrame:
         off = left[~left["ratio"].between(*QUARTER)]
         rows += [
             {"left out": by, "cell": row.label, "measured (s)": f"{row.measured:.1f}", "predicted (s)": f"{row.predicted:.1f}",
-             "predicted / measured": f"{row.ratio:.2f}", "kinds of work the rest could not tell": row.untold or "none"}
+             "predicted / measured": f"{row.ratio:.2f}", "kinds of work without a price": row.unpriced or "none"}
             for row in off.itertuples()
         ]
     measured = ["measured (s)", "predicted (s)", "predicted / measured"]
-    return pd.DataFrame(rows, columns=["left out", "cell", *measured, "kinds of work the rest could not tell"])
+    return pd.DataFrame(rows, columns=["left out", "cell", *measured, "kinds of work without a price"])
 
 
 def equation(fitted: Fit) -> str:

@@ -15,6 +15,7 @@ from torchvision.models import resnet50
 from ...datasets.catalogue import FACTS
 from ...experiments.cells import listed
 from ...experiments.problem import HELD_OUT_SHARE
+from ...laf import used_count
 from ...methods import METHODS
 from ...methods.method import Implied, Sizes
 from ...methods.passes import Passes, count_passes, unlearning_passes
@@ -72,8 +73,7 @@ class Setting:
 
     @property
     def retain_used(self) -> int:
-        ratio = self.config.unlearning.retain_ratio
-        return self.retain if ratio is None else min(self.retain, max(1, round(ratio * self.forget)))
+        return used_count(self.forget, self.retain, self.config.unlearning.retain_ratio)
 
     @property
     def sizes(self) -> Sizes:

@@ -12,7 +12,7 @@ from ..base import reading, training_records
 from ..base.captions import chance_text, headline, rests_on
 from ..base.exhibit import Exhibit
 from ..base.words import title_of
-from . import ablation, across, answer, coverage, frontier, labels, tables, training_curves
+from . import ablation, answer, coverage, frontier, labels, requests, tables, training_curves
 from . import maps as mapped
 
 DATASETS = training_records.PAPER_DATASETS
@@ -77,12 +77,12 @@ def maps(task: str | None = None) -> list[Exhibit]:
 def every(found: reading.Found | None = None) -> list[Exhibit]:
     """The answer and its picture, tables, few labels, ablation, maps, loss curves and coverage; what has no record says so."""
     found = reading.everything() if found is None else found
-    result = [answer.exhibit(found, PLACES), frontier.exhibit(found, PLACES), across.of_methods(found, PLACES)]
+    result = [answer.exhibit(found, PLACES), frontier.exhibit(found, PLACES), requests.of_methods(found, PLACES)]
     result += [answer.task_exhibit(found, task, PLACES) for task in TASKS]
     result += [tables.exhibit(found, *place) for place in PLACES]
     for room, task in product((labels, ablation), TASKS):
         result += by_task(room, found, task)
-    result += [*across.of_shares(found, PLACES), across.of_parts(found, PLACES)]
+    result += [*requests.of_shares(found, PLACES), requests.of_parts(found, PLACES)]
     drawn = maps()
     result += drawn or [Exhibit("map", "Representations", "No record of a map yet.", pd.DataFrame())]
     runs = training_records.runs()
