@@ -52,12 +52,12 @@ def test_requests_of_one_data_set_are_one_unit():
     exhibit = requests.of_methods(found(*differences(*given)), [(dataset, task) for dataset, task, _ in given])
     column = exhibit.table["LAF+R \u2212 LAF"].map(plain)
     pooled, sets = interval([apart for *_, apart in given]), interval([-3.0, -0.5, -0.1])
-    assert requests.high < 0 < sets.high
-    assert column["mean over 6 pooled (95 % interval)"].startswith("\u22121.68")
+    assert pooled.high < 0 < sets.high
+    assert column["mean over 6 requests (95 % interval)"].startswith("\u22121.68")
     assert column["mean over 3 data sets (95 % interval)"].startswith("\u22121.20")
     (said,) = exhibit.readings
     assert said.startswith("LAF+R and LAF cannot be told apart: difference \u22121.20 points (95 % interval")
-    assert "3 data sets); over pooled \u22121.68 points" in said and said.endswith("nearer in 6 of 6.")
+    assert "3 data sets); over requests \u22121.68 points" in said and said.endswith("nearer in 6 of 6.")
 
 
 def test_a_difference_that_holds_in_every_data_set_is_called_one():
