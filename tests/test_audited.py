@@ -6,22 +6,8 @@ import pytest
 
 from laf_utils.audit.free import DEFINITION
 from laf_utils.audit.verdict import CANNOT, VERDICTS
-from laf_utils.book.chapters import (
-    ch6_figure,
-    ch6_known_answers,
-    ch6_many_models,
-    ch6_tables,
-)
-from laf_utils.experiments.audit_seeds import (
-    COMPARED,
-    MODELS,
-    NULL,
-    Models,
-    audit_request,
-    inputs_of,
-    measured,
-    models_of,
-)
+from laf_utils.book.chapters import ch6_figure, ch6_known_answers, ch6_many_models, ch6_tables
+from laf_utils.experiments.audit_seeds import COMPARED, MODELS, NULL, Models, audit_request, inputs_of, measured, models_of
 from laf_utils.experiments.commands import audit_places
 from laf_utils.experiments.problem import Problem
 from laf_utils.experiments.record import AUDIT, AuditPlace

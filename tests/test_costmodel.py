@@ -306,4 +306,4 @@ def test_every_cell_of_the_page_runs(monkeypatch) -> None:
         exec(code, space)
     assert all(shown), "what is empty is shown as the name of a Python object"
     said = "\n".join(map(str, shown))
-    assert "within a quarter are" in said and "The longest stage is" in said
+    assert "within a quarter" in said and "The longest stage is" in said

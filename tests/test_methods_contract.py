@@ -7,15 +7,7 @@ from importlib import metadata
 import pytest
 import torch
 import torch.nn.functional as F
-from methods_fakes import (
-    CLASSES,
-    CountedExtractor,
-    CountingLabels,
-    Tripwire,
-    tiny_data,
-    tiny_request,
-    with_transform,
-)
+from methods_fakes import CLASSES, CountedExtractor, CountingLabels, Tripwire, tiny_data, tiny_request, with_transform
 
 from laf_utils.methods import (
     FURTHER,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ...methods.passes import FROZEN_PASS
-from .fit import QUARTER, SPLITS, Fit, held_out, interval, within
+from .fit import QUARTER, Fit, held_out, interval
 from .passes import SMALL, Alone
 from .tables import between, in_time, percent, title_of
 from .timings import LEAST, Group
@@ -20,22 +20,6 @@ def factors_of(models: Mapping[Group, Fit], device: str = "cuda") -> tuple[float
     if ratios.empty:
         raise ValueError("no held-out prediction: there is no interval")
     return interval(ratios)
-
-
-def held_out_sentence(models: Mapping[Group, Fit]) -> str:
-    """How many held-out cells are predicted within a quarter, machine by machine."""
-    said = []
-    for group, own in models.items():
-        parts = []
-        for by in SPLITS:
-            left = held_out(own.cells, by)
-            if len(left):
-                what = {"dataset": "data set", "task": "request", "family": "family of methods"}[by]
-                share, low, high = 100 * within(left["ratio"]), left["ratio"].min(), left["ratio"].max()
-                parts.append(f"{share:.0f} % of {len(left)} with their {what} left out ({low:.2f} to {high:.2f} of measured)")
-        note = " These seconds are contended: several processes shared the card." if group.contended else ""
-        said.append(f"- {group.title}: within a quarter are {'; '.join(parts) or 'none that could be left out'}.{note}")
-    return "\n".join(said)
 
 
 def outside_sentence(models: Mapping[Group, Fit]) -> str:

@@ -10,7 +10,7 @@ from ...methods.table import FURTHER
 from ...settings.changes import plain
 from ..base.tables import MISSING
 from ..base.words import TITLES
-from .fit import NAMES, QUARTER, SPLITS, Fit, held_out, interval, resampled, within
+from .fit import NAMES, SPLITS, Fit, held_out, interval, resampled, within
 from .memory import added, kept_before
 from .passes import Alone
 from .timings import Timing
@@ -51,21 +51,6 @@ def errors(cells: Sequence[Timing]) -> pd.DataFrame:
             "measured lies at (90 % of cells)": f"{low:.2f} to {high:.2f} of predicted",
         }
     return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def outside(cells: Sequence[Timing]) -> pd.DataFrame:
-    """Every held-out prediction that is off by more than a quarter, and what the fit had not seen."""
-    rows = []
-    for by in SPLITS:
-        left = held_out(cells, by)
-        off = left[~left["ratio"].between(*QUARTER)]
-        rows += [
-            {"left out": by, "cell": row.label, "measured (s)": f"{row.measured:.1f}", "predicted (s)": f"{row.predicted:.1f}",
-             "predicted / measured": f"{row.ratio:.2f}", "kinds of work without a price": row.unpriced or "none"}
-            for row in off.itertuples()
-        ]
-    measured = ["measured (s)", "predicted (s)", "predicted / measured"]
-    return pd.DataFrame(rows, columns=["left out", "cell", *measured, "kinds of work without a price"])
 
 
 def equation(fitted: Fit) -> str:

@@ -39,11 +39,6 @@ class Group:
         where = self.machine if self.device != "cpu" else f"CPU ({self.machine}, {'' if self.bfloat16 else 'no '}bfloat16)"
         return f"{networks[self.backbone]} at {self.size} × {self.size}, {where}"
 
-    @property
-    def contended(self) -> bool:
-        """Whether its seconds were taken while other processes used the same device."""
-        return self.device != "cpu"
-
 
 @dataclass(frozen=True)
 class Timing:

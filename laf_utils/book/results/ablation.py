@@ -10,33 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...experiments.cells import AGAIN, ORIGINAL, RETRAIN
-from ..base import style
-from ..base.reading import (
-    DEFAULTS,
-    Found,
-    Group,
-    cka,
-    collapsed,
-    difference,
-    gap,
-    groups,
-    metric,
-    over,
-    pick,
-    profile_of,
-    seeds_of_variants,
-)
+from ..base import reading, style
+from ..base.reading import DEFAULTS, Found, Group, difference, gap, over, pick
 from ..base.tables import MISSING
-from ..base.words import (
-    breakable,
-    exploratory,
-    gap_text,
-    method_name,
-    name_of,
-    short_points,
-    verdict_text,
-    within_noise,
-)
+from ..base.words import breakable, exploratory, gap_text, method_name, name_of, short_points, verdict_text, within_noise
 from .sentences import diverged, elsewhere
 from .tables import COST, GAP, LABELS, table
 
@@ -55,13 +32,13 @@ LINEAR = 1.0  # points: below that the axis is linear, so that zero is on it
 
 def rows_of(found: Found, dataset: str, task: str) -> list[Group]:
     """References, full LAF, then LAF without each part, of the seeds that a part was left out with; none where none was."""
-    profile = profile_of(found, dataset, task, PARTS)
+    profile = reading.profile_of(found, dataset, task, PARTS)
     if profile is None:
         return []
-    rows = groups(found, dataset, task, profile, ("", *PARTS))
+    rows = reading.groups(found, dataset, task, profile, ("", *PARTS))
     kept = [g for g in rows if g.choice == DEFAULTS and g.method in BESIDE and (not g.variant or g.method == METHOD)]
     # Stable: references stay first.
-    return sorted(seeds_of_variants(kept), key=lambda g: PARTS.index(g.variant) if g.variant else -1)
+    return sorted(reading.seeds_of_variants(kept), key=lambda g: PARTS.index(g.variant) if g.variant else -1)
 
 
 def numbers(rows: list[Group], task: str) -> pd.DataFrame:
@@ -70,7 +47,7 @@ def numbers(rows: list[Group], task: str) -> pd.DataFrame:
     apart = {name_of(g): gap_text(difference(g, laf)) if g.variant else MISSING for g in rows}
     result.insert(list(result.columns).index(GAP) + 1, DIFFERENCE, pd.Series(apart))
     for part, column in CKA.items():
-        values = {name_of(g): list(g.values(cka(part)).values()) for g in rows}
+        values = {name_of(g): list(g.values(reading.cka(part)).values()) for g in rows}
         if any(values.values()):
             texts = {name: f"{sum(own) / len(own):.3f}" if own else MISSING for name, own in values.items()}
             result.insert(list(result.columns).index("seeds"), column, pd.Series(texts))
@@ -87,8 +64,8 @@ def readings(rows: list[Group], where: str) -> tuple[str, ...]:
             continue
         start = f"{where}: " if not said else ""
         words = f"{start}{name_of(group)} has a gap of {short_points(over(group))}"
-        if collapsed(group):
-            kept = over(group, metric("train_r")).mean
+        if reading.collapsed(group):
+            kept = over(group, reading.metric("train_r")).mean
             said.append(
                 f"{start}{name_of(group)} collapses: {kept:.1f} % on D_r, so its gap of {short_points(over(group))} measures "
                 "damage, not forgetting."
@@ -113,7 +90,7 @@ def summary(found: Found, places: Sequence[tuple[str, str]]) -> tuple[str, ...]:
         pairs = [(without, laf) for without, laf in pairs if difference(without, laf)]
         if not pairs:
             continue
-        fell = sum(collapsed(without) for without, _ in pairs)
+        fell = sum(reading.collapsed(without) for without, _ in pairs)
         nearer = sum(over(without).mean < over(laf).mean for without, laf in pairs)
         words = f"{method_name(METHOD, part)} is nearer to the goal than full LAF in {nearer} of {len(pairs)} requests"
         said.append(words + (f" and collapses in {fell}." if fell else "."))

@@ -11,24 +11,8 @@ from dataclasses import dataclass
 from ...audit import interval
 from ...audit.statistics import Interval, holm
 from ...experiments.cells import AGAIN, EXACT, ORIGINAL, REFERENCES, RETRAIN
-from ..base.reading import (
-    COLLAPSED,
-    DEFAULTS,
-    OTHER,
-    UNKNOWN,
-    Group,
-    MaybeNone,
-    chance,
-    collapsed,
-    difference,
-    gap,
-    metric,
-    over,
-    pick,
-    ranked,
-    reference_mark,
-    share_of_retraining,
-)
+from ..base import reading
+from ..base.reading import DEFAULTS, Group, MaybeNone, collapsed, difference, gap, metric, over, pick, ranked
 from ..base.words import name_of, short_points, verdict_text, within_noise
 
 LEVEL_WORDS = {"none": "without any label", "all": "with all labels"}
@@ -169,7 +153,7 @@ def _corrected(asked: list[Said]) -> list[str]:
 def attacked(rows: list[Group]) -> str | None:
     """What the published attack scores on LAF and on the retrained model, and whether it has any power here."""
     own, goal, nothing, level = (over(pick(rows, m), v) for m, v in (
-        ("laf", metric("asr")), (RETRAIN, metric("asr")), (ORIGINAL, metric("asr")), ("laf", chance),
+        ("laf", metric("asr")), (RETRAIN, metric("asr")), (ORIGINAL, metric("asr")), ("laf", reading.chance),
     ))
     if own is None or goal is None:
         return None
@@ -184,7 +168,7 @@ def attacked(rows: list[Group]) -> str | None:
 def cost(rows: list[Group]) -> str | None:
     """What LAF takes of retraining's image passes, and whether that saves any."""
     laf = pick(rows, "laf")
-    shares = list(share_of_retraining(rows, laf).values()) if laf else []
+    shares = list(reading.share_of_retraining(rows, laf).values()) if laf else []
     if not shares:
         return None
     share = 100 * sum(shares) / len(shares)
@@ -193,10 +177,10 @@ def cost(rows: list[Group]) -> str | None:
 
 def elsewhere(rows: list[Group]) -> str | None:
     """How many rows were scored against another retrained model than the row Retrain shows, or nobody knows against which."""
-    marks = [reference_mark(rows, group) for group in rows]
+    marks = [reading.reference_mark(rows, group) for group in rows]
     said = [
         f"{mark}: scored against {what} retrained model than the row Retrain ({marks.count(mark)} of {len(rows)} rows)."
-        for mark, what in ((OTHER, "another"), (UNKNOWN, "perhaps another")) if mark in marks
+        for mark, what in ((reading.OTHER, "another"), (reading.UNKNOWN, "perhaps another")) if mark in marks
     ]
     return " ".join(said) or None
 
@@ -211,7 +195,7 @@ def diverged(rows: list[Group]) -> str | None:
 def broken(rows: list[Group]) -> str | None:
     """Which methods answer what they should keep no better than one answer to everything would."""
     named = "; ".join(name_of(group) for group in rows if collapsed(group))
-    return f"Collapsed (below {COLLAPSED:.0f} % on D_r), and compared with nothing: {named}." if named else None
+    return f"Collapsed (below {reading.COLLAPSED:.0f} % on D_r), and compared with nothing: {named}." if named else None
 
 
 def readings(rows: list[Group], where: str) -> tuple[str, ...]:
