@@ -113,7 +113,8 @@ def test_the_goal_is_told_with_the_runs_numbers(make_run, task):
 
 
 def test_goals_come_from_the_committed_records(make_run, tmp_path, monkeypatch):
-    monkeypatch.setenv("LAF_TRAINING", str(tmp_path / "Training"))
+    assert list(ch1_pretraining.goals_in_records("mnist").columns)[:2] == ["Original, Train_f", "Retrained, Train_f"]
+    monkeypatch.setenv("LAF_RESULTS", str(tmp_path / "results"))
     (said,) = ch1_pretraining.recorded_goals("mnist")
     assert "no committed records of MNIST" in said.data
     assert ch1_pretraining.goals_in_records("mnist").empty

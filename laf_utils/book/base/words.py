@@ -2,9 +2,7 @@
 
 from collections.abc import Iterable
 
-import pandas as pd
-
-from ...audit.statistics import Interval
+from ...audit.statistics import Interval, interval
 from ...experiments.cells import AGAIN, ORIGINAL, RETRAIN
 from ...experiments.variants import VARIANTS
 from ...methods.catalogue import FURTHER, find
@@ -14,7 +12,7 @@ from .tables import MISSING
 
 TITLES = {ORIGINAL: "Original", RETRAIN: "Retrain", AGAIN: "Retrain, another seed"}
 NOTHING = "Doing nothing"  # the untouched original, where methods are compared
-SPREAD = "`±` is one standard deviation over training seeds"  # everywhere in the book
+SPREAD = "± is one standard deviation over training seeds"  # everywhere in the book
 
 LEVELS_SAID = {"none": "none", "few": "of D_r", "all": "all"}
 LEVEL = 0.05  # below which a p counts, after correction
@@ -138,10 +136,15 @@ def title_of(dataset: str, task: str) -> str:
     return f"{DATASET_NAMES[dataset]}, {TASK_NAMES[task]}"
 
 
-def mean_text(values: Iterable[float | None], digits: int = 2) -> str:
-    """``0.19``, or ``0.19 ± 0.02`` for several; values that do not apply are left out."""
-    numbers = pd.Series([v for v in values if v is not None], dtype=float)
-    if numbers.empty:
+def spread_text(found: Interval | None, digits: int = 2) -> str:
+    """``0.19``, or ``0.19 ± 0.02`` of several: see ``SPREAD``."""
+    if found is None:
         return MISSING
-    spread = f"\u00a0±\u00a0{numbers.std():.{digits}f}" if len(numbers) > 1 else ""
-    return f"{numbers.mean():.{digits}f}{spread}"
+    spread = f"\u00a0±\u00a0{found.std:.{digits}f}" if found.count > 1 else ""
+    return f"{signed(found.mean, digits)}{spread}"
+
+
+def mean_text(values: Iterable[float | None], digits: int = 2) -> str:
+    """``spread_text`` of some values; those that do not apply are left out."""
+    numbers = [value for value in values if value is not None]
+    return spread_text(interval(numbers) if numbers else None, digits)

@@ -1,4 +1,4 @@
-"""What the audit's records say over training seeds: tables and sentences. Mean and half of Student's 95 % interval throughout."""
+"""What the audit's records say over training seeds: tables and sentences. Means, and one standard deviation after ±."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import cast
 
 import pandas as pd
 
-from ...audit import interval
 from ...audit.free import DEFINITION
 from ...audit.statistics import p_of_excess
 from ...audit.verdict import BY_IMAGE, CANNOT, DIFFERENT, EQUIVALENT, LEVEL, NO_POWER, SHIFT, SeedVerdict, verdict_over_seeds
@@ -16,6 +15,7 @@ from ...methods import METHODS
 from ...settings.names import MEASURE_NAMES, MODEL_NAMES
 from ...support.paths import results_folder
 from ..base.tables import MISSING
+from ..base.words import mean_text
 from ..base.words import title_of as heading
 
 TITLES = MODEL_NAMES | {NULL: "Retrained, another seed"}
@@ -70,13 +70,6 @@ def values(records: list[dict], model: str, value: Value) -> dict[int, float]:
     """A measure of a model by seed; seeds on which the model diverged or the measure does not apply are left out."""
     own = {record["place"]["seed"]: value(record, model) for record in records if model in record["metrics"]}
     return {seed: number for seed, number in own.items() if number is not None}
-
-
-def _text(numbers: dict[int, float], digits: int) -> str:
-    if not numbers:
-        return MISSING
-    over = interval(list(numbers.values()))
-    return f"{over.mean:.{digits}f}" + (f"\u00a0±\u00a0{over.half_width:.{digits}f}" if over.count > 1 else "")
 
 
 def _metric(name: str) -> Value:
@@ -145,7 +138,7 @@ def _table(records: list[dict], columns: dict[str, tuple[Value, int]], skipped: 
     for model in MODELS:
         if model in skipped or not records:
             continue
-        row = {name: _text(values(records, model, value), digits) for name, (value, digits) in columns.items()}
+        row = {name: mean_text(values(records, model, value).values(), digits) for name, (value, digits) in columns.items()}
         if any(model in record["metrics"] for record in records):
             rows[title_of(model)] = row
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -216,7 +209,7 @@ def verdicts(records: list[dict]) -> pd.DataFrame:
             rows[title_of(model)] = {
                 "verdict": own.words, "told apart by": ", ".join(own.found_by) or MISSING,
                 "shift of φ (nats)": f"{own.shift:.2f}", "95 % interval": f"{own.low:.2f} to {own.high:.2f}",
-                "margin": f"±{own.margin:.2f}", "two retrained": f"±{own.null:.2f}",
+                "margin": f"{own.margin:.2f}", "two retrained": f"{own.null:.2f}",
                 "found 4 times in 5": f"{own.detectable:.2f}", "exact methods that pass": f"{own.exact_passes:.0f} %",
             }
     return pd.DataFrame.from_dict(rows, orient="index")
