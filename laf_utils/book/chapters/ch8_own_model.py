@@ -13,12 +13,11 @@ from ...forgetting import Report
 from ...forgetting.adapting import adapted as as_logits
 from ...forgetting.head import find_head
 from ...images import Images, Transform
-from ...run import balanced_subset
 from ...settings.config import RunConfig, TrainingConfig
 from ...settings.presets import adapted
 from ...support.devices import resolve
 from ...support.seeds import initialisation
-from ...tasks import make_task
+from ...tasks import balanced_subset, make_task
 from ...training import train
 from ..base.style import COLOURS, FORGET, RETAIN, panels, styled
 
