@@ -143,8 +143,10 @@ def blocks(rows: list[Group]) -> dict[str, list[Group]]:
     nothing = [g for g in reference if g.method == ORIGINAL]
     rest = [g for g in rows if g not in reference]
     parts = {
-        PUBLISHED: [g for g in rest if ranked(g) and g.choice == DEFAULTS], REFERENCE: [g for g in reference if g not in nothing],
-        TUNED: [g for g in rest if ranked(g) and (g.choice != DEFAULTS or _published_won(g))], APART: [g for g in rest if not ranked(g)],
+        PUBLISHED: [g for g in rest if ranked(g) and g.choice == DEFAULTS],
+        REFERENCE: [g for g in reference if g not in nothing],
+        TUNED: [g for g in rest if ranked(g) and (g.choice != DEFAULTS or _published_won(g))],
+        APART: [g for g in rest if not ranked(g)],
     }
     return {name: nothing + own for name, own in parts.items() if any(group.good for group in own)}
 
