@@ -1,12 +1,12 @@
 """What installed packages bring to a table of this project."""
 
 from importlib import metadata
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
-def brought(known: dict[str, T], kind: type[T], *groups: str, error: type[Exception] = ValueError) -> dict[str, T]:
+def brought(known: dict[str, T], kind: Any, *groups: str, error: type[Exception] = ValueError) -> dict[str, T]:
     """The table with the entries that packages name in these entry point groups.
 
     Raises:
