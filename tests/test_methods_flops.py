@@ -29,24 +29,9 @@ def counted(name, request):
     return method, settings, *flops.counted(method, request, settings)
 
 
-def per_image(model, images):
-    """Operations of one frozen and of one training pass, per image; neither weights nor buffers change."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad(), flops.counter() as frozen:
-            model(images)
-        with torch.enable_grad(), flops.counter() as trained:
-            parameters = [p for p in model.parameters() if p.requires_grad]
-            torch.autograd.grad(model(images).square().sum(), parameters, allow_unused=True)
-    finally:
-        model.train(training)
-    return frozen.get_total_flops() / len(images), trained.get_total_flops() / len(images)
-
-
 def test_operations_of_a_pass_are_those_counted_by_hand():
     model = Network(nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Flatten()), nn.Linear(8 * 16, 5)).train()
-    frozen, trained = per_image(model, torch.zeros(7, 3, 4, 4))
+    frozen, trained = flops.per_image(model, torch.zeros(7, 3, 4, 4))
     convolution, linear = 2 * 16 * 8 * 3 * 9, 2 * 128 * 5
     assert frozen == convolution + linear
     assert trained == 2 * convolution + 3 * linear  # the first layer's input needs no gradient
@@ -68,12 +53,12 @@ def test_counting_changes_no_weight(name, request_):
 @pytest.mark.parametrize("name", ["ts", "delete_pseudo"])
 def test_operations_are_the_passes_where_there_is_nothing_else(name, request_):
     _, _, result, operations = counted(name, request_)
-    frozen, trained = per_image(tiny_network(), request_.retain.batch(torch.arange(8)))
+    frozen, trained = flops.per_image(tiny_network(), request_.retain.batch(torch.arange(8)))
     assert operations == pytest.approx(result.passes.training * trained + result.passes.frozen * frozen, rel=1e-6)
 
 
 def test_operations_show_what_passes_leave_out(request_):
-    frozen, trained = per_image(tiny_network(), request_.retain.batch(torch.arange(8)))
+    frozen, trained = flops.per_image(tiny_network(), request_.retain.batch(torch.arange(8)))
     for name in ("svd", "mixunlearn", "synthetic"):
         _, _, result, operations = counted(name, request_)
         assert operations > 1.02 * (result.passes.training * trained + result.passes.frozen * frozen), name

@@ -156,7 +156,7 @@ def test_epochs_are_compared_on_the_seeds_that_all_of_them_have():
     board = board_of(*goal_records(), *more)
     assert {tuple(group.records) for group in ch7_tables.trajectory(board, ("mnist", "class")).values()} == {(0,)}
     assert "MNIST, class removal 5 epochs" in ch7_answers.goal(board), "10 win by their seed alone"
-    assert ch7_tables.of_epochs(board)[1].caption.startswith("MNIST, class removal: training seed 0. After")
+    assert ch7_tables.of_epochs(board)[1].caption.startswith("MNIST, class removal: training seed 0; ±")
 
 
 def test_figures_are_drawn_at_phone_width():

@@ -1,6 +1,6 @@
 """What the equal tuning may change of each method, and between which values: around the published ones, a few powers of ten.
 
-Upper ends of ``epochs`` keep one trial to seconds on the reduced sets. SISA and Retrain are exact: nothing of theirs trades
+SCRUB's ``forget_batch`` sets its number of ascent steps. SISA and Retrain are exact: nothing of theirs trades
 forgetting against utility, so nothing is tuned. Unroll has one strength; its original is trained once, as published.
 """
 
@@ -35,10 +35,11 @@ LAF = (
 )
 SCRUB = (
     Dimension("learning_rate", 1e-5, 5e-3), Dimension("alpha", 1e-3, 1), Dimension("max_steps", 1, 4, "whole"),
-    Dimension("epochs", 2, 5, "whole"), Dimension("optimiser", scale="choice", choices=("adam", "sgd")),
+    Dimension("epochs", 2, 10, "whole"), Dimension("optimiser", scale="choice", choices=("adam", "sgd")),
+    Dimension("forget_batch", scale="choice", choices=(32, 64, 256, 512, 1024, 4096)),
 )
 NEGGRAD_PLUS = (
-    Dimension("learning_rate", 1e-4, 1e-1), Dimension("alpha", 0.5, 0.999, "linear"), Dimension("epochs", 1, 4, "whole"),
+    Dimension("learning_rate", 1e-4, 1e-1), Dimension("alpha", 0.5, 0.999, "linear"), Dimension("epochs", 1, 10, "whole"),
 )
 JIT = Dimension("learning_rate", 1e-5, 1e-1), Dimension("sigma", 0.01, 0.5), Dimension("copies", 10, 25, "whole")
 RATE_AND_EPOCHS = Dimension("learning_rate", 1e-6, 1e-1), Dimension("epochs", 1, 20, "whole")

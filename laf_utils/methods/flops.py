@@ -8,6 +8,7 @@ attention and eigendecompositions; element-wise work (activations, normalisation
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from .method import Method, MethodResult, run
@@ -36,3 +37,23 @@ def counted(method: Method, request: UnlearningRequest, settings: Any = None) ->
     with counter() as count:
         result = run(method, request, settings)
     return result, count.get_total_flops()
+
+
+def per_image(model: nn.Module, images: torch.Tensor) -> tuple[float, float]:
+    """Operations of one frozen and of one training pass, per image.
+
+    Args:
+        model: gives logits [B, classes]; neither its weights nor its buffers change.
+        images: network inputs [B, C, h, w].
+    """
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), counter() as frozen:
+            model(images)
+        with torch.enable_grad(), counter() as trained:
+            parameters = [p for p in model.parameters() if p.requires_grad]
+            torch.autograd.grad(model(images).square().sum(), parameters, allow_unused=True)
+    finally:
+        model.train(training)
+    return frozen.get_total_flops() / len(images), trained.get_total_flops() / len(images)
