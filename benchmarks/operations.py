@@ -48,8 +48,8 @@ def main() -> int:
     for name in names:
         known[name] = rounded(operations(problem, name))
         say(f"{name:<24} {known[name]}")
-        what = {"images": IMAGES, "dataset": "mnist", "task": "class"}
-        about = what | {"conditions": conditions(), "versions": records.versions()}
+        about = {"dataset": "mnist", "task": "class", "images": IMAGES}
+        about |= {"conditions": conditions(), "versions": records.versions()}
         records.write_json(PATH, {"schema": 1, "about": about, "methods": known})
     return 0
 

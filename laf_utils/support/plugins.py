@@ -1,12 +1,20 @@
 """What installed packages bring to a table of this project."""
 
 from importlib import metadata
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Protocol, TypeVar
 
 
-def brought(known: dict[str, T], kind: Any, *groups: str, error: type[Exception] = ValueError) -> dict[str, T]:
+class Named(Protocol):
+    """Whatever has a name of its own."""
+
+    @property
+    def name(self) -> str: ...
+
+
+T = TypeVar("T", bound=Named)
+
+
+def brought(known: dict[str, T], kind: type[T], *groups: str, error: type[Exception] = ValueError) -> dict[str, T]:
     """The table with the entries that packages name in these entry point groups.
 
     Raises:
