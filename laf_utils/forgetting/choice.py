@@ -11,8 +11,8 @@ from ..settings.config import RepairConfig, UnlearningConfig, VAEConfig
 from .packing import Packing
 from .refusal import Refused
 
-# From these shares on, both by the original's own (imperfect) answers, a request removes a class: of what is answered with the
-# class, the share that lies in D_f, and of D_f, the share that is answered with such classes.
+# A request removes a class where D_f holds this share of the images that the original answers with it. Whole classes go where
+# such answers are this share of D_f's. Both by the original's own, imperfect answers.
 WHOLE = 0.7
 SCOPES = ("auto", "class", "instances")
 LEAST_RETAINED = 1_000  # images of D_r that unlearning uses at least, where there are as many: the side to be kept
