@@ -10,6 +10,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -56,21 +57,32 @@ def prices(network: Network, profile: str, device: torch.device, steps: int) -> 
     t, labels = config.transforms, data.train.labels
     view = Images(data.train.images.to(device), Transform(t.resize, t.normalise, t.augment, t.crop))
     batch, pair = config.training.batch_size, config.unlearning.batch_size
-    one = type(config.training)(**vars(config.training) | {"epochs": 1})
+    one = replace(config.training, epochs=1, learning_rate=1e-4)  # a cycle of a dozen steps at the profile's rate would diverge
 
     def training(count: int) -> None:
         rows = torch.arange(count * batch)
         train(network, view.subset(rows), labels[rows], one, seed=0, stage="native")
 
+    once = replace(config.unlearning, epochs=1)
     vaes = [RepresentationVAE(config.vae).to(device).eval().requires_grad_(False) for _ in range(2)]
 
     def unlearning(count: int) -> None:
         rows = torch.arange(count * pair)
-        once = type(config.unlearning)(**vars(config.unlearning) | {"epochs": 1})
         unlearn(network, view.subset(rows), view.subset(rows + 10_000), Densities(*vaes), once, seed=0)
 
     network = network.to(device, memory_format=torch.channels_last)
     return {"training": per_image(training, batch, device, steps), "unlearning": per_image(unlearning, 4 * pair, device, steps)}
+
+
+def beside() -> dict:
+    """Prices on the GPU until this has run there: ResNet-18's at 32 x 32, which has more layers, and at 224 x 224."""
+    known = json.loads((RESULTS / "passes_cuda.json").read_text())
+    seconds = {(row["network"], row["pass"], row["format"], row["batch"]): row["seconds"] for row in known["passes"]}
+    networks = {
+        profile: {"training": seconds[name, "training", form, batch], "unlearning": seconds[name, "laf", "float32", 32]}
+        for profile, name, form, batch in (("native", "resnet18-32", "bfloat16", 256), ("paper", "resnet18-224", "float32", 32))
+    }
+    return {"device": known["device"], "networks": networks, "from": "passes_cuda.json: ResNet-18, at 32 x 32 and at 224 x 224"}
 
 
 def main() -> None:
@@ -92,7 +104,7 @@ def main() -> None:
         say(f"{name}: " + ", ".join(f"{kind} {1e3 * own[kind]:.2f} ms an image" for kind in ("training", "unlearning"))
             + f"; an original of 50,000 images {own['original_minutes']:.0f} minutes, extrapolated from {own['steps']} steps")
     path = RESULTS / "native.json"
-    kept = json.loads(path.read_text())["devices"] if path.is_file() else {}
+    kept = json.loads(path.read_text())["devices"] if path.is_file() else {"cuda": beside()}
     write("native", {"devices": kept | {device.type: {"device": describe(device), "networks": found}}}, before)
 
 
