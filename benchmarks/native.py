@@ -6,6 +6,7 @@ as published, for the argument why the profile has a smaller network. ``make exp
 """
 
 import json
+import math
 import statistics
 import sys
 import time
@@ -27,8 +28,9 @@ from laf_utils.support.devices import describe, resolve, synchronise
 from laf_utils.training import train
 from laf_utils.vae import RepresentationVAE
 
-STEPS = 12  # in a block; three blocks are timed, after a step that warms up
+STEPS = 12  # in a block, after a step that warms up
 BLOCKS = 3
+SLOW = 1, 1  # steps and blocks on a processor of the networks that are there for comparison
 
 
 def with_small_stem() -> Network:
@@ -38,11 +40,11 @@ def with_small_stem() -> Network:
     return Network(backbone, nn.Linear(256, 10))
 
 
-def per_image(take: Callable[[int], None], images: int, device: torch.device, steps: int) -> float:
+def per_image(take: Callable[[int], None], images: int, device: torch.device, steps: int, blocks: int) -> float:
     """Median seconds per image of blocks of steps; processor time on a CPU, of which other work takes nothing."""
     clock, found = time.process_time if device.type == "cpu" else time.perf_counter, []
     take(1)
-    for _ in range(BLOCKS):
+    for _ in range(blocks):
         synchronise(device)
         start = clock()
         take(steps)
@@ -51,7 +53,7 @@ def per_image(take: Callable[[int], None], images: int, device: torch.device, st
     return statistics.median(found)
 
 
-def prices(network: Network, profile: str, device: torch.device, steps: int) -> dict[str, float]:
+def prices(network: Network, profile: str, device: torch.device, steps: int, blocks: int) -> dict[str, float]:
     """Seconds per image: ``training`` forward and backward in the profile's batches, ``unlearning`` the same in a step of LAF."""
     config, data = preset("cifar10", "class", profile=profile), datasets.load("cifar10", download=False)
     t, labels = config.transforms, data.train.labels
@@ -71,7 +73,10 @@ def prices(network: Network, profile: str, device: torch.device, steps: int) -> 
         unlearn(network, view.subset(rows), view.subset(rows + 10_000), Densities(*vaes), once, seed=0)
 
     network = network.to(device, memory_format=torch.channels_last)
-    return {"training": per_image(training, batch, device, steps), "unlearning": per_image(unlearning, 4 * pair, device, steps)}
+    return {
+        "training": per_image(training, batch, device, steps, blocks),
+        "unlearning": per_image(unlearning, 4 * pair, device, steps, blocks),
+    }
 
 
 def beside() -> dict:
@@ -89,16 +94,17 @@ def main() -> None:
     device = resolve(sys.argv[1] if len(sys.argv) > 1 else "auto")
     if device.type == "cpu":
         torch.set_num_threads(1)
-    before, few = conditions(), 2 if device.type == "cpu" else STEPS
+    before, usual = conditions(), (STEPS, BLOCKS)
+    few = SLOW if device.type == "cpu" else usual
     networks = {
-        "native": (Architecture("resnet9", 3, 32, 10).build(0, "original"), "native", STEPS),
+        "native": (Architecture("resnet9", 3, 32, 10).build(0, "original"), "native", usual),
         "ResNet-18, small stem": (with_small_stem(), "native", few),
         "paper": (Architecture("resnet18", 3, 32, 10).build(0, "original"), "paper", few),
     }
     found = {}
-    for name, (network, profile, steps) in networks.items():
+    for name, (network, profile, count) in networks.items():
         config = preset("cifar10", "class", profile=profile)
-        own = prices(network, profile, device, steps) | {"parameters": parameter_count(network), "steps": BLOCKS * steps}
+        own = prices(network, profile, device, *count) | {"parameters": parameter_count(network), "steps": math.prod(count)}
         own["original_minutes"] = config.training.epochs * 50_000 * own["training"] / 60
         found[name] = own
         say(f"{name}: " + ", ".join(f"{kind} {1e3 * own[kind]:.2f} ms an image" for kind in ("training", "unlearning"))

@@ -1,0 +1,91 @@
+"""Profile ``native``: what it takes on a processor and on a GPU, and how LAF's settings were carried over to it."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+from ...datasets.catalogue import FACTS
+from ...experiments.estimate import PRICES
+from ...settings.config import RunConfig
+from ...settings.presets import preset
+from ..base.tables import MISSING
+from ..base.training_records import authors, runs
+
+TASKS = {"class": 1 / 10, "data": 0.2, "noisy": 0.3}  # forgotten images as a share of all, on ten equal classes
+DEVICES = {"cpu": "one thread here", "cuda": "one GPU"}
+
+
+def prices() -> dict:
+    """What ``benchmarks/native.py`` measured, by device; empty where it was not run."""
+    return json.loads(PRICES.read_text(encoding="utf-8"))["devices"] if PRICES.is_file() else {}
+
+
+def costs() -> pd.DataFrame:
+    """Minutes of an original of 50,000 images by network, and milliseconds of a pass."""
+    rows = {}
+    for name, own in prices().get("cpu", {"networks": {}})["networks"].items():
+        rows["small residual network (`native`)" if name == "native" else "ResNet-18 at 224 × 224 (`paper`)" if name == "paper" else name] = {
+            "weights (millions)": f"{own['parameters'] / 1e6:.1f}", "training pass (ms)": f"{1e3 * own['training']:.1f}",
+            "pass of LAF (ms)": f"{1e3 * own['unlearning']:.1f}", "original (hours)": f"{own['original_minutes'] / 60:.1f}",
+            "steps measured": str(own["steps"]),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def slope(error: float) -> float:
+    """Derivative of ``losses.saturating`` at a reconstruction error m: exp(m / (m + 1)) / (m + 1)^2."""
+    return math.exp(error / (error + 1)) / (error + 1) ** 2
+
+
+def steps(config: RunConfig, images: int) -> tuple[int, int, int]:
+    """(forgotten images, steps of either loss, steps of h_f's VAE) on so many images."""
+    forget = round(TASKS[config.task] * images)
+    return forget, config.unlearning.epochs * -(-forget // config.unlearning.batch_size), config.vae.epochs * -(-forget // config.vae.batch_size)
+
+
+def carried() -> pd.DataFrame:
+    """CIFAR-10, class removal: steps in each profile, and what the authors' notebook and our records say of h_f and of L_UE."""
+    notebook, known = authors()["published_notebook"], FACTS["cifar10"].counts[0]
+    rows = {"authors' notebook": _row(preset("cifar10", "class", profile="paper"), known, notebook["vae_loss_epoch_0_and_9"]["h_f"][1],
+                                      [value for _, value in sorted((int(k), v) for k, v in notebook["loss_ue_by_epoch"].items())])}
+    for profile in ("native", "small"):
+        config = preset("cifar10", "class", profile=profile)
+        record = next((r for r in _runs() if _same(r["config"], config)), None)
+        losses = record["losses"] if record else {}
+        rows[f"profile `{profile}`"] = _row(config, config.images or known, *(
+            (losses["vae_h_f"][-1], losses["loss_ue"]) if record else (None, [])))
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _runs() -> Iterable[dict]:
+    return runs()
+
+
+def _same(own: Mapping, config: RunConfig) -> bool:
+    wanted = {"dataset": config.dataset, "task": config.task, "profile": config.profile, "mode": config.mode}
+    return all(own[name] == value for name, value in wanted.items())
+
+
+def _row(config: RunConfig, images: int, error: float | None, ue: list[float]) -> dict[str, str]:
+    forget, taken, of_vae = steps(config, images)
+    return {
+        "forgotten": f"{forget:,}", "steps of each loss": f"{taken:,}", "steps of h_f": f"{of_vae:,}",
+        "error of h_f": MISSING if error is None else f"{error:.0f}", "slope of s there": MISSING if error is None else f"{slope(error):.1e}",
+        "L_UE first → lowest → last": " → ".join(f"{value:.1f}" for value in (ue[0], min(ue), ue[-1])) if ue else MISSING,
+    }
+
+
+def carried_sentence() -> str:
+    """What the steps alone do not explain, from the same numbers."""
+    notebook = authors()["published_notebook"]["loss_ue_by_epoch"]
+    per_epoch = -(-5_000 // preset("cifar10", "class", profile="paper").unlearning.batch_size)
+    _, small, _ = steps(config := preset("cifar10", "class", profile="small"), config.images or 0)
+    by_then = min((value for epoch, value in notebook.items() if (int(epoch) + 1) * per_epoch <= small), default=None)
+    _, native, _ = steps(preset("cifar10", "class", profile="native"), FACTS["cifar10"].counts[0])
+    lowest = "" if by_then is None else (
+        f" Steps are not all: after the {small:,} steps that profile `small` takes the authors' $L_{{UE}}$ had been at {by_then:.1f}. "
+        "What differs besides is $h_f$, which saw a fifth of the images there, and how well it fits decides where $s$ has a slope."
+    )
+    return f"Profile `native` forgets as many images as the paper, in batches of 32 for 40 epochs: {native:,} steps, as published.{lowest}"
