@@ -88,10 +88,11 @@ class _Eighth(nn.Module):
 
 
 def resnet9(channels: int, size: int, classes: int) -> Network:
-    """A residual network for images of 32 x 32: no stride before the first pooling, eight convolutions of 3 x 3, 1.7 million weights.
+    """A residual network for images of 32 x 32: no stride before the first pooling, eight convolutions of 3 x 3, 1.7 million
+    weights.
 
-    The network of D. Page, "How to Train Your ResNet" (myrtle.ai, 2018), at half its width, with the representation of the paper's
-    networks before the classifier.
+    The network of D. Page, "How to Train Your ResNet" (myrtle.ai, 2018), at half its width, with the representation of the
+    paper's networks before the classifier.
     """
     w = RESNET9_WIDTH
     extractor = nn.Sequential(

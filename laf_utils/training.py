@@ -40,8 +40,8 @@ def adam(parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay:
 def optimiser_of(
     parameters: Iterable[nn.Parameter], config: TrainingConfig, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None]:
-    """The published Adam, without schedule; with ``one_cycle`` SGD with Nesterov's momentum, whose rate rises linearly for a fifth
-    of the steps and falls linearly to zero.
+    """The published Adam, without schedule; with ``one_cycle`` SGD with Nesterov's momentum, whose rate rises linearly for a
+    fifth of the steps and falls linearly to zero.
 
     Source: Smith and Topin, "Super-Convergence", 2018, section 3 (one cycle).
     """

@@ -18,7 +18,6 @@ from laf_utils.experiments.planning import Planned
 from laf_utils.support.paths import results_folder
 from laf_utils.support.records import RecordError
 
-
 # -- images ------------------------------------------------------------------------------------------------------------------
 
 
@@ -105,7 +104,8 @@ def test_a_line_that_was_cut_is_no_line_and_spoils_no_other(elsewhere, capsys, m
 
 
 @pytest.mark.parametrize("change", [
-    {"path": "../outside.json"}, {"path": "tuning/mnist/class.json"}, {"path": RECORD.replace("original", "retrain")}, {"seconds": -1.0},
+    {"path": "../outside.json"}, {"path": "tuning/mnist/class.json"}, {"path": RECORD.replace("original", "retrain")},
+    {"seconds": -1.0},
 ])
 def test_what_is_no_record_of_its_place_is_refused(elsewhere, change):
     line = json.loads((elsewhere / gpu.LINES).read_text())

@@ -105,12 +105,15 @@ def exposure(members: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
     return (members.mean(0) - others.mean(0)).abs() / spread
 
 
-def u_lira_of_exposed(unlearned: torch.Tensor, retrained: torch.Tensor, original: torch.Tensor, share: float = MOST_EXPOSED) -> Ranking:
-    """``u_lira`` of the most exposed images alone, chosen on other seeds than those that judge them: each half of the seeds chooses
-    for the other, and the numbers are the means of both. An average over all images hides the few that leak.
+def u_lira_of_exposed(
+    unlearned: torch.Tensor, retrained: torch.Tensor, original: torch.Tensor, share: float = MOST_EXPOSED
+) -> Ranking:
+    """``u_lira`` of the most exposed images alone, chosen on other seeds than those that judge them: each half of the seeds
+    chooses for the other, and the numbers are the means of both. An average over all images hides the few that leak.
 
     Args:
-        unlearned, retrained, original: phi [K, n] of the same images, six models or more of each kind, row by row of the same seeds.
+        unlearned, retrained, original: phi [K, n] of the same images, six models or more of each kind, row by row of the
+            same seeds.
         share: of the images that are chosen, those with the largest ``exposure`` between original and retrained models.
 
     Raises:
@@ -127,7 +130,7 @@ def u_lira_of_exposed(unlearned: torch.Tensor, retrained: torch.Tensor, original
 
 
 def klom_null(models: int, images: int = 500, seed: int = 0) -> float:
-    """What KLoM says of two groups of models that differ in nothing: the mean over images whose phi is normal, nats, by simulation.
+    """What KLoM says of two groups of models that differ in nothing: mean over images whose phi is normal, nats, by simulation.
 
     It falls only when the empty bins of one group do: an empty bin counts as ``FLOOR``, which makes a single model there cost
     log(1 / (models * FLOOR)) / models nats.

@@ -91,11 +91,13 @@ def _unpacked(about: dict, parts: dict[int, Path], folder: Path) -> Dataset:
                 elif inner.endswith(".webp"):
                     start = int(inner[:4]) * TILE
                     picture = np.asarray(Image.open(io.BytesIO(archive.read(inner))).convert("RGB"))[..., :channels]
-                    tiles = picture.reshape(-1, height, SIDE, width, channels).swapaxes(1, 2).reshape(-1, height, width, channels)
-                    images[start : start + TILE] = tiles[: count - start]
+                    rows = picture.reshape(-1, height, SIDE, width, channels).swapaxes(1, 2)
+                    images[start : start + TILE] = rows.reshape(-1, height, width, channels)[: count - start]
     train, file = about["train"], folder / f"{name}.npz"
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(file, train_images=images[:train], train_labels=labels[:train], test_images=images[train:], test_labels=labels[train:])
+    np.savez(
+        file, train_images=images[:train], train_labels=labels[:train], test_images=images[train:], test_labels=labels[train:]
+    )
     found = load(name, folder=folder, download=False)
     if found.checksum != about["checksum"]:
         raise corrupt(file, f"is not what was packed (checksum {found.checksum[:12]})", "pack it again")

@@ -38,7 +38,7 @@ from .record import (
     VerdictPlace,
 )
 from .shadows import IMAGES, LEAST, shadow_config
-from .tuning import Search, search
+from .tuning import SCHEMA, Search, search
 from .tuning_spaces import SPACES
 from .tuning_winners import winners_path
 
@@ -139,9 +139,9 @@ def maps(arguments: list[str]) -> None:
 def shadows(arguments: list[str]) -> None:
     """many models of one request, trained and unlearned as one, and what the measures over them say.
 
-    ``DATASET=mnist,fashion TASK=class,data MODELS=8``; ``IMAGES`` trains on fewer, ``METHOD=relearn,scrub-tuned`` adds methods that start
-    from the same originals. Eight seeds at a time are kept: the same command goes on. Records from before there were keys are
-    unkeyed, and are made anew.
+    ``DATASET=mnist,fashion TASK=class,data MODELS=8``; ``IMAGES`` trains on fewer, ``METHOD=relearn,scrub-tuned`` adds methods
+    that start from the same originals. Eight seeds at a time are kept: the same command goes on. Records from before there were
+    keys are unkeyed, and are made anew.
     """
     usual = {"DATASET": "mnist,fashion", "TASK": "class,data", "MODELS": "8", "IMAGES": str(IMAGES), "METHOD": ""}
     found, plan = _values(arguments, usual)
@@ -178,13 +178,13 @@ def tuning(arguments: list[str]) -> None:
         )
     check_writable(results_folder(), "LAF_RESULTS")
     for task in tasks:
-        search(Search(found["DATASET"], task), winners_path(found["DATASET"], task))
+        search(Search.asked(found["DATASET"], task), winners_path(found["DATASET"], task))
     return None
 
 
 def tuning_states(task: str, path: Path) -> list[tuple[str, str]]:
     """By task and method: whether its trials are there, in today's search space."""
-    known = records.read_parts(path, ("schema", "about", "methods"), 1)["methods"] if path.is_file() else {}
+    known = records.read_parts(path, ("schema", "about", "methods"), SCHEMA)["methods"] if path.is_file() else {}
 
     def state(method: str) -> str:
         wanted = {dimension.name: dimension.words() for dimension in SPACES[method]}

@@ -37,8 +37,9 @@ def hours(todo: Iterable[Planned], rate: float, workers: int) -> float:
 
 
 def priced(todo: Iterable[Planned]) -> list[str]:
-    """Where no record tells a rate: hours of each profile's cells on one thread here and minutes on one GPU, from a few dozen steps that
-    ``benchmarks/native.py`` measured; its GPU prices are ResNet-18's at 32 x 32 until it has run on one, more layers and so more time.
+    """Where no record tells a rate: hours of each profile's cells on one thread here and minutes on one GPU, from the few dozen
+    steps that ``benchmarks/native.py`` measured; its GPU prices are ResNet-18's at 32 x 32 until it has run on one: more layers,
+    more time.
     """
     found = json.loads(PRICES.read_text(encoding="utf-8"))["devices"] if PRICES.is_file() else {}
     said, by_profile = [], {}

@@ -30,8 +30,8 @@ NATIVE = ROOT / "workflow" / "native.toml"
 LINES = "records.jsonl"
 BESIDE = ("relearn", "neggrad_plus_pseudo", "svd", "scrub-tuned")  # many models: the three nearest label-free methods, and SCRUB
 NAMES = {
-    "GRID": str(NATIVE), "OUT": "", "WORKERS": "4", "MINUTES": "600", "IMAGES": "", "PACK": "", "PARTS": "1", "TAKE": "", "SHADOWS": "",
-    "MODELS": "64", "PLAN": "0",
+    "GRID": str(NATIVE), "OUT": "", "WORKERS": "4", "MINUTES": "600", "IMAGES": "", "PACK": "", "PARTS": "1", "TAKE": "",
+    "SHADOWS": "", "MODELS": "64", "PLAN": "0",
 }  # and those that pick cells
 MOST = 10_000
 
@@ -49,9 +49,10 @@ class Unit:
 def gpu(arguments: list[str]) -> int:
     """cells of ``workflow/native.toml`` on a GPU that is lent for minutes, in the order of their worth.
 
-    ``GRID=workflow/native.toml OUT=runs/gpu WORKERS=4``: each record that ends is a line of ``OUT/records.jsonl``; cut off at any moment,
-    the same command goes on. No cell is begun after ``MINUTES``. ``IMAGES=FOLDER`` unpacks what ``PACK=cifar10 PARTS=2 IMAGES=FOLDER``
-    wrote; ``DATASET``, ``SEED`` and the others pick cells. ``SHADOWS=mnist MODELS=64`` adds many models of class and data removal. ``TAKE=records.jsonl`` puts the lines into ``results``.
+    ``GRID=workflow/native.toml OUT=runs/gpu WORKERS=4``: each record that ends is a line of ``OUT/records.jsonl``; cut off at any
+    moment, the same command goes on. No cell is begun after ``MINUTES``. ``IMAGES=FOLDER`` unpacks what ``PACK=cifar10 PARTS=2
+    IMAGES=FOLDER`` wrote; ``DATASET``, ``SEED`` and the others pick cells. ``SHADOWS=mnist MODELS=64`` adds many models of class
+    and data removal. ``TAKE=records.jsonl`` puts the lines into ``results``.
     """
     found = NAMES | known_values(arguments, (*NAMES, *PICKS))
     if found["PACK"]:

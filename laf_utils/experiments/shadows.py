@@ -1,8 +1,8 @@
 """Many models of one forget request, for the measures over many models: only the training seeds differ.
 
 Of each seed an original, LAF, LAF+R and a retrained model, and as many retrained models again, so that retrained models can be
-held against retrained models: what a measure says there is its null. Kept are phi and accuracies, no weights, in batches of seeds: a run
-that is cut goes on with the batch it was in. Other methods start from the same originals.
+held against retrained models: what a measure says there is its null. Kept are phi and accuracies, no weights, in batches of
+seeds: a run that is cut goes on with the batch it was in. Other methods start from the same originals.
 """
 
 import math
@@ -162,9 +162,10 @@ def shadows(run: Run, seeds: Sequence[int], *, methods: Sequence[str] = (), samp
     phi = {
         kind: {part: _joined([kept.tensors[f"{kind}.{part}"] for kept in batches], kind) for part in PARTS} for kind in kinds
     }
+    right = {kind: [kept.facts["accuracy"][kind] for kept in batches] for kind in kinds}
     accuracy = {
-        kind: {part: _joined([torch.tensor(kept.facts["accuracy"][kind][part]) for kept in batches], kind).tolist() for part in PARTS}
-        for kind in kinds
+        kind: {part: _joined([torch.tensor(own[part], dtype=torch.float64) for own in each], kind).tolist() for part in PARTS}
+        for kind, each in right.items()
     }
     settings = {
         "config": run.config.as_dict(), "dataset": run.data.name, "train_images": len(run.train_set.labels),

@@ -14,9 +14,12 @@ from .shadows_spread import errors
 def inputs_of(run: Run, seeds: Sequence[int], methods: Sequence[str] = ()) -> dict[str, str]:
     """Everything the numbers depend on, 16 hex digits for each part."""
     return {
-        "settings": content_key({"config": run.config.as_dict(), "seeds": list(seeds), "sample": SAMPLE, "methods": list(methods)}),
+        "settings": content_key(
+            {"config": run.config.as_dict(), "seeds": list(seeds), "sample": SAMPLE, "methods": list(methods)}
+        ),
         "data": content_key(run.data.checksum), "task": content_key(run.task.checksum()),
-        "training": training_code(), "method": shadow_code(tuple(methods)), "measuring": code_version((Shadows.measures, errors, example)),
+        "training": training_code(), "method": shadow_code(tuple(methods)),
+        "measuring": code_version((Shadows.measures, errors, example)),
     }
 
 

@@ -1,6 +1,6 @@
 """What the equal tuning may change of each method, and between which values: around the published ones, a few powers of ten.
 
-Upper ends of ``epochs`` keep one trial to seconds on the reduced sets. SISA and Retrain are exact: nothing of theirs trades
+SCRUB's ``forget_batch`` sets its number of ascent steps. SISA and Retrain are exact: nothing of theirs trades
 forgetting against utility, so nothing is tuned. Unroll has one strength; its original is trained once, as published.
 """
 
@@ -22,13 +22,14 @@ def _laf() -> tuple[Dimension, ...]:
 def _scrub() -> tuple[Dimension, ...]:
     return (
         Dimension("learning_rate", 1e-5, 5e-3), Dimension("alpha", 1e-3, 1), Dimension("max_steps", 1, 4, "whole"),
-        Dimension("epochs", 2, 5, "whole"), Dimension("optimiser", scale="choice", choices=("adam", "sgd")),
+        Dimension("epochs", 2, 10, "whole"), Dimension("optimiser", scale="choice", choices=("adam", "sgd")),
+        Dimension("forget_batch", scale="choice", choices=(32, 64, 256, 512, 1024, 4096)),
     )
 
 
 def _neggrad_plus() -> tuple[Dimension, ...]:
     return (
-        Dimension("learning_rate", 1e-4, 1e-1), Dimension("alpha", 0.5, 0.999, "linear"), Dimension("epochs", 1, 4, "whole"),
+        Dimension("learning_rate", 1e-4, 1e-1), Dimension("alpha", 0.5, 0.999, "linear"), Dimension("epochs", 1, 10, "whole"),
     )
 
 

@@ -87,8 +87,8 @@ QUICK_RESNET_SETTINGS: Mapping[str, object] = {
     "training.epochs": 3,
     "training.learning_rate": 1e-3,
 }
-# ``native``: originals of an accuracy that the field compares at, on all images at their own size. Of the method nothing changes: D_f
-# has as many images as in profile ``paper``, and batches of 32 for 40 epochs are as many steps.
+# ``native``: originals of an accuracy that the field compares at, on all images at their own size. Of the method nothing changes:
+# D_f has as many images as in profile ``paper``, and batches of 32 for 40 epochs are as many steps.
 NATIVE_SETTINGS: Mapping[str, object] = {
     "training.epochs": 40,
     "training.batch_size": 256,
@@ -119,8 +119,8 @@ def preset(
         dataset: a name of ``DATASET_PRESETS``, or any name when ``own`` describes it.
         task: ``data``, ``class`` or ``noisy``.
         profile: ``paper`` is the specification, ``quick`` a demonstration, ``small`` the specification on fewer images at native
-            resolution, for the data sets whose networks want a GPU otherwise; ``native`` all images at native resolution, trained to
-            an accuracy of today.
+            resolution, for the data sets whose networks want a GPU otherwise; ``native`` all images at native resolution,
+            trained to an accuracy of today.
         mode: ``reference`` is the published behaviour, ``fixed`` the recommended one.
         own: what one's own data set asks for.
         changes: dotted settings with ``__`` for the dot, e.g. ``unlearning__lr_ue=1e-5``.

@@ -27,7 +27,8 @@ EARLIER = (
     "left out until it is made anew."
 )
 COLUMNS = {
-    "U-LiRA AUC": ((ATTACK, "auc"), 1), "of the most exposed": (("u_lira_of_exposed", "auc"), 1), "forget score": (("neurips_forget_score",), 3),
+    "U-LiRA AUC": ((ATTACK, "auc"), 1), "of the most exposed": (("u_lira_of_exposed", "auc"), 1),
+    "forget score": (("neurips_forget_score",), 3),
     "without utility": (("neurips_forgetting_alone",), 3),
     "KLoM on D_f (nats)": (("klom", "forget", "mean"), 1), "KLoM on D_r (nats)": (("klom", "retain", "mean"), 1),
     "KLoM on test (nats)": (("klom", "test", "mean"), 1),

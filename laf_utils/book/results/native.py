@@ -25,8 +25,9 @@ def prices() -> dict:
 def costs() -> pd.DataFrame:
     """Minutes of an original of 50,000 images by network, and milliseconds of a pass."""
     rows = {}
+    titles = {"native": "small residual network (`native`)", "paper": "ResNet-18 at 224 × 224 (`paper`)"}
     for name, own in prices().get("cpu", {"networks": {}})["networks"].items():
-        rows["small residual network (`native`)" if name == "native" else "ResNet-18 at 224 × 224 (`paper`)" if name == "paper" else name] = {
+        rows[titles.get(name, name)] = {
             "weights (millions)": f"{own['parameters'] / 1e6:.1f}", "training pass (ms)": f"{1e3 * own['training']:.1f}",
             "pass of LAF (ms)": f"{1e3 * own['unlearning']:.1f}", "original (hours)": f"{own['original_minutes'] / 60:.1f}",
             "steps measured": str(own["steps"]),
@@ -42,14 +43,16 @@ def slope(error: float) -> float:
 def steps(config: RunConfig, images: int) -> tuple[int, int, int]:
     """(forgotten images, steps of either loss, steps of h_f's VAE) on so many images."""
     forget = round(TASKS[config.task] * images)
-    return forget, config.unlearning.epochs * -(-forget // config.unlearning.batch_size), config.vae.epochs * -(-forget // config.vae.batch_size)
+    own, vae = config.unlearning, config.vae
+    return forget, own.epochs * -(-forget // own.batch_size), vae.epochs * -(-forget // vae.batch_size)
 
 
 def carried() -> pd.DataFrame:
     """CIFAR-10, class removal: steps in each profile, and what the authors' notebook and our records say of h_f and of L_UE."""
     notebook, known = authors()["published_notebook"], FACTS["cifar10"].counts[0]
-    rows = {"authors' notebook": _row(preset("cifar10", "class", profile="paper"), known, notebook["vae_loss_epoch_0_and_9"]["h_f"][1],
-                                      [value for _, value in sorted((int(k), v) for k, v in notebook["loss_ue_by_epoch"].items())])}
+    theirs = [value for _, value in sorted((int(epoch), value) for epoch, value in notebook["loss_ue_by_epoch"].items())]
+    paper = preset("cifar10", "class", profile="paper")
+    rows = {"authors' notebook": _row(paper, known, notebook["vae_loss_epoch_0_and_9"]["h_f"][1], theirs)}
     for profile in ("native", "small"):
         config = preset("cifar10", "class", profile=profile)
         record = next((r for r in _runs() if _same(r["config"], config)), None)
@@ -72,7 +75,8 @@ def _row(config: RunConfig, images: int, error: float | None, ue: list[float]) -
     forget, taken, of_vae = steps(config, images)
     return {
         "forgotten": f"{forget:,}", "steps of each loss": f"{taken:,}", "steps of h_f": f"{of_vae:,}",
-        "error of h_f": MISSING if error is None else f"{error:.0f}", "slope of s there": MISSING if error is None else f"{slope(error):.1e}",
+        "error of h_f": MISSING if error is None else f"{error:.0f}",
+        "slope of s there": MISSING if error is None else f"{slope(error):.1e}",
         "L_UE first → lowest → last": " → ".join(f"{value:.1f}" for value in (ue[0], min(ue), ue[-1])) if ue else MISSING,
     }
 
@@ -85,7 +89,9 @@ def carried_sentence() -> str:
     by_then = min((value for epoch, value in notebook.items() if (int(epoch) + 1) * per_epoch <= small), default=None)
     _, native, _ = steps(preset("cifar10", "class", profile="native"), FACTS["cifar10"].counts[0])
     lowest = "" if by_then is None else (
-        f" Steps are not all: after the {small:,} steps that profile `small` takes the authors' $L_{{UE}}$ had been at {by_then:.1f}. "
-        "What differs besides is $h_f$, which saw a fifth of the images there, and how well it fits decides where $s$ has a slope."
+        f" Steps are not all: after the {small:,} steps that profile `small` takes the authors' $L_{{UE}}$ had been at "
+        f"{by_then:.1f}. What differs besides is $h_f$, which saw a fifth of the images there, and how well it fits decides where "
+        "$s$ has a slope."
     )
-    return f"Profile `native` forgets as many images as the paper, in batches of 32 for 40 epochs: {native:,} steps, as published.{lowest}"
+    said = "Profile `native` forgets as many images as the paper, in batches of 32 for 40 epochs"
+    return f"{said}: {native:,} steps, as published.{lowest}"
