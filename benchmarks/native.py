@@ -1,8 +1,9 @@
 """What profile ``native`` takes on this machine: seconds of a training pass and of an unlearning pass, one thread on a processor.
 
 ``python -m benchmarks.native [cpu|cuda]`` takes a few dozen steps of the profile's own settings on real CIFAR-10, with the
-package's own loops, and extrapolates: nothing is trained to its end. Beside it ResNet-18 with a stem for small images, and enlarged to
-224 x 224 as published, for the argument why the profile has a smaller network. ``make experiments`` reads the result for its plan.
+package's own loops, and extrapolates: nothing is trained to its end. Beside it ResNet-18 with a stem for small images, and
+enlarged to 224 x 224 as published, for the argument why the profile has a smaller network. ``make experiments`` reads the result
+for its plan.
 """
 
 import json

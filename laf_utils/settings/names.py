@@ -54,7 +54,7 @@ def caveats(config: RunConfig, dataset: "Dataset") -> list[str]:
         )
     if config.profile == "native":
         found.append(
-            f"Profile native: {config.images or len(dataset.train.labels):,} training images at their native size, a small residual "
-            f"network trained by SGD with one cycle for {config.training.epochs} epochs; LAF's settings are the paper's."
+            f"Profile native: {config.images or len(dataset.train.labels):,} training images at their native size, a small "
+            f"residual network trained by SGD with one cycle for {config.training.epochs} epochs; LAF's settings are the paper's."
         )
     return found

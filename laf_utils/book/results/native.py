@@ -2,19 +2,18 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
 from ...datasets.catalogue import FACTS
+from ...experiments.cells import Cell, read
 from ...experiments.estimate import PRICES
 from ...settings.config import RunConfig
 from ...settings.presets import preset
 from ..base.tables import MISSING
-from ..base.training_records import authors, runs
+from ..base.training_records import authors
 
 TASKS = {"class": 1 / 10, "data": 0.2, "noisy": 0.3}  # forgotten images as a share of all, on ten equal classes
-DEVICES = {"cpu": "one thread here", "cuda": "one GPU"}
 
 
 def prices() -> dict:
@@ -54,21 +53,12 @@ def carried() -> pd.DataFrame:
     paper = preset("cifar10", "class", profile="paper")
     rows = {"authors' notebook": _row(paper, known, notebook["vae_loss_epoch_0_and_9"]["h_f"][1], theirs)}
     for profile in ("native", "small"):
-        config = preset("cifar10", "class", profile=profile)
-        record = next((r for r in _runs() if _same(r["config"], config)), None)
-        losses = record["losses"] if record else {}
-        rows[f"profile `{profile}`"] = _row(config, config.images or known, *(
-            (losses["vae_h_f"][-1], losses["loss_ue"]) if record else (None, [])))
+        config, path = preset("cifar10", "class", profile=profile), Cell("cifar10", "class", "laf", 0, profile).path
+        own = read(path)["history"] if path.is_file() else {}
+        rows[f"profile `{profile}`"] = _row(
+            config, config.images or known, own["vae_h_f"][-1] if own else None, own.get("loss_ue", [])
+        )
     return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def _runs() -> Iterable[dict]:
-    return runs()
-
-
-def _same(own: Mapping, config: RunConfig) -> bool:
-    wanted = {"dataset": config.dataset, "task": config.task, "profile": config.profile, "mode": config.mode}
-    return all(own[name] == value for name, value in wanted.items())
 
 
 def _row(config: RunConfig, images: int, error: float | None, ue: list[float]) -> dict[str, str]:
@@ -90,7 +80,7 @@ def carried_sentence() -> str:
     _, native, _ = steps(preset("cifar10", "class", profile="native"), FACTS["cifar10"].counts[0])
     lowest = "" if by_then is None else (
         f" Steps are not all: after the {small:,} steps that profile `small` takes the authors' $L_{{UE}}$ had been at "
-        f"{by_then:.1f}. What differs besides is $h_f$, which saw a fifth of the images there, and how well it fits decides where "
+        f"{by_then:.1f}. What differs besides is $h_f$, which saw a fifth of the images there: how well it fits decides where "
         "$s$ has a slope."
     )
     said = "Profile `native` forgets as many images as the paper, in batches of 32 for 40 epochs"
