@@ -304,7 +304,7 @@ def test_an_unknown_parameter_without_a_near_one_lists_all():
 @pytest.mark.parametrize(("values", "named"), [
     ({"DATASET": "mnits"}, "DATASET: .*'mnits'"),
     ({"TASK": "classes"}, "TASK: .*data, class, noisy.*'classes'"),
-    ({"PROFILE": "fast"}, "PROFILE: .*quick, small, paper"),
+    ({"PROFILE": "fast"}, "PROFILE: .*quick, small, native, paper"),
     ({"MODE": "best"}, "MODE: .*reference, fixed"),
     ({"DEVICE": "tpu"}, "DEVICE: .*auto, cpu, cuda, mps.*'tpu'"),
     ({"SEED": -1}, "SEED: .*-1"),
