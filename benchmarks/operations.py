@@ -48,7 +48,8 @@ def main() -> int:
     for name in names:
         known[name] = rounded(operations(problem, name))
         say(f"{name:<24} {known[name]}")
-        about = {"images": IMAGES, "dataset": "mnist", "task": "class", "conditions": conditions(), "versions": records.versions()}
+        about = {"dataset": "mnist", "task": "class", "images": IMAGES}
+        about |= {"conditions": conditions(), "versions": records.versions()}
         records.write_json(PATH, {"schema": 1, "about": about, "methods": known})
     return 0
 

@@ -183,7 +183,7 @@ def test_inputs_name_settings_request_and_code_apart(problem, make_run):
     ("methods.jit.jit", {"laf": [], "jit": ["method"], "original": []}),
     ("training.train", {"laf": ["training"], "jit": ["training"], "original": ["training"]}),
     ("audit.attack.published_attack", {"laf": ["measuring"], "jit": ["measuring"], "original": ["measuring"]}),
-    ("run.balanced_subset", {"laf": ["training"], "jit": ["training"], "original": ["training"]}),
+    ("tasks.balanced_subset", {"laf": ["training"], "jit": ["training"], "original": ["training"]}),
 ])
 def test_an_edit_makes_stale_what_rests_on_it_and_says_which_part(place, stale, problem, edited):
     def inputs(name):

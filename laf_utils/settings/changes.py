@@ -26,7 +26,8 @@ def changed(settings: Any, changes: Mapping[str, object]) -> Any:
     own: dict[str, object] = {}
     for name, value in changes.items():
         group, _, leaf = name.partition(".")
-        if group not in {field.name for field in fields(settings)}:
+        known = group in {field.name for field in fields(settings)}
+        if not known or is_dataclass(getattr(settings, group)) != bool(leaf):
             raise ConfigError(f"{type(settings).__name__} has no setting {name!r}")
         if leaf:
             groups.setdefault(group, {})[leaf] = value

@@ -3,7 +3,7 @@
 A row of a table is a ``Group``: the records of one method at one choice of settings that differ in their seed only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -143,14 +143,14 @@ def seeds_of_variants(rows: list[Group]) -> list[Group]:
     return [group for group in kept if group.records]
 
 
-def profile_of(found: Found, dataset: str, task: str) -> str | None:
+def profile_of(found: Found, dataset: str, task: str, variants: Collection[str] = ("",)) -> str | None:
     """The profile that a table of this data set and task shows: the first that has LAF on record, else the first that has any.
 
-    A record of a variant alone, as of a smoke test, does not count: the table shows plain ones.
+    Records of these variants count; else plain ones alone, and not a variant's, as of a smoke test.
     """
-    plain = [record["cell"] for record in found.records.values() if not record["cell"].get("variant")]
-    own = [(c["method"] != "laf", PROFILES.index(c["profile"])) for c in plain
-           if (c["dataset"], c["task"]) == (dataset, task) and c["profile"] in PROFILES]
+    own = [(cell["method"] != "laf", PROFILES.index(cell["profile"])) for record in found.records.values()
+           if ((cell := record["cell"])["dataset"], cell["task"]) == (dataset, task)
+           and cell.get("variant", "") in variants and cell["profile"] in PROFILES]
     return PROFILES[min(own)[1]] if own else None
 
 

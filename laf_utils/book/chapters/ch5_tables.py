@@ -106,11 +106,12 @@ def beside_passes() -> str:
         return ""
     found = json.loads(path.read_text(encoding="utf-8"))
     factors = {METHODS[name].title: one["factor"] for name, one in found["methods"].items() if one.get("factor")}
-    more = [f"{title} {factor:.1f} times" for title, factor in sorted(factors.items(), key=lambda item: -item[1]) if factor > 1.05]
+    ranked = sorted(factors.items(), key=lambda item: -item[1])
+    more = [f"{title} {factor:.1f} times" for title, factor in ranked if factor > 1.05]
     images = found["about"]["images"]
     return (
-        f"TFLOP are those of the image passes. Counted one by one on {images:,} images, {', '.join(more) or 'no method'} took more "
-        f"than its passes; the other {len(factors) - len(more)} take what their passes say."
+        f"TFLOP are those of the image passes. Counted one by one on {images:,} images, the operations are as many for "
+        f"{len(factors) - len(more)} of {len(factors)} methods. More than their passes take: {', '.join(more) or 'none'}."
     )
 
 

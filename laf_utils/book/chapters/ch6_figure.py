@@ -1,6 +1,5 @@
 """The audit over seeds as a picture: every model against the retrained one of the same seed."""
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...audit import interval
@@ -21,15 +20,6 @@ def _differences(records: list[dict], model: str) -> dict[str, list[float]]:
         SHIFT: list(values(records, model, shift).values()),
         U_MIA: [own[seed] - goal[seed] for seed in own.keys() & goal.keys()],
     }
-
-
-def _row(axis: Axes, place: int, numbers: list[float], colour: str) -> None:
-    axis.plot(numbers, [place] * len(numbers), "o", color=colour, alpha=0.35, markersize=4, linewidth=0)
-    if len(numbers) > 1:
-        over = interval(numbers)
-        axis.plot([over.low, over.high], [place] * 2, color=colour, linewidth=2.2)
-    if numbers:
-        axis.plot([sum(numbers) / len(numbers)], [place], "|", color=colour, markersize=12, markeredgewidth=2)
 
 
 @style.styled
@@ -58,7 +48,8 @@ def against_retrained(places: dict[tuple[str, str], list[dict]]) -> Figure:
                 axis.text(0.5, 0.5, LEFT_OUT, transform=axis.transAxes, ha="center", va="center", fontsize=8.5)
             for number, model in enumerate(SHOWN):
                 colour = style.COLOURS.get(model, "#6a3d9a" if model != NULL else "black")
-                _row(axis, number, _differences(records, model)[measure], colour)
+                if numbers := _differences(records, model)[measure]:
+                    style.spread(axis, number, numbers, interval(numbers), colour)
             axis.set_xscale("symlog", linthresh=linear)
             axis.set_yticks(range(len(SHOWN)), [title_of(model) for model in SHOWN])
             axis.set_ylim(len(SHOWN) - 0.5, -0.5)

@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..base import style
-from .calibrated import Calibrated
-from .fit import QUARTER, SPLITS, held_out
-from .observed import LEAST, Group
+from .fit import QUARTER, SPLITS, Fit, held_out
+from .timings import LEAST, Group
 
 MARKS = {  # of held-out predictions, by what was left out
     "dataset": ("o", "#0072B2", "data set left out"), "task": ("s", "#009E73", "request left out"),
@@ -44,14 +43,8 @@ def _diagonal(axis: Axes, low: float, high: float) -> None:
 
 
 @style.styled
-def predicted_against_measured(models: Mapping[Group, Calibrated]) -> Figure:
-    """One panel per machine and network: every scored cell as predicted by fits that did not see it.
-
-    Raises:
-        ValueError: no group.
-    """
-    if not models:
-        raise ValueError("no machine with enough cells: nothing to draw")
+def predicted_against_measured(models: Mapping[Group, Fit]) -> Figure:
+    """One panel per machine and network: every scored cell as predicted by fits that did not see it."""
     figure, axes = style.plt.subplots(len(models), 1, figsize=(style.NARROW, 4.3 * len(models)), squeeze=False)
     for axis, (group, own) in zip(axes[:, 0], models.items(), strict=True):
         seconds = [cell.seconds for cell in own.cells]
@@ -61,7 +54,7 @@ def predicted_against_measured(models: Mapping[Group, Calibrated]) -> Figure:
             left, (mark, colour, label) = held_out(own.cells, by), MARKS[by]
             if len(left):
                 axis.plot(left["measured"], left["predicted"], mark, mfc="none", color=colour, markersize=5, label=label)
-        small = [(cell.seconds, own.fitted.predict(cell.work)) for cell in own.cells if not cell.scored]
+        small = [(cell.seconds, own.predict(cell.work)) for cell in own.cells if not cell.scored]
         if small:
             axis.plot(*zip(*small, strict=True), "x", color="#888888", markersize=5, label=f"under {LEAST:g} s, not scored")
         axis.set(title=group.title, xlabel="measured (s)", ylabel="predicted (s)")
@@ -76,12 +69,7 @@ def stage_seconds(by_setting: Mapping[str, Mapping[str, float]], unit: str = "ho
     Args:
         by_setting: title to seconds by stage.
         unit: ``hours`` or ``minutes``.
-
-    Raises:
-        ValueError: no setting.
     """
-    if not by_setting:
-        raise ValueError("no setting: nothing to draw")
     names = list(dict.fromkeys(name for seconds in by_setting.values() for name in seconds))
     divisor = {"hours": 3600, "minutes": 60}[unit]
     height = 0.42 * len(names) + 0.2 * len(by_setting) + 0.9
@@ -115,12 +103,7 @@ def cost_of_methods(table: pd.DataFrame) -> Figure:
 
     Args:
         table: of ``cost_by_stage``.
-
-    Raises:
-        ValueError: it is empty.
     """
-    if table.empty:
-        raise ValueError("no record of this request: nothing to draw")
     methods = list(dict.fromkeys(table.index.get_level_values("method")))[::-1]
     figure, axes = style.plt.subplots(1, 2, figsize=(style.NARROW, BAR * len(methods) + 1.3), sharey=True, width_ratios=(1.3, 1))
     _bars(axes[0], table, methods, "% of retraining")

@@ -10,69 +10,52 @@ from ...methods.table import FURTHER
 from ...settings.changes import plain
 from ..base.tables import MISSING
 from ..base.words import TITLES
-from .fit import NAMES, QUARTER, SPLITS, SYMBOLS, Fit, held_out, interval, resampled, within
-from .measured import Alone
+from .fit import NAMES, SPLITS, Fit, held_out, interval, resampled, within
 from .memory import added, kept_before
-from .observed import Observed
-from .stages import grid, seconds_of_baselines, seconds_of_stages
-from .workloads import Setting, stages
+from .passes import Alone
+from .timings import Timing
+from .workloads import Setting, grid, seconds_of_baselines, seconds_of_stages, stages
 
 
-def coefficients(fitted: Fit, cells: Sequence[Observed]) -> pd.DataFrame:
+def coefficients(fitted: Fit) -> pd.DataFrame:
     """Seconds per unit with the range over resampled methods, and the share of all predicted seconds that each explains."""
-    ranges = resampled(cells)
-    scored = [cell for cell in cells if cell.scored]
-    total = sum(fitted.predict(cell.work) for cell in scored)
+    ranges = resampled(fitted.cells)
+    total = sum(fitted.predict(cell.work) for cell in fitted.scored)
     rows = {}
     for kind, value in fitted.seconds.items():
-        ends = ranges.get(kind, ())  # none of a price that no cell tells
-        share = 100 * value * sum(getattr(cell.work, kind) for cell in scored) / total
-        rows[f"one {NAMES[kind]}"] = {
-            "ms": f"{1e3 * value:.3g}", "5th to 95th percentile": " to ".join(f"{1e3 * end:.3g}" for end in ends) or "borrowed",
+        share = 100 * value * sum(getattr(cell.work, kind) for cell in fitted.scored) / total
+        ends = " to ".join(f"{1e3 * end:.3g}" for end in ranges.get(kind, ()))
+        rows[NAMES[kind]] = {
+            "ms each": f"{1e3 * value:.3g}", "5th to 95th percentile": ends or MISSING,
             "% of all seconds": f"{share:.1f}",
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def errors(cells: Sequence[Observed]) -> pd.DataFrame:
+def errors(cells: Sequence[Timing]) -> pd.DataFrame:
     """Held-out predictions of one machine and network: one row for each way of leaving cells out."""
     rows = {}
     for by in SPLITS:
         left = held_out(cells, by)
         if left.empty:
             continue
-        told = left[left["untold"] == ""]
-        if told.empty:
+        known = left[left["unpriced"] == ""]
+        if known.empty:
             continue
-        low, high = interval(told["ratio"])
+        low, high = interval(known["ratio"])
         rows[f"each {'family of methods' if by == 'family' else by} in turn"] = {
             "cells": len(left), "within a quarter": f"{100 * within(left['ratio']):.0f} %",
-            "every kind of work told": len(told), "of those within a quarter": f"{100 * within(told['ratio']):.0f} %",
-            "predicted / measured, median": f"{told['ratio'].median():.2f}",
-            "range": f"{told['ratio'].min():.2f} to {told['ratio'].max():.2f}",
+            "every kind of work priced": len(known), "of those within a quarter": f"{100 * within(known['ratio']):.0f} %",
+            "predicted / measured, median": f"{known['ratio'].median():.2f}",
+            "range": f"{known['ratio'].min():.2f} to {known['ratio'].max():.2f}",
             "measured lies at (90 % of cells)": f"{low:.2f} to {high:.2f} of predicted",
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def outside(cells: Sequence[Observed]) -> pd.DataFrame:
-    """Every held-out prediction that is off by more than a quarter, and what the fit had not seen."""
-    rows = []
-    for by in SPLITS:
-        left = held_out(cells, by)
-        off = left[~left["ratio"].between(*QUARTER)]
-        rows += [
-            {"left out": by, "cell": row.label, "measured (s)": f"{row.measured:.1f}", "predicted (s)": f"{row.predicted:.1f}",
-             "predicted / measured": f"{row.ratio:.2f}", "kinds of work the rest could not tell": row.untold or "none"}
-            for row in off.itertuples()
-        ]
-    measured = ["measured (s)", "predicted (s)", "predicted / measured"]
-    return pd.DataFrame(rows, columns=["left out", "cell", *measured, "kinds of work the rest could not tell"])
-
-
 def equation(fitted: Fit) -> str:
     """The model of one machine and network as a line of TeX, with its coefficients in milliseconds."""
-    terms = [rf"{1e3 * value:.3g}\,\text{{ms}}\times\text{{{SYMBOLS[kind]}}}" for kind, value in fitted.seconds.items()]
+    terms = [rf"{1e3 * value:.3g}\,\text{{ms}}\times\text{{{NAMES[kind]}}}" for kind, value in fitted.seconds.items()]
     return r"\begin{aligned} t \approx {} & " + r" \\ & {} + ".join(terms) + r" \end{aligned}"  # a line each: phones are narrow
 
 
@@ -171,14 +154,16 @@ def bytes_of(settings: Sequence[Setting], parameters: dict[str, int]) -> pd.Data
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def grid_times(settings: Sequence[Setting], alone: Alone, devices: Sequence[int] = (1, 4, 16), seeds: int = 3) -> pd.DataFrame:
-    """Hours of all cells of a request: each by itself, with shared originals, and on several devices."""
+def grid_times(
+    settings: Sequence[Setting], alone: Alone, factors: tuple[float, float], devices: Sequence[int] = (4, 16), seeds: int = 3
+) -> pd.DataFrame:
+    """Hours of all cells of a request: each by itself, with shared originals and their interval, and on several devices."""
     rows = {}
     for setting in settings:
         found = grid(setting, alone, seeds)
         rows[setting.title] = {
             "cells": found.cells, "each by itself": in_time(3600 * found.alone), "shared": in_time(3600 * found.shared),
-            "saved": f"{100 * (1 - found.shared / found.alone):.0f} %",
-        } | {f"on {n} devices": in_time(3600 * found.hours(n)) for n in devices if n > 1} | {
+            "interval": between(3600 * found.shared, factors), "saved": f"{100 * (1 - found.shared / found.alone):.0f} %",
+        } | {f"on {n} devices": in_time(3600 * found.hours(n)) for n in devices} | {
             "longest chain": in_time(3600 * found.chain)}
     return pd.DataFrame.from_dict(rows, orient="index")

@@ -39,14 +39,9 @@ class Group:
         where = self.machine if self.device != "cpu" else f"CPU ({self.machine}, {'' if self.bfloat16 else 'no '}bfloat16)"
         return f"{networks[self.backbone]} at {self.size} × {self.size}, {where}"
 
-    @property
-    def contended(self) -> bool:
-        """Whether its seconds were taken while other processes used the same device."""
-        return self.device != "cpu"
-
 
 @dataclass(frozen=True)
-class Observed:
+class Timing:
     """A cell and the seconds it took."""
 
     group: Group
@@ -100,7 +95,7 @@ def records(folder: Path | None = None) -> list[dict]:
     return [record for record in found if record["cell"]["dataset"] in FACTS]
 
 
-def observed(found: Iterable[dict]) -> tuple[list[Observed], Counter]:
+def timings(found: Iterable[dict]) -> tuple[list[Timing], Counter]:
     """The cells that can be timed, and how many were left out for which reason."""
     left_out: Counter = Counter()
     taken, known = [], set()
@@ -118,36 +113,12 @@ def observed(found: Iterable[dict]) -> tuple[list[Observed], Counter]:
             left_out["GPU, the same artefact again"] += 1
             continue
         known.add(stage)
-        taken.append(_observed(record, work, *timed))
+        taken.append(_timing(record, work, *timed))
     return taken, left_out
 
 
-def _observed(record: dict, work: Work, seconds: float, clock: str) -> Observed:
+def _timing(record: dict, work: Work, seconds: float, clock: str) -> Timing:
     cell = record["cell"]
     details = [cell.get("variant", ""), "tuned" if cell["choice"] == "tuned" else "", f"seed {cell['seed']}"]
     label = ", ".join([f"{cell['dataset']} {cell['task']} {cell['method']}", *filter(None, details)])
-    return Observed(group_of(record), cell["dataset"], cell["task"], cell["method"], label, seconds, work, clock)
-
-
-def vae_step_seconds(group: Group, frozen: float, runs: Iterable[dict]) -> list[float]:
-    """Seconds of a VAE step by run, ascending: the wall clock of its VAE stage less its frozen passes.
-
-    For machines where no cell tells it. The wall clock is that of a machine that did other work: read the median.
-
-    Args:
-        frozen: seconds of a frozen pass.
-        runs: records of ``Training``.
-    """
-    values = []
-    for run in runs:
-        config, task, machine = run["config"], run["task"], run["machine"]
-        threads = (run.get("threads") or {}).get("vae", machine["threads"])
-        here = machine["device"], machine["name"], threads, bool(machine.get("bfloat16_hardware")), config["backbone"]
-        if here != (group.device, group.machine, group.threads, group.bfloat16, group.backbone):
-            continue
-        vae, everything = config["vae"], task["forget"] + task["retain"]
-        used = task["forget"] if config["unlearning"].get("retain_ratio") else task["retain"]
-        images = everything if vae["fit_h_on"] == "all" else used
-        steps = vae["epochs"] * sum(-(-count // vae["batch_size"]) for count in (images, task["forget"]))
-        values.append((run["seconds"]["vae"] - frozen * run["passes"]["vae"]["frozen"]) / steps)
-    return sorted(value for value in values if value > 0)
+    return Timing(group_of(record), cell["dataset"], cell["task"], cell["method"], label, seconds, work, clock)

@@ -2,20 +2,17 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
 from ...methods.passes import FROZEN_PASS
-from .calibrated import Calibrated
-from .fit import QUARTER, SPLITS, held_out, interval, within
-from .measured import SMALL, Alone
-from .observed import LEAST, Group
-from .shown import between, in_time, percent, title_of
-from .stages import LAF, bottleneck, grid, seconds_of_baselines, seconds_of_stages
-from .workloads import Setting, stages
+from .fit import QUARTER, Fit, held_out, interval
+from .passes import SMALL, Alone
+from .tables import between, in_time, percent, title_of
+from .timings import LEAST, Group
+from .workloads import LAF, Setting, bottleneck, seconds_of_stages, stages
 
 
-def factors_of(models: Mapping[Group, Calibrated], device: str = "cuda") -> tuple[float, float]:
+def factors_of(models: Mapping[Group, Fit], device: str = "cuda") -> tuple[float, float]:
     """What to multiply a prediction by, from cells of data sets left out, on that kind of device or else on any."""
     chosen = [own for group, own in models.items() if group.device == device] or list(models.values())
     left = [held_out(own.cells, by) for own in chosen for by in ("dataset", "task")]
@@ -25,68 +22,38 @@ def factors_of(models: Mapping[Group, Calibrated], device: str = "cuda") -> tupl
     return interval(ratios)
 
 
-def held_out_sentence(models: Mapping[Group, Calibrated]) -> str:
-    """How many held-out cells are predicted within a quarter, machine by machine."""
-    said = []
-    for group, own in models.items():
-        parts = []
-        for by in SPLITS:
-            left = held_out(own.cells, by)
-            if len(left):
-                what = {"dataset": "data set", "task": "request", "family": "family of methods"}[by]
-                share, low, high = 100 * within(left["ratio"]), left["ratio"].min(), left["ratio"].max()
-                parts.append(f"{share:.0f} % of {len(left)} with their {what} left out ({low:.2f} to {high:.2f} of measured)")
-        note = " These seconds are contended: several processes shared the card." if group.contended else ""
-        said.append(f"- {group.title}: within a quarter are {'; '.join(parts) or 'none that could be left out'}.{note}")
-    return "\n".join(said)
-
-
-def outside_sentence(models: Mapping[Group, Calibrated]) -> str:
+def outside_sentence(models: Mapping[Group, Fit]) -> str:
     """Which families fail when nothing like them was seen, and why."""
     said = []
     for group, own in models.items():
         left = held_out(own.cells, "family")
         off = left[~left["ratio"].between(*QUARTER)]
-        for untold, rows in off.groupby("untold"):
+        for unpriced, rows in off.groupby("unpriced"):
             names = ", ".join(dict.fromkeys(title_of(name) for name in rows["method"]))
-            why = f"no other family does {untold}, so that the others cannot tell its price" if untold else (
+            why = f"no other family does {unpriced}, so that the others cannot tell its price" if unpriced else (
                 "every kind of its work occurs elsewhere, in another mixture: the price of a pass is not the same everywhere")
             said.append(f"- {group.title}: {names} ({rows['ratio'].min():.2f} to {rows['ratio'].max():.2f} of measured): {why}.")
     return "\n".join(said) or "- None."
 
 
-def borrowed_sentence(models: Mapping[Group, Calibrated]) -> str:
-    """Where the VAE step comes from wall clocks."""
-    said = []
-    for group, own in models.items():
-        if own.borrowed:
-            low, middle, high = 1e3 * np.quantile(own.borrowed, [0.25, 0.5, 0.75])
-            said.append(
-                f"{group.title}: no cell there tells the VAE step. It is the median over the VAE stages of {len(own.borrowed)} "
-                f"runs by the wall clock, {middle:.2f} ms (quartiles {low:.2f} to {high:.2f} ms), and enters LAF's "
-                "predictions alone."
-            )
-    return " ".join(said)
-
-
-def prices_sentence(models: Mapping[Group, Calibrated]) -> str:
+def prices_sentence(models: Mapping[Group, Fit]) -> str:
     """How a frozen pass compares with a training pass, where both have a price, beside the third that counts of passes assume."""
     said = []
     for group, own in models.items():
         for training, frozen in (("training", "frozen"), ("calls", "frozen_calls")):
-            prices = own.fitted.seconds
+            prices = own.seconds
             if prices.get(training) and prices.get(frozen):
                 said.append(f"{prices[frozen] / prices[training]:.2f} of one forward and backward ({group.title})")
     return f"One forward only costs {', '.join(said)}; counts of passes take {FROZEN_PASS:.2f} everywhere." if said else ""
 
 
-def contention_sentence(models: Mapping[Group, Calibrated], alone: Alone) -> str:
+def contention_sentence(models: Mapping[Group, Fit], alone: Alone) -> str:
     """How much longer a call took in the records than alone on the device."""
     said = []
     for group, own in models.items():
         network = f"{group.backbone}-{group.size}"
-        if group.device == "cuda" and "calls" in own.fitted.seconds:
-            single, shared = SMALL * alone.seconds(network, "training", "float32", SMALL), own.fitted.seconds["calls"]
+        if group.device == "cuda" and "calls" in own.seconds:
+            single, shared = SMALL * alone.seconds(network, "training", "float32", SMALL), own.seconds["calls"]
             said.append(
                 f"In the records of {group.title} a batch forward and backward took {1e3 * shared:.1f} ms; alone on the device a "
                 f"batch of {SMALL} takes {1e3 * single:.1f} ms, a factor of {shared / single:.1f}."
@@ -117,32 +84,6 @@ def counted_sentence(setting: Setting) -> str:
     return (
         f"**{setting.title}.** By image passes the longest stage is *{first}*, {100 * share:.0f} % of the run; LAF takes "
         f"{percent(laf / passes['retrained'])} % of retraining's passes."
-    )
-
-
-def grid_sentence(setting: Setting, alone: Alone, factors: tuple[float, float], devices: int = 16) -> str:
-    """What sharing saves, and what parallel cells cannot shorten."""
-    found = grid(setting, alone)
-    saved = 100 * (1 - found.shared / found.alone)
-
-    def hours(value: float) -> str:
-        return f"{in_time(3600 * value)} ({between(3600 * value, factors)})"
-
-    return (
-        f"{setting.title}: {found.cells} cells need {hours(found.alone)} each by itself and {hours(found.shared)} with original "
-        f"and retrained model trained once for all of a seed, {saved:.0f} % less; on {devices} devices "
-        f"{hours(found.hours(devices))}. The longest chain of cells takes {hours(found.chain)}."
-    )
-
-
-def cheapest_sentence(setting: Setting, alone: Alone) -> str:
-    """The cheapest and the dearest baseline, as shares of retraining."""
-    retrained = seconds_of_stages(setting, alone)["retrained"]
-    after = {name: both[0] / retrained for name, both in seconds_of_baselines(setting, alone).items()}
-    low, high = min(after, key=after.__getitem__), max(after, key=after.__getitem__)
-    return (
-        f"Baselines range from {title_of(low)} ({percent(after[low])} % of retraining) to {title_of(high)} "
-        f"({percent(after[high])} %)."
     )
 
 

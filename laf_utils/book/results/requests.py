@@ -141,21 +141,12 @@ def exhibit(name: str, title: str, what: str, rows_by_title: dict[str, list[Grou
 
 @style.styled
 def figure(differences: dict[str, Together]) -> Figure:
-    """One row for each comparison: a dot for each request, a stroke for the mean over data sets, a bar for its 95 % interval.
-
-    Raises:
-        ValueError: no comparison.
-    """
-    if not differences:
-        raise ValueError("no comparison over requests: nothing to draw")
+    """One row for each comparison: a dot for each request, a stroke for the mean over data sets, a bar for its 95 % interval."""
     result, axis = style.plt.subplots(figsize=(style.NARROW, 0.45 * len(differences) + 0.9))
     for place, found in enumerate(differences.values()):
         own = interval(found.sets)
         colour = "0.45" if not found.claims else style.COLOURS["laf"] if own.mean > 0 else NEARER
-        axis.plot(found.requests, [place] * len(found.requests), "o", color="black", alpha=0.3, markersize=4, linewidth=0)
-        axis.plot([own.mean], [place], "|", color=colour, markersize=13, markeredgewidth=2)
-        if own.count > 1:
-            axis.plot([own.low, own.high], [place] * 2, color=colour, linewidth=2)
+        style.spread(axis, place, found.requests, own, colour, "black")
     axis.axvline(0, color="black", linewidth=0.8, zorder=0)
     axis.set_xscale("symlog", linthresh=LINEAR)
     axis.set_xticks(TICKS, [signed(tick, 0) for tick in TICKS], fontsize=8)
