@@ -86,7 +86,9 @@ def _beside_baselines(own: Group, others: dict[str, Group], usable: dict[str, Gr
     if not others:
         return ""
     if not usable:
-        return f"; {' and '.join(others)} with these labels come{'s' * (len(others) == 1)} no nearer than doing nothing"
+        one = " (one seed)" if any(over(group).count == 1 for group in others.values()) else ""
+        come = f"come{'s' * (len(others) == 1)}"
+        return f"; {' and '.join(others)} with these labels {come} no nearer than doing nothing{one}"
     name = min(usable, key=lambda n: over(usable[n]).mean)
     apart = difference(own, usable[name])
     rest = f"{'and it' if within_noise(apart, floor) else 'is'} {verdict_text(apart, floor)}"
