@@ -170,7 +170,9 @@ def test_a_chapter_has_something_that_is_compared(path):
 
 @each(NOTEBOOKS)
 def test_figures_have_alt_text_and_hidden_input(path):
-    for cell in code(path):
+    imports, *cells_ = code(path)
+    assert "hide-input" in tags(imports), "plumbing"
+    for cell in cells_:
         drawn = "style.show(" in source(cell)
         assert drawn == ("hide-input" in tags(cell))
         if drawn:

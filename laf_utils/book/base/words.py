@@ -14,7 +14,7 @@ from .tables import MISSING
 
 TITLES = {ORIGINAL: "Original", RETRAIN: "Retrain", AGAIN: "Retrain, another seed"}
 NOTHING = "Doing nothing"  # the untouched original, where methods are compared
-SPREAD = "`±` is one standard deviation over training seeds"  # everywhere in the book
+SPREAD = "`±` is one standard deviation over training seeds"
 
 LEVELS_SAID = {"none": "none", "few": "of D_r", "all": "all"}
 LEVEL = 0.05  # below which a p counts, after correction
@@ -110,8 +110,8 @@ def exploratory(count: int) -> str | None:
     """What is said under sentences whose comparisons are several and not corrected for it."""
     chance = 100 * (1 - (1 - LEVEL) ** count)
     return (
-        f"These {count} comparisons are exploratory, not corrected for being several: by chance alone about {chance:.0f} % of such "
-        "tables would show a difference."
+        f"These {count} comparisons are exploratory, not corrected for being several: by chance alone about {chance:.0f} % of "
+        "such tables would show a difference."
     ) if count > 1 else None
 
 

@@ -92,7 +92,7 @@ def sentence(own: Comparison, found: Together) -> str:
     mean, count = interval(found.requests).mean, len(found.requests)
     way, sign = ("farther", 1) if mean > 0 else ("nearer", -1)
     times = f"in {sum(sign * each > 0 for each in found.requests)} of {count} requests" if count > 1 else "in the one request"
-    return f"{own.first} is {way} than {own.second} {times}, by {abs(mean):.2f} points on average."
+    return f"{own.first} is {way} than {own.second} {times}, by {abs(mean):.2f} points{' on average' if count > 1 else ''}."
 
 
 def weighed(found: Together) -> str:

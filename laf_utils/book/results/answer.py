@@ -32,9 +32,9 @@ COLUMNS = (NOTHING, "LAF", "retrained again", "LAF's cost")
 WHAT = {"class": "Where a whole class must go", "data": "Where random images must go", "noisy": "Where wrong labels must go"}
 MOST = 3  # rows that a sentence names
 ABOUT = (
-    "Gap to the retrained model in points, by request; 0 is the goal. *Retrained again*: a second retrained model, as near as one "
-    f"can be told to be. *LAF's cost*: its image passes as a share of retraining's. Means over training seeds, {SPREAD}; `small`: "
-    "fewer images, 32 × 32."
+    "Gap to the retrained model in points, by request; 0 is the goal. *Retrained again*: a second retrained model, as near as "
+    f"one can be told to be. *LAF's cost*: its image passes as a share of retraining's. Means over training seeds, {SPREAD}; "
+    "`small`: fewer images, 32 × 32."
 )
 NO_RECORD = "No record of LAF beside doing nothing yet."
 

@@ -36,11 +36,12 @@ GREY, BAND = "#a8a8a8", "#e3efe6"
 FLOOR = 0.3  # of the cheapest dot's cost: where the axis begins
 GAPS, COSTS = (0, 0.5, 1, 3, 10, 30, 100), (0.01, 0.03, 0.1, 0.3, 1)
 TEXT: dict[str, Any] = {
-    "textcoords": "offset points", "fontsize": 9, "in_layout": False, "path_effects": [withStroke(linewidth=2, foreground="white")]
+    "textcoords": "offset points", "fontsize": 9, "in_layout": False,
+    "path_effects": [withStroke(linewidth=2, foreground="white")],
 }
 MARK = 5  # points from the middle of a mark to its edge
 Notes = list[tuple[Annotation, list[Place]]]
-CHOSEN = ("nearest", "gap", "doing nothing", "cost")
+CHOSEN = ("take", "gap", "doing nothing", "cost")
 COLUMNS = ("gap", "cost", "labels", "requests", "seeds")
 ABOUT = (
     "Each mark is a method at published settings: mean gap to the retrained model against image passes as a share of "
@@ -193,8 +194,8 @@ def _marks(axis: Axes, own: list[Dot]) -> list[Bbox]:
     reach = MARK * axis.figure.get_dpi() / 72
     at = {dot.method: axis.transData.transform((max(dot.cost, 1e-9), dot.gap)) for dot in own}
     boxes = [Bbox([at[d.method] - reach, at[d.method] + reach]) for d in own if d.method not in REFERENCES]
-    frame = axis.get_window_extent()
-    return boxes + [Bbox([(frame.x0, y - reach / 2), (frame.x1, y + reach / 2)]) for y in (at[d.method][1] for d in own if d.method == ORIGINAL)]
+    frame, lines = axis.get_window_extent(), [at[dot.method][1] for dot in own if dot.method == ORIGINAL]
+    return boxes + [Bbox([(frame.x0, y - reach / 2), (frame.x1, y + reach / 2)]) for y in lines]
 
 
 @style.styled
@@ -288,8 +289,8 @@ def exhibit(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
 def choices(found: Found, places: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """For each task and what is known of labels: the method with the smallest mean gap, beside doing nothing.
 
-    Of methods that have every compared request of the task; chosen on these very numbers. None where the best is not nearer
-    than doing nothing by more than the noise floor.
+    Of methods that have every compared request of the task; chosen on these very numbers. Retraining where the best is not nearer
+    than doing nothing by more than the noise floor, or costs as much as retraining.
     """
     rows = {}
     for title, own in by_task(found, places).items():
@@ -300,8 +301,8 @@ def choices(found: Found, places: Sequence[tuple[str, str]]) -> pd.DataFrame:
                 continue
             best = min(fit, key=lambda dot: dot.gap)
             far = best.gap + (floor.gap if floor else 0.0) >= nothing.gap
-            name = f"none; {method_name(best.method)} comes next" if far else method_name(best.method)
-            cost = f"{100 * best.cost:.0f}\u00a0%" + (": retrain" if far or 100 * best.cost >= DEAR else "")
-            values = (name, f"{best.gap:.2f}", f"{nothing.gap:.2f}", cost)
+            name = method_name(best.method)
+            take = f"retrain; {name} comes next" if far or 100 * best.cost >= DEAR else name
+            values = (take, f"{best.gap:.2f}", f"{nothing.gap:.2f}", f"{100 * best.cost:.0f}\u00a0%")
             rows[f"{title}, labels: {words}"] = dict(zip(CHOSEN, values, strict=True))
     return pd.DataFrame.from_dict(rows, orient="index")
