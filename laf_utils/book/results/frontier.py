@@ -167,7 +167,7 @@ def _references(axis: Axes, own: list[Dot], ends: tuple[float, float]) -> Notes:
         note = axis.annotate(f"a second retrained model: {floor.gap:.2f}", (ends[0], 0), (4, 4), **TEXT)
         notes.append((note, [Place((x, y), (dx, 4), ha) for y in (0, floor.gap) for x, dx, ha in sides]))
     axis.axvline(1, color="black", linewidth=0.8, linestyle=":", zorder=1)
-    axis.annotate("as dear as retraining", (1, 100), (-4, -8), ha="right", **TEXT)
+    axis.annotate("as expensive as retraining", (1, 100), (-4, -8), ha="right", **TEXT)
     return notes
 
 
