@@ -21,8 +21,8 @@ import torch
 
 from laf_utils import datasets
 from laf_utils.datasets.sets import Dataset, ImageSet
-from laf_utils.run import balanced_subset
 from laf_utils.support.devices import has_fast_bfloat16
+from laf_utils.tasks import balanced_subset
 
 RESULTS = Path(__file__).parent / "results"
 BATCH = 32  # images, the paper's batch size, for both sides of every comparison

@@ -47,11 +47,11 @@ def case(retain: int, forget_count: int) -> None:
     """One request; a line of JSON."""
     from torchvision.models import resnet50
 
-    from laf_utils.forgetting import ForgetOptions, choice, copies, forget, preparing
+    from laf_utils.forgetting import ForgetOptions, choice, copies, forget, retained
 
     torch.manual_seed(0)
     model = resnet50(num_classes=1_000).eval()
-    with mock.patch.multiple(preparing, LOOKED=CAP, LEAST_RETAINED=CAP), mock.patch.object(copies, "SEARCHED", CAP), \
+    with mock.patch.multiple(retained, LOOKED=CAP, LEAST_RETAINED=CAP), mock.patch.object(copies, "SEARCHED", CAP), \
             mock.patch.object(choice, "LEAST_RETAINED", CAP):
         settings = choice.derived_settings(forget_count, CAP)
         unlearning = replace(settings.unlearning, batch_size=BATCH, epochs=2, batchnorm="original")

@@ -19,8 +19,8 @@ from laf_utils import datasets, forget
 from laf_utils.forgetting import call
 from laf_utils.forgetting.reference import STUDENTS, taught
 from laf_utils.forgetting.sources import ArrayStore, OwnImages
-from laf_utils.run import balanced_subset
 from laf_utils.support.seeds import stream
+from laf_utils.tasks import balanced_subset
 
 FORGET, UNSEEN, EPOCHS = 500, 2_000, (30, 100, 200)  # images, images, lengths of retraining that are reported on
 

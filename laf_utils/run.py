@@ -27,22 +27,12 @@ from .support.devices import describe, resolve, synchronise
 from .support.extras import require
 from .support.keys import content_key
 from .support.paths import runs_folder
-from .support.seeds import initialisation, stream
-from .tasks import ForgetTask, make_task
+from .support.seeds import initialisation
+from .tasks import ForgetTask, balanced_subset, make_task
 from .training import train
 from .vae import RepresentationVAE
 
 NETWORKS = ("original", "retrained", "retrain_again", "unlearning", "repair")  # stages whose artefact is a whole network
-
-
-def balanced_subset(labels: torch.Tensor, images: int, classes: int, seed: int) -> torch.Tensor:
-    """int64 rows of ``images // classes`` random images of each class, sorted."""
-    priority = torch.rand(len(labels), generator=stream(seed, "subset"))
-    rows = []
-    for label in range(classes):
-        of_class = (labels == label).nonzero().squeeze(1)
-        rows.append(of_class[priority[of_class].argsort()[: images // classes]])
-    return torch.cat(rows).sort().values
 
 
 class Run:
@@ -220,9 +210,7 @@ class Run:
     def train_both(self) -> tuple[Network, Network]:
         """Original and retrained; at the same time where neither is known yet and the processor has threads to share out."""
         stages = {"original": "all", "retrained": "retain"}
-        known = any(
-            stage in vars(self) or self.holds(stage, self._training_content(rows)) for stage, rows in stages.items()
-        )
+        known = any(stage in vars(self) or self.holds(stage, self._training_content(rows)) for stage, rows in stages.items())
         if not known and pays(self.device):
             self.say("original and retrained: trained at the same time")
             models = {stage: self._build(stage) for stage in stages}  # here: drawing touches the process's random state

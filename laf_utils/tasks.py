@@ -125,3 +125,13 @@ def _checked_classes(forget_classes: Sequence[int], classes: int) -> tuple[int, 
     if not removed or len(removed) == classes:
         raise ValueError("class removal needs at least one class to forget and one to keep")
     return removed
+
+
+def balanced_subset(labels: torch.Tensor, images: int, classes: int, seed: int) -> torch.Tensor:
+    """int64 rows of ``images // classes`` random images of each class, sorted."""
+    priority = torch.rand(len(labels), generator=stream(seed, "subset"))
+    rows = []
+    for label in range(classes):
+        of_class = (labels == label).nonzero().squeeze(1)
+        rows.append(of_class[priority[of_class].argsort()[: images // classes]])
+    return torch.cat(rows).sort().values

@@ -44,8 +44,8 @@ class RepresentationVAE(nn.Module):
         """Work on (e - mean) / std, with mean and std of each dimension of these representations [N, 256].
 
         Args:
-            flat: share of the mean std that counts as each dimension's least. A unit that is silent on this set (ReLU) and wakes
-                up later would otherwise count a million times over.
+            flat: share of the mean std that is each dimension's least, so that a unit (ReLU) that is silent on this set and not
+                on the next is not divided by almost nothing.
         """
         self.centre.copy_(representations.mean(0))
         if len(representations) > 1:  # one image has no spread
@@ -95,7 +95,7 @@ def fit_vae(
         representations: what to model, N rows of width 256.
         seed: with ``stage``, draws initialisation, order and latent noise.
         stage: ``vae_h`` or ``vae_h_f``.
-        flat: of ``standardise_to``.
+        flat: least spread of a dimension, as in ``standardise_to``.
 
     Returns:
         The frozen VAE in evaluation mode, and the mean loss of each epoch.

@@ -6,22 +6,8 @@ import pytest
 
 from laf_utils.audit.free import DEFINITION
 from laf_utils.audit.verdict import CANNOT, VERDICTS
-from laf_utils.book.chapters import (
-    ch6_figure,
-    ch6_known_answers,
-    ch6_many_models,
-    ch6_tables,
-)
-from laf_utils.experiments.audit_seeds import (
-    COMPARED,
-    MODELS,
-    NULL,
-    Models,
-    audit_request,
-    inputs_of,
-    measured,
-    models_of,
-)
+from laf_utils.book.chapters import ch6_figure, ch6_known_answers, ch6_many_models, ch6_tables
+from laf_utils.experiments.audit_seeds import COMPARED, MODELS, NULL, Models, audit_request, inputs_of, measured, models_of
 from laf_utils.experiments.commands import audit_places
 from laf_utils.experiments.problem import Problem
 from laf_utils.experiments.record import AUDIT, AuditPlace
@@ -139,7 +125,7 @@ def test_tables_have_a_row_for_every_model_and_intervals(seeds):
         assert list(table.index[:3]) == ["Original", "Retrained", "Retrained, another seed"]
         assert len(table) == len(MODELS) and table.columns[0] in ("gap", "U-MIA on log loss")
     assert ch6_tables.diverged(seeds) == ""
-    assert ch6_tables.membership(seeds).loc["LAF", "published ASR"] == "32.0\u00a0±\u00a02.0"  # t(4) * sqrt(2.5) / sqrt(5)
+    assert ch6_tables.membership(seeds).loc["LAF", "published ASR"] == "32.0\u00a0±\u00a01.6"  # sqrt(2.5)
     assert "Retrained" not in ch6_tables.distances(seeds).index
     rows = ch6_tables.verdicts(seeds)
     assert rows.index[0] == "Original" and rows.loc["LAF", "verdict"] == "different (over-forgotten)"

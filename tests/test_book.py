@@ -57,7 +57,7 @@ def test_runs_on_fewer_images_stand_in_only_where_the_paper_has_none_and_say_so(
     small["config"]["transforms"] = {**small["config"]["transforms"], "resize": None, "crop": "pad"}
     alone, paper = training_records.groups([small]), record("cifar10", gap=2.0)
     assert alone == {("cifar10", "class", "reference"): [small]}
-    assert "10,000 images at 32 × 32" in departures.coverage([small]).index[2]
+    assert training_records.images_text([small]) == "10,000 images at 32 × 32"
     assert training_records.groups([small, paper]) == {("cifar10", "class", "reference"): [paper]}
 
 
@@ -88,28 +88,12 @@ def test_no_records_still_make_every_table(training) -> None:
     assert training_records.runs() == []
     assert "measured alone" not in departures.departures_table([]).columns, "a column of dashes says nothing"
     assert departures.modes_table([]).empty
-    assert (departures.coverage([]) == "no record").all().all()
     assert len(departures.departures_table([])) == len(departures.DEPARTURES)
     for task in ("data", "class", "noisy"):
         assert training_curves.drawn(task, []) == []
         assert len(training_curves.table(task, [])) == 8
         with pytest.raises(ValueError, match="no record"):
             training_curves.figure(task, [])
-
-
-def test_coverage_leaves_ablations_out() -> None:
-    found = [record(seed=0, gap=1.0), record(seed=1, gap=3.0), record(seed=0, gap=9.0, vae__decoder="linear")]
-    assert departures.coverage(found).loc["MNIST", "class removal"] == "reference 2"
-
-
-def test_the_page_names_the_settings_without_a_record() -> None:
-    some = [record(seed=0), record(seed=1), record("svhn", "data"), record("fashion", mode="fixed")]
-    said = departures.coverage_sentence(some)
-    assert said.startswith("2 of the 12 settings")
-    assert "Fashion-MNIST, class removal" in said and "SVHN, noisy-label removal" in said
-    assert "; MNIST, class removal" not in said and "SVHN, data removal" not in said
-    full = [record(d, t) for d in training_records.PAPER_DATASETS for t in ("data", "class", "noisy")]
-    assert departures.coverage_sentence(full) == "12 of the 12 settings have a record in mode `reference`."
 
 
 def test_an_older_record_had_the_published_value() -> None:

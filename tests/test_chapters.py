@@ -22,7 +22,7 @@ from laf_utils.book.chapters import (
 )
 from laf_utils.evaluation import evaluate, make_record
 from laf_utils.losses import saturating
-from laf_utils.settings.config import replace_nested
+from laf_utils.settings.changes import changed
 from laf_utils.settings.presets import preset
 from laf_utils.support.seeds import derive
 from laf_utils.tasks import TASKS
@@ -47,12 +47,12 @@ def test_a_variant_shares_what_does_not_change(make_run):
     lines = []
     run = make_run(say=lines.append)
     _ = run.original
-    linear = shared.changed(run, {"vae.decoder": "linear"}, "linear")
+    linear = shared.run_with(run, {"vae.decoder": "linear"}, "linear")
     assert linear is not run and same(linear.original, run.original)
     assert linear.reused["original"] is True
     _ = linear.densities
     assert [line.split(":")[0] for line in lines] == ["original", "linear, vae"]
-    assert shared.changed(run, {"vae.decoder": run.config.vae.decoder}, "same") is run
+    assert shared.run_with(run, {"vae.decoder": run.config.vae.decoder}, "same") is run
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -60,7 +60,7 @@ def test_a_variant_shares_what_does_not_change(make_run):
 def test_the_other_mode_is_that_modes_preset(dataset, task):
     reference, fixed = (preset(dataset, task, mode=mode, seed=3, device="cpu") for mode in ("reference", "fixed"))
     labels = {"all_wrong_labels": reference.all_wrong_labels}  # the original stays the same one
-    assert shared.in_mode(reference, "fixed") == replace_nested(fixed, labels)
+    assert shared.in_mode(reference, "fixed") == changed(fixed, labels)
     assert shared.in_mode(reference, "reference") is reference
     assert shared.in_mode(shared.in_mode(reference, "fixed"), "reference") == reference
 
@@ -113,7 +113,8 @@ def test_the_goal_is_told_with_the_runs_numbers(make_run, task):
 
 
 def test_goals_come_from_the_committed_records(make_run, tmp_path, monkeypatch):
-    monkeypatch.setenv("LAF_TRAINING", str(tmp_path / "Training"))
+    assert list(ch1_pretraining.goals_in_records("mnist").columns)[:2] == ["Original, Train_f", "Retrained, Train_f"]
+    monkeypatch.setenv("LAF_RESULTS", str(tmp_path / "results"))
     (said,) = ch1_pretraining.recorded_goals("mnist")
     assert "no committed records of MNIST" in said.data
     assert ch1_pretraining.goals_in_records("mnist").empty
@@ -242,7 +243,7 @@ def test_the_opened_attack_is_the_published_one(make_run):
 def test_straw_men_score_what_blind_answers_score():
     truth = np.repeat([1, 0], [30, 10])
     for name, score in (("always “member”", 1.0), ("always “non-member”", 0.0)):
-        result, said = _scored(truth, np.full(40, score), 1, 1, True), ch4_membership.straw_men(75.0)[name]
+        result, said = _scored(truth, np.full(40, score), 1, 1, True), ch4_membership.blind_attackers(75.0)[name]
         assert (said["asr"], said["balanced_accuracy"], said["auc"]) == (result.asr, result.balanced_accuracy, result.auc)
 
 

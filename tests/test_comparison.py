@@ -183,7 +183,7 @@ def test_inputs_name_settings_request_and_code_apart(problem, make_run):
     ("methods.jit.jit", {"laf": [], "jit": ["method"], "original": []}),
     ("training.train", {"laf": ["training"], "jit": ["training"], "original": ["training"]}),
     ("audit.attack.published_attack", {"laf": ["measuring"], "jit": ["measuring"], "original": ["measuring"]}),
-    ("run.balanced_subset", {"laf": ["training"], "jit": ["training"], "original": ["training"]}),
+    ("tasks.balanced_subset", {"laf": ["training"], "jit": ["training"], "original": ["training"]}),
 ])
 def test_an_edit_makes_stale_what_rests_on_it_and_says_which_part(place, stale, problem, edited):
     def inputs(name):
@@ -252,8 +252,10 @@ def test_batches_grow_with_the_sets():
     scrub = scaled(METHODS["scrub"].settings, 25)
     assert (scrub.forget_batch, scrub.retain_batch) == (1600, 800)
     assert scaled(METHODS["laf"].settings, 25).unlearning.batch_size == 800
-    assert scaled(METHODS["laf"].settings, 25).vae == METHODS["laf"].settings.vae
-    assert [batch_names(METHODS[name].settings) for name in ("jit", "laf_r")] == [["batch_size"], ["unlearning.batch_size"]]
+    assert scaled(METHODS["laf"].settings, 25).vae.batch_size == 800
+    names = [batch_names(METHODS[name].settings) for name in ("jit", "laf_r", "relearn")]
+    assert names[0] == ["batch_size"] and names[2] == ["batch_size", "training.batch_size"]
+    assert names[1] == ["unlearning.batch_size", "vae.batch_size", "repair.batch_size"]
 
 
 # -- tuned cells ------------------------------------------------------------------------------------------------------------
@@ -268,7 +270,7 @@ def test_tuned_cells_take_the_winners_and_nothing_else(problem, folder):
     with pytest.raises(ConfigError, match="take no winners"):
         run_cell(tiny("boundary_expand"), problem, winners={"epochs": 1})
     path = winners_path("tiny", "class")
-    records.write_json(path, {"methods": {"boundary_expand": {"winner": {"settings_at_full_size": {"epochs": 2}}}}})
+    records.write_json(path, {"methods": {"boundary_expand": {"winner": {"changes": {"epochs": 2}}}}})
     record = run_cell(cell, problem, winners=winners_of(cell))
     assert record["settings"]["epochs"] == 2 and record["passes"]["training"] == 2 * 30
     assert cell.path.name == "class-boundary_expand-seed0-tuned.json" and ch5_tables.name_of(record) == "Boundary Expand, tuned"
@@ -355,7 +357,18 @@ def test_costs_are_shares_of_retraining(recorded):
     costs = ch5_tables.costs(recorded)
     assert list(costs.index) == ["Original", "Retrain", "Retrain, another seed", "T-S", "LAF+R"]
     assert costs.loc["Retrain", "% of retraining"] == "100.0" and costs.loc["Retrain", "seconds"].startswith("~")
+    assert set(costs["TFLOP"]) == {"–"}, "nobody knows the images of this set"
     assert ch5_tables.found("tiny", "class", seed=1) == [] and ch5_tables.found("tiny", "data") == []
+
+
+def test_operations_are_those_of_the_passes_through_the_cells_network(recorded):
+    record = altered(recorded[0])
+    record["cell"] |= {"dataset": "mnist", "profile": "paper"}
+    record["passes"] = {"training": 0, "frozen": 1_000_000, "equivalent": 0}
+    cnn = 2 * (28 * 28 * 16 * 25 + 14 * 14 * 32 * 16 * 25)  # its two convolutions; the linear layers add to that
+    assert 1e6 * cnn < 1e12 * ch5_tables.operations(record) < 1.3e6 * cnn
+    record["passes"] |= {"training": 1_000_000, "frozen": 0}
+    assert 1e12 * ch5_tables.operations(record) > 2e6 * cnn
 
 
 def test_tuned_rows_follow_their_own_method(recorded):

@@ -8,7 +8,8 @@ import torch
 
 from benchmarks import passes
 from laf_utils.book.base import training_records
-from laf_utils.book.costs import calibrated, drawn, fit, measured, memory, observed, shown, stages, work, workloads
+from laf_utils.book.costs import figures, fit, memory, tables, timings, work, workloads
+from laf_utils.book.costs import passes as alone_passes
 from laf_utils.book.costs import request as costs_request
 from laf_utils.methods import METHODS
 from laf_utils.methods.method import Sizes
@@ -110,7 +111,7 @@ def record(method="ts", seconds=10.0, processor=10.0, device="cpu", threads=1, b
 
 
 def test_the_rule_keeps_wall_clocks_of_a_cpu_and_several_threads_out() -> None:
-    taken, left_out = observed.observed([
+    taken, left_out = timings.timings([
         record(), record(processor=None), record(threads=2), record(passes=None), record(method="ascent"),
         record(device="cuda", processor=None, seconds=30.0), record(device="cuda", processor=None, seconds=30.0),
         record(bfloat16=False), record(machine=record(device="cuda")["machine"] | {"together": 6}),
@@ -121,15 +122,15 @@ def test_the_rule_keeps_wall_clocks_of_a_cpu_and_several_threads_out() -> None:
     assert len({cell.group for cell in taken}) == 3
 
 
-GROUP = observed.Group("cpu", "machine", 1, True, "cnn", 28)
+GROUP = timings.Group("cpu", "machine", 1, True, "cnn", 28)
 
 
-def cell(method: str, training: float, frozen: float, swept: float, seconds: float, dataset="mnist") -> observed.Observed:
+def cell(method: str, training: float, frozen: float, swept: float, seconds: float, dataset="mnist") -> timings.Timing:
     amounts = work.Work(training=training, frozen=frozen, swept=swept)
-    return observed.Observed(GROUP, dataset, "class", method, f"{dataset} {method}", seconds, amounts, "processor")
+    return timings.Timing(GROUP, dataset, "class", method, f"{dataset} {method}", seconds, amounts, "processor")
 
 
-def made(dataset="mnist") -> list[observed.Observed]:
+def made(dataset="mnist") -> list[timings.Timing]:
     """Cells that cost 3 ms a training pass, 1 ms a frozen one, 2 ms a sweep."""
     amounts = {
         "ts": (4e3, 4e3, 100), "scrub": (5e4, 6e4, 3e3), "sisa": (9e4, 0, 9e3), "jit": (6e3, 1e5, 200),
@@ -158,15 +159,15 @@ def test_a_held_out_cell_is_predicted_without_having_been_seen() -> None:
 def test_work_that_no_other_family_does_is_named() -> None:
     vae = replace(cell("laf", 1e4, 0, 0, 31.0), work=work.Work(training=1e4, vae_steps=1e3))
     left = fit.held_out([*made(), *[replace(vae, dataset=name) for name in "abc"]], "family").set_index("method")
-    assert set(left.loc["laf", "untold"]) == {"VAE steps"} and left.loc["ts", "untold"] == ""
+    assert set(left.loc["laf", "unpriced"]) == {"VAE steps"} and left.loc["ts", "unpriced"] == ""
 
 
 def test_too_few_cells_for_any_price_predict_nothing() -> None:
     few = [*made()[:2], *[replace(one, dataset="fashion") for one in made()[2:4]]]
-    assert fit.told_by(few[:2]) == [] and fit.held_out(few, "dataset").empty
+    assert fit.priced(few[:2]) == [] and fit.held_out(few, "dataset").empty
     with pytest.raises(ValueError, match="cells"):
         fit.fit(few[:2])
-    assert shown.errors(few).empty or "each dataset in turn" not in shown.errors(few).index
+    assert tables.errors(few).empty or "each dataset in turn" not in tables.errors(few).index
 
 
 def test_a_quarter_and_the_interval() -> None:
@@ -178,23 +179,11 @@ def test_a_quarter_and_the_interval() -> None:
 
 def test_records_of_the_processor_are_predicted_within_a_quarter() -> None:
     """On the committed records of cores that did nothing else; the page counts those too that shared theirs."""
-    models = calibrated.every([record for record in observed.records() if record["created"] < SHARED_FROM])
+    models = fit.every([record for record in timings.records() if record["created"] < SHARED_FROM])
     own = next(own for group, own in models.items() if group.device == "cpu" and group.bfloat16)
     left = fit.held_out(own.cells, "dataset")
     assert len(left) >= 60 and fit.within(left["ratio"]) >= 0.95
-    assert own.fitted.seconds["vae_steps"] > 0  # told by cells, or borrowed from wall clocks
-
-
-def test_a_price_that_no_cell_tells_is_the_median_of_wall_clocks() -> None:
-    run = next(r for r in training_records.runs() if r["config"]["dataset"] == "mnist" and r["machine"]["threads"] == 1)
-    group = replace(GROUP, machine=run["machine"]["name"], bfloat16=run["machine"]["bfloat16_hardware"])
-    slower = replace_seconds(run, 2 * run["seconds"]["vae"])
-    own = calibrated.calibrate(group, [replace(one, group=group) for one in made()], [run, run, slower])
-    assert own.fitted.seconds["vae_steps"] == own.borrowed[0] == own.borrowed[1] < own.borrowed[2]
-
-
-def replace_seconds(run: dict, seconds: float) -> dict:
-    return run | {"seconds": run["seconds"] | {"vae": seconds}}
+    assert own.seconds["vae_steps"] > 0
 
 
 # -- bytes, larger settings ------------------------------------------------------------------------------------------------------
@@ -220,7 +209,7 @@ def recorded(settings, kept):
 
 def test_implied_passes_with_crops_are_those_of_the_records() -> None:
     checked = 0
-    for found in observed.records():
+    for found in timings.records():
         name, task = found["cell"]["method"], found["task"]
         known = found["cell"]["dataset"] == "cifar10" and not found["from_artefact"] and found["passes"] and name != "scrub_r"
         if not known or name not in METHODS or name.startswith("laf"):  # scrub_r also passes a held-out set
@@ -248,7 +237,7 @@ def test_forget_sets_of_cifar10_are_the_tasks() -> None:
     assert workloads.cifar10("class", "fixed").retain_used == 5_000 and not workloads.cifar10("class", "fixed").crops
 
 
-def alone() -> measured.Alone:
+def alone() -> alone_passes.Alone:
     """A device on which everything takes simple times: batch 32 twice as long per image as larger ones."""
     rows = [
         {"network": network, "pass": kind, "format": form, "batch": batch, "seconds": price * (2 if batch == 32 else 1),
@@ -256,7 +245,7 @@ def alone() -> measured.Alone:
         for network in ("cnn-28", "resnet18-32", "resnet18-224", "resnet50-224") for form in ("float32", "bfloat16")
         for kind, price in (("training", 3e-3), ("frozen", 1e-3), ("laf", 4e-3)) for batch in (32, 256, 500)
     ]
-    return measured.Alone({"device": {"name": "toy"}, "passes": rows, "vae_step": {"seconds": 1e-3}})
+    return alone_passes.Alone({"device": {"name": "toy"}, "passes": rows, "vae_step": {"seconds": 1e-3}})
 
 
 def test_measured_passes_add_up_by_batch() -> None:
@@ -273,11 +262,11 @@ def test_measured_passes_add_up_by_batch() -> None:
 
 def test_sharing_saves_trainings_and_the_chain_bounds_the_rest() -> None:
     setting = workloads.cifar10("class")
-    own, found = stages.seconds_of_stages(setting, alone()), stages.grid(setting, alone(), seeds=2)
+    own, found = workloads.seconds_of_stages(setting, alone()), workloads.grid(setting, alone(), seeds=2)
     saved = 2 * (found.cells // 2 - 1) * (own["original"] + own["retrained"]) / 3600
     assert found.alone - found.shared == pytest.approx(saved + 2 * (own["VAEs"] + own["unlearning"]) / 3600)
     assert found.hours(1) == pytest.approx(found.shared) and found.hours(10**6) == found.chain
-    assert stages.bottleneck({"a": 1.0, "b": 3.0}) == ("b", 0.75)
+    assert workloads.bottleneck({"a": 1.0, "b": 3.0}) == ("b", 0.75)
 
 
 # -- what readers see ------------------------------------------------------------------------------------------------------------
@@ -285,24 +274,23 @@ def test_sharing_saves_trainings_and_the_chain_bounds_the_rest() -> None:
 
 def test_cost_by_stage_adds_up_to_the_records() -> None:
     table = costs_request.cost_by_stage("mnist", "class")
-    laf = next(r for r in observed.records() if r["cell"] == {
+    laf = next(r for r in timings.records() if r["cell"] == {
         "dataset": "mnist", "task": "class", "method": "laf", "seed": 0, "profile": "paper", "choice": "defaults"})
     own = table.loc["LAF"]
     assert list(own.index) == ["VAEs", "unlearning"]
     assert own["training passes"].sum() == laf["passes"]["training"] and own["frozen passes"].sum() == laf["passes"]["frozen"]
     assert table.loc["Retrain", "% of retraining"].item() == pytest.approx(100)
     assert table.loc[("SISA", "unlearning"), "MB kept before"] > 0 and "its own original" in table.loc["SISA"].index
-    assert table["seconds, model"].notna().all()
     text = costs_request.as_text(table).loc[("LAF", "VAEs")]
     assert text["frozen passes"] == "60,000" and text["MB kept before"] == "0.0" and text["seconds"] == "–"
     assert costs_request.cost_by_stage("mnist", "class", seed=99).empty
-    assert drawn.cost_of_methods(table).axes
-    with pytest.raises(ValueError, match="no record"):
-        drawn.cost_of_methods(costs_request.cost_by_stage("mnist", "class", seed=99))
+    assert figures.cost_of_methods(table).axes
+    with pytest.raises(ValueError, match="nothing to draw"):
+        figures.cost_of_methods(costs_request.cost_by_stage("mnist", "class", seed=99))
 
 
 def test_nothing_to_draw_is_said() -> None:
-    for draw in (drawn.predicted_against_measured, drawn.stage_seconds):
+    for draw in (figures.predicted_against_measured, figures.stage_seconds):
         with pytest.raises(ValueError, match="nothing to draw"):
             draw({})
 
@@ -318,4 +306,4 @@ def test_every_cell_of_the_page_runs(monkeypatch) -> None:
         exec(code, space)
     assert all(shown), "what is empty is shown as the name of a Python object"
     said = "\n".join(map(str, shown))
-    assert "within a quarter are" in said and "The longest stage is" in said
+    assert "within a quarter" in said and "The longest stage is" in said

@@ -6,8 +6,14 @@ from exhibits_fakes import ablated, fake, found, labelled, seeds
 from laf_utils.audit import paired
 from laf_utils.book.base import style, words
 from laf_utils.book.base.words import labels_read
-from laf_utils.book.results import ablation
+from laf_utils.book.results import ablation, every
 from laf_utils.book.results import labels as shares
+
+
+def exhibit_of(room, records):
+    """The exhibit of MNIST, class removal."""
+    return every.of_request(room, room.rows_of(records, "mnist", "class"), "mnist", "class")
+
 
 # -- few labels -------------------------------------------------------------------------------------------------------------
 
@@ -29,7 +35,7 @@ def test_a_share_stands_beside_baselines_with_the_same_labels():
     failed = fake("scrub_few", 0, failure="no number", variant="labels_5")
     rows = shares.rows_of(found(*labelled(), failed), "mnist", "class")
     assert shares.readings(rows, "On MNIST")[-1] == "Diverged, and counted in no mean: SCRUB, 5 % of labels (1 of 1 seed)."
-    assert "reads none of D_r's" in shares.exhibit(found(*labelled()), "mnist", "class").about
+    assert "reads none of D_r's" in exhibit_of(shares, found(*labelled())).about
 
 
 def test_a_method_that_diverged_says_how_many_labels_it_was_given():
@@ -56,13 +62,13 @@ def test_all_rows_rest_on_the_seeds_that_a_share_or_a_part_was_run_with():
 
 
 def test_the_figure_of_the_shares_has_a_line_for_each_method():
-    figure = shares.drawing(found(*labelled()), [("mnist", "class"), ("svhn", "class")])()
+    figure = every.by_task(shares, found(*labelled()), "class")[0].draw()
     (axis,) = figure.axes
     labels = [line.get_label() for line in axis.lines]
     assert labels == ["Doing nothing", "LAF", "Retrain, another seed", "LAF+R", "Retrain", "SCRUB", shares.BOUNDED]
     assert list(axis.lines[3].get_xdata()) == [1, 10, 100] and axis.lines[3].get_ydata()[2] == pytest.approx(0.45)
     style.plt.close(figure)
-    assert shares.drawing(found(), [("mnist", "class")]) is None
+    assert every.by_task(shares, found(), "class")[0].draw is None
     with pytest.raises(ValueError, match="nothing to draw"):
         shares.figure({})
 
@@ -71,7 +77,7 @@ def test_the_figure_of_the_shares_has_a_line_for_each_method():
 
 
 def test_the_ablation_is_paired_with_full_laf():
-    exhibit = ablation.exhibit(found(*ablated()), "mnist", "class")
+    exhibit = exhibit_of(ablation, found(*ablated()))
     column = exhibit.table[ablation.DIFFERENCE]
     apart = paired({0: 30.0, 1: 31.0, 2: 29.5}, {0: 1.0, 1: 1.1, 2: 0.9})
     assert column["LAF, without L_UE"] == words.breakable(words.gap_text(apart)) and column["LAF"] == "–"
@@ -89,13 +95,13 @@ def test_the_ablation_is_paired_with_full_laf():
 def test_records_with_representations_give_their_cka_to_the_retrained_model():
     near = {"representation": {"forget": {"cka": 0.5}, "retain": {"cka": 0.9}}}
     records = [*seeds("laf", 1.0, 1.2), *seeds("laf", 3.0, 3.1, variant="without_ue")]
-    assert "CKA on D_f" not in ablation.exhibit(found(*records), "mnist", "class").table.columns
-    table = ablation.exhibit(found(*(record | near for record in records[:2]), *records[2:]), "mnist", "class").table
+    assert "CKA on D_f" not in exhibit_of(ablation, found(*records)).table.columns
+    table = exhibit_of(ablation, found(*(record | near for record in records[:2]), *records[2:])).table
     assert table["CKA on D_f"].tolist() == ["0.500", "–"] and table.loc["LAF", "CKA on D_r"].startswith("0.900")
 
 
 def test_the_figure_of_the_ablation_has_a_row_for_each_part():
-    figure = ablation.drawing(found(*ablated()), [("mnist", "class")])()
+    figure = every.by_task(ablation, found(*ablated()), "class")[0].draw()
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [
         "Doing nothing", "Retrain, another seed", "LAF", "LAF, without L_UE", "LAF, without L_RA",
         "LAF, L_RA without its forget half"]
@@ -109,7 +115,7 @@ def test_a_part_that_collapses_is_no_measure_of_forgetting():
     for record in broken:
         record["metrics"]["train_r"] = 11.0
     records = found(*seeds("laf", 1.0, 1.1), *broken, *seeds("laf", 0.5, 0.6, variant="without_ue"))
-    said = ablation.exhibit(records, "mnist", "class").readings
+    said = exhibit_of(ablation, records).readings
     assert any("LAF, without L_RA collapses: 11.0 % on D_r" in sentence for sentence in said)
     assert ablation.summary(records, [("mnist", "class"), ("svhn", "class")]) == (
         "LAF, without L_UE is nearer to the goal than full LAF in 1 of 1 requests.",

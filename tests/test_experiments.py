@@ -20,8 +20,9 @@ from laf_utils.experiments.launch import GridError
 from laf_utils.experiments.making import run_cell
 from laf_utils.experiments.planning import Planned, plan, planned, waits_for
 from laf_utils.experiments.problem import Problem
-from laf_utils.experiments.tuning_winners import WinnersError, winners_of
+from laf_utils.experiments.tuning_winners import WinnersError, winners_of, winners_path
 from laf_utils.settings.config import ConfigError
+from laf_utils.support.records import write_json
 from laf_utils.support.sealing import sealed
 
 TABLE = '[[cells]]\ndatasets = ["mnist"]\ntasks = ["class", "data"]\nmethods = ["original", "laf"]\nseeds = [0, 1]\n'
@@ -134,6 +135,14 @@ def test_a_tuned_cell_without_winners_is_missing_and_says_how_to_search(places):
     assert item.state == "missing"
     with pytest.raises(WinnersError, match="KIND=tuning DATASET=optdigits TASK=class"):
         winners_of(item.cell)
+
+
+def test_a_tuned_cell_of_the_published_settings_is_not_made_twice(places):
+    cell = Cell("optdigits", "class", "jit", 0, "quick", "tuned")
+    write_json(winners_path("optdigits", "class"), {"methods": {"jit": {"winner": {"changes": {}}}}})
+    assert planned([cell]) == []
+    write_json(winners_path("optdigits", "class"), {"methods": {"jit": {"winner": {"changes": {"copies": 10}}}}})
+    assert [item.state for item in planned([cell])] == ["missing"]
 
 
 def test_what_trains_costs_more_than_what_only_looks(tiny_problem):

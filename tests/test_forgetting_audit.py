@@ -9,7 +9,7 @@ import torch
 from forgetting_fakes import forget, own_model, patterns, trained
 
 from laf_utils.audit.unseen import LEAST, auc_error, audit, detectable_difference, separation, sureness
-from laf_utils.forgetting import Refused, engine
+from laf_utils.forgetting import Refused, attempts, engine
 from laf_utils.forgetting import call as call_room
 from laf_utils.forgetting import report as report_room
 from laf_utils.forgetting.choice import Scope, derived_settings, retained_used, scope_of
@@ -194,9 +194,9 @@ def test_requests_in_a_row_win_utility_back(model, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("cost", "tried"), [(0.95, False), (0.85, True)])
 def test_a_recovery_is_tried_below_the_aim_only(cost, tried, monkeypatch):
     calls, work = [], SimpleNamespace(aim=0.9, checkpoint=None)
-    monkeypatch.setattr(engine, "_recovery", lambda *given: calls.append(given))
+    monkeypatch.setattr(attempts, "_recovery", lambda *given: calls.append(given))
     watch = SimpleNamespace(cheapest=(cost, {}), best=None, ended="", seen=[])
-    assert engine._recovered(None, work, None, watch, lambda content: watch, engine.Outcome(None, None)) == (None, watch)
+    assert attempts._recovered(None, work, None, watch, lambda content: watch, attempts.Outcome(None, None)) == (None, watch)
     assert bool(calls) == tried
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torchvision.models import resnet18
 from torchvision.transforms import functional as TF
 
-from laf_utils.forgetting import Refused, command, files
+from laf_utils.forgetting import Refused, arguments, command, files
 from laf_utils.settings.cli import DATA, SETTINGS
 from laf_utils.support.paths import ROOT
 
@@ -162,7 +162,7 @@ def test_errors_are_one_line_with_a_code(place, tmp_path, capsys, change, code, 
 def test_arguments_that_cannot_be_meant(capsys):
     assert command.main([]) == 2 and command.main(["forget"]) == 2 and command.main(["--help"]) == 0
     assert command.main(["forget", "--memory", "much"]) == 2
-    assert command.size("2GB") == 2 << 30 and command.size("0.5mb") == 1 << 19
+    assert arguments.size("2GB") == 2 << 30 and arguments.size("0.5mb") == 1 << 19
 
 
 class Trap:

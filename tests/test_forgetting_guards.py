@@ -3,6 +3,7 @@
 import copy
 import math
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from forgetting_fakes import GONE, LIGHT, X, Y, accuracy, forget, light, own_mod
 from sklearn.datasets import load_digits
 from torch import nn
 
-from laf_utils.forgetting import choice, engine, preparing, watch
+from laf_utils.forgetting import Refused, attempts, choice, preparing, watch
 from laf_utils.forgetting.sources import ArrayStore
 from laf_utils.methods.method import fingerprint
 
@@ -33,7 +34,7 @@ def test_divergence_rolls_back_to_a_point_that_was_good(model, monkeypatch):
         return good if len(looks) == 1 else {"finite": 0.0}
 
     monkeypatch.setattr(watch.Watch, "measure", measure)
-    monkeypatch.setattr(engine, "ATTEMPTS", 1)
+    monkeypatch.setattr(attempts, "ATTEMPTS", 1)
     unlearned, report = light(model, X[GONE], X[~GONE])
     (attempt,) = report.content["attempts"]
     assert attempt["ended"] == "not finite" and attempt["kept"]["step"] == watch.EVERY
@@ -193,25 +194,25 @@ def test_weaker_attempts_that_lead_nowhere_end_in_a_strong_one():
             return self.broken
 
     watch, tried = Seen(), [1.0]
-    while following := engine._next_strength(tried, watch, {}):
+    while following := attempts._next_strength(tried, watch, {}):
         tried += following
-    assert tried == pytest.approx([1.0, 1 / 3, 1 / 9, engine.STRONGER])
+    assert tried == pytest.approx([1.0, 1 / 3, 1 / 9, attempts.STRONGER])
     watch.broken = None  # a dip that was won back
-    assert engine._next_strength([1.0], watch, {}) == [engine.STRONGER]
-    assert engine._next_strength([1.0, engine.STRONGER], watch, None) == pytest.approx([engine.STRONGER / 3])
+    assert attempts._next_strength([1.0], watch, {}) == [attempts.STRONGER]
+    assert attempts._next_strength([1.0, attempts.STRONGER], watch, None) == pytest.approx([attempts.STRONGER / 3])
     watch.left = 0.0
-    assert engine._next_strength([1.0], watch, {}) == [], "forgotten: it will do"
+    assert attempts._next_strength([1.0], watch, {}) == [], "forgotten: it will do"
     watch.left = 1.0
-    assert engine._next_strength([1.0, 1 / 3, 1 / 9], watch, None) == [], "weaker attempts that break it too"
+    assert attempts._next_strength([1.0, 1 / 3, 1 / 9], watch, None) == [], "weaker attempts that break it too"
     watch.ended = "not finite"
-    assert engine._next_strength([1.0, 1 / 3, 1 / 9], watch, {}) == []
+    assert attempts._next_strength([1.0, 1 / 3, 1 / 9], watch, {}) == []
 
 
 def test_what_stood_in_the_way_is_said(monkeypatch):
     """Without a recovery that network cannot be made to forget above the floor; the report says what it would have cost."""
     own, images, labels = digits_network()
     gone = labels == 3
-    monkeypatch.setattr(engine, "_recovered", lambda laf, work, settings, watch, make_watch, outcome: (None, watch))
+    monkeypatch.setattr(attempts, "_recovered", lambda laf, work, settings, watch, make_watch, outcome: (None, watch))
     _, report = forget(own, images[gone], images[~gone])
     assert re.search(r"still represent it; where training removed it, utility was \d+\.\d % at best", str(report))
     _, report = forget(own, images[gone], images[~gone], method="laf")
@@ -232,3 +233,9 @@ def test_units_that_are_silent_on_the_forget_set_do_not_break_it(model):
     own.mix.bias.data[:12] -= 100.0
     _, report = light(own, X[GONE], X[~GONE])
     assert report.content["attempts"][0]["ended"] != "not finite"
+
+
+def test_every_reason_of_a_refusal_is_documented():
+    code = "".join(file.read_text(encoding="utf-8") for file in Path(attempts.__file__).parent.glob("*.py"))
+    reasons = set(re.findall(r"(?:Refused|__init__)\(\s*\"([a-z_]+)\"", code))
+    assert len(reasons) > 15 and [reason for reason in reasons if f"``{reason}``" not in Refused.__doc__] == []

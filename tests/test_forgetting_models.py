@@ -150,9 +150,9 @@ def test_with_nothing_but_the_images_of_a_class_its_answer_goes():
 
 def test_a_class_that_training_does_not_remove_leaves_in_closed_form(monkeypatch):
     """As an attempt that gets nowhere; a method that was asked for by name is not replaced."""
-    from laf_utils.forgetting import engine
+    from laf_utils.forgetting import attempts
 
-    monkeypatch.setattr(engine, "_attempt", lambda *_: None)
+    monkeypatch.setattr(attempts, "_attempt", lambda *_: None)
     model = trained(Net(), X, Y)
     unlearned, report = light(model, X[GONE], X[~GONE])
     assert accuracy(unlearned, X[GONE], Y[GONE]) == 0 and accuracy(unlearned, X[~GONE], Y[~GONE]) > 0.95

@@ -5,7 +5,7 @@ import torch
 from laf_utils.book.chapters import ch3_traces
 from laf_utils.experiments import shadows
 from laf_utils.experiments.problem import Problem
-from laf_utils.forgetting import engine
+from laf_utils.forgetting import attempts
 from laf_utils.forgetting.keeping import Keeper
 from laf_utils.laf import LAF, Sets, used_count, used_of_retain
 from laf_utils.methods import run_method
@@ -66,9 +66,9 @@ def test_chapter_3_goes_on_where_no_look_was_good_enough(make_run, monkeypatch):
 
 def test_ones_own_classifier_goes_the_same_way(make_run, tmp_path):
     run = make_run(vae__fit_h_on="retain")
-    work = engine.Work(run.original, run.sets.forget, run.sets.retain, None, None, run.config.seed)
+    work = attempts.Work(run.original, run.sets.forget, run.sets.retain, None, None, run.config.seed)
     with Keeper(1 << 30, tmp_path) as keeper:
-        own = engine._procedure(work, settings(run), keeper)
+        own = attempts._procedure(work, settings(run), keeper)
         own.flat = 0.0  # the paper's: a representation without silent units needs no least spread
         result = own.unlearn(run.config.unlearning)
     assert same(run.laf, result.model)

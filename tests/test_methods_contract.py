@@ -7,15 +7,7 @@ from importlib import metadata
 import pytest
 import torch
 import torch.nn.functional as F
-from methods_fakes import (
-    CLASSES,
-    CountedExtractor,
-    CountingLabels,
-    Tripwire,
-    tiny_data,
-    tiny_request,
-    with_transform,
-)
+from methods_fakes import CLASSES, CountedExtractor, CountingLabels, Tripwire, tiny_data, tiny_request, with_transform
 
 from laf_utils.methods import (
     FURTHER,
@@ -33,7 +25,7 @@ from laf_utils.methods import (
     prepare,
     run_method,
 )
-from laf_utils.methods.method import fingerprint, run, shares_storage, sizes_of
+from laf_utils.methods.method import Sizes, fingerprint, run, shares_storage
 from laf_utils.methods.request import joined
 from laf_utils.methods.settings import CHOICES, LIMITS
 from laf_utils.settings.config import ConfigError, RepairConfig, TrainingConfig, UnlearningConfig, VAEConfig
@@ -214,7 +206,8 @@ def test_passes_are_those_counted_and_those_implied(name, request_for, results):
     assert (result.passes.training, result.passes.frozen) == counted
     if method.implied:
         same_classes = torch.isin(request.held_out_labels, request.forget_labels.unique()).sum().item()
-        sizes = sizes_of(request, same_classes)
+        retain = len(request.retain)
+        sizes = Sizes(len(request.forget), retain, max(1, round(request.label_share * retain)), same_classes)
         assert method.implied(settings_of(name), sizes) == result.passes
         assert method.ascent_steps(settings_of(name), sizes) == result.ascent_steps
     else:

@@ -8,18 +8,7 @@ from methods_fakes import tiny_request
 from torch import nn
 
 from laf_utils.images import Images, Transform
-from laf_utils.methods import (
-    METHODS,
-    DataAccess,
-    LabelAccess,
-    UnlearningRequest,
-    View,
-    jit,
-    laf,
-    lfssd,
-    request_of,
-    run_method,
-)
+from laf_utils.methods import METHODS, DataAccess, LabelAccess, UnlearningRequest, View, jit, laf, lfssd, request_of, run_method
 from laf_utils.methods.method import fingerprint
 from laf_utils.models import Network
 from laf_utils.settings.config import ConfigError

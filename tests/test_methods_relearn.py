@@ -11,7 +11,7 @@ from torch import nn
 from laf_utils.images import Images, Transform
 from laf_utils.methods import run_method
 from laf_utils.methods.method import fingerprint
-from laf_utils.methods.relearn import RelearnSettings, lesson_loss, one_cycle, plan_of, relearned, tools_of
+from laf_utils.methods.relearn import RelearnSettings, lesson_loss, one_cycle, plan_of
 from laf_utils.methods.relearn_lessons import lessons_of, vanishing
 from laf_utils.methods.relearn_start import tail_of, towards_fresh
 from laf_utils.settings.config import TrainingConfig
@@ -99,16 +99,6 @@ def test_the_row_of_a_vanished_class_starts_fresh(request_):
 
 def test_of_a_network_of_linear_layers_the_first_is_not_the_tail():
     assert tail_of(nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 3), nn.Linear(3, 2))) == ["3", "4"]
-
-
-def test_without_a_view_it_is_the_same(request_):
-    request = dataclasses.replace(request_, fresh=None)
-    original = copy.deepcopy(request.original).eval().requires_grad_(False)
-    tools = tools_of(original, request.seed)
-    model = relearned(original, request.forget, request.retain, SETTINGS, tools)
-    expected = run_method("relearn", request, SETTINGS)
-    assert fingerprint(model) == fingerprint(expected.model) and tools.spent.passes() == expected.passes
-    assert fingerprint(original) == fingerprint(request.original) and not model.training
 
 
 # -- lessons -------------------------------------------------------------------------------------------------------------------

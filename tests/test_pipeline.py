@@ -13,14 +13,14 @@ from laf_utils import laf as procedure
 from laf_utils import run as pipeline
 from laf_utils.evaluation import evaluate, make_record
 from laf_utils.laf import labelled_rows
-from laf_utils.run import Run, balanced_subset
+from laf_utils.run import Run
 from laf_utils.settings.config import ConfigError
 from laf_utils.settings.names import caveats
 from laf_utils.settings.presets import preset
 from laf_utils.support import paths, seeds
 from laf_utils.support.artefacts import Artefact
 from laf_utils.support.seeds import derive, initialisation, stream
-from laf_utils.tasks import TASKS
+from laf_utils.tasks import TASKS, balanced_subset
 
 STAGES = ("original", "retrained", "vae", "unlearning", "repair")
 MODES = ("reference", "fixed")

@@ -7,13 +7,7 @@ import pytest
 
 from laf_utils.audit import interval
 from laf_utils.book.base.reading import Found, gap, metric
-from laf_utils.book.chapters import (
-    ch7_answers,
-    ch7_arms,
-    ch7_figures,
-    ch7_questions,
-    ch7_tables,
-)
+from laf_utils.book.chapters import ch7_answers, ch7_arms, ch7_figures, ch7_questions, ch7_tables
 from laf_utils.book.chapters.ch7_questions import Arm
 from laf_utils.experiments.grid import read_grid
 from laf_utils.experiments.variants import VARIANTS

@@ -182,13 +182,13 @@ def _found(goal: PerImage, again: PerImage, leak: PerImage, share: float, draw: 
     return float((np.abs(difference.mean(1)) > _half_width(difference, second, abs(bias))).mean())
 
 
-def findings(measured: dict[str, PerImage], *, top: float = 1.0, seed: int) -> dict[str, Finding]:
+def findings(measured: dict[str, PerImage], *, seed: int) -> dict[str, Finding]:
     """``compare`` with the measure's power, for every model of a request but the retrained one.
 
     Args:
         measured: by model; ``retrained`` and ``retrained_again`` among them, and ``original`` where it can be measured.
-        top, seed: as in ``power_of``.
+        seed: as in ``power_of``.
     """
     goal, again = measured["retrained"], measured["retrained_again"]
-    power = power_of(goal, again, measured.get("original"), top=top, seed=seed)
+    power = power_of(goal, again, measured.get("original"), seed=seed)
     return {name: replace(compare(own, goal, again), power=power) for name, own in measured.items() if name != "retrained"}

@@ -27,7 +27,7 @@ class UMIA:
     Args:
         accuracy: mean over the splits; 50 is blind.
         std: over the splits.
-        images: of each kind.
+        images: how many of each kind were compared.
     """
 
     accuracy: float

@@ -68,15 +68,6 @@ def exact_passes(seeds: int, draws: int = 20_000, seed: int = SEED) -> float:
     return _passes(seeds, shift=0.0, spread=1.0, draws=draws, seed=seed)
 
 
-def passes_at_margin(seeds: int, spread: float, draws: int = 20_000, seed: int = SEED) -> float:
-    """Share of methods exactly at the margin that would be found equivalent: the level of the test of equivalence.
-
-    Args:
-        spread: standard deviation of the method's shifts over that of two retrained models.
-    """
-    return _passes(seeds, shift=2.0, spread=spread, draws=draws, seed=seed)
-
-
 @lru_cache
 def _passes(seeds: int, *, shift: float, spread: float, draws: int, seed: int) -> float:
     draw = np.random.default_rng(seed)

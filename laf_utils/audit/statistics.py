@@ -22,10 +22,6 @@ class Interval:
     count: int
 
     @property
-    def half_width(self) -> float:
-        return (self.high - self.low) / 2
-
-    @property
     def p(self) -> float:
         """Two-sided p of a mean of zero, Student's test; 1 of one value, which tests nothing."""
         if self.count == 1:

@@ -20,8 +20,8 @@ An audit that declares that it reads no labels cannot reach them. A ``Finding`` 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 
+from ..support.plugins import brought
 from ..tasks import TASKS
 from . import representation_audits as own
 from .evidence import Finding
@@ -76,15 +76,7 @@ def available() -> dict[str, Audit]:
     Raises:
         AuditError: a package brings something that is no ``Audit``, or one under a name that is taken.
     """
-    found = dict(AUDITS)
-    for entry in (*metadata.entry_points(group=GROUP), *metadata.entry_points(group=FORMER)):
-        audit = entry.load()
-        if not isinstance(audit, Audit):
-            raise AuditError(f"{GROUP}: {entry.name} ({entry.value}) is no Audit but {type(audit).__name__}")
-        if audit.name in found:
-            raise AuditError(f"{GROUP}: {entry.value} brings {audit.name!r}, and there is one of that name already")
-        found[audit.name] = audit
-    return found
+    return brought(AUDITS, Audit, GROUP, FORMER, error=AuditError)
 
 
 def find(name: str) -> Audit:

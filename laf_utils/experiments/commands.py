@@ -38,7 +38,7 @@ from .record import (
     VerdictPlace,
 )
 from .shadows import LEAST, shadow_config
-from .tuning import Search, search
+from .tuning import SCHEMA, Search, search
 from .tuning_spaces import SPACES
 from .tuning_winners import winners_path
 
@@ -173,13 +173,13 @@ def tuning(arguments: list[str]) -> None:
         )
     check_writable(results_folder(), "LAF_RESULTS")
     for task in tasks:
-        search(Search(found["DATASET"], task), winners_path(found["DATASET"], task))
+        search(Search.asked(found["DATASET"], task), winners_path(found["DATASET"], task))
     return None
 
 
 def tuning_states(task: str, path: Path) -> list[tuple[str, str]]:
     """By task and method: whether its trials are there, in today's search space."""
-    known = records.read_parts(path, ("schema", "about", "methods"), 1)["methods"] if path.is_file() else {}
+    known = records.read_parts(path, ("schema", "about", "methods"), SCHEMA)["methods"] if path.is_file() else {}
 
     def state(method: str) -> str:
         wanted = {dimension.name: dimension.words() for dimension in SPACES[method]}

@@ -16,7 +16,7 @@ from .expected import expected
 from .grid import arguments_of, name_of
 from .making import config_of, inputs_of, problem_of, settings_of
 from .problem import Problem
-from .tuning_winners import WinnersError, winners_of
+from .tuning_winners import WinnersError, published_stay, winners_of
 from .variants import VARIANTS
 
 MEMORY_MB = 2_000  # of a cell on images of 28 x 28: measured peak 1.3 GB, and what evaluation adds
@@ -51,10 +51,12 @@ def planned(cells: Iterable[Cell], say: Callable[[str], None] = quiet, *, downlo
     Args:
         download: whether images that are not on this machine are fetched; else a record is asked what its images and index sets
             were, ``say`` is told so, and a cell without one has no cost.
+
+    A tuned cell whose search left the published settings is left out: its record is that of the published ones.
     """
     with remembered():
         problems: dict[tuple, Problem] = {}
-        cells = list(cells)
+        cells = [cell for cell in cells if not published_stay(cell)]
         elsewhere = set() if download else {name for name in {cell.dataset for cell in cells} if not _here(name)}
         if elsewhere:
             say(f"not on this machine: images of {', '.join(sorted(elsewhere))}; what the records say of them is taken as it is")

@@ -1,25 +1,31 @@
 """Equal tuning: for every method the same number of trials, judged on images of D_r and D_f that were set aside, no test image.
 
-A part of a task's images is drawn, D_r and D_f in their proportion, and split: four fifths train an original and a retrained
-model of their own, one fifth stands in for the test set. A trial unlearns from that original; what it scores is the mean gap to
-that retrained model, as in ``audit.gaps_to_retrained``. Trial 0 is the published settings, the others are drawn by Optuna's
-tree-structured Parzen estimator. The winner goes to the full size with batches that grow with the sets: the same number of steps.
+A fifth of a task's images is drawn, D_r and D_f in their proportion, and split: four fifths train an original and two retrained
+models of their own, one fifth stands in for the test set. Every batch, those of training included, shrinks with the images, so
+that everything takes as many steps as at full size. A trial unlearns from that original; what it scores is the mean gap to the
+first retrained model, as in ``audit.gaps_to_retrained``. Trial 0 is the published settings, the others are drawn by Optuna's
+tree-structured Parzen estimator, and its median rule ends those that stay behind. The published settings stay unless the best
+trial is nearer by more than the second retrained model's own gap: less than that is noise. The winner's changes go to the full
+size as they are.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..audit import accuracies, gaps_to_retrained
 from ..datasets import ImageSet
 from ..methods import UnlearningRequest, prepare, run_method
 from ..run import Run
-from ..settings.changes import batch_names, changed, scaled
+from ..settings.changes import changed, scaled
 from ..settings.presets import preset
 from ..support import records
 from ..support.extras import naming_extras
@@ -30,14 +36,16 @@ from ..training import TrainingDiverged
 from .cells import Cell
 from .making import settings_of
 from .problem import Problem
+from .second_retrained import retrained_again
 from .tuning_spaces import SPACES, Dimension
 
-IMAGES, VALIDATION = 2_000, 0.2  # drawn of the task's training images, and the share of them that is set aside
-TRIALS = 8  # per method, the published settings among them
+IMAGES, VALIDATION = 12_000, 0.2  # drawn of the task's training images, and the share of them that is set aside
+TRIALS = 20  # per method, the published settings among them
+SCHEMA = 2
 WORST = 100.0  # points: what a trial that diverges scores
-# A few thousand images need more steps per image than sixty thousand: the ``quick`` rate, and epochs until it fits.
-TRAINING = {"training__epochs": 10, "training__learning_rate": 5e-4}
-STEPLESS = ("lfssd", "unroll")  # batches enter their definitions, not a number of steps
+BY_BATCH = ("lfssd", "ssd", "unroll")  # batches enter their definitions, not a number of steps
+# The median rule: after so many whole trials, a look after every so many passed images, at so many of the images.
+WHOLE, LOOK_AFTER, LOOKED_AT = 5, 4_000, 600
 
 
 def carve(run: Run, images: int, validation: float) -> Run:
@@ -70,25 +78,40 @@ class Search:
     """The trials of all methods on one data set and task.
 
     Args:
-        dataset, task, seed: of the request the images are drawn from, as in ``presets.preset``.
+        full: the run whose images are drawn.
         images: drawn of its training images.
         trials: per method.
-        changes: further settings of the reduced run.
+        say: receives a line for each method.
     """
 
     def __init__(
-        self, dataset: str, task: str, seed: int = 0, *, images: int = IMAGES, trials: int = TRIALS,
-        say: Callable[[str], None] = print, **changes: Any,
+        self, full: Run, *, images: int = IMAGES, trials: int = TRIALS, say: Callable[[str], None] = print,
     ) -> None:
-        self.full = Run(preset(dataset, task, profile="paper", seed=seed, **TRAINING | changes), say=say)
-        self.trials, self.seed, self.say = trials, seed, say
-        self.problem = Problem(carve(self.full, images, VALIDATION))
-        self.factor = len(self.full.task.train_labels) / len(self.problem.run.task.train_labels)
+        self.full, self.trials, self.say = full, trials, say
+        run = carve(full, images, VALIDATION)
+        self.factor = len(run.task.train_labels) / len(full.task.train_labels)
+        batch = max(1, round(full.config.training.batch_size * self.factor))
+        run.config = replace(run.config, training=replace(run.config.training, batch_size=batch))
+        self.problem = Problem(run)
+
+    @classmethod
+    def asked(cls, dataset: str, task: str, profile: str = "paper", say: Callable[[str], None] = print) -> "Search":
+        """The search on a data set and task, from seed 0."""
+        return cls(Run(preset(dataset, task, profile=profile), say=say), say=say)
 
     @cached_property
     def goal(self) -> dict[str, float | None]:
         """Accuracies of the retrained model of the reduced run."""
         return self._accuracies(self.problem.run.retrained)
+
+    @cached_property
+    def floor(self) -> float:
+        """Gap of a second retrained model, in points: what is nearer by less is not nearer."""
+        model, _, _ = retrained_again(self.problem, self.problem.config.training)
+        return self._gap(self._accuracies(model))
+
+    def _gap(self, metrics: dict[str, float | None]) -> float:
+        return gaps_to_retrained({"retrained": self.goal, "own": metrics})["own"]["mean"]
 
     def _accuracies(self, model: Any) -> dict[str, float | None]:
         run = self.problem.run
@@ -100,64 +123,131 @@ class Search:
         run = self.problem.run
         return replace(self.problem.request, held_out=run.test_images, held_out_labels=run.data.test.labels)
 
+    def reduced(self, method: str, settings: Any) -> Any:
+        """Settings of the full size for the reduced set: as many steps, each as large."""
+        if method in BY_BATCH:
+            return settings
+        small = scaled(settings, self.factor)
+        if getattr(settings, "reduction", "") == "sum":  # a step grows with its batch
+            small = replace(small, learning_rate=settings.learning_rate / self.factor)
+        return small
+
     def trial(self, method: str, request: UnlearningRequest, settings: Any, changes: Mapping[str, object]) -> dict:
-        """One trial: what was changed, what it scored, how long it took."""
+        """One trial: what was changed, what it scored, how long it took; raises what a look at the model raises."""
         start = time.process_time()
         try:
-            metrics = self._accuracies(run_method(method, request, changed(settings, changes)).model)
-            gap = gaps_to_retrained({"retrained": self.goal, "own": metrics})["own"]["mean"]
+            model = run_method(method, request, self.reduced(method, changed(settings, changes))).model
+            metrics = self._accuracies(model)
+            gap = self._gap(metrics)
         except TrainingDiverged:
             metrics, gap = None, WORST
         seconds = round(time.process_time() - start, 2)
         return {"changes": dict(changes), "gap": gap, "metrics": metrics, "processor_seconds": seconds}
 
+    @cached_property
+    def _looked_at(self) -> list[tuple[torch.Tensor, torch.Tensor, float]]:
+        """Inputs, labels and the goal in percent of D_f, D_r and the images set aside: some of each."""
+        run, draw = self.problem.run, stream(self.full.config.seed, "tuning", "look")
+        task, aside = run.task, torch.arange(len(run.data.test.labels))
+        sets = ((run.frozen_images, task.forget, task.train_labels), (run.frozen_images, task.retain, task.train_labels),
+                (run.test_images, aside, run.data.test.labels))
+        found = []
+        for images, rows, labels in sets:
+            chosen = rows[torch.randperm(len(rows), generator=draw)[: LOOKED_AT // 3]]
+            inputs, own = images.batch(chosen), labels[chosen].to(images.device)
+            found.append((inputs, own, _percent(run.retrained, inputs, own)))
+        return found
+
+    def look(self, model: nn.Module) -> float:
+        """The mean gap of a model on the way, on some images, in points."""
+        return sum(abs(_percent(model, inputs, labels) - goal) for inputs, labels, goal in self._looked_at) / 3
+
     def of_method(self, method: str) -> dict:
         """All trials of one method, and the winner."""
-        cell = Cell(self.full.config.dataset, self.full.config.task, method, self.seed, choice="tuned")
-        settings = settings_of(cell, self.problem, None)
-        request = prepare(method, self.request, settings)
+        cell = Cell(self.full.config.dataset, self.full.config.task, method, self.full.config.seed, choice="tuned")
+        settings = settings_of(cell, Problem(self.full), None)
+        request = prepare(method, self.request, self.reduced(method, settings))
         found = [self.trial(method, request, settings, {})]
-        study = _study(derive(self.seed, "tuning", cell.task, method) % 2**32)
+        study = _study(derive(self.full.config.seed, "tuning", cell.task, method) % 2**32)
         for _ in range(self.trials - 1):
-            asked = study.ask()
-            found.append(self.trial(method, request, settings, {d.name: _draw(asked, d) for d in SPACES[method]}))
-            study.tell(asked, found[-1]["gap"])
-        best = min(range(len(found)), key=lambda number: found[number]["gap"])
-        winner = {
-            "trial": best, "gap": found[best]["gap"], "changes": found[best]["changes"],
-            "settings_at_full_size": self.at_full_size(method, settings, found[best]["changes"]),
-        }
+            found.append(self._asked(study, method, request, settings))
+        gaps = [WORST + 1 if one["gap"] is None else one["gap"] for one in found]
+        best = min(range(len(found)), key=gaps.__getitem__)
+        chosen = best if gaps[0] - gaps[best] > self.floor else 0
+        winner = {"trial": chosen, "gap": gaps[chosen], "changes": found[chosen]["changes"], "best_trial": best}
         space = {dimension.name: dimension.words() for dimension in SPACES[method]}
-        self.say(f"{cell.task} {method}: published {found[0]['gap']:.2f}, trial {best} {found[best]['gap']:.2f}")
+        self.say(f"{cell.task} {method}: published {gaps[0]:.2f}, best {gaps[best]:.2f}, winner trial {chosen}")
         return {"space": space, "trials": found, "winner": winner}
 
-    def at_full_size(self, method: str, settings: Any, changes: Mapping[str, object]) -> dict[str, object]:
-        """The winning changes, and batch sizes that keep the number of steps."""
-        if method in STEPLESS:
-            return dict(changes)
-        grown, batches = scaled(settings, self.factor), {}
-        for name in batch_names(settings):
-            value = grown
-            for part in name.split("."):
-                value = getattr(value, part)
-            batches[name] = value
-        return dict(changes) | batches
+    def _asked(self, study: Any, method: str, request: UnlearningRequest, settings: Any) -> dict:
+        """A trial whose settings the study draws, and which it may end."""
+        asked, pruned = study.ask(), _optuna().TrialPruned
+        changes = {d.name: _draw(asked, d) for d in SPACES[method]}
+
+        def look(model: nn.Module, number: int) -> None:
+            asked.report(self.look(model), number)
+            if asked.should_prune():
+                raise pruned
+
+        start = time.process_time()
+        try:
+            with _watched(request, look) as watched:
+                one = self.trial(method, watched, settings, changes)
+        except pruned:
+            study.tell(asked, state=_optuna().trial.TrialState.PRUNED)
+            seconds = round(time.process_time() - start, 2)
+            return {"changes": changes, "gap": None, "metrics": None, "processor_seconds": seconds}
+        study.tell(asked, one["gap"])
+        return one
 
     def about(self) -> dict:
         """What the trials rest on."""
         run = self.problem.run
         return {
-            "dataset": run.config.dataset, "task": run.config.task, "seed": self.seed, "trials_per_method": self.trials,
+            "dataset": run.config.dataset, "task": run.config.task, "seed": run.config.seed, "trials_per_method": self.trials,
             "objective": "mean of |accuracy - retrained's| on D_r, D_f and the images set aside, points",
             "images": {
                 "train": len(run.task.train_labels), "forget": len(run.task.forget), "retain": len(run.task.retain),
                 "set_aside": len(run.data.test.labels), "of": len(self.full.task.train_labels),
             },
-            "training": run.config.as_dict()["training"], "goal": self.goal,
+            "training": run.config.as_dict()["training"], "goal": self.goal, "floor": self.floor,
             "original": self._accuracies(run.original),
-            "batches_at_full_size": f"times {self.factor:g}, so that the number of steps stays; not {', '.join(STEPLESS)}",
+            "batches": f"times {self.factor:g}, so that the number of steps stays; not {', '.join(BY_BATCH)}",
             "versions": records.versions() | {"optuna": _optuna().__version__}, "commit": records.commit(),
         }
+
+
+def _percent(model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> float:
+    """Accuracy in percent, in evaluation mode; the modes of the modules are put back."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    with torch.no_grad():
+        right = 100 * (model(inputs).argmax(1) == labels).float().mean().item()
+    for module, mode in modes:
+        module.training = mode
+    return right
+
+
+@contextmanager
+def _watched(request: UnlearningRequest, look: Callable[[nn.Module, int], None]) -> Iterator[UnlearningRequest]:
+    """The request with an original whose trained copies are looked at as they pass images; what forgets otherwise is not.
+
+    A hook of the module goes with its copies, so that no method has to know that it is watched.
+    """
+    passed, looks = 0, 0
+
+    def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...], logits: torch.Tensor) -> None:
+        nonlocal passed, looks
+        if not (torch.is_grad_enabled() and logits.requires_grad):
+            return
+        passed += len(logits)
+        if passed >= (looks + 1) * LOOK_AFTER:
+            looks += 1
+            look(module, looks)
+
+    original = deepcopy(request.original)
+    original.register_forward_hook(hook)
+    yield replace(request, original=original)
 
 
 def _optuna() -> Any:
@@ -170,7 +260,8 @@ def _optuna() -> Any:
 def _study(seed: int) -> Any:
     optuna = _optuna()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=5))
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=WHOLE)
+    return optuna.create_study(sampler=sampler, pruner=optuna.pruners.MedianPruner(WHOLE))
 
 
 def _draw(trial: Any, dimension: Dimension) -> object:
@@ -187,11 +278,11 @@ def search(one: Search, path: Path) -> dict:
     known: dict[str, dict]
     about, known = one.about(), {}
     if path.is_file():
-        before = records.read_parts(path, ("schema", "about", "methods"), 1)
+        before = records.read_parts(path, ("schema", "about", "methods"), SCHEMA)
         same = all(before["about"].get(name) == about[name] for name in about if name not in ("versions", "commit"))
         known = before["methods"] if same else {}
     for method, space in SPACES.items():
         if known.get(method, {}).get("space") != {dimension.name: dimension.words() for dimension in space}:
             known[method] = one.of_method(method)
-            records.write_json(path, {"schema": 1, "about": about, "methods": known})
+            records.write_json(path, {"schema": SCHEMA, "about": about, "methods": known})
     return {"about": about, "methods": known}

@@ -17,7 +17,7 @@ def winners_path(dataset: str, task: str) -> Path:
 
 
 def winners_of(cell: Cell) -> dict[str, object]:
-    """Dotted settings that won for the cell's method, at the size of the cell's data.
+    """Dotted settings that won for the cell's method; none where the published ones did.
 
     Raises:
         WinnersError: no search of this data set and task, or none of this method.
@@ -26,8 +26,16 @@ def winners_of(cell: Cell) -> dict[str, object]:
     search = f"python -m laf_utils.experiments KIND=tuning DATASET={cell.dataset} TASK={cell.task} makes them"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return found["methods"][cell.method]["winner"]["settings_at_full_size"]
+        return found["methods"][cell.method]["winner"]["changes"]
     except (OSError, ValueError, RecursionError) as error:
         raise WinnersError(f"{path}: no trials to choose tuned settings from ({error}); {search}") from error
     except (KeyError, TypeError) as error:
         raise WinnersError(f"{path}: no trials of {cell.method}; {search}") from error
+
+
+def published_stay(cell: Cell) -> bool:
+    """Whether a tuned cell is that of the published settings, since no trial was nearer by more than noise."""
+    try:
+        return cell.choice == "tuned" and not winners_of(cell)
+    except WinnersError:
+        return False

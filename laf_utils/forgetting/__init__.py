@@ -27,7 +27,9 @@
 ``workers``    several processes of one launch as one
 ``options``    what a request may be asked to do otherwise; all defaults
 ``preparing``  from what was handed in to what can be worked with
-``engine``     attempts, rollback, the best point
+``retained``   D_r after its checks, and its used and its watched part
+``attempts``   LAF at several strengths under the watch, the best point
+``engine``     the chosen method, and what follows where it has not forgotten
 ``relearned``  single images that LAF leaves known: students from nearer and farther starts
 ``report, page``  numbers and verdict; JSON and HTML
 ``call``       ``forget`` itself
@@ -37,6 +39,7 @@
 ``proving``    the certificate's part of the command line
 ``files``      weights, architectures and lists of images from the command line
 ``arguments``  what the command line takes, each value read once and within bounds
+``inputs``     what a command was given, opened
 ``command``    ``laf forget``, ``laf audit``, ``laf data``, ``laf key``, ``laf verify``
 """
 

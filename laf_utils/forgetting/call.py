@@ -19,9 +19,10 @@ from ..support.artefacts import tensors_checksum
 from ..support.devices import describe
 from ..support.paths import NAME, check_file_writable, check_writable
 from ..support.records import now
+from .attempts import Outcome, Work
 from .checkpoint import Checkpoint, identity
 from .copying import as_given, bare
-from .engine import Outcome, Work, carry_out
+from .engine import carry_out
 from .first_model import FirstModel
 from .head import whole
 from .keeping import Keeper

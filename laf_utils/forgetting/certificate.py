@@ -26,6 +26,7 @@ import torch
 from torch import nn
 
 from ..support.artefacts import tensors_checksum
+from ..support.paths import whole_file
 from ..support.records import commit
 from .copying import bare
 from .files import read_weights
@@ -243,6 +244,6 @@ def certificate(report: Report, key: Any, hash_key: bytes) -> dict[str, Any]:
 def write(document: Mapping[str, Any], path: Path) -> Path:
     """The certificate as a file, under a temporary name first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
-    return temporary.replace(path)
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+    return path

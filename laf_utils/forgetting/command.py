@@ -19,67 +19,12 @@ from typing import Any
 
 from ..settings.cli import DATA, SETTINGS, Stop, one_line_errors
 from ..support.paths import check_file_writable, check_writable
-from .arguments import numbers, parsed, size
-
-__all__ = ["main", "numbers", "size"]
+from .arguments import parsed
+from .inputs import given_files, given_images, given_model, given_transform, say
 
 REFUSED, ADVISED, UNKNOWN = 4, 5, 6
 CODES = {"acceptable": 0, "cannot tell": UNKNOWN}  # and ADVISED of any other verdict
 OF_DATA = ("bad_images", "bad_ids", "bad_weights", "bad_architecture", "bad_key", "unstable_images")
-
-
-def _say(options: argparse.Namespace, content: dict[str, Any], lines: Sequence[str]) -> None:
-    print(json.dumps(content, indent=1, sort_keys=True) if options.json else "\n".join(lines), flush=True)
-
-
-def _files(options: argparse.Namespace) -> tuple[list[Path], list[Path], list[Path]]:
-    from .files import divided, read_ids
-    from .sources import files_in
-
-    forget, retain = divided(options.data, options.names or read_ids(options.ids))
-    if options.unseen is None:
-        return forget, retain, []
-    if not options.unseen.is_dir():
-        raise Stop(f"there is no folder {options.unseen}", DATA)
-    unseen = files_in(options.unseen)
-    if not unseen:
-        raise Stop(f"there are no images in {options.unseen}", DATA)
-    return forget, retain, unseen
-
-
-def _model(options: argparse.Namespace, weights: Path | None = None) -> Any:
-    from ..support.devices import resolve
-    from ..support.reading import device as device_name
-    from .files import build, read_weights
-
-    device = resolve(device_name(options.device))
-    if device.type == "cuda" and (device.index or 0) >= torch_devices():
-        raise Stop(f"device {options.device!r} is not available on this machine ({torch_devices()} GPUs)", SETTINGS)
-    return build(options.arch, read_weights(weights or options.model), options.classes).to(device)
-
-
-def torch_devices() -> int:
-    """GPUs that CUDA sees."""
-    import torch
-
-    return torch.cuda.device_count()
-
-
-def _transform(options: argparse.Namespace) -> Any:
-    from .files import Scaled
-
-    return Scaled(options.size, options.mean, options.std)
-
-
-def _opened(options: argparse.Namespace, files: list[Path], model: Any, name: str) -> Any:
-    from .keeping import Keeper
-    from .options import Options
-    from .preparing import open_images
-    from .soundness import check_takes
-
-    images = open_images(files, Options(transform=_transform(options)), Keeper(), model, name)
-    check_takes(model, images)
-    return images
 
 
 def data(options: argparse.Namespace) -> int:
@@ -88,8 +33,8 @@ def data(options: argparse.Namespace) -> int:
 
     from .soundness import size_of
 
-    _transform(options)
-    forget, retain, unseen = _files(options)
+    given_transform(options)
+    forget, retain, unseen = given_files(options)
     sizes: dict[str, int] = {}
     broken: list[str] = []
     seen: dict[bytes, set[Path]] = {}
@@ -112,7 +57,7 @@ def data(options: argparse.Namespace) -> int:
         "sizes: " + ", ".join(f"{key} ({count:,})" for key, count in sorted(sizes.items())),
         *(f"unreadable: {line}" for line in broken), *([f"{copies} images are in both sets"] if copies else []),
     ]
-    _say(options, content, lines)
+    say(options, content, lines)
     return DATA if broken else REFUSED if copies else 0
 
 
@@ -120,15 +65,15 @@ def _judged(options: argparse.Namespace, model: Any) -> int:
     """The verdict on a model beside its original, by the rules of ``forget``."""
     from .judge import judge
 
-    forget, retain, unseen = _files(options)
-    original = _model(options, options.original)
+    forget, retain, unseen = given_files(options)
+    original = given_model(options, options.original)
     for files, name in ((forget, "forget"), (retain, "retain"), (unseen, "unseen")):
-        _opened(options, files, original, name)
+        given_images(options, files, original, name)
     found = judge(
-        original, model, forget, retain, unseen=unseen, removed=None, scope=options.scope, transform=_transform(options),
+        original, model, forget, retain, unseen=unseen, removed=None, scope=options.scope, transform=given_transform(options),
         seed=options.seed, floor=options.floor,
     )
-    _say(options, found.as_dict(), [found.verdict, *(f"- {reason}" for reason in found.reasons)])
+    say(options, found.as_dict(), [found.verdict, *(f"- {reason}" for reason in found.reasons)])
     return CODES.get(found.verdict, ADVISED)
 
 
@@ -139,13 +84,13 @@ def audit(options: argparse.Namespace) -> int:
     from ..representations import apply_frozen
     from .preparing import alike
 
-    _transform(options)
-    forget, _, unseen = _files(options)
-    model = _model(options)
+    given_transform(options)
+    forget, _, unseen = given_files(options)
+    model = given_model(options)
     if options.original is not None:
         return _judged(options, model)
     own, other = (
-        apply_frozen(model, _opened(options, files, model, name), "audit").cpu()
+        apply_frozen(model, given_images(options, files, model, name), "audit").cpu()
         for files, name in ((forget, "forget"), (unseen, "unseen"))
     )
     rows = alike(own.argmax(1), other.argmax(1))
@@ -156,7 +101,7 @@ def audit(options: argparse.Namespace) -> int:
             f"the audit needs {LEAST} images on each side: there are {len(own)} to forget, and {like} unseen ones that the model "
             "assigns to the same classes", DATA,
         )
-    _say(options, found.as_dict(), [
+    say(options, found.as_dict(), [
         f"AUC {found.auc:.1f} % ({found.low:.1f} to {found.high:.1f}), {found.forget:,} against {found.unseen:,} images: "
         f"{found.side}",
         f"would have seen, four times in five: below {50 - found.detectable:.1f} % or above {50 + found.detectable:.1f} %",
@@ -182,7 +127,7 @@ def _checked_targets(options: argparse.Namespace) -> None:
 def _asked(options: argparse.Namespace) -> dict[str, Any]:
     """Rarely used options of a request; the dry run checks the same ones."""
     return {
-        "head": options.head, "transform": _transform(options), "floor": options.floor, "memory": options.memory,
+        "head": options.head, "transform": given_transform(options), "floor": options.floor, "memory": options.memory,
         "accept": tuple(options.accept), "overlap": options.overlap, "copies": options.copies, "scope": options.scope,
     }
 
@@ -200,9 +145,9 @@ def _dry(options: argparse.Namespace, model: Any, forget: list[Path], retain: li
     asked = Options(**_asked(options), method=options.method, seed=options.seed)
     with Keeper(options.memory) as keeper:
         prepare(model, Given(forget, retain or None, unseen or None), asked, keeper, book)
-    found = estimate(model, _opened(options, forget, model, "forget"), len(retain), len(unseen), options.head)
+    found = estimate(model, given_images(options, forget, model, "forget"), len(retain), len(unseen), options.head)
     total = found.weights + found.activations + min(found.representations, options.memory)
-    _say(options, {**found.as_dict(), "bytes": total, "forget": len(forget), "retain": len(retain)}, [
+    say(options, {**found.as_dict(), "bytes": total, "forget": len(forget), "retain": len(retain)}, [
         f"forget {len(forget):,}, retain {len(retain):,} (of which {found.retained_used:,} are used), unseen {len(unseen):,}",
         f"about {found.seconds:.0f} s, at most about {found.most_seconds:.0f} s if three attempts are needed",
         f"about {total / 2**20:.0f} MB beside the program itself; nothing was written",
@@ -228,12 +173,12 @@ def forget(options: argparse.Namespace) -> int:
         _checked_targets(options)
     kept = {"checkpoint": options.checkpoint, "checkpoint_minutes": options.checkpoint_minutes}
     asked = ForgetOptions(**_asked(options), **kept, save=save, requests=options.requests)
-    own, others, unseen = _files(options)
-    model = _model(options)
+    own, others, unseen = given_files(options)
+    model = given_model(options)
     retain = [] if options.no_retain else others
     for files, name in ((own, "forget"), (retain, "retain"), (unseen, "unseen")):
         if files:
-            _opened(options, files, model, name)
+            given_images(options, files, model, name)
     if options.dry_run:
         return _dry(options, model, own, retain, unseen)
     unlearned, report = call.forget(
@@ -245,7 +190,7 @@ def forget(options: argparse.Namespace) -> int:
     report.content["command"] = {"program": "laf", "arguments": [shlex.quote(word) for word in options.words]}
     lines = [] if keys is None or not first() else certified(options, report, keys)
     page = report.write(options.out)
-    _say(options, report.content, [str(report), f"weights: {target}", f"report: {page}", *lines])
+    say(options, report.content, [str(report), f"weights: {target}", f"report: {page}", *lines])
     return CODES.get(report.verdict, ADVISED)
 
 
@@ -253,7 +198,7 @@ def key(options: argparse.Namespace) -> int:
     """New keys in a folder."""
     from .proving import new_keys
 
-    _say(options, *new_keys(options))
+    say(options, *new_keys(options))
     return 0
 
 
@@ -262,7 +207,7 @@ def verify(options: argparse.Namespace) -> int:
     from .proving import checked
 
     found = checked(options)
-    _say(options, *found)
+    say(options, *found)
     return CODES.get(found[0]["verdict"], ADVISED)
 
 
@@ -276,7 +221,7 @@ def queue(options: argparse.Namespace) -> int:
     """Requests as they come."""
     from .queue_command import carry_out
 
-    return carry_out(options, _say, forget, _model)
+    return carry_out(options, forget)
 
 
 COMMANDS = {"forget": forget, "audit": audit, "data": data, "queue": queue, "key": key, "verify": verify}
@@ -336,11 +281,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.words = words
         _run(options, codes)
 
-    def say(message: str, code: int) -> None:
+    def failure(message: str, code: int) -> None:
         if json_wanted:
             print(json.dumps({"error": message, "code": code}), flush=True)
 
     with _no_bars(json_wanted), _quiet_unless_first():
         told = f"interrupted; a request that was not finished is in no ledger{_goes_on(words)}"
-        failed = one_line_errors(command, told, say)
+        failed = one_line_errors(command, told, failure)
     return codes[0] if codes and not failed else failed

@@ -10,15 +10,15 @@ from ..methods.passes import paired_rows
 from ..settings.config import UnlearningConfig
 from ..support.devices import synchronise
 from .adapting import adapted
+from .attempts import ATTEMPTS
 from .choice import derived_settings, retained_used
 from .copying import working_copy
-from .engine import ATTEMPTS
 from .head import find_head, split
+from .preparing import EXAMPLE
 from .sources import OwnImages
 from .watch import EVERY, SAMPLE, SAMPLE_GOAL
 
 COPIES = 5  # of the weights: original, student, gradients, two of Adam; the best look is a sixth
-EXAMPLE = 4  # images on which the model is tried first
 VAE_STEP = 1e-3  # seconds of a step of a representation VAE, a small fraction of any classifier's
 
 

@@ -24,6 +24,7 @@ from torch import nn
 
 from ..support.artefacts import tensors_checksum
 from ..support.extras import advice
+from ..support.paths import whole_file
 from .refusal import Refused
 from .soundness import SEALED, check_archive, check_kinds, check_weights
 from .sources import files_in
@@ -86,13 +87,9 @@ def bare_name(name: str) -> str:
 def write_weights(model: nn.Module, path: Path) -> Path:
     """The model's state as safetensors with a checksum of its tensors, under a temporary name first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
     tensors = {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
-    try:
+    with whole_file(path) as temporary:
         save_file(tensors, temporary, metadata={SEALED: tensors_checksum(tensors)})
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

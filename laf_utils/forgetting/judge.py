@@ -14,9 +14,10 @@ from .evidence import Evidence, weigh, weigh_removed
 from .head import device_of, dtype_of
 from .keeping import Keeper
 from .options import Options
-from .preparing import LOOKED, open_images, without_overlap
+from .preparing import open_images
 from .reference import Reference, taught
 from .report import ACCEPTABLE, CANNOT_TELL, RETRAIN, STILL_NAMED, broken, conclusion, findings
+from .retained import LOOKED, without_overlap
 from .sources import OwnImages
 from .watch import utility
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from ..support.paths import whole_file
 from ..support.sealing import SealError, check, sealed
 from .refusal import Refused
 
@@ -245,6 +246,5 @@ class Ledger:
                 raise
 
     def _write_head(self, lines: int, last: str) -> None:
-        temporary = self._head.with_name(f".{self._head.name}.tmp")
-        temporary.write_text(json.dumps({"lines": lines, "hash": last}), encoding="utf-8")
-        temporary.replace(self._head)
+        with whole_file(self._head) as temporary:
+            temporary.write_text(json.dumps({"lines": lines, "hash": last}), encoding="utf-8")

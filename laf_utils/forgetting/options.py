@@ -8,7 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..support.reading import MOST_SEED
+from .choice import SCOPES
+from .copies import WAYS
 from .keeping import DEFAULT_BOUND
+from .refusal import RISKS
 
 MINUTES = 5.0  # between saves of an attempt on its way
 
@@ -61,3 +65,28 @@ class Options(ForgetOptions):
     method: str = "auto"
     seed: int = 0
     device: str | torch.device | None = None
+
+
+def check_options(options: Options) -> None:
+    """Refuse values that cannot be meant.
+
+    Raises:
+        ValueError: naming the option.
+    """
+    if not 0 <= options.floor <= 1:
+        raise ValueError(f"floor must be between 0 and 1, got {options.floor!r}")
+    if type(options.seed) is not int or not 0 <= options.seed <= MOST_SEED:
+        raise ValueError(f"seed must be a whole number from 0 to {MOST_SEED}, got {ascii(options.seed)[:40]}")
+    if options.overlap not in ("refuse", "drop"):
+        raise ValueError(f"overlap must be refuse or drop, got {options.overlap!r}")
+    if options.copies not in WAYS:
+        raise ValueError(f"copies must be one of {', '.join(WAYS)}, got {options.copies!r}")
+    if options.scope not in SCOPES:
+        raise ValueError(f"scope must be one of {', '.join(SCOPES)}, got {options.scope!r}")
+    unknown = set(options.accept) - set(RISKS)
+    if unknown:
+        raise ValueError(f"accept knows {', '.join(RISKS)}, got {', '.join(sorted(unknown))}")
+    if not options.checkpoint_minutes >= 0:
+        raise ValueError(f"checkpoint_minutes must be at least 0, got {options.checkpoint_minutes!r}")
+    if options.memory < 1 << 20:
+        raise ValueError(f"memory must be at least {1 << 20} bytes, got {options.memory!r}")

@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 
 from ..audit.unseen import LEAST
+from ..support.paths import whole_file
 from .copies import SEARCHED
 from .evidence import CRITICAL, LEAST_COMPARED
 from .report import ACCEPTABLE, CANNOT_TELL, RETRAIN, STILL_NAMED
@@ -186,9 +187,8 @@ class Report:
             return folder / "report.html"
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in (("report.json", self.json() + "\n"), ("report.html", self.html())):
-            temporary = folder / f".{name}.tmp"
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(folder / name)
+            with whole_file(folder / name) as temporary:
+                temporary.write_text(text, encoding="utf-8")
         return folder / "report.html"
 
     def _repr_html_(self) -> str:

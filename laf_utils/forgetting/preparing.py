@@ -10,30 +10,25 @@ from torch import nn
 
 from ..models import Network
 from ..settings.config import UnlearningConfig
-from ..support.progress import track
-from ..support.reading import MOST_SEED
 from ..support.seeds import stream
-from . import copies as near_copies
 from .adapting import adapted
-from .certified import LARGEST, frozen
-from .choice import CERTIFIED, CLOSED_FORM, SCOPES, Choice, Scope, choose, head_alone_or, retained_used, scope_of
+from .certified import frozen
+from .choice import CERTIFIED, CLOSED_FORM, Choice, Scope, choose, head_alone_or, scope_of
 from .copies import Copies
 from .copying import working_copy
 from .evidence import LEAST_COMPARED
-from .first_model import FirstModel
 from .head import check_below, check_stable, device_of, dtype_of, find_head, has_batch_statistics, split
 from .keeping import Keeper
 from .ledger import Ledger
 from .opening import store_of
-from .options import Options
-from .refusal import RISKS, Refused
+from .options import Options, check_options
+from .refusal import Refused
+from .retained import hashed, retained_parts
 from .sources import OwnImages
 from .watch import SAMPLE, SAMPLE_GOAL, Sets
 from .workers import frozen_pass
 
 EXAMPLE = 4  # images on which the model is tried first
-LOOKED = 1_000  # retained and unseen images whose class under the original is asked for
-LEAST_RETAINED = 64  # images of D_r: as many for the watch as for training, and a batch at least
 
 
 @dataclass(frozen=True)
@@ -151,31 +146,6 @@ def _labels(given: Any, images: OwnImages | None, name: str) -> torch.Tensor | N
     return labels
 
 
-def check_options(options: Options) -> None:
-    """Refuse values that cannot be meant.
-
-    Raises:
-        ValueError: naming the option.
-    """
-    if not 0 <= options.floor <= 1:
-        raise ValueError(f"floor must be between 0 and 1, got {options.floor!r}")
-    if type(options.seed) is not int or not 0 <= options.seed <= MOST_SEED:
-        raise ValueError(f"seed must be a whole number from 0 to {MOST_SEED}, got {ascii(options.seed)[:40]}")
-    if options.overlap not in ("refuse", "drop"):
-        raise ValueError(f"overlap must be refuse or drop, got {options.overlap!r}")
-    if options.copies not in near_copies.WAYS:
-        raise ValueError(f"copies must be one of {', '.join(near_copies.WAYS)}, got {options.copies!r}")
-    if options.scope not in SCOPES:
-        raise ValueError(f"scope must be one of {', '.join(SCOPES)}, got {options.scope!r}")
-    unknown = set(options.accept) - set(RISKS)
-    if unknown:
-        raise ValueError(f"accept knows {', '.join(RISKS)}, got {', '.join(sorted(unknown))}")
-    if not options.checkpoint_minutes >= 0:
-        raise ValueError(f"checkpoint_minutes must be at least 0, got {options.checkpoint_minutes!r}")
-    if options.memory < 1 << 20:
-        raise ValueError(f"memory must be at least {1 << 20} bytes, got {options.memory!r}")
-
-
 def open_images(given: Any, options: Options, keeper: Keeper, like: nn.Module, name: str) -> OwnImages | None:
     """A set on the model's device in its number format.
 
@@ -197,42 +167,6 @@ def open_images(given: Any, options: Options, keeper: Keeper, like: nn.Module, n
     return images
 
 
-def hashed(images: OwnImages, label: str) -> list[bytes]:
-    """The digest of every image, one at a time."""
-    found = []
-    with track(len(images), label, unit="image") as bar:
-        for rows in torch.arange(len(images)).split(256):
-            found += images.digests(rows)
-            bar.update(len(rows))
-    return found
-
-
-def without_overlap(
-    digests: list[bytes], retain: OwnImages, overlap: str, ledger: Ledger | None
-) -> tuple[torch.Tensor, list[bytes]]:
-    """int64, the rows of D_r that are kept, and the digests of all rows.
-
-    Raises:
-        Refused: ``overlap``: images of D_f are in D_r, and would be learned again; ``forgotten_before``: those of an earlier
-        request.
-    """
-    own, marks = set(digests), hashed(retain, "comparing the sets")
-    back = ledger.forgotten_before(marks) if ledger else []
-    if back:
-        raise Refused(
-            "forgotten_before", f"{len(back)} retained images were forgotten by an earlier request of this ledger (rows "
-            f"{', '.join(map(str, back[:5]))}): take them out of the retained images",
-        )
-    twice = torch.tensor([mark in own for mark in marks])
-    if twice.any() and overlap == "refuse":
-        rows = ", ".join(map(str, twice.nonzero().flatten()[:5].tolist()))
-        raise Refused(
-            "overlap", f"{int(twice.sum())} images are in both sets, the first at rows {rows} of the retained ones: take them "
-            "out, or say overlap='drop'",
-        )
-    return (~twice).nonzero().flatten(), marks
-
-
 def alike(forget: torch.Tensor, unseen: torch.Tensor) -> torch.Tensor | None:
     """Rows of the unseen images that are like D_f: assigned to its classes, in its proportions, as far as there are enough.
 
@@ -247,48 +181,18 @@ def alike(forget: torch.Tensor, unseen: torch.Tensor) -> torch.Tensor | None:
     return rows.sort().values if len(rows) else None
 
 
-@dataclass(frozen=True)
-class _Retained:
-    """D_r after the checks, and its two disjoint parts."""
-
-    images: OwnImages | None = None
-    used: OwnImages | None = None
-    watched: OwnImages | None = None
-    labels: torch.Tensor | None = None
-    dropped: int = 0
-    copies: Copies = Copies()
-    also: OwnImages | None = None  # near-copies that are to be forgotten, too
-    known: tuple[bytes, ...] = ()  # digests of ``watched``
-
-
-def _retained(
-    given: OwnImages | None, labels: torch.Tensor | None, digests: list[bytes], options: Options, ledger: Ledger | None,
-    most: int, network: Network, forget: OwnImages,
-) -> _Retained:
-    if given is None:
-        return _Retained()
-    kept, marks = without_overlap(digests, given, options.overlap, ledger)
-    found = near_copies.search(network, forget, given.subset(kept), options.seed, options.copies)
-    also = given.subset(kept[found.rows]) if options.copies == "forget" and len(found.rows) else None
-    if options.copies in ("drop", "forget"):
-        kept = kept[~torch.isin(torch.arange(len(kept)), found.rows)]
-    if len(kept) < LEAST_RETAINED:
-        raise Refused(
-            "too_few_images", f"{len(kept)} retained images are at hand, {LEAST_RETAINED} at least are needed; leave retain out "
-            "to go on without any",
-        )
-    images, labels = given.subset(kept), None if labels is None else labels[kept]
-    order = torch.randperm(len(images), generator=stream(options.seed, "own", "retain"))
-    looked, marks = min(LOOKED, len(images) // 2), [marks[row] for row in kept.tolist()]
-    if ledger is not None:  # in a row of requests the same images are watched, and none of them is ever trained on
-        before = FirstModel(ledger).places(marks)
-        order = torch.cat([before[:looked], order[~torch.isin(order, before)]])
-    wanted = LARGEST if options.method == CERTIFIED or frozen(network) else retained_used(len(digests), len(images) - looked)
-    rows = order[looked : looked + wanted].sort().values
-    return _Retained(
-        images, images.subset(rows).held(most), images.subset(order[:looked]).held(most), None if labels is None else
-        labels[rows], len(given) - len(kept), found, also, tuple(marks[row] for row in order[:looked].tolist()),
+def _opened(
+    given: Given, options: Options, keeper: Keeper, model: nn.Module
+) -> tuple[OwnImages, OwnImages | None, OwnImages | None]:
+    """D_f, D_r and the unseen images, all of one kind."""
+    forget, retain, unseen = (
+        open_images(getattr(given, name), options, keeper, model, name) for name in ("forget", "retain", "unseen")
     )
+    if forget is None:
+        raise Refused("nothing_to_forget", "forget: no images were given")
+    if any(images is not None and images.packing != forget.packing for images in (retain, unseen)):
+        raise Refused("bad_images", "the sets hold inputs of different names, shapes or number formats")
+    return forget, retain, unseen
 
 
 def prepare(model: nn.Module, given: Given, options: Options, keeper: Keeper, ledger: Ledger | None) -> Prepared:
@@ -301,14 +205,8 @@ def prepare(model: nn.Module, given: Given, options: Options, keeper: Keeper, le
     check_options(options)
     copied = working_copy(model)
     copied = copied if options.device is None else copied.to(options.device)
-    forget, retain, unseen = (
-        open_images(getattr(given, name), options, keeper, copied, name) for name in ("forget", "retain", "unseen")
-    )
-    if forget is None:
-        raise Refused("nothing_to_forget", "forget: no images were given")
+    forget, retain, unseen = _opened(given, options, keeper, copied)
     example = forget.batch(torch.arange(min(EXAMPLE, len(forget))))
-    if any(images is not None and images.packing != forget.packing for images in (retain, unseen)):
-        raise Refused("bad_images", "the sets hold inputs of different names, shapes or number formats")
     copied = adapted(copied, example, forget.packing)
     head = find_head(copied, example, options.head)
     check_stable(copied, example)
@@ -322,7 +220,7 @@ def prepare(model: nn.Module, given: Given, options: Options, keeper: Keeper, le
             "retained images: give retain=..., or say accept=('batch_statistics',)",
         )
     digests = hashed(forget, "reading")
-    rest = _retained(retain, labels, digests, options, ledger, keeper.left // 4, network, forget)
+    rest = retained_parts(retain, labels, digests, options, ledger, keeper.left // 4, network, forget)
     if rest.also is not None:
         forget, digests = forget.joined(rest.also), digests + hashed(rest.also, "reading")
     forget = forget.held(keeper.left // 4)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..support.reading import number, whole
+from .inputs import given_model, say
 from .queue import DAYS, LEDGER, MOST_DAYS, SIZE, Policy, Queue, Status
 
 MOST_SIZE = 1_000_000_000
@@ -66,16 +67,8 @@ def _told(found: Status) -> list[str]:
     ]
 
 
-def carry_out(
-    options: argparse.Namespace, say: Callable[..., None], forget: Callable[[argparse.Namespace], int],
-    load: Callable[[argparse.Namespace], Any],
-) -> int:
-    """One step of the queue; the exit code.
-
-    Args:
-        say: prints what a step has to say, as JSON or as lines.
-        forget, load: ``laf forget``, and its model.
-    """
+def carry_out(options: argparse.Namespace, forget: Callable[[argparse.Namespace], int]) -> int:
+    """One step of the queue; the exit code. ``forget``: ``laf forget``."""
     from .files import divided, read_ids
 
     policy = Policy(options.batch, options.days) if hasattr(options, "batch") else Policy()
@@ -89,7 +82,7 @@ def carry_out(
         return 0
     if options.step == "retrained":
         numbers = [request.number for request in queue.waiting()]
-        queue.retrained(load(options), numbers)
+        queue.retrained(given_model(options), numbers)
         queue.settle()
         say(options, {"carried_out": numbers}, [f"the new model goes on; requests carried out by it: {len(numbers)}"])
         return 0

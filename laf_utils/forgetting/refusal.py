@@ -11,9 +11,10 @@ class Refused(ValueError):
     """A request that is not carried out.
 
     Args:
-        reason: one word for machines: ``nothing_to_forget``, ``overlap``, ``no_linear_head``, ``batch_statistics``,
-            ``unstable_model``, ``unstable_images``, ``bad_images``, ``too_few_images``, ``forgotten_before``, ``method``,
-            ``changed_ledger``, ``budget``, ``certificate``, ``other_checkpoint``, ``changed_queue``.
+        reason: one word for machines: ``nothing_to_forget``, ``overlap``, ``copies``, ``no_linear_head``, ``batch_statistics``,
+            ``unstable_model``, ``unstable_images``, ``bad_images``, ``bad_ids``, ``bad_weights``, ``bad_architecture``,
+            ``bad_key``, ``too_few_images``, ``forgotten_before``, ``method``, ``changed_ledger``, ``budget``, ``certificate``,
+            ``other_checkpoint``, ``changed_queue``.
         message: what is wrong and what would help, in one line.
     """
 

@@ -6,7 +6,7 @@ from typing import cast
 import torch
 
 from ..audit.unseen import audit
-from .engine import Outcome
+from .attempts import Outcome
 from .evidence import LEAST_COMPARED, Evidence, weigh, weigh_removed
 from .preparing import Answers, Prepared
 from .reference import Reference

@@ -10,8 +10,8 @@
 ``table``     METHODS: every row with its published defaults and its function; FURTHER: rows of single experiments
 
 and one file per method or family: ``retrain``, ``neggrad``, ``boundary``, ``sisa``, ``unroll``, ``bad_teacher`` (T-S), ``scrub``,
-``lfssd``, ``jit``, ``laf``; ``few_labels`` and ``laf_variants`` are those of single experiments. ``table_label_free`` lists what
-joined later: ``mixunlearn`` (its generator in ``mixing``), ``delete``, ``lotus``, ``svd``, ``synthetic``, ``null_space``, and
+``lfssd``, ``jit``, ``laf``; ``few_labels`` and ``laf_variants`` are those of single experiments. Later came
+``mixunlearn`` (its generator in ``mixing``), ``delete``, ``lotus``, ``svd``, ``synthetic``, ``null_space``, and
 with labels ``salun``, ``ssd``, ``sparse``. ``flops`` counts the floating-point operations of any method.
 """
 

@@ -187,9 +187,3 @@ def with_pseudo_labels(implied: Implied, *, retain: bool) -> Implied:
         return Passes(base.training, base.frozen + sizes.forget + (sizes.retain if retain else 0))
 
     return passes
-
-
-def sizes_of(request: UnlearningRequest, held_out: int = 0) -> Sizes:
-    """The numbers of images of a request; ``held_out`` counts those of the forgotten classes."""
-    retain = len(request.retain)
-    return Sizes(len(request.forget), retain, max(1, round(request.label_share * retain)), held_out)

@@ -8,11 +8,9 @@ D_f never passes through the student. What the student may still hold of it come
 the two has a setting, and every part can be switched off.
 """
 
-import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +19,6 @@ from torch import nn
 from ..images import ImageView
 from ..settings.config import TrainingConfig
 from ..support.progress import track
-from ..support.seeds import initialisation, stream
 from ..training import adam, check_finite
 from .loops import cycled, cycled_images, take_step
 from .method import Sizes
@@ -112,30 +109,12 @@ def one_cycle(step: int, steps: int) -> float:
 
 @dataclass(frozen=True)
 class Tools:
-    """What a run draws and counts with; a ``View`` gives them, and ``tools_of`` where there is none."""
+    """What a run draws and counts with; a ``View`` gives them."""
 
     fresh: Callable[[], nn.Module]
     stream: Callable[[str], torch.Generator]
     spent: Spent
     log: Callable[[str, float], None]
-
-
-def tools_of(original: nn.Module, seed: int) -> Tools:
-    """The tools of a run without a ``View``, which draw as a view does that has no builder of networks.
-
-    ``spent`` counts passes; what is logged is dropped. A parameter that no layer's own rule draws stays the original's.
-    """
-
-    def fresh() -> nn.Module:
-        device = next(original.parameters()).device
-        model = copy.deepcopy(original).eval().to("cpu")
-        with initialisation(seed, "relearn", "initialisation"):
-            for module in model.modules():
-                if hasattr(module, "reset_parameters"):
-                    cast(Any, module).reset_parameters()
-        return model.to(device)
-
-    return Tools(fresh, lambda name: stream(seed, "methods", name), Spent(), lambda name, value: None)
 
 
 def relearned(

@@ -17,25 +17,33 @@ A package brings its methods by naming them in the entry point group ``laf_utils
 
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import metadata
 from typing import Any
 
 from torch import nn
 
+from ..support.plugins import brought
 from . import (
     bad_teacher,
     boundary,
+    delete,
     few_labels,
     jit,
     laf,
     laf_variants,
     lfssd,
+    lotus,
+    mixunlearn,
     neggrad,
+    null_space,
+    relearn,
     retrain,
+    salun,
     scrub,
     sisa,
-    table_label_free,
-    table_ours,
+    sparse,
+    ssd,
+    svd,
+    synthetic,
     unroll,
 )
 from .catalogue import LISTED
@@ -75,7 +83,7 @@ _ROWS: dict[str, Method] = {
             implied=with_pseudo_labels(boundary.shrink_passes, retain=False), **AGAINST),
         row("neggrad_plus_pseudo", neggrad.BOUNDED, neggrad.neggrad_plus, ascent=neggrad.neggrad_plus_ascent,
             implied=with_pseudo_labels(neggrad.neggrad_plus_passes, retain=True), **AGAINST),
-        *table_ours.OURS.values(),
+        row("relearn", relearn.RelearnSettings(), relearn.relearn, implied=relearn.relearn_passes, identity={"share": 0.0}),
         row("laf_r", laf.LAFRSettings(), laf.laf_r, _laf(laf.LAFRSettings), mode="eval", implied=laf.laf_r_passes,
             identity={"unlearning": STILL, "repair": laf.RepairConfig(epochs=0)}),
         row("neggrad", neggrad.NegGradSettings(), neggrad.neggrad, implied=neggrad.neggrad_passes, ascent=neggrad.neggrad_ascent,
@@ -92,8 +100,26 @@ _ROWS: dict[str, Method] = {
             identity={"strength": 0.0}, raises_forget_loss=True, prepare=unroll.prepare_unroll),
         row("sisa", sisa.SISASettings(), sisa.sisa, prepare=sisa.prepare_sisa),
         row("retrain", retrain.TrainingConfig(), retrain.retrain, implied=retrain.retrain_passes),
+        # Later: without labels, and with labels as anchors.
+        row("synthetic", synthetic.SyntheticSettings(), synthetic.synthetic, mode="eval", implied=synthetic.synthetic_passes,
+            **AGAINST),
+        row("delete_pseudo", delete.DeleteSettings(), delete.delete, implied=delete.delete_passes, **AGAINST),
+        row("mixunlearn", mixunlearn.MixUnlearnSettings(), mixunlearn.mixunlearn, implied=mixunlearn.mixunlearn_passes,
+            **AGAINST),
+        row("mixunlearn_mixup", mixunlearn.MixupSettings(), mixunlearn.mixup, implied=mixunlearn.mixup_passes, **AGAINST),
+        row("mixunlearn_real", mixunlearn.RealSettings(), mixunlearn.real_alone, implied=mixunlearn.real_passes, **AGAINST),
+        row("lotus", lotus.LoTUSSettings(), lotus.lotus, lotus.PUBLISHED, implied=lotus.lotus_passes, **AGAINST),
+        row("svd", svd.SVDSettings(), svd.svd, mode="eval", implied=svd.svd_passes, identity={"forget_scale": 0.0},
+            raises_forget_loss=True),
+        row("null_space", null_space.NullSpaceSettings(), null_space.null_space, mode="eval",
+            implied=null_space.null_space_passes, identity={"strength": 0.0}, raises_forget_loss=True),
+        row("delete", delete.DeleteSettings(), delete.delete, implied=delete.delete_passes, **AGAINST),
+        row("salun", salun.SalUnSettings(), salun.salun, implied=salun.salun_passes, **AGAINST),
+        row("ssd", ssd.SSDSettings(), ssd.ssd, ssd.PUBLISHED, mode="eval", implied=ssd.ssd_passes,
+            identity={"selection": float("inf")}),
+        row("sparse", sparse.SparseSettings(), sparse.sparse, implied=sparse.sparse_passes, identity={"epochs": 0}),
     )
-} | table_label_free.FREE_AND_ANCHORS
+}
 METHODS: dict[str, Method] = {name: _ROWS[name] for name in LISTED}  # in the catalogue's order
 
 
@@ -128,15 +154,7 @@ def available() -> dict[str, Method]:
     Raises:
         ValueError: a package brings something that is no ``Method``, or one under a name that is taken.
     """
-    found = METHODS | FURTHER
-    for entry in (*metadata.entry_points(group=GROUP), *metadata.entry_points(group=FORMER)):
-        method = entry.load()
-        if not isinstance(method, Method):
-            raise ValueError(f"{GROUP}: {entry.name} ({entry.value}) is no Method but {type(method).__name__}")
-        if method.name in found:
-            raise ValueError(f"{GROUP}: {entry.value} brings {method.name!r}, and there is one of that name already")
-        found[method.name] = method
-    return found
+    return brought(METHODS | FURTHER, Method, GROUP, FORMER)
 
 
 def find(name: str) -> Method:

@@ -22,7 +22,8 @@ def changed(settings: Any, changes: Mapping[str, object]) -> Any:
     own: dict[str, object] = {}
     for name, value in changes.items():
         group, _, leaf = name.partition(".")
-        if group not in {field.name for field in fields(settings)}:
+        known = group in {field.name for field in fields(settings)}
+        if not known or is_dataclass(getattr(settings, group)) != bool(leaf):
             raise ConfigError(f"{type(settings).__name__} has no setting {name!r}")
         if leaf:
             groups.setdefault(group, {})[leaf] = value
@@ -33,13 +34,20 @@ def changed(settings: Any, changes: Mapping[str, object]) -> Any:
     return replace(settings, **own)
 
 
+BATCHES = (
+    "batch_size", "forget_batch", "retain_batch", "unlearning.batch_size", "vae.batch_size", "repair.batch_size",
+    "training.batch_size",
+)
+
+
 def batch_names(settings: Any) -> Sequence[str]:
-    """Dotted names of the batch sizes that unlearning itself steps with; those of VAEs and of training are not among them."""
-    names = {field.name for field in fields(settings)}
-    found = [name for name in ("batch_size", "forget_batch", "retain_batch") if name in names]
-    if found:
-        return found
-    return ["unlearning.batch_size"] if "unlearning" in names else []
+    """Dotted names of all batch sizes that the settings hold."""
+
+    def holds(value: Any, name: str) -> bool:
+        first, _, rest = name.partition(".")
+        return hasattr(value, first) and (not rest or holds(getattr(value, first), rest))
+
+    return [name for name in BATCHES if holds(settings, name)]
 
 
 def scaled(settings: Any, factor: float) -> Any:

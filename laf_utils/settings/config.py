@@ -4,7 +4,7 @@
 is a field here. ``presets.preset`` gives the published numbers.
 """
 
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ..support.choices import BACKBONES, CROPS, PRECISIONS, TASKS
@@ -256,22 +256,3 @@ class RunConfig:
             if kept[group][leaf] == meant:
                 del kept[group][leaf]
         return kept
-
-
-def replace_nested(config: RunConfig, changes: dict[str, object]) -> RunConfig:
-    """A copy with dotted settings changed: ``{"unlearning.lr_ue": 1e-5, "seed": 1}``.
-
-    Raises:
-        ConfigError: for a setting that does not exist or a value it cannot have.
-    """
-    groups: dict[str, dict[str, object]] = {}
-    plain: dict[str, Any] = {}
-    for name, value in changes.items():
-        group, _, leaf = name.rpartition(".")
-        owner = getattr(config, group, None) if group else config
-        known = is_dataclass(owner) and leaf in {f.name for f in fields(owner)} and not is_dataclass(getattr(owner, leaf))
-        _require(known, f"there is no setting {name!r}")
-        (groups.setdefault(group, {}) if group else plain)[leaf] = value
-    for group, values in groups.items():
-        plain[group] = replace(getattr(config, group), **values)
-    return replace(config, **plain)

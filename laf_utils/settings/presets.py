@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..support.choices import TASKS
-from .config import MODES, PROFILES, ConfigError, RunConfig, replace_nested
+from .changes import changed
+from .config import MODES, PROFILES, ConfigError, RunConfig
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def preset(
         settings |= {**FIXED_SETTINGS, **quick_epochs}
     settings |= {name.replace("__", "."): value for name, value in changes.items()}
     base = RunConfig(dataset=dataset, task=task, profile=profile, mode=mode, backbone=known.backbone)
-    return replace_nested(base, settings)
+    return changed(base, settings)
 
 
 def adapted(config: RunConfig, dataset: str) -> RunConfig:
@@ -152,7 +153,7 @@ def adapted(config: RunConfig, dataset: str) -> RunConfig:
     after = every_setting(preset(dataset, config.task, profile="paper" if small else config.profile, mode=config.mode))
     now = every_setting(config)
     changes = {name: after[name] if now[name] == before[name] else now[name] for name in now}
-    return replace_nested(config, changes | {"forget_classes": config.forget_classes, "dataset": dataset})
+    return changed(config, changes | {"forget_classes": config.forget_classes, "dataset": dataset})
 
 
 def every_setting(config: RunConfig) -> dict[str, object]:

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from .keys import content_key
+from .paths import whole_file
 from .sealing import SealError, check_not_negative
 
 
@@ -41,16 +42,12 @@ def save(folder: Path, stage: str, content: dict, artefact: Artefact) -> Path:
     """Write under a temporary name and rename: a killed run leaves no half-written artefact under a good name."""
     folder.mkdir(parents=True, exist_ok=True)
     path = _path(folder, stage, content)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in artefact.tensors.items()}
     metadata = _described(content, artefact.facts, tensors)
     if path.is_dir():  # what stands in the way is not ours to delete
         path.rename(path.with_name(f"{path.name}.{os.getpid()}.in-the-way"))
-    try:
+    with whole_file(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

@@ -7,10 +7,12 @@ In a checkout everything lies below it. Where the package was installed from a w
 never beside installed packages; records and notebooks are not there, and who needs them is told so.
 """
 
+import contextlib
 import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 NAME = "laf-utils"  # of the distribution
@@ -128,6 +130,17 @@ def check_file_writable(file: Path, name: str) -> Path:
     if there and not os.access(path, os.W_OK):
         raise PlaceError(f"{name}={_short(file)} cannot be written to")
     return path
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A file to write that becomes ``path`` at the end: readers see the old one or the new one, never a half."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def data_folder() -> Path:

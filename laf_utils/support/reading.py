@@ -18,7 +18,7 @@ class ReadingError(ValueError):
     """A text that is not what was asked for. The message names the value and what is allowed, in one line."""
 
 
-def _shown(text: object) -> str:
+def shown(text: object) -> str:
     """A value as a message shows it: escaped, and no longer than a line."""
     said = ascii(text)
     return said if len(said) <= 60 else f"{said[:57]}..."
@@ -32,7 +32,7 @@ def whole(text: str, name: str, least: int | None = None, most: int | None = Non
     """
     found = int(text) if WHOLE.fullmatch(text) else None
     if found is None or (least is not None and found < least) or (most is not None and found > most):
-        raise ReadingError(f"{name} must be a whole number{_bounds(least, most)}, got {_shown(text)}")
+        raise ReadingError(f"{name} must be a whole number{_bounds(least, most)}, got {shown(text)}")
     return found
 
 
@@ -45,7 +45,7 @@ def number(text: str, name: str, least: float | None = None, most: float | None 
     found = float(text) if NUMBER.fullmatch(text) else None
     outside = found is None or (least is not None and found < least) or (most is not None and found > most)
     if found is None or outside or abs(found) == float("inf"):
-        raise ReadingError(f"{name} must be a number{_bounds(least, most)}, got {_shown(text)}")
+        raise ReadingError(f"{name} must be a number{_bounds(least, most)}, got {shown(text)}")
     return found
 
 
@@ -76,8 +76,8 @@ def items(text: str, name: str) -> list[str]:
     found = [item.strip() for item in text.split(",")]
     twice = next((item for item in found if found.count(item) > 1), None)
     if "" in found or twice is not None:
-        problem = "has an empty item" if "" in found else f"names {_shown(twice)} twice"
-        raise ReadingError(f"{name} {problem}: {_shown(text)}")
+        problem = "has an empty item" if "" in found else f"names {shown(twice)} twice"
+        raise ReadingError(f"{name} {problem}: {shown(text)}")
     return found
 
 
@@ -90,7 +90,7 @@ def chosen(text: str, name: str, allowed: Sequence[str]) -> list[str]:
     found = items(text, name)
     for item in found:
         if item not in allowed:
-            raise ReadingError(f"{name} must be of {', '.join(allowed)}, got {_shown(item)}")
+            raise ReadingError(f"{name} must be of {', '.join(allowed)}, got {shown(item)}")
     return found
 
 
@@ -102,7 +102,7 @@ def file_name(text: object, what: str) -> str:
     """
     if not isinstance(text, str) or not NAME.fullmatch(text):
         raise ReadingError(
-            f"{_shown(text)} cannot be the name of {what}: use letters, digits, dots, dashes and underscores, 100 at most"
+            f"{shown(text)} cannot be the name of {what}: use letters, digits, dots, dashes and underscores, 100 at most"
         )
     return text
 
@@ -114,5 +114,5 @@ def device(text: object, name: str = "device") -> str:
         ReadingError: anything else.
     """
     if not isinstance(text, str) or not DEVICE.fullmatch(text):
-        raise ReadingError(f"{name} must be one of auto, cpu, cuda, mps, or cuda:N, got {_shown(text)}")
+        raise ReadingError(f"{name} must be one of auto, cpu, cuda, mps, or cuda:N, got {shown(text)}")
     return text

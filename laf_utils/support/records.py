@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import __version__
 from . import sealing
-from .paths import CHECKOUT, NAME
+from .paths import CHECKOUT, NAME, whole_file
 from .sealing import SealError, sealed
 
 SCHEMA = 1
@@ -32,16 +32,11 @@ def write_json(path: Path, value: dict) -> Path:
     """Write under a temporary name and rename: readers see the old file or the new one, never a half. Records are sealed."""
     value = sealed(value) if "schema" in value else value
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(value, file, indent=1, sort_keys=True, allow_nan=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1, sort_keys=True, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
     return path
 
 

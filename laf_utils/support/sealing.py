@@ -9,6 +9,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .reading import shown
+
 SEAL = "checksum"  # the part of a record that holds it
 
 
@@ -43,12 +45,6 @@ def check(record: Mapping) -> dict:
     return {name: part for name, part in record.items() if name != SEAL}
 
 
-
-
-
-
-
-
 def numbers(value: object, where: str = "") -> Iterator[tuple[str, Any]]:
     """Every leaf of nested dictionaries, with the path to it."""
     if isinstance(value, Mapping):
@@ -68,7 +64,7 @@ def check_percent(value: object, where: str) -> None:
         if leaf is None:
             continue
         if not is_number(leaf) or not -1e-6 <= leaf <= 100 + 1e-6:
-            raise SealError(f"{name} is {_shown(leaf)}, no percentage")
+            raise SealError(f"{name} is {shown(leaf)}, no percentage")
 
 
 def check_not_negative(value: object, where: str) -> None:
@@ -79,14 +75,9 @@ def check_not_negative(value: object, where: str) -> None:
     """
     for name, leaf in numbers(value, where):
         if leaf is not None and (not is_number(leaf) or leaf < 0):
-            raise SealError(f"{name} is {_shown(leaf)}, no number of zero or more")
+            raise SealError(f"{name} is {shown(leaf)}, no number of zero or more")
 
 
 def is_number(value: Any) -> bool:
     """Whether a value is a finite number and no boolean."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _shown(value: object) -> str:
-    text = ascii(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

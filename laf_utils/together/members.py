@@ -1,4 +1,4 @@
-"""What K models that walk together must have in common, and how many of them walk at once."""
+"""What K models that are trained as one must have in common, and how many of them step at once."""
 
 from collections.abc import Iterator, Sequence
 
@@ -19,7 +19,7 @@ def same_length(what: str, parts: Sequence) -> int:
     """The one length of all parts.
 
     Raises:
-        ValueError: lengths differ. Models of sets of different sizes take different numbers of steps and cannot walk together.
+        ValueError: lengths differ. Models of sets of different sizes take different numbers of steps and cannot step together.
     """
     lengths = {len(part) for part in parts}
     if len(lengths) != 1:

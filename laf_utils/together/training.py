@@ -24,7 +24,7 @@ def train_together(
     Initialisation, order and crops are drawn from the same streams as there.
 
     Args:
-        architecture: of the CNN.
+        architecture: of the CNN, the same for all models.
         images: N images with training transforms.
         labels: int64 [N], or [K, N] where each network has labels of its own.
         rows: K index sets, int64 [n] each, of one length.

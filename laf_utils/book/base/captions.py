@@ -62,28 +62,31 @@ def seeds_text(rows: list[Group]) -> str:
     return f"training seed{'s' if len(seeds) > 1 else ''} {named}" + (" (rows with fewer say so)" if fewer else "")
 
 
+def _about(rows: list[Group]) -> tuple[list[dict], str, str, str]:
+    """The records of some rows; what was forgotten, of how many images, and how many of those."""
+    records = [record for group in rows for record in group.records.values()]
+    tasks = [record["task"] for record in records]
+    images, forget = count_text(t["forget"] + t["retain"] for t in tasks), count_text(t["forget"] for t in tasks)
+    return records, records[0]["headline"].split(";")[0], images, forget
+
+
 def headline(rows: list[Group]) -> str:
     """One line above a table: what was forgotten, of how many images, from which seeds."""
     if not rows:
         return "No record yet."
-    records = [record for group in rows for record in group.records.values()]
-    tasks = [record["task"] for record in records]
-    what, images = records[0]["headline"].split(";")[0], count_text(t["forget"] + t["retain"] for t in tasks)
-    return f"{what}: {count_text(t['forget'] for t in tasks)} of {images} training images to forget, {seeds_text(rows)}."
+    _, what, images, forget = _about(rows)
+    return f"{what}: {forget} of {images} training images to forget, {seeds_text(rows)}."
 
 
 def rests_on(rows: list[Group]) -> str:
     """The caption of a table: what was forgotten, on how many images, for how long, from which seeds, on which machines."""
     if not rows:
         return "No record yet."
-    records = [record for group in rows for record in group.records.values()]
-    cell, tasks = records[0]["cell"], [record["task"] for record in records]
-    what = records[0]["headline"].split(";")[0]
-    images = count_text(t["forget"] + t["retain"] for t in tasks)
+    records, what, images, forget = _about(rows)
+    cell = records[0]["cell"]
     parts = [
-        f"{images} training images at {resolution(cell['dataset'], cell['profile'])}",
-        f"{count_text(t['forget'] for t in tasks)} of them to forget", epochs_text(rows),
-        f"profile `{cell['profile']}`, mode `reference`", seeds_text(rows),
+        f"{images} training images at {resolution(cell['dataset'], cell['profile'])}", f"{forget} of them to forget",
+        epochs_text(rows), f"profile `{cell['profile']}`, mode `reference`", seeds_text(rows),
     ]
     machines = "; ".join(sorted({machine_of(record) for record in records}))
     caveats = list(dict.fromkeys(note for record in records for note in record["caveats"]))

@@ -14,6 +14,8 @@ from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
+from ...support.paths import whole_file
+
 # nbconvert's page without its scripts.
 TEMPLATE = """{%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js -%}{%- endblock -%}
@@ -76,10 +78,6 @@ def write_page(notebook: Path, page: Path, folder: Path) -> Path:
     content = nbformat.read(notebook, as_version=4)
     resources = {"metadata": {"name": notebook.stem, "path": str(folder)}}
     text, _ = PageExporter().from_notebook_node(content, resources)
-    temporary = page.with_name(f".{page.name}.tmp")
-    try:
+    with whole_file(page) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        temporary.replace(page)
-    finally:
-        temporary.unlink(missing_ok=True)
     return page

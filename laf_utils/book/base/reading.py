@@ -3,7 +3,7 @@
 A row of a table is a ``Group``: the records of one method at one choice of settings that differ in their seed only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -142,13 +142,13 @@ def seeds_of_variants(rows: list[Group]) -> list[Group]:
     return [group for group in kept if group.records]
 
 
-def profile_of(found: Found, dataset: str, task: str) -> str | None:
+def profile_of(found: Found, dataset: str, task: str, variants: Collection[str] = ("",)) -> str | None:
     """The profile that a table of this data set and task shows: ``paper`` where there is a record of it, else ``small``.
 
-    A record of a variant alone, as of a smoke test, does not count: the table shows plain ones.
+    Records of these variants count; else plain ones alone, and not a variant's, as of a smoke test.
     """
-    plain = [record["cell"] for record in found.records.values() if not record["cell"].get("variant")]
-    have = {c["profile"] for c in plain if (c["dataset"], c["task"]) == (dataset, task)}
+    cells = [record["cell"] for record in found.records.values()]
+    have = {c["profile"] for c in cells if (c["dataset"], c["task"]) == (dataset, task) and c.get("variant", "") in variants}
     return next((profile for profile in PROFILES if profile in have), None)
 
 

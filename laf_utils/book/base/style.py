@@ -15,10 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from ...audit.statistics import Interval
 from ...settings.names import MODEL_NAMES
 
 # Okabe and Ito's palette (distinguishable with colour-blindness); one colour per model everywhere.
 COLOURS = {"original": "#7f7f7f", "retrained": "#000000", "laf": "#D55E00", "laf_r": "#0072B2"}
+MARKERS = {"original": "o", "retrained": "D", "laf": "s", "laf_r": "^"}
 FORGET, TEST, RETAIN = "#CC3311", "#0077BB", "#999999"
 STYLE: dict[Any, Any] = {
     "figure.dpi": 110, "savefig.dpi": 110, "figure.constrained_layout.use": True, "font.size": 10,
@@ -37,10 +39,16 @@ def panels(rows: int, columns: int, height: float, **settings: Any) -> tuple[Fig
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Draw in the style of this project, whatever the notebook has set."""
+    """Draw in the style of this project, whatever the notebook has set.
+
+    Raises:
+        ValueError: what is to be drawn, the first argument, is empty.
+    """
 
     @wraps(draw)
     def inside(*args: Any, **kwargs: Any) -> Figure:
+        if args and hasattr(args[0], "__len__") and not len(args[0]):
+            raise ValueError(f"{draw.__name__}: nothing to draw")
         with mpl.rc_context(STYLE):
             return draw(*args, **kwargs)
 
@@ -86,6 +94,21 @@ def show(figure: Figure, alt: str) -> None:
     if words:
         data = json.dumps(words, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
         display(HTML(f'<script type="application/json" class="laf-hover">{data}</script>'))
+
+
+def outlined(axis: Axes, values: np.ndarray, bins: Any, colour: str, label: str | None) -> None:
+    """A histogram in percent of its own set: outline over a pale area, so that two of them can be compared."""
+    weights = np.full(len(values), 100 / len(values))
+    axis.hist(values, bins, weights=weights, color=colour, alpha=0.18)
+    axis.hist(values, bins, weights=weights, color=colour, histtype="step", linewidth=1.4, label=label)
+
+
+def spread(axis: Axes, place: float, dots: list[float], over: Interval, colour: str, faint: str | None = None) -> None:
+    """A row of dots, a stroke at the mean, and a bar over its interval where there is one; ``faint``: the dots' colour."""
+    axis.plot(dots, [place] * len(dots), "o", color=faint or colour, alpha=0.35, markersize=4, linewidth=0)
+    axis.plot([over.mean], [place], "|", color=colour, markersize=13, markeredgewidth=2)
+    if over.count > 1:
+        axis.plot([over.low, over.high], [place] * 2, color=colour, linewidth=2)
 
 
 @styled
@@ -147,9 +170,8 @@ def per_class_accuracy(accuracy: dict[str, np.ndarray], class_names: tuple[str, 
     axis, place = axes[0, 0], np.arange(len(class_names))
     for label in highlighted:
         axis.axvspan(label - 0.5, label + 0.5, color="#f4e3dc", zorder=0)
-    markers = {"original": "o", "retrained": "D", "laf": "s", "laf_r": "^"}
     for offset, (model, values) in zip(np.linspace(-0.27, 0.27, len(accuracy)), accuracy.items(), strict=True):
-        axis.plot(place + offset, values, markers[model], color=COLOURS[model], label=MODEL_NAMES[model], markersize=6)
+        axis.plot(place + offset, values, MARKERS[model], color=COLOURS[model], label=MODEL_NAMES[model], markersize=6)
     axis.set_xticks(place, class_names, rotation=30 if max(map(len, class_names)) > 5 else 0)
     axis.set(title="Test accuracy by class (%); shaded: touched by the request", ylim=(-4, 104))
     axis.grid(axis="x", visible=False)
@@ -214,9 +236,7 @@ def confidence_histograms(confidence: dict[str, dict[str, np.ndarray]]) -> Figur
     bins = np.linspace(0, 1, 26)
     for axis, (model, values) in zip(axes[0], confidence.items(), strict=True):
         for name, colour in (("forget", FORGET), ("test", TEST)):
-            weights = np.full(len(values[name]), 100 / len(values[name]))
-            axis.hist(values[name], bins, weights=weights, color=colour, alpha=0.18)
-            axis.hist(values[name], bins, weights=weights, color=colour, histtype="step", linewidth=1.4, label=name)
+            outlined(axis, values[name], bins, colour, name)
         axis.set(title=MODEL_NAMES[model], xlabel="confidence", yscale="log", ylim=(0.05, 150))
         axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes[0, 0].set_ylabel("% of images (log)")

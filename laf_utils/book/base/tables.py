@@ -15,11 +15,6 @@ def _number(value: float | None, digits: int = 2) -> str:
     return MISSING if value is None else f"{value:.{digits}f}"
 
 
-def about(record: dict) -> str:
-    """What a table of a record rests on; a fallback or a quick profile is said on every table."""
-    return " ".join([record["headline"] + ".", *record["caveats"]])
-
-
 def attack(record: dict) -> pd.DataFrame:
     """The published attack beside what makes it interpretable, one row per model; percent."""
     rows = {}
@@ -33,21 +28,15 @@ def attack(record: dict) -> pd.DataFrame:
 
 
 def cost(record: dict) -> pd.DataFrame:
-    """Seconds and image passes by stage, and each stage's passes as a share of retraining's."""
+    """Each stage's image passes as a share of retraining's, its seconds, and whether it came from disk."""
     goal, rows = record["passes"]["retrained"]["equivalent"], {}
-    threads = record.get("threads")
     for stage, name in STAGE_NAMES.items():
-        if stage not in record["seconds"]:
-            continue
-        passes = record["passes"].get(stage)
-        rows[name] = {
-            "seconds": _number(record["seconds"][stage], 1),
-            "images forward and backward": f"{passes['training']:,}" if passes else MISSING,
-            "images forward only": f"{passes['frozen']:,}" if passes else MISSING,
-            "share of retraining": _number(passes["equivalent"] / goal) if passes else MISSING,
-            **({"threads": threads.get(stage, MISSING)} if threads else {}),  # original and retrained may share them
-            "from disk": "yes" if record["reused"].get(stage) else "no",
-        }
+        if stage in record["seconds"]:
+            passes = record["passes"].get(stage)
+            rows[name] = {
+                "share of retraining": _number(passes["equivalent"] / goal) if passes else MISSING,
+                "seconds": _number(record["seconds"][stage], 1), "from disk": "yes" if record["reused"].get(stage) else "no",
+            }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

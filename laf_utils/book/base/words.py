@@ -2,9 +2,7 @@
 
 from collections.abc import Iterable
 
-import pandas as pd
-
-from ...audit.statistics import Interval
+from ...audit.statistics import Interval, interval
 from ...experiments.cells import AGAIN, ORIGINAL, RETRAIN
 from ...experiments.variants import VARIANTS
 from ...methods.catalogue import FURTHER, find
@@ -14,7 +12,7 @@ from .tables import MISSING
 
 TITLES = {ORIGINAL: "Original", RETRAIN: "Retrain", AGAIN: "Retrain, another seed"}
 NOTHING = "Doing nothing"  # the untouched original, where methods are compared
-SPREAD = "`±` is one standard deviation over training seeds"
+SPREAD = "± is one standard deviation over training seeds"
 
 LEVELS_SAID = {"none": "none", "few": "of D_r", "all": "all"}
 LEVEL = 0.05  # below which a p counts, after correction
@@ -48,12 +46,12 @@ def signed(value: float, digits: int = 2) -> str:
     return text.replace("-", "\u2212") if float(text) else text.lstrip("-")
 
 
-def gap_text(found: Interval | None, digits: int = 2) -> str:
+def gap_text(found: Interval | None) -> str:
     """For a cell: ``0.85``, or ``0.85 (0.50 to 1.20)`` of several seeds, without a break."""
     if found is None:
         return MISSING
-    ends = f" ({signed(found.low, digits)} to {signed(found.high, digits)})" if found.count > 1 else ""
-    return f"{signed(found.mean, digits)}{ends}".replace(" ", "\u00a0")
+    ends = f" ({signed(found.low)} to {signed(found.high)})" if found.count > 1 else ""
+    return f"{signed(found.mean)}{ends}".replace(" ", "\u00a0")
 
 
 def short_points(found: Interval) -> str:
@@ -66,12 +64,12 @@ def breakable(cell: str) -> str:
     return cell.replace("\u00a0(", " (").replace("\u00a0to\u00a0", " to\u00a0")
 
 
-def points_text(found: Interval, unit: str = "points", digits: int = 2) -> str:
+def points_text(found: Interval) -> str:
     """For a sentence: ``0.85 points (95 % interval 0.50 to 1.20, 3 seeds)``, or ``0.85 points (one seed)``."""
     spread = "one seed"
     if found.count > 1:
-        spread = f"95 % interval {signed(found.low, digits)} to {signed(found.high, digits)}, {found.count} seeds"
-    return f"{signed(found.mean, digits)} {unit} ({spread})"
+        spread = f"95 % interval {signed(found.low)} to {signed(found.high)}, {found.count} seeds"
+    return f"{signed(found.mean)} points ({spread})"
 
 
 def within_noise(found: Interval, floor: Interval | None = None, p: float | None = None) -> bool:
@@ -133,10 +131,15 @@ def title_of(dataset: str, task: str) -> str:
     return f"{DATASET_NAMES[dataset]}, {TASK_NAMES[task]}"
 
 
-def mean_text(values: Iterable[float | None], digits: int = 2) -> str:
-    """``0.19``, or ``0.19 ± 0.02`` for several; values that do not apply are left out."""
-    numbers = pd.Series([v for v in values if v is not None], dtype=float)
-    if numbers.empty:
+def spread_text(found: Interval | None, digits: int = 2) -> str:
+    """``0.19``, or ``0.19 ± 0.02`` of several: see ``SPREAD``."""
+    if found is None:
         return MISSING
-    spread = f"\u00a0±\u00a0{numbers.std():.{digits}f}" if len(numbers) > 1 else ""
-    return f"{numbers.mean():.{digits}f}{spread}"
+    spread = f"\u00a0±\u00a0{found.std:.{digits}f}" if found.count > 1 else ""
+    return f"{signed(found.mean, digits)}{spread}"
+
+
+def mean_text(values: Iterable[float | None], digits: int = 2) -> str:
+    """``spread_text`` of some values; those that do not apply are left out."""
+    numbers = [value for value in values if value is not None]
+    return spread_text(interval(numbers) if numbers else None, digits)

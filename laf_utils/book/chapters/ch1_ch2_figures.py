@@ -1,6 +1,5 @@
 """The figures of chapters 1 and 2: sets, training, representations, VAEs. In the style of ``laf_utils.book.base.style``."""
 
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -8,19 +7,11 @@ from matplotlib.ticker import MaxNLocator
 
 from ...models import REPRESENTATION_WIDTH
 from ...settings.names import MEASURE_NAMES, MODEL_NAMES, TASK_NAMES
-from ..base.style import COLOURS, FORGET, RETAIN, TEST, WIDTH, panels, plt, styled
+from ..base.style import COLOURS, FORGET, MARKERS, RETAIN, TEST, WIDTH, outlined, panels, plt, styled
 from .ch2_densities import Fit, slope
 
-MARKERS = {"original": "o", "retrained": "D", "laf": "s", "laf_r": "^"}
 SET_COLOURS = {"retain": RETAIN, "forget": FORGET, "test": TEST}
 SET_NAMES = {"retain": "D_r", "forget": "D_f", "test": "test"}
-
-
-def outlined(axis: plt.Axes, values: np.ndarray, bins: Any, colour: str, label: str | None) -> None:
-    """A histogram in percent of its own set: outline over a pale area, so that two of them can be compared."""
-    weights = np.full(len(values), 100 / len(values))
-    axis.hist(values, bins, weights=weights, color=colour, alpha=0.18)
-    axis.hist(values, bins, weights=weights, color=colour, histtype="step", linewidth=1.4, label=label)
 
 
 @styled

@@ -10,12 +10,13 @@ from IPython.display import Markdown
 from pandas.io.formats.style import Styler
 
 from ...evaluation import Evaluation
+from ...experiments.cells import ORIGINAL, RETRAIN
 from ...run import Run
 from ...settings.names import DATASET_NAMES, MODEL_NAMES, TASK_NAMES
-from ...support import records
-from ...support.paths import training_folder
 from ...tasks import TASKS, ForgetTask
+from ..base import reading
 from ..base.tables import MISSING
+from ..base.words import mean_text
 from .aligned import aligned
 from .laf_views import touched_classes
 from .shared import draw, variant
@@ -121,22 +122,17 @@ def goal_finding(run: Run, evaluation: Evaluation) -> str:
 
 
 def goals_in_records(dataset: str) -> pd.DataFrame:
-    """Train_f and Test of original and retrained in the committed records of a data set, by request; mean over seeds."""
-    folder, rows = training_folder() / dataset, {}
-    found = records.read_all(folder) if folder.is_dir() else []
+    """Train_f and Test of original and retrained in the committed records of a data set, by request; means over seeds."""
+    found, rows = reading.everything(), {}
     for task in TASKS:
-        same = {
-            r["config"]["seed"]: r["metrics"] for r in found
-            if r["config"]["task"] == task and r["config"]["profile"] in ("paper", "small") and r["config"]["mode"] == "reference"
-        }
-        if not same:
-            continue
-        test = "test_r" if task == "class" else "test"
-        rows[TASK_NAMES[task]] = {
-            f"{MODEL_NAMES[model]}, {label}": f"{np.mean([m[model][key] for m in same.values()]):.2f}"
-            for key, label in (("train_f", "Train_f"), (test, "Test (kept classes)"))
-            for model in ("original", "retrained")
-        } | {"seeds": len(same)}
+        own = reading.groups(found, dataset, task, reading.profile_of(found, dataset, task) or "")
+        models = {"original": reading.pick(own, ORIGINAL), "retrained": reading.pick(own, RETRAIN)}
+        if all(models.values()):
+            test = "test_r" if task == "class" else "test"
+            rows[TASK_NAMES[task]] = {
+                f"{MODEL_NAMES[model]}, {label}": mean_text([reading.over(group, reading.metric(key)).mean])
+                for key, label in (("train_f", "Train_f"), (test, "Test (kept classes)")) for model, group in models.items()
+            } | {"seeds": len(models["retrained"].good)}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -145,5 +141,4 @@ def recorded_goals(dataset: str) -> list[Markdown | Styler]:
     table, name = goals_in_records(dataset), DATASET_NAMES.get(dataset, dataset)
     if table.empty:
         return [Markdown(f"There are no committed records of {name} at the paper's settings.")]
-    title = f"The same at the paper's settings: {name}, profile paper, from the committed records in Training/, in percent."
-    return [aligned(table, title)]
+    return [aligned(table, f"The same at the paper's settings: {name}, from the records of the comparison, in percent.")]

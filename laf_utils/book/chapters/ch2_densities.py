@@ -17,7 +17,7 @@ from ...representations import FrozenRepresentations
 from ...run import Run
 from ...support.seeds import stream
 from ...vae import RepresentationVAE
-from .shared import changed
+from .shared import run_with
 
 EXAMINED = 2_000  # representations of each set that are looked at
 SETS = {"retain": "D_r", "forget": "D_f"}
@@ -96,7 +96,7 @@ def examine(densities: Densities, representations: dict[str, torch.Tensor], seed
 def fits(run: Run, representations: dict[str, torch.Tensor]) -> dict[str, Fit]:
     """The published decoder and two others, each fitted like the published one and kept like any other stage."""
     return {
-        name: examine(changed(run, settings, name).densities, representations, run.config.seed)
+        name: examine(run_with(run, settings, name).densities, representations, run.config.seed)
         for name, settings in DECODERS.items()
     }
 

@@ -13,7 +13,7 @@ from ...run import Run
 from ...settings.names import MODEL_NAMES
 from ..base.tables import MISSING
 from .ch3_traces import SETS, Trace, adaptation_of, follow, followed_rows, look
-from .shared import changed, in_mode, variant
+from .shared import in_mode, run_with, variant
 
 MOVED = 5.0  # points of accuracy on the followed images that are more than their noise
 ALONE: dict[str, dict[str, object]] = {
@@ -25,7 +25,7 @@ ALONE: dict[str, dict[str, object]] = {
 
 def losses_alone(run: Run) -> dict[str, Trace]:
     """Both losses, and each of them alone, from the same original and with the same settings."""
-    return {name: follow(changed(run, switches, name)) for name, switches in ALONE.items()}
+    return {name: follow(run_with(run, switches, name)) for name, switches in ALONE.items()}
 
 
 def both_modes(run: Run) -> dict[str, Trace]:

@@ -7,8 +7,8 @@ from matplotlib.ticker import MaxNLocator
 
 from ...audit.attack import AttackResult
 from ...settings.names import MODEL_NAMES
-from ..base.style import COLOURS, FORGET, RETAIN, TEST, panels, styled
-from .ch1_ch2_figures import MARKERS, SET_COLOURS, SET_NAMES, outlined
+from ..base.style import COLOURS, FORGET, MARKERS, RETAIN, TEST, outlined, panels, styled
+from .ch1_ch2_figures import SET_COLOURS, SET_NAMES
 from .ch3_traces import Trace
 from .ch4_membership import KINDS
 

@@ -52,7 +52,7 @@ def rank_odds(views: dict[str, AttackScores]) -> dict[str, dict[str, dict[str, n
     }
 
 
-def straw_men(chance: float) -> dict[str, dict[str, float]]:
+def blind_attackers(chance: float) -> dict[str, dict[str, float]]:
     """What attackers score who look at nothing; ``member_forget`` and ``member_test``: how often they say "member"."""
     blind = {"balanced_accuracy": 50.0, "auc": 50.0}
     return {
@@ -64,7 +64,7 @@ def straw_men(chance: float) -> dict[str, dict[str, float]]:
 
 def chance_table(evaluation: Evaluation, views: dict[str, AttackScores]) -> pd.DataFrame:
     """Blind attackers beside the real one on each model; percent."""
-    rows = straw_men(evaluation.attacks["original"].chance)
+    rows = blind_attackers(evaluation.attacks["original"].chance)
     for model, view in views.items():
         said = {f"member_{kind}": 100 * (view.score > 0.5)[view.truth == k].mean() for k, kind in ((1, "forget"), (0, "test"))}
         rows[f"the attack on {MODEL_NAMES[model]}"] = evaluation.attacks[model].as_dict() | said

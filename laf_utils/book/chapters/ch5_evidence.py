@@ -6,7 +6,6 @@ from collections.abc import Callable
 import pandas as pd
 
 from ...experiments.cells import ORIGINAL
-from ...experiments.label_free import LATER_CLAIMS
 from .ch5_tables import name_of
 
 
@@ -14,12 +13,21 @@ def _accuracy(record: dict, original: dict) -> str:
     return f"Train_f from {original['metrics']['train_f']:.2f} to {record['metrics']['train_f']:.2f} %"
 
 
-def _ends(name: str) -> Callable[[dict, dict], str]:
+def _accuracies(record: dict, original: dict) -> str:
+    before, after = original["metrics"], record["metrics"]
+    return ", ".join(f"{name.capitalize()} from {before[name]:.2f} to {after[name]:.2f} %" for name in ("train_f", "train_r"))
+
+
+def _ends(name: str, what: str = "") -> Callable[[dict, dict], str]:
     def said(record: dict, original: dict) -> str:
         values = record["history"][name]
-        return f"{values[0]:.3g} in its first pass, {values[-1]:.3g} in its last"
+        return f"{what} {values[0]:.3g} in its first pass, {values[-1]:.3g} in its last".lstrip()
 
     return said
+
+
+def _share(name: str, of: str) -> Callable[[dict, dict], str]:
+    return lambda record, original: f"{100 * record['history'][name][0]:.2f} % of {of}"
 
 
 def _bounded(record: dict, original: dict) -> str:
@@ -45,7 +53,7 @@ CLAIMS: dict[str, tuple[str, Callable[[dict, dict], str]]] = {
     "laf": ("forgets without labels", _accuracy),
     "laf_r": ("the repair brings it nearer", lambda r, o: f"mean gap {r['gap']['mean']:.2f} points"),
     "relearn": ("learns D_r anew without labels", _accuracy),
-    "lfssd": ("dampens without training", lambda r, o: f"{100 * r['history']['dampened'][0]:.2f} % of the weights"),
+    "lfssd": ("dampens without training", _share("dampened", "the weights")),
     "ts": ("D_f is answered like a fresh network: a guess", _accuracy),
     "scrub_unlabelled": ("KL to the teacher on D_f rises", _ends("forget_kl")),
     "boundary_shrink_pseudo": ("loss to the nearest other class falls", _ends("loss")),
@@ -59,8 +67,19 @@ CLAIMS: dict[str, tuple[str, Callable[[dict, dict], str]]] = {
     "scrub_r": ("rewinds to the held-out error", _rewound),
     "unroll": ("takes back D_f's first gradients in one pass", _accuracy),
     "sisa": ("trains again only what held D_f", _trained_again),
+    "synthetic": ("forgets a class without one image", _accuracies),
+    "delete_pseudo": ("D_f moves to the original's other answers", _ends("kl", "KL")),
+    "mixunlearn": ("forgets without labels and keeps D_r", _accuracies),
+    "mixunlearn_mixup": ("plain mixtures do less than the generator's", _accuracies),
+    "mixunlearn_real": ("the loss on real images does most of it", _accuracies),
+    "lotus": ("D_f is answered as unseen images are", _ends("agreement", "agreement")),
+    "svd": ("forgets without a gradient", _share("removed", "the weights' length")),
+    "null_space": ("a control: one direction less", _accuracies),
+    "delete": ("D_f moves to the original's other answers", _ends("kl", "KL")),
+    "salun": ("half of the weights suffice", _accuracies),
+    "ssd": ("dampens without training", _share("dampened", "the weights")),
+    "sparse": ("fewer weights while D_r is learned", _ends("absolute_sum", "sum of |weights|")),
 }
-CLAIMS |= LATER_CLAIMS
 
 
 def evidence(records: list[dict]) -> pd.DataFrame:

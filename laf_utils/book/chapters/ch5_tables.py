@@ -1,19 +1,25 @@
 """What chapter 5 says beside the tables of the results pages: who reads what, costs, originals of their own, and tuning."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
+import torch
 
+from ...datasets.catalogue import FACTS
 from ...experiments.cells import REFERENCES, RETRAIN, read
 from ...experiments.tuning_winners import winners_path
 from ...methods import FURTHER, METHODS, LabelAccess
+from ...methods.flops import per_image
+from ...models import Architecture
 from ...settings.names import MEASURE_NAMES
-from ...support.paths import results_folder
+from ...settings.presets import preset
+from ...support.paths import ROOT, results_folder
 from ..base.tables import MISSING
 from ..base.words import TITLES, title_of
 
-UNITS = "Image passes; seconds of one thread, ~ on the wall clock; MB that the method added to what the process held."
+UNITS = "Image passes and their TFLOP; seconds of one thread, ~ on the wall clock; MB that the method added to the process."
 
 
 def _place(record: dict) -> tuple[int, bool]:
@@ -54,7 +60,8 @@ def cost_share(record: dict, records: list[dict]) -> float | None:
 
 
 def costs(records: list[dict]) -> pd.DataFrame:
-    """What each record cost: image passes in percent of retraining's and in thousands, seconds, and memory added.
+    """What each record cost: image passes in percent of retraining's and in thousands, the floating-point operations of those,
+    seconds, and memory added.
 
     Seconds are processor seconds of one thread where they were measured, else the wall clock's of the artefact (marked ~).
     Memory is what the method added to what the process held before.
@@ -68,10 +75,46 @@ def costs(records: list[dict]) -> pd.DataFrame:
             "% of retraining": _number(cost_share(record, records), 1),
             "thousand images, forward and backward": _number(passes and passes["training"] / 1000, 1),
             "thousand images, forward only": _number(passes and passes["frozen"] / 1000, 1),
+            "TFLOP": _number(passes and operations(record), 1),
             "seconds": _number(seconds, 1) if seconds is not None else MISSING if wall is None else f"~{wall:,.0f}",
             "MB added": _number(memory, 0),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def operations(record: dict) -> float | None:
+    """10^12 floating-point operations of a record's image passes; ``None`` for a data set without known images."""
+    cell = record["cell"]
+    if cell["dataset"] not in FACTS:
+        return None
+    frozen, trained = _operations_of_an_image(cell["dataset"], cell["profile"])
+    return (record["passes"]["frozen"] * frozen + record["passes"]["training"] * trained) / 1e12
+
+
+@cache
+def _operations_of_an_image(dataset: str, profile: str) -> tuple[float, float]:
+    """Of a frozen and of a training pass through the network that the profile trains."""
+    config, facts = preset(dataset, "class", profile=profile), FACTS[dataset]
+    channels, side, _ = facts.shape
+    network = Architecture(config.backbone, channels, side, len(facts.class_names)).build(0, "original")
+    seen = config.transforms.resize or side
+    return per_image(network, torch.zeros(2, channels, seen, seen))
+
+
+def beside_passes() -> str:
+    """Which methods spend operations beside their image passes, as ``benchmarks/operations.py`` counted them."""
+    path = ROOT / "benchmarks" / "results" / "operations.json"
+    if not path.is_file():
+        return ""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    factors = {METHODS[name].title: one["factor"] for name, one in found["methods"].items() if one.get("factor")}
+    ranked = sorted(factors.items(), key=lambda item: -item[1])
+    more = [f"{title} {factor:.1f} times" for title, factor in ranked if factor > 1.05]
+    images = found["about"]["images"]
+    return (
+        f"TFLOP are those of the image passes. Counted one by one on {images:,} images, the operations are as many for "
+        f"{len(factors) - len(more)} of {len(factors)} methods. More than their passes take {', '.join(more) or 'none'}."
+    )
 
 
 def own_originals(records: list[dict]) -> pd.DataFrame:
@@ -95,8 +138,8 @@ def ladder() -> str:
 
 
 def tuning(dataset: str, task: str) -> pd.DataFrame:
-    """What the equal search found, a row for each method: gap of the published settings and of the winner on the reduced set and
-    at full size, in points, which trial won, and what it changed; empty where there was no search.
+    """What the equal search found, a row for each method: gap of the published settings and of the best trial on the reduced set
+    and at full size, in points, and what the winner changed; empty where there was no search.
     """
     path = winners_path(dataset, task)
     if not path.is_file():
@@ -108,10 +151,9 @@ def tuning(dataset: str, task: str) -> pd.DataFrame:
         winner, trials = own["winner"], own["trials"]
         changes = ", ".join(f"{key.rpartition('.')[2]} {_plain(value)}" for key, value in winner["changes"].items())
         rows[METHODS[name].title] = {
-            "published": _number(trials[0]["gap"]), "winner": _number(winner["gap"]),
+            "published": _number(trials[0]["gap"]), "best": _number(trials[winner["best_trial"]]["gap"]),
             "published, full size": _number(full.get((name, "defaults"))),
-            "winner, full size": _number(full.get((name, "tuned"))),
-            "trial": f"{winner['trial'] + 1} of {len(trials)}", "changed to": changes or "nothing: published is best",
+            "winner, full size": _number(full.get((name, "tuned"))), "changed to": changes or "nothing: published stays",
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 

@@ -5,7 +5,7 @@ saw, or beside what a retrained model gives for the same images.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from ...audit import ModelOutputs, free_measures, log_odds
 from ...audit.confidence import label_loss, label_probability
 from ...audit.membership import CLIP, log_loss, relative_confidence
-from ...audit.verdict import verdict
+from ...audit.verdict import Verdict, verdict
 from ...evaluation import Evaluation
 from ...experiments.audit_seeds import NULL
 from ...representations import Outputs, outputs
@@ -41,6 +41,9 @@ class Signals:
         phi: [n_f] log-odds of the label, on D_f.
         forget_loss, test_loss: [n_f], [n_t] cross-entropy in nats, on D_f and on test images of the same classes.
         forget_p, test_p: the label's probability, likewise.
+        line, right: where the attacker by loss draws its line, in nats, and percent of as many images of both kinds that it gets
+            right.
+        verdict: on this model beside the two retrained ones.
     """
 
     phi: torch.Tensor
@@ -48,6 +51,9 @@ class Signals:
     test_loss: torch.Tensor
     forget_p: torch.Tensor
     test_p: torch.Tensor
+    line: float
+    right: float
+    verdict: Verdict | None = None
 
 
 def second_retrained(run: Run) -> ModelOutputs:
@@ -67,11 +73,22 @@ def signals(run: Run, evaluation: Evaluation, again: ModelOutputs) -> dict[str, 
     found = {}
     for name, output in {**evaluation.outputs, NULL: again}.items():
         forget, test = output.train.logits.cpu()[task.forget], output.test.logits.cpu()[alike]
+        losses = label_loss(forget, labels), label_loss(test, test_labels[alike])
         found[name] = Signals(
-            log_odds(forget, labels), label_loss(forget, labels), label_loss(test, test_labels[alike]),
-            label_probability(forget, labels), label_probability(test, test_labels[alike]),
+            log_odds(forget, labels), *losses, label_probability(forget, labels),
+            label_probability(test, test_labels[alike]), *_line(*losses),
         )
-    return found
+    goal, other = found["retrained"].phi, found[NULL].phi
+    return {name: replace(own, verdict=verdict(own.phi, goal, other)) for name, own in found.items()}
+
+
+def _line(forget: torch.Tensor, test: torch.Tensor) -> tuple[float, float]:
+    """The attacker's line in nats, and percent that it gets right."""
+    count = min(len(forget), len(test))
+    losses, truth = log_loss(torch.cat([forget[:count], test[:count]])).numpy()[:, None], np.repeat([1, 0], count)
+    attack = LogisticRegression().fit(losses, truth)
+    line = -float(attack.intercept_[0]) / float(attack.coef_[0, 0]) if attack.coef_[0, 0] else np.nan
+    return float(np.exp(np.clip(line, -99, 99))), 100 * attack.score(losses, truth)
 
 
 def free_audit(run: Run, evaluation: Evaluation, again: ModelOutputs) -> pd.DataFrame:
@@ -102,18 +119,10 @@ def _loss_panel(axis: Axes, own: Signals, name: str) -> None:
     bins = np.geomspace(every.min().item(), max(every.max().item(), 1.01 * every.min().item()), 40).tolist()
     groups = {"forgotten": (own.forget_loss, figures.FORGET), "test, same classes": (own.test_loss, figures.TEST)}
     for label, (loss, colour) in groups.items():
-        weights = np.full(len(loss), 100 / len(loss))
-        shown = loss.clamp(LEAST_LOSS, CLIP).numpy()
-        axis.hist(shown, bins, weights=weights, histtype="step", color=colour, linewidth=1.5, label=label)
-    count = min(len(own.forget_loss), len(own.test_loss))
-    losses = log_loss(torch.cat([own.forget_loss[:count], own.test_loss[:count]])).numpy()[:, None]
-    attack = LogisticRegression().fit(losses, np.repeat([1, 0], count))
-    line = -float(attack.intercept_[0]) / float(attack.coef_[0, 0]) if attack.coef_[0, 0] else np.nan
-    line = float(np.exp(np.clip(line, -99, 99)))
-    if LEAST_LOSS < line < CLIP:
-        axis.axvline(line, color="#444444", linestyle="--", linewidth=1.2)
-    right = 100 * attack.score(losses, np.repeat([1, 0], count))
-    axis.set(xscale="log", xlim=(bins[0], bins[-1]), title=f"{title_of(name)}: {right:.1f} % right")
+        figures.outlined(axis, loss.clamp(LEAST_LOSS, CLIP).numpy(), bins, colour, label)
+    if LEAST_LOSS < own.line < CLIP:
+        axis.axvline(own.line, color="#444444", linestyle="--", linewidth=1.2)
+    axis.set(xscale="log", xlim=(bins[0], bins[-1]), title=f"{title_of(name)}: {own.right:.1f} % right")
 
 
 @figures.styled
@@ -170,9 +179,8 @@ def verdict_picture(found: Mapping[str, Signals], models: tuple[str, ...] = ("or
     With one further retrained model that range is wide, and only gross differences are outside it.
     """
     figure, axis = figures.plt.subplots(1, 1, figsize=(figures.NARROW, 0.9 + 0.5 * len(models)))
-    goal, again = found["retrained"].phi, found[NULL].phi
     for place, name in enumerate(models):
-        own = verdict(found[name].phi, goal, again)
+        own = cast(Verdict, found[name].verdict)
         axis.plot(own.shift, place, "o", color=COLOURS[name])
         axis.annotate(own.verdict, (own.shift, place), (0, 7), textcoords="offset points", ha="center", fontsize=8.5)
     axis.axvspan(cast(float, own.low), cast(float, own.high), color="#e0e0e0", zorder=0)

@@ -1,6 +1,5 @@
 """The audit over seeds as a picture: every model against the retrained one of the same seed."""
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...audit import interval
@@ -22,15 +21,6 @@ def _differences(records: list[dict], model: str) -> dict[str, list[float]]:
         SHIFT: list(values(records, model, shift).values()),
         U_MIA: [own[seed] - goal[seed] for seed in own.keys() & goal.keys()],
     }
-
-
-def _row(axis: Axes, place: int, numbers: list[float], colour: str) -> None:
-    axis.plot(numbers, [place] * len(numbers), "o", color=colour, alpha=0.35, markersize=4, linewidth=0)
-    if len(numbers) > 1:
-        over = interval(numbers)
-        axis.plot([over.low, over.high], [place] * 2, color=colour, linewidth=2.2)
-    if numbers:
-        axis.plot([sum(numbers) / len(numbers)], [place], "|", color=colour, markersize=12, markeredgewidth=2)
 
 
 @style.styled
@@ -63,7 +53,8 @@ def against_retrained(places: dict[tuple[str, str], list[dict]]) -> Figure:
             axis.axvline(0, color="black", linewidth=1)
             for number, model in enumerate(models):
                 colour = style.COLOURS.get(model, "#6a3d9a" if model != NULL else "black")
-                _row(axis, number, _differences(records, model)[measure], colour)
+                if numbers := _differences(records, model)[measure]:
+                    style.spread(axis, number, numbers, interval(numbers), colour)
             axis.set_xscale("symlog", linthresh=linear)
             low, high = axis.get_xlim()
             ticks = [tick for tick in TICKS if low <= tick <= high]

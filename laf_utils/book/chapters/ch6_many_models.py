@@ -74,7 +74,7 @@ def table(record: dict) -> pd.DataFrame:
     for kind, title in ROWS.items():
         measures, error = record["measures"][kind], record["error"][kind]
         rows[title] = {
-            name: f"{_at(measures, where):.{digits}f}\u00a0±\u00a0{_at(error, where):.{digits}f}"
+            name: f"{_at(measures, where):.{digits}f} (SE {_at(error, where):.{digits}f})".replace(" ", "\u00a0")
             for name, (where, digits) in columns.items()
         }
     return pd.DataFrame.from_dict(rows, orient="index")

@@ -1,4 +1,4 @@
-"""What the audit's records say over training seeds: tables and sentences. Mean and half of Student's 95 % interval throughout."""
+"""What the audit's records say over training seeds: tables and sentences. Means, and one standard deviation after ±."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,19 +7,20 @@ from typing import cast
 import pandas as pd
 from IPython.display import HTML
 
-from ...audit import interval
 from ...audit.free import DEFINITION
 from ...audit.statistics import p_of_excess
 from ...audit.verdict import BY_IMAGE, CANNOT, DIFFERENT, EQUIVALENT, LEVEL, NO_POWER, SHIFT, SeedVerdict, verdict_over_seeds
 from ...experiments.audit_seeds import MODELS, NULL
 from ...experiments.record import AUDIT
 from ...methods import METHODS
-from ...settings.names import DATASET_NAMES, MEASURE_NAMES, TASK_NAMES
+from ...settings.names import MEASURE_NAMES, MODEL_NAMES
 from ...support.paths import results_folder
 from ..base.tables import MISSING
+from ..base.words import mean_text
+from ..base.words import title_of as heading
 from .aligned import aligned, folded
 
-TITLES = {"original": "Original", "retrained": "Retrained", NULL: "Retrained, another seed", "laf": "LAF", "laf_r": "LAF+R"}
+TITLES = MODEL_NAMES | {NULL: "Retrained, another seed"}
 PLACES = (("mnist", "class"), ("mnist", "data"), ("fashion", "class"), ("fashion", "data"))
 
 EARLIER = (
@@ -52,11 +53,6 @@ def title_of(model: str) -> str:
     return TITLES.get(model) or METHODS[model].title
 
 
-def heading(dataset: str, task: str) -> str:
-    """``MNIST, class removal``."""
-    return f"{DATASET_NAMES[dataset]}, {TASK_NAMES[task]}"
-
-
 def rests_on(records: list[dict]) -> str:
     """What the tables of these records rest on."""
     if not records:
@@ -78,13 +74,6 @@ def values(records: list[dict], model: str, value: Value) -> dict[int, float]:
     return {seed: number for seed, number in own.items() if number is not None}
 
 
-def _text(numbers: dict[int, float], digits: int) -> str:
-    if not numbers:
-        return MISSING
-    over = interval(list(numbers.values()))
-    return f"{over.mean:.{digits}f}" + (f"\u00a0±\u00a0{over.half_width:.{digits}f}" if over.count > 1 else "")
-
-
 def _metric(name: str) -> Value:
     return lambda record, model: record["metrics"][model].get(name)
 
@@ -99,12 +88,6 @@ def u_mia(record: dict, model: str) -> float | None:
     """Accuracy of U-MIA on log losses in percent; older records have none."""
     found = record["audit"][model].get("u_mia_log")
     return found and found["accuracy"]
-
-
-def rmia_auc(record: dict, model: str) -> float | None:
-    """AUC of RMIA in percent."""
-    found = record["audit"][model]["rmia"]
-    return found and found["auc"]
 
 
 def _audit(name: str) -> Value:
@@ -177,7 +160,7 @@ def _table(records: list[dict], columns: dict[str, tuple[Value, int]], skipped: 
     for model in MODELS:
         if model in skipped or not records:
             continue
-        row = {name: _text(values(records, model, value), digits) for name, (value, digits) in columns.items()}
+        row = {name: mean_text(values(records, model, value).values(), digits) for name, (value, digits) in columns.items()}
         if any(model in record["metrics"] for record in records):
             rows[title_of(model)] = row
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -205,7 +188,7 @@ def membership(records: list[dict]) -> pd.DataFrame:
     That stands last, with its chance level; ``limits`` says what the attacks cannot see.
     """
     columns = {
-        "U-MIA on log loss": (u_mia, 1), "RMIA AUC": (rmia_auc, 1),
+        "U-MIA on log loss": (u_mia, 1), "RMIA AUC": (lambda record, model: (record["audit"][model]["rmia"] or {}).get("auc"), 1),
         "balanced accuracy": (lambda record, model: record["attack"][model]["balanced_accuracy"], 1),
         "published ASR": (_metric("asr"), 1), "always “member”": (lambda record, model: record["attack"][model]["chance"], 1),
     }
@@ -248,7 +231,7 @@ def verdicts(records: list[dict]) -> pd.DataFrame:
             rows[title_of(model)] = {
                 "verdict": own.words, "told apart by": ", ".join(own.found_by) or MISSING,
                 "shift of φ (nats)": f"{own.shift:.2f}", "95 % interval": f"{own.low:.2f} to {own.high:.2f}",
-                "margin": f"±{own.margin:.2f}", "two retrained": f"±{own.null:.2f}",
+                "margin": f"{own.margin:.2f}", "two retrained": f"{own.null:.2f}",
                 "found 4 times in 5": f"{own.detectable:.2f}", "exact methods that pass": f"{own.exact_passes:.0f} %",
             }
     return pd.DataFrame.from_dict(rows, orient="index")

@@ -150,7 +150,7 @@ def _where_to_end(board: Board) -> str:
 
 
 def costs(table: pd.DataFrame, dataset: str = "mnist", task: str = "class") -> str:
-    """Question 1, from ``costmodel.shown.cost_by_stage`` and the training records of mode ``reference``.
+    """Question 1, from ``costs.request.cost_by_stage`` and the training records of mode ``reference``.
 
     Args:
         table: of the data set and task.

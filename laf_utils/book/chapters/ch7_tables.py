@@ -5,12 +5,11 @@ from dataclasses import replace
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from ...audit.statistics import Interval
 from ...settings.names import TASK_NAMES
 from ..base.captions import rests_on, seeds_text
 from ..base.reading import Group, cka, gap, metric, over
 from ..base.tables import MISSING
-from ..base.words import NOTHING, signed, title_of
+from ..base.words import NOTHING, SPREAD, signed, spread_text, title_of
 from .aligned import aligned
 from .ch7_arms import Board, Place, agreement, passes
 from .ch7_questions import EPOCHS, PLACES, Arm, Question, of_task
@@ -18,16 +17,7 @@ from .ch7_questions import EPOCHS, PLACES, Arm, Question, of_task
 BASE, AGAIN_NAME = "LAF as published", "Retrain, another seed"
 
 
-PLUS_MINUS = "After ±: half of the 95 % interval, of three runs or more."
 LEAST = 3  # runs from which an interval is said: that of two is hundreds of points wide
-
-
-def half_width_text(found: Interval | None, digits: int = 2) -> str:
-    """``0.85 ± 0.35``, the mean and half of its 95 % interval; the mean alone of fewer than three runs."""
-    if found is None:
-        return MISSING
-    half = f" ± {(found.high - found.low) / 2:.{digits}f}" if found.count >= LEAST else ""
-    return f"{signed(found.mean, digits)}{half}".replace(" ", "\u00a0")
 
 
 def rows_of(board: Board, question: Question, place: Place) -> dict[str, Group]:
@@ -38,12 +28,12 @@ def rows_of(board: Board, question: Question, place: Place) -> dict[str, Group]:
 
 
 def by_place(board: Board, question: Question) -> pd.DataFrame:
-    """Mean gap to the retrained model ± half of its 95 % interval over seeds: an arm each row, a place each column; points."""
+    """Mean gap to the retrained model over seeds: an arm each row, a place each column; points."""
     columns = {}
     for place in PLACES:
         rows = rows_of(board, question, place)
         columns[title_of(*place)] = {
-            name: half_width_text(over(group)) if group.good else "diverged" for name, group in rows.items()
+            name: spread_text(over(group)) if group.good else "diverged" for name, group in rows.items()
         }
     order = [NOTHING, AGAIN_NAME, BASE, *(arm.title for arm in question.arms)]
     table = pd.DataFrame(columns, dtype=object)
@@ -52,7 +42,7 @@ def by_place(board: Board, question: Question) -> pd.DataFrame:
 
 def pooled(board: Board, question: Question, task: str) -> pd.DataFrame:
     """What an arm changes, over both data sets and all seeds of a request: differences to LAF of the same data set and seed,
-    ± half of Student's 95 % interval.
+    with Student's 95 % interval of the gap's.
     """
     places = of_task(task)
     measures = {"gap (points)": gap, "Train_f (points)": metric("train_f"), "Train_r (points)": metric("train_r"),
@@ -64,7 +54,11 @@ def pooled(board: Board, question: Question, task: str) -> pd.DataFrame:
             continue
         row = {}
         for name, value in measures.items():
-            row[name] = half_width_text(board.pooled(arm, value, places), 2)
+            found = board.pooled(arm, value, places)
+            row[name] = signed(found.mean) if found else MISSING
+            if value is gap:
+                known = found and found.count >= LEAST
+                row["95 % interval"] = f"{signed(found.low)} to {signed(found.high)}" if known else MISSING
         row["runs"] = str(len(own)) + (f", {failed} diverged" if failed else "")
         row["passes, LAF = 1"] = _share(board.runs(passes, arm, places), board.runs(passes, places=places))
         rows[arm.title] = row
@@ -73,11 +67,11 @@ def pooled(board: Board, question: Question, task: str) -> pd.DataFrame:
 
 def of_question(board: Board, question: Question) -> list[Styler]:
     """The tables of a question, each under its title: gaps by place, then what each arm changes in either request."""
-    found = [aligned(by_place(board, question), f"Gap to the retrained model in points, over training seeds. {PLUS_MINUS}")]
+    found = [aligned(by_place(board, question), f"Gap to the retrained model in points, over training seeds; {SPREAD}.")]
     for task in dict.fromkeys(task for _, task in PLACES):
         table = pooled(board, question, task)
         if len(table):
-            rest = f"differences to LAF as published, over both data sets and all seeds. {PLUS_MINUS}"
+            rest = "differences to LAF as published, over both data sets and all seeds; the interval is of the gap."
             found.append(aligned(table, f"{TASK_NAMES[task].capitalize()}: {rest}"))
     return found
 
@@ -88,7 +82,7 @@ def of_epochs(board: Board) -> list[Styler]:
     found = []
     for place in places:
         if rows := trajectory(board, place):
-            said = f"{title_of(*place)}: {seeds_text(list(rows.values()))}. {PLUS_MINUS}"
+            said = f"{title_of(*place)}: {seeds_text(list(rows.values()))}; {SPREAD}."
             found.append(aligned(by_epochs(board, place), said))
     return found
 
@@ -103,11 +97,11 @@ def by_epochs(board: Board, place: Place) -> pd.DataFrame:
     rows = {}
     for name, group in trajectory(board, place).items():
         rows[name] = {
-            "gap": half_width_text(over(group)),
-            "Train_f": half_width_text(over(group, metric("train_f"))),
-            "Test": half_width_text(over(group, metric("test"))),
-            "agreement on D_f (%)": half_width_text(over(group, agreement("forget"))),
-            "CKA on D_f": half_width_text(over(group, cka("forget")), 3),
+            "gap": spread_text(over(group)),
+            "Train_f": spread_text(over(group, metric("train_f"))),
+            "Test": spread_text(over(group, metric("test"))),
+            "agreement on D_f (%)": spread_text(over(group, agreement("forget"))),
+            "CKA on D_f": spread_text(over(group, cka("forget")), 3),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 

@@ -14,12 +14,11 @@ from ... import datasets
 from ...forgetting import Report
 from ...forgetting.head import find_head
 from ...images import Images, Transform
-from ...run import balanced_subset
 from ...settings.config import RunConfig, TrainingConfig
 from ...settings.presets import adapted
 from ...support.devices import resolve
 from ...support.seeds import initialisation
-from ...tasks import make_task
+from ...tasks import balanced_subset, make_task
 from ...training import train
 from ..base.style import COLOURS, FORGET, RETAIN, panels, styled
 

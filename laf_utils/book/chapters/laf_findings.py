@@ -14,7 +14,6 @@ from ..base import tables
 from .shared import variant
 
 SEEN = "**Seen:** "
-COST_COLUMNS = ("share of retraining", "seconds", "from disk")
 
 
 def kept_test(record: Mapping) -> str:

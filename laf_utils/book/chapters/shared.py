@@ -10,7 +10,8 @@ from ...audit import accuracies
 from ...evaluation import Evaluation, outputs_of, sample_rows
 from ...models import Network
 from ...run import Run
-from ...settings.config import RunConfig, replace_nested
+from ...settings.changes import changed
+from ...settings.config import RunConfig
 from ...settings.presets import DATASET_PRESETS, every_setting, preset
 from ...support.seeds import stream
 
@@ -28,9 +29,9 @@ def variant(run: Run, config: RunConfig, name: str) -> Run:
     return Run(config, folder=run.folder, say=say)
 
 
-def changed(run: Run, changes: Mapping[str, object], name: str) -> Run:
+def run_with(run: Run, changes: Mapping[str, object], name: str) -> Run:
     """The run with some dotted settings changed; the run itself where nothing changes."""
-    config = replace_nested(run.config, dict(changes))
+    config = changed(run.config, dict(changes))
     return run if config == run.config else variant(run, config, name)
 
 
@@ -47,7 +48,7 @@ def in_mode(config: RunConfig, mode: str) -> RunConfig:
     kept = ("mode", "forget_classes", "all_wrong_labels")
     now = every_setting(config)
     changes = {name: after[name] for name in now if now[name] == before[name] and name not in kept}
-    return replace(replace_nested(config, changes), mode=mode)
+    return replace(changed(config, changes), mode=mode)
 
 
 def measure(run: Run, models: Mapping[str, Network]) -> Evaluation:

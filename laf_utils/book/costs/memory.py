@@ -6,6 +6,7 @@ Activations of a batch and what the allocator holds are not in it; ``added_memor
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from ...laf import used_count
 from ...models import parameter_count
 from ...settings.config import VAEConfig
 from ...vae import RepresentationVAE
@@ -74,8 +75,7 @@ def added(method: str, settings: Mapping, shape: Shape) -> dict[str, int]:
 
 def _represented(settings: Mapping, shape: Shape) -> int:
     """Images whose representations LAF holds."""
-    ratio = settings["unlearning"]["retain_ratio"]
-    used = shape.retain if ratio is None else min(shape.retain, max(1, round(ratio * shape.forget)))
+    used = used_count(shape.forget, shape.retain, settings["unlearning"]["retain_ratio"])
     return shape.forget + (shape.retain if settings["vae"]["fit_h_on"] == "all" else used)
 
 

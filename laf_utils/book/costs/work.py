@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 
+from ...laf import used_count
 from ...methods.passes import Passes
 from ...representations import PASS_BATCH
 from ...settings.presets import DATASET_PRESETS
@@ -146,8 +147,7 @@ def _frozen_calls(name: str, passes: Passes, batch: float, images: int, crops: b
 def _vae_work(settings: Mapping, calls: float, forget: int, retain: int, crops: bool) -> tuple[float, float]:
     """(steps of the VAEs, images passed again in every epoch) of LAF."""
     vae, unlearning = settings["vae"], settings["unlearning"]
-    ratio = unlearning["retain_ratio"]
-    used = retain if ratio is None else min(retain, max(1, round(ratio * forget)))
+    used = used_count(forget, retain, unlearning["retain_ratio"])
     of_h = forget + retain if vae["fit_h_on"] == "all" else used
     steps = vae["epochs"] * (math.ceil(of_h / vae["batch_size"]) + math.ceil(forget / vae["batch_size"]))
     # Records count each representation once; with crops every epoch of both VAEs computes its own.

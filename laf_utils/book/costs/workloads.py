@@ -1,10 +1,10 @@
-"""Settings that were never run here, stage by stage: how many images pass, how often the network is called.
+"""Settings that were never run here, stage by stage: how many images pass, how often the network is called, how long it takes.
 
 Counts come from the code that runs count them with (``methods.passes``, each method's ``implied``) and from the presets; what
 is assumed beyond those stands in ``ASSUMED`` and on the page.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,7 +13,9 @@ import torch
 from torchvision.models import resnet50
 
 from ...datasets.catalogue import FACTS
+from ...experiments.cells import listed
 from ...experiments.problem import HELD_OUT_SHARE
+from ...laf import used_count
 from ...methods import METHODS
 from ...methods.method import Implied, Sizes
 from ...methods.passes import Passes, count_passes, unlearning_passes
@@ -24,12 +26,16 @@ from ...settings.config import RunConfig
 from ...settings.presets import preset
 from ...stopping import EVERY, SAMPLE
 from .memory import Shape
+from .passes import Alone
 from .work import Work, family_of, of_extractor_unlearning, work_of
 
 IMAGENET = {"train": 1_281_167, "test": 50_000, "classes": 1_000}  # ILSVRC 2012
 ASSUMED = {"epochs": 90, "batch": 256, "side": 256, "width": 2_048}  # the usual recipe of ResNet-50; images kept at 256 x 256
 CLASSES = {"data": 5, "noisy": 5}  # that the request touches, of ten
 SHARES = {"data": 0.4, "noisy": 0.6}  # of their images
+SHARED = ("original", "retrained")  # trained once for all cells of a request and seed
+LAF = ("VAEs", "unlearning")
+REFERENCE_CELLS = ("original", "retrain", "retrain_again", "laf", "laf_r")
 MODELS_EVALUATED = 4  # original, retrained, LAF, LAF+R
 
 
@@ -67,8 +73,7 @@ class Setting:
 
     @property
     def retain_used(self) -> int:
-        ratio = self.config.unlearning.retain_ratio
-        return self.retain if ratio is None else min(self.retain, max(1, round(ratio * self.forget)))
+        return used_count(self.forget, self.retain, self.config.unlearning.retain_ratio)
 
     @property
     def sizes(self) -> Sizes:
@@ -185,6 +190,69 @@ def baseline_work(method: str, setting: Setting) -> tuple[Work, Work]:
     settings = plain(config.training if method in ("retrain", "sisa") else METHODS[method].published(config.task))
     own = Work(before.training, calls=before.training / config.training.batch_size)
     return work_of(method, settings, after, setting.forget, setting.retain, crops=setting.crops), own
+
+
+def seconds_of_stages(setting: Setting, alone: Alone) -> dict[str, float]:
+    """Seconds by stage, in order."""
+    return {
+        name: alone.predict(work, setting.network, setting.number_format) for name, work in stages(setting).items()
+    }
+
+
+def seconds_of_baselines(setting: Setting, alone: Alone, methods: Sequence[str] | None = None) -> dict[str, tuple[float, float]]:
+    """(seconds of unlearning, seconds of its own original) of every method of the comparison that is no stage of a run."""
+    names = [name for name in listed("defaults") if name not in REFERENCE_CELLS] if methods is None else methods
+    found = {}
+    for name in names:
+        after, before = (
+            alone.predict(work, setting.network, setting.number_format) for work in baseline_work(name, setting)
+        )
+        found[name] = after, before
+    return found
+
+
+def bottleneck(seconds: Mapping[str, float], among: Sequence[str] | None = None) -> tuple[str, float]:
+    """(the stage that takes longest, its share of all), of all stages or of some."""
+    taken = {name: value for name, value in seconds.items() if among is None or name in among}
+    name = max(taken, key=taken.__getitem__)
+    return name, taken[name] / sum(taken.values())
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Hours of all cells of one request over several seeds.
+
+    Args:
+        alone: every cell by itself: it trains the original it starts from and the retrained model it is compared with.
+        shared: original and retrained once per seed, each cell its own work.
+        chain: the longest chain of work that no number of devices shortens.
+    """
+
+    cells: int
+    alone: float
+    shared: float
+    chain: float
+
+    def hours(self, devices: int) -> float:
+        """At least so long on so many devices."""
+        return max(self.chain, self.shared / devices)
+
+
+def grid(setting: Setting, alone: Alone, seeds: int = 3) -> Grid:
+    """All cells of the comparison for one request: those that are stages, the baselines, and retraining from another seed."""
+    own = seconds_of_stages(setting, alone)
+    evaluation = own["evaluation"] / 4
+    baselines = seconds_of_baselines(setting, alone)
+    laf = sum(own[name] for name in LAF)
+    work = {"original": 0.0, "retrain": 0.0, "retrain_again": own["retrained"], "laf": laf, "laf_r": own["repair"]}
+    work |= {name: sum(both) for name, both in baselines.items()}
+    start = sum(own[name] for name in SHARED)
+    separate = {name: start + seconds + evaluation for name, seconds in work.items()}
+    separate["laf_r"] += laf
+    shared = start + sum(work.values()) + evaluation * len(work)
+    chain = max(own[n] for n in SHARED) + max(work.values()) + evaluation
+    hour = 3600
+    return Grid(len(work) * seeds, seeds * sum(separate.values()) / hour, seeds * shared / hour, chain / hour)
 
 
 def parameters() -> dict[str, int]:

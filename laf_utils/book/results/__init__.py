@@ -6,7 +6,7 @@
 ``labels``      semi-supervised: with how many labels what comes how near
 ``ablation``    LAF without one of its parts
 ``maps``        the representations in two dimensions
-``across``      the same comparison over all requests
+``requests``    the same comparison over all requests
 ``coverage``    which cells of the grid are on record
 ``departures``  where the published method and this book differ
 ``training_curves``  losses of training runs

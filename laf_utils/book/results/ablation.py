@@ -3,46 +3,19 @@
 The number is the paired difference of the gap to full LAF over the seeds that both have: what the seed does to both cancels.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...audit import interval
 from ...experiments.cells import AGAIN, ORIGINAL, RETRAIN
-from ..base import style
-from ..base.captions import chance_text, headline, rests_on
-from ..base.exhibit import Exhibit
-from ..base.reading import (
-    DEFAULTS,
-    PROFILES,
-    Found,
-    Group,
-    cka,
-    collapsed,
-    difference,
-    gap,
-    groups,
-    metric,
-    over,
-    pick,
-    seeds_of_variants,
-)
+from ..base import reading, style
+from ..base.reading import DEFAULTS, Found, Group, difference, gap, over, pick
 from ..base.tables import MISSING
-from ..base.words import (
-    breakable,
-    exploratory,
-    gap_text,
-    method_name,
-    name_of,
-    short_points,
-    title_of,
-    verdict_text,
-    within_noise,
-)
+from ..base.words import breakable, exploratory, gap_text, method_name, name_of, short_points, verdict_text, within_noise
 from .sentences import diverged, elsewhere
-from .tables import COST, EVERY_COLUMN, GAP, LABELS, READING, clocks_text, full, table
+from .tables import COST, GAP, LABELS, table
 
 NAME, TITLE, NOTHING = "ablation", "Ablation", "No record of LAF without one of its parts yet."
 FIGURE = (
@@ -57,22 +30,15 @@ DIFFERENCE = "difference to LAF (95 % interval)"
 LINEAR = 1.0  # points: below that the axis is linear, so that zero is on it
 
 
-def profile_of(found: Found, dataset: str, task: str) -> str | None:
-    """The profile that has cells of the ablation."""
-    cells = [record["cell"] for record in found.records.values()]
-    have = {c["profile"] for c in cells if (c["dataset"], c["task"]) == (dataset, task) and c.get("variant", "") in PARTS}
-    return next((profile for profile in PROFILES if profile in have), None)
-
-
 def rows_of(found: Found, dataset: str, task: str) -> list[Group]:
     """References, full LAF, then LAF without each part, of the seeds that a part was left out with; none where none was."""
-    profile = profile_of(found, dataset, task)
+    profile = reading.profile_of(found, dataset, task, PARTS)
     if profile is None:
         return []
-    rows = groups(found, dataset, task, profile, ("", *PARTS))
+    rows = reading.groups(found, dataset, task, profile, ("", *PARTS))
     kept = [g for g in rows if g.choice == DEFAULTS and g.method in BESIDE and (not g.variant or g.method == METHOD)]
     # Stable: references stay first.
-    return sorted(seeds_of_variants(kept), key=lambda g: PARTS.index(g.variant) if g.variant else -1)
+    return sorted(reading.seeds_of_variants(kept), key=lambda g: PARTS.index(g.variant) if g.variant else -1)
 
 
 def numbers(rows: list[Group], task: str) -> pd.DataFrame:
@@ -81,7 +47,7 @@ def numbers(rows: list[Group], task: str) -> pd.DataFrame:
     apart = {name_of(g): gap_text(difference(g, laf)) if g.variant else MISSING for g in rows}
     result.insert(list(result.columns).index(GAP) + 1, DIFFERENCE, pd.Series(apart))
     for part, column in CKA.items():
-        values = {name_of(g): list(g.values(cka(part)).values()) for g in rows}
+        values = {name_of(g): list(g.values(reading.cka(part)).values()) for g in rows}
         if any(values.values()):
             texts = {name: f"{sum(own) / len(own):.3f}" if own else MISSING for name, own in values.items()}
             result.insert(list(result.columns).index("seeds"), column, pd.Series(texts))
@@ -100,8 +66,8 @@ def readings(rows: list[Group], where: str) -> tuple[str, ...]:
         tested += apart.count > 1
         start = f"{where}: " if not said else ""
         words = f"{start}{name_of(group)} has a gap of {short_points(over(group))}"
-        if collapsed(group):
-            kept = over(group, metric("train_r")).mean
+        if reading.collapsed(group):
+            kept = over(group, reading.metric("train_r")).mean
             said.append(
                 f"{start}{name_of(group)} collapses: {kept:.1f} % on D_r, so its gap of {short_points(over(group))} measures "
                 "damage, not forgetting."
@@ -126,7 +92,7 @@ def summary(found: Found, places: Sequence[tuple[str, str]]) -> tuple[str, ...]:
         pairs = [(without, laf) for without, laf in pairs if difference(without, laf)]
         if not pairs:
             continue
-        fell = sum(collapsed(without) for without, _ in pairs)
+        fell = sum(reading.collapsed(without) for without, _ in pairs)
         nearer = sum(over(without).mean < over(laf).mean for without, laf in pairs)
         words = f"{method_name(METHOD, part)} is nearer to the goal than full LAF in {nearer} of {len(pairs)} requests"
         said.append(words + (f" and collapses in {fell}." if fell else "."))
@@ -136,12 +102,8 @@ def summary(found: Found, places: Sequence[tuple[str, str]]) -> tuple[str, ...]:
 def _panel(axis: Axes, rows: list[Group]) -> None:
     drawn = [g for g in rows if g.values(gap) and g.method != RETRAIN]
     for place, group in enumerate(drawn):
-        values = list(group.values(gap).values())
-        own, colour = interval(values), style.COLOURS["laf"] if group.method == METHOD else "black"
-        axis.plot(values, [place] * len(values), "o", color=colour, alpha=0.4, markersize=4, linewidth=0)
-        axis.plot([own.mean], [place], "|", color=colour, markersize=13, markeredgewidth=2)
-        if own.count > 1:
-            axis.plot([max(own.low, 0), own.high], [place] * 2, color=colour, linewidth=2)
+        colour = style.COLOURS["laf"] if group.method == METHOD else "black"
+        style.spread(axis, place, list(group.values(gap).values()), over(group), colour)
     laf = over(pick(rows, METHOD))
     if laf:
         axis.axvline(laf.mean, color=style.COLOURS["laf"], linewidth=0.8, linestyle="--", zorder=0)
@@ -155,13 +117,7 @@ def _panel(axis: Axes, rows: list[Group]) -> None:
 
 @style.styled
 def figure(rows_by_title: dict[str, list[Group]]) -> Figure:
-    """One panel per request: the gap of LAF with and without its parts; dots are seeds, bars 95 % intervals.
-
-    Raises:
-        ValueError: no request has a cell of the ablation.
-    """
-    if not rows_by_title:
-        raise ValueError("no record of the ablation: nothing to draw")
+    """One panel per request: the gap of LAF with and without its parts; dots are seeds, bars 95 % intervals."""
     count = len(rows_by_title)
     result, axes = style.plt.subplots(count, 1, figsize=(style.NARROW, 2.1 * count + 0.4), squeeze=False, sharex=True)
     for axis, (title, rows) in zip(axes[:, 0], rows_by_title.items(), strict=True):
@@ -169,22 +125,3 @@ def figure(rows_by_title: dict[str, list[Group]]) -> Figure:
         axis.set_title(title)
     axes[-1, 0].set_xlabel("gap to retrained (points)")
     return result
-
-
-def drawing(found: Found, places: list[tuple[str, str]]) -> Callable[[], Figure] | None:
-    """What draws one panel for each place that has records, ``None`` where none has."""
-    panels = {title_of(*place): rows for place in places if (rows := rows_of(found, *place))}
-    return (lambda: figure(panels)) if panels else None
-
-
-def exhibit(found: Found, dataset: str, task: str) -> Exhibit:
-    """Table and sentences of one request."""
-    rows, title = rows_of(found, dataset, task), title_of(dataset, task)
-    name, heading = f"{NAME}-{task}-{dataset}", f"{TITLE}: {title}"
-    if not rows:
-        return Exhibit(name, heading, NOTHING, pd.DataFrame())
-    detail = f"{rests_on(rows)} {chance_text(rows)} {clocks_text(rows)} {EVERY_COLUMN}"
-    return Exhibit(
-        name, heading, f"{headline(rows)} {READING}", numbers(rows, task), readings(rows, f"On {title}"), detail=detail,
-        full=full(rows, task),
-    )

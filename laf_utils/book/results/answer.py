@@ -8,21 +8,9 @@ from ...audit import interval
 from ...audit.statistics import Interval, holm
 from ...experiments.cells import AGAIN, EXACT, ORIGINAL, REFERENCES
 from ...settings.names import DATASET_NAMES, TASK_NAMES
+from ..base import reading
 from ..base.exhibit import Exhibit
-from ..base.reading import (
-    DEFAULTS,
-    Found,
-    Group,
-    MaybeNone,
-    collapsed,
-    difference,
-    gap,
-    over,
-    pick,
-    profile_of,
-    ranked,
-    share_of_retraining,
-)
+from ..base.reading import DEFAULTS, Found, Group, collapsed, difference, gap, over, pick, profile_of, ranked
 from ..base.words import NOTHING, SPREAD, mean_text, name_of, signed, title_of, within_noise
 from . import tables
 from .sentences import DEAR
@@ -52,13 +40,13 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _gap_of(rows: list[Group], method: str) -> float | MaybeNone:
+def _gap_of(rows: list[Group], method: str) -> float | reading.MaybeNone:
     found = over(pick(rows, method))
     return found.mean if found else None
 
 
 def _cost(rows: list[Group]) -> float | None:
-    shares = list(share_of_retraining(rows, pick(rows, LAF)).values())
+    shares = list(reading.share_of_retraining(rows, pick(rows, LAF)).values())
     return 100 * _mean(shares) if shares else None
 
 

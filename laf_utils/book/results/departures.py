@@ -9,13 +9,12 @@ from importlib import metadata
 
 import pandas as pd
 
-from ...settings.names import DATASET_NAMES, TASK_NAMES
 from ...settings.presets import preset
 from ...support import records
 from ...support.choices import TASKS
 from ..base.tables import MISSING
 from ..base.training_records import PAPER_DATASETS, _is_preset, groups, images_text, settings
-from ..base.words import mean_text
+from ..base.words import mean_text, title_of
 
 MEASURED = "measured alone"
 BOOK_PACKAGES = (
@@ -65,38 +64,9 @@ DEPARTURES = (
 )
 
 
-def setting_name(dataset: str, task: str) -> str:
-    """``MNIST, class removal``."""
-    return f"{DATASET_NAMES[dataset]}, {TASK_NAMES[task]}"
-
-
 def cost_text(same: list[dict]) -> str:
     """Densities and unlearning as a share of retraining's image passes; the same for every seed, but for when a rule stops."""
     return f"{sum(100 * r['passes']['share_of_retraining']['with_vae'] for r in same) / len(same):.1f}\u00a0%"
-
-
-def coverage(found: list[dict]) -> pd.DataFrame:
-    """Which of the twelve settings have records, by data set and task: the number of seeds of each mode."""
-    here = groups(found)
-    rows = {}
-    for dataset in PAPER_DATASETS:
-        counted = {t: {m: len(here.get((dataset, t, m), [])) for m in ("reference", "fixed")} for t in TASKS}
-        rows[DATASET_NAMES[dataset]] = {
-            TASK_NAMES[t]: ", ".join(f"{m} {n}" for m, n in modes.items() if n) or "no record" for t, modes in counted.items()
-        }
-        small = {images_text(here[key]) for key in here if key[0] == dataset} - {""}
-        if small:
-            rows[f"{DATASET_NAMES[dataset]}, {' and '.join(sorted(small))}"] = rows.pop(DATASET_NAMES[dataset])
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def coverage_sentence(found: list[dict]) -> str:
-    """How many of the twelve settings have a record in mode ``reference``, and the names of those that have none."""
-    here = groups(found)
-    missing = [setting_name(d, t) for d in PAPER_DATASETS for t in TASKS if (d, t, "reference") not in here]
-    total = len(PAPER_DATASETS) * len(TASKS)
-    named = f" None yet: {'; '.join(missing)}." if missing else ""
-    return f"{total - len(missing)} of the {total} settings have a record in mode `reference`.{named}"
 
 
 def published_value(switch: str, mode: str) -> str:
@@ -124,7 +94,7 @@ def measured_effect(switch: str, found: list[dict]) -> str:
     for (dataset, task, value), same in pairs.items():
         before, after = (mean_text(r["gaps"]["laf"]["mean"] for r in side) for side in zip(*same, strict=True))
         count = f"{len(same)} run{'s' if len(same) > 1 else ''}"
-        found_effects.append(f"gap {before} → {after} points at `{value}` ({setting_name(dataset, task)}, {count})")
+        found_effects.append(f"gap {before} → {after} points at `{value}` ({title_of(dataset, task)}, {count})")
     return "; ".join(found_effects) or MISSING
 
 
@@ -149,7 +119,7 @@ def modes_table(found: list[dict]) -> pd.DataFrame:
         if not {(dataset, task, "reference"), (dataset, task, "fixed")} <= here.keys():
             continue
         same = here[dataset, task, mode]
-        rows[", ".join(filter(None, (setting_name(dataset, task), images_text(same), f"`{mode}`")))] = {
+        rows[", ".join(filter(None, (title_of(dataset, task), images_text(same), f"`{mode}`")))] = {
             "gap to retrained": mean_text(r["gaps"]["laf"]["mean"] for r in same),
             "ToW": mean_text((r["gaps"]["laf"]["tow"] for r in same), 3),
             "ASR distance": mean_text(r["gaps"]["laf"]["asr"] for r in same),

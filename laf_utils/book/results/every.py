@@ -9,8 +9,10 @@ import pandas as pd
 from ...settings.names import DATASET_NAMES, TASK_NAMES
 from ...support.choices import TASKS
 from ..base import reading, training_records
+from ..base.captions import chance_text, headline, rests_on
 from ..base.exhibit import Exhibit
-from . import ablation, across, answer, coverage, frontier, labels, tables, training_curves
+from ..base.words import title_of
+from . import ablation, answer, coverage, frontier, labels, requests, tables, training_curves
 from . import maps as mapped
 
 DATASETS = training_records.PAPER_DATASETS
@@ -38,25 +40,36 @@ def by_task(room: ModuleType, found: reading.Found, task: str) -> list[Exhibit]:
     """One figure over all data sets that have records, then a table for each; a note where none has.
 
     Args:
-        room: ``shares`` or ``ablation``.
+        room: ``labels`` or ``ablation``.
     """
-    places = [(dataset, task) for dataset in DATASETS]
-    there = [place for place in places if room.rows_of(found, *place)]
+    rows = {(dataset, task): own for dataset in DATASETS if (own := room.rows_of(found, dataset, task))}
     name, title = f"{room.NAME}-{task}", f"{room.TITLE}: {TASK_NAMES[task]}"
-    if not there:
+    if not rows:
         return [Exhibit(name, title, room.NOTHING, pd.DataFrame())]
-    missing = ", ".join(DATASET_NAMES[dataset] for dataset, _ in places if (dataset, task) not in there)
+    missing = ", ".join(DATASET_NAMES[dataset] for dataset in DATASETS if (dataset, task) not in rows)
     about = room.FIGURE + (f" Not run: {missing}." if missing else "")
-    alt = f"{about} One panel for each of {', '.join(DATASET_NAMES[dataset] for dataset, _ in there)}; numbers are in the tables."
-    figure = Exhibit(name, title, about, pd.DataFrame(), (), room.drawing(found, there), alt)
-    return [figure, *(room.exhibit(found, *place) for place in there)]
+    alt = f"{about} One panel for each of {', '.join(DATASET_NAMES[dataset] for dataset, _ in rows)}; numbers are in the tables."
+    panels = {title_of(*place): own for place, own in rows.items()}
+    figure = Exhibit(name, title, about, pd.DataFrame(), (), lambda: room.figure(panels), alt)
+    return [figure, *(of_request(room, own, *place) for place, own in rows.items())]
 
 
-def maps(dataset: str | None = None, task: str | None = None) -> list[Exhibit]:
-    """The representation maps on record, of one data set or task where it is named, in the paper's order of data sets."""
-    places = [(dataset, "dataset"), (task, "task")]
-    kept = [r for r in mapped.found().values() if all(want in (None, r["place"][name]) for want, name in places)]
+def of_request(room: ModuleType, rows: list[reading.Group], dataset: str, task: str) -> Exhibit:
+    """Table and sentences of one request's rows."""
+    title = title_of(dataset, task)
+    control = labels.CONTROL if any(group.method == labels.PSEUDO for group in rows) else ""
+    table = ablation.numbers(rows, task) if room is ablation else tables.table(rows, task)
+    return Exhibit(
+        f"{room.NAME}-{task}-{dataset}", f"{room.TITLE}: {title}", f"{headline(rows)} {tables.READING}{control}", table,
+        room.readings(rows, f"On {title}"), full=tables.full(rows, task),
+        detail=f"{rests_on(rows)} {chance_text(rows)} {tables.clocks_text(rows)} {tables.EVERY_COLUMN}",
+    )
+
+
+def maps(task: str | None = None) -> list[Exhibit]:
+    """The representation maps on record, of one task where it is named, in the paper's order of data sets."""
     names = list(DATASET_NAMES)
+    kept = [record for record in mapped.everything().records.values() if task in (None, record["place"]["task"])]
     kept.sort(key=lambda r: names.index(r["place"]["dataset"]) if r["place"]["dataset"] in names else len(names))
     return [mapped.exhibit(record) for record in kept]
 
@@ -64,12 +77,12 @@ def maps(dataset: str | None = None, task: str | None = None) -> list[Exhibit]:
 def every(found: reading.Found | None = None) -> list[Exhibit]:
     """The answer and its picture, tables, few labels, ablation, maps, loss curves and coverage; what has no record says so."""
     found = reading.everything() if found is None else found
-    result = [answer.exhibit(found, PLACES), frontier.exhibit(found, PLACES), across.of_methods(found, PLACES)]
+    result = [answer.exhibit(found, PLACES), frontier.exhibit(found, PLACES), requests.of_methods(found, PLACES)]
     result += [answer.task_exhibit(found, task, PLACES) for task in TASKS]
     result += [tables.exhibit(found, *place) for place in PLACES]
     for room, task in product((labels, ablation), TASKS):
         result += by_task(room, found, task)
-    result += [*across.of_shares(found, PLACES), across.of_parts(found, PLACES)]
+    result += [*requests.of_shares(found, PLACES), requests.of_parts(found, PLACES)]
     drawn = maps()
     result += drawn or [Exhibit("map", "Representations", "No record of a map yet.", pd.DataFrame())]
     runs = training_records.runs()

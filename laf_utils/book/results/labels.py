@@ -3,9 +3,7 @@
 A share is a percentage of D_r whose labels may be read. At 100 % stand the plain cells; Retrain is the goal there, at gap zero.
 """
 
-from collections.abc import Callable
 
-import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,13 +13,9 @@ from ...audit import interval
 from ...audit.statistics import Interval
 from ...experiments.cells import AGAIN, ORIGINAL, RETRAIN
 from ..base import style as figures
-from ..base.captions import chance_text, headline, rests_on
-from ..base.exhibit import Exhibit
-from ..base.reading import DEFAULTS, PROFILES, Found, Group, difference, gap, groups, over, pick, seeds_of_variants
-from ..base.words import FEW_NAMES, exploratory, method_name, short_points, title_of, verdict_text, within_noise
-from . import tables
+from ..base.reading import DEFAULTS, Found, Group, difference, gap, groups, over, pick, profile_of, seeds_of_variants
+from ..base.words import FEW_NAMES, exploratory, method_name, short_points, verdict_text, within_noise
 from .sentences import broken, diverged, elsewhere
-from .tables import EVERY_COLUMN, READING, clocks_text, table
 
 NAME, TITLE, NOTHING = "labels", "Few labels", "No record with a share of the labels yet."
 FIGURE = (
@@ -51,14 +45,6 @@ LINEAR = 1.0  # points: below that the axis is linear, so that zero is on it
 def variant_of(share: int) -> str:
     """The variant of a share's cells; those of 100 % are plain."""
     return "" if share == FULL else f"labels_{share}"
-
-
-def profile_of(found: Found, dataset: str, task: str) -> str | None:
-    """The profile that has cells with a share of the labels."""
-    names = {variant_of(share) for share in SHARES} - {""}
-    cells = [record["cell"] for record in found.records.values()]
-    have = {c["profile"] for c in cells if (c["dataset"], c["task"]) == (dataset, task) and c.get("variant", "") in names}
-    return next((profile for profile in PROFILES if profile in have), None)
 
 
 def lines(rows: list[Group]) -> dict[str, dict[int, Group]]:
@@ -157,13 +143,7 @@ def _panel(axis: Axes, rows: list[Group]) -> None:
 
 @figures.styled
 def figure(rows_by_title: dict[str, list[Group]]) -> Figure:
-    """One panel per request: gap against the share of labels, bands of one standard deviation over seeds.
-
-    Raises:
-        ValueError: no request has a cell with a share of the labels.
-    """
-    if not rows_by_title:
-        raise ValueError("no record with a share of the labels: nothing to draw")
+    """One panel per request: gap against the share of labels, bands of one standard deviation over seeds."""
     count = len(rows_by_title)
     result, axes = figures.plt.subplots(count, 1, figsize=(figures.NARROW, 2.6 * count + 1.0), squeeze=False, sharex=True)
     for axis, (title, rows) in zip(axes[:, 0], rows_by_title.items(), strict=True):
@@ -179,26 +159,7 @@ def figure(rows_by_title: dict[str, list[Group]]) -> Figure:
 
 def rows_of(found: Found, dataset: str, task: str) -> list[Group]:
     """The rows of the exhibit: cells with a share of the labels, and the plain ones of their seeds; none without the former."""
-    profile = profile_of(found, dataset, task)
-    rows = groups(found, dataset, task, profile, tuple(map(variant_of, SHARES))) if profile else []
+    few = tuple(map(variant_of, SHARES))
+    profile = profile_of(found, dataset, task, {*few} - {""})
+    rows = groups(found, dataset, task, profile, few) if profile else []
     return _by_share(seeds_of_variants(rows))
-
-
-def drawing(found: Found, places: list[tuple[str, str]]) -> Callable[[], Figure] | None:
-    """What draws one panel for each place that has records, ``None`` where none has."""
-    panels = {title_of(*place): rows for place in places if (rows := rows_of(found, *place))}
-    return (lambda: figure(panels)) if panels else None
-
-
-def exhibit(found: Found, dataset: str, task: str) -> Exhibit:
-    """Table and sentences of one request."""
-    rows, title = rows_of(found, dataset, task), title_of(dataset, task)
-    name = f"{NAME}-{task}-{dataset}"
-    if not rows:
-        return Exhibit(name, f"{TITLE}: {title}", NOTHING, pd.DataFrame())
-    detail = f"{rests_on(rows)} {chance_text(rows)} {clocks_text(rows)} {EVERY_COLUMN}"
-    about = f"{headline(rows)} {READING}" + (CONTROL if any(g.method == PSEUDO for g in _shown(rows)) else "")
-    return Exhibit(
-        name, f"{TITLE}: {title}", about, table(rows, task), readings(rows, f"On {title}"), detail=detail,
-        full=tables.full(rows, task),
-    )

@@ -20,11 +20,6 @@ COLUMN = f"forgotten among the {NEIGHBOURS} nearest of a forgotten image (%)"
 BESIDE = "lies among the retrained model's rather than the original's: {} images (%)"
 
 
-def found(folder: Path | None = None) -> dict[Path, dict]:
-    """All records of maps by their path; a file that is no record is left out."""
-    return everything(folder).records
-
-
 def everything(folder: Path | None = None) -> reading.Found:
     """All records of maps, and the files that are none, with the reasons."""
     return reading.read_all(folder or results_folder() / "maps", _checked)

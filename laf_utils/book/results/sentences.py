@@ -11,23 +11,8 @@ from dataclasses import dataclass
 from ...audit import interval
 from ...audit.statistics import Interval, holm
 from ...experiments.cells import AGAIN, EXACT, ORIGINAL, REFERENCES, RETRAIN
-from ..base.reading import (
-    COLLAPSED,
-    DEFAULTS,
-    OTHER,
-    UNKNOWN,
-    Group,
-    chance,
-    collapsed,
-    difference,
-    gap,
-    metric,
-    over,
-    pick,
-    ranked,
-    reference_mark,
-    share_of_retraining,
-)
+from ..base import reading
+from ..base.reading import DEFAULTS, Group, MaybeNone, collapsed, difference, gap, metric, over, pick, ranked
 from ..base.words import name_of, short_points, verdict_text, within_noise
 
 LEVEL_WORDS = {"none": "without any label", "all": "with all labels"}
@@ -46,19 +31,19 @@ class Said:
     text: Callable[[float | None], str]
 
 
-def _candidates(rows: list[Group], level: str, besides: tuple[str, ...] = ("laf",)) -> list[Group]:
+def _candidates(rows: list[Group], level: str) -> list[Group]:
     """Approximate methods of a level of label access at published settings that have numbers, are ranked and did not collapse."""
-    skipped = (*REFERENCES, *EXACT, *besides)
+    skipped = (*REFERENCES, *EXACT, "laf")
     own = [g for g in rows if g.choice == DEFAULTS and g.level == level and g.method not in skipped and g.values(gap)]
     return [group for group in own if ranked(group) and not collapsed(group)]
 
 
-def nearest(rows: list[Group], level: str, besides: tuple[str, ...] = ("laf",)) -> tuple[Group, int] | None:
+def nearest(rows: list[Group], level: str) -> tuple[Group, int] | None:
     """The approximate method of a level of label access with the smallest mean gap at published settings, and of how many.
 
     It describes: what was chosen for being small is smaller than it would be on other seeds. ``against_nearest`` compares.
     """
-    scored = _candidates(rows, level, besides)
+    scored = _candidates(rows, level)
     return (min(scored, key=lambda g: over(g).mean), len(scored)) if scored else None
 
 
@@ -87,19 +72,23 @@ def against_nearest(rows: list[Group], level: str) -> tuple[Interval, tuple[str,
     return (interval(found), tuple(dict.fromkeys(chosen))) if len(found) > 1 else None
 
 
+def _pair(
+    apart: Interval | MaybeNone, floor: Interval | None, said: str, alike: str, other: str, than: str = ""
+) -> Said | None:
+    """Two rows of which the second is what the first is held against: ``alike`` where noise may do it, ``other`` where not."""
+    def text(p: float | None) -> str:
+        words = alike if within_noise(apart, floor, p) else other
+        return f"{said}; {words} {verdict_text(apart, floor, '' if words is alike else than, p=p)}."
+
+    return None if apart is None else Said(apart, text)
+
+
 def _beside_nothing(rows: list[Group], where: str) -> Said | None:
     laf, original, floor = pick(rows, "laf"), pick(rows, ORIGINAL), over(pick(rows, AGAIN))
     apart = difference(laf, original)
-    if apart is None:
-        return None
-    said = f"{where}, doing nothing leaves a gap of {short_points(over(original))}"
-
-    def text(p: float | None) -> str:
-        if within_noise(apart, floor, p):
-            return f"{said}; LAF and it {verdict_text(apart, floor, p=p)}."
-        return f"{said}; LAF is {'**worse than doing nothing**: ' if apart.mean > 0 else ''}{verdict_text(apart, floor, p=p)}."
-
-    return Said(apart, text)
+    worse = " **worse than doing nothing**:" if apart and apart.mean > 0 else ""
+    said = f"{where}, doing nothing leaves a gap of {short_points(over(original))}" if apart else ""
+    return _pair(apart, floor, said, "LAF and it", f"LAF is{worse}")
 
 
 def _floor(rows: list[Group], where: str) -> Said | None:
@@ -141,28 +130,14 @@ def _against(rows: list[Group], level: str) -> Said | None:
         alone = f"{said}: no claim, since on so few seeds the luckiest of {count} looks nearest."
         return Said(None, lambda _: alone)
 
-    def text(p: float | None) -> str:
-        if within_noise(apart, floor, p):
-            return f"{said}; {how}LAF and {name} {verdict_text(apart, floor, p=p)}."
-        way = "worse" if apart.mean > 0 else "better"
-        return f"{said}; {how}LAF is {way}, {verdict_text(apart, floor, p=p)}."
-
-    return Said(apart, text)
+    return _pair(apart, floor, said, f"{how}LAF and {name}", f"{how}LAF is {'worse' if apart.mean > 0 else 'better'},")
 
 
 def _repaired(rows: list[Group]) -> Said | None:
     laf, own, floor = pick(rows, "laf"), pick(rows, "laf_r"), over(pick(rows, AGAIN))
     apart = difference(own, laf)
-    if apart is None:
-        return None
-    said = f"LAF+R, which reads labels of D_r, has a gap of {short_points(over(own))}"
-
-    def text(p: float | None) -> str:
-        if within_noise(apart, floor, p):
-            return f"{said}; it and LAF {verdict_text(apart, floor, p=p)}."
-        return f"{said}; it is {verdict_text(apart, floor, 'LAF', p=p)}."
-
-    return Said(apart, text)
+    said = f"LAF+R, which reads labels of D_r, has a gap of {short_points(over(own))}" if apart else ""
+    return _pair(apart, floor, said, "it and LAF", "it is", "LAF")
 
 
 def _corrected(asked: list[Said]) -> list[str]:
@@ -175,7 +150,7 @@ def _corrected(asked: list[Said]) -> list[str]:
 def attacked(rows: list[Group]) -> str | None:
     """What the published attack scores on LAF and on the retrained model, and whether it has any power here."""
     own, goal, nothing, level = (over(pick(rows, m), v) for m, v in (
-        ("laf", metric("asr")), (RETRAIN, metric("asr")), (ORIGINAL, metric("asr")), ("laf", chance),
+        ("laf", metric("asr")), (RETRAIN, metric("asr")), (ORIGINAL, metric("asr")), ("laf", reading.chance),
     ))
     if own is None or goal is None:
         return None
@@ -190,7 +165,7 @@ def attacked(rows: list[Group]) -> str | None:
 def cost(rows: list[Group]) -> str | None:
     """What LAF takes of retraining's image passes, and whether that saves any."""
     laf = pick(rows, "laf")
-    shares = list(share_of_retraining(rows, laf).values()) if laf else []
+    shares = list(reading.share_of_retraining(rows, laf).values()) if laf else []
     if not shares:
         return None
     share = 100 * sum(shares) / len(shares)
@@ -199,10 +174,10 @@ def cost(rows: list[Group]) -> str | None:
 
 def elsewhere(rows: list[Group]) -> str | None:
     """How many rows were scored against another retrained model than the row Retrain shows, or nobody knows against which."""
-    marks = [reference_mark(rows, group) for group in rows]
+    marks = [reading.reference_mark(rows, group) for group in rows]
     said = [
         f"{mark}: scored against {what} retrained model than the row Retrain ({marks.count(mark)} of {len(rows)} rows)."
-        for mark, what in ((OTHER, "another"), (UNKNOWN, "perhaps another")) if mark in marks
+        for mark, what in ((reading.OTHER, "another"), (reading.UNKNOWN, "perhaps another")) if mark in marks
     ]
     return " ".join(said) or None
 
@@ -217,7 +192,7 @@ def diverged(rows: list[Group]) -> str | None:
 def broken(rows: list[Group]) -> str | None:
     """Which methods answer what they should keep no better than one answer to everything would."""
     named = "; ".join(name_of(group) for group in rows if collapsed(group))
-    return f"Collapsed (below {COLLAPSED:.0f} % on D_r), and compared with nothing: {named}." if named else None
+    return f"Collapsed (below {reading.COLLAPSED:.0f} % on D_r), and compared with nothing: {named}." if named else None
 
 
 def readings(rows: list[Group], where: str) -> tuple[str, ...]:

@@ -13,24 +13,10 @@ from ...audit.statistics import Interval
 from ...experiments.cells import ORIGINAL, REFERENCES, RETRAIN
 from ...methods.catalogue import LISTED
 from ...settings.names import LABEL_ACCESS, MEASURE_NAMES
+from ..base import reading
 from ..base.captions import chance_text, headline, machine_of, rests_on
 from ..base.exhibit import Exhibit
-from ..base.reading import (
-    DEFAULTS,
-    Found,
-    Group,
-    Value,
-    gap,
-    groups,
-    metric,
-    over,
-    pick,
-    profile_of,
-    ranked,
-    reference_mark,
-    share_of_retraining,
-    tow,
-)
+from ..base.reading import DEFAULTS, Found, Group, Value, gap, groups, metric, over, pick, ranked, tow
 from ..base.tables import MISSING
 from ..base.training_records import authors
 from ..base.words import NOTHING, SPREAD, gap_text, labels_read, mean_text, name_of, short_points, title_of
@@ -94,14 +80,14 @@ def _text(group: Group, value: Value, digits: int = 2) -> str:
 
 def cost_text(rows: list[Group], group: Group) -> str:
     """``46 %`` of retraining's image passes."""
-    own = share_of_retraining(rows, group).values()
+    own = reading.share_of_retraining(rows, group).values()
     return f"{100 * sum(own) / len(own):.0f}\u00a0%" if own else MISSING
 
 
 def gap_cell(rows: list[Group], group: Group) -> str:
     """The gap with its interval; one to another retrained model than the table shows is marked."""
     goal = group.method == RETRAIN and not group.variant
-    return ("the goal" if goal else gap_text(over(group, gap))) + reference_mark(rows, group)
+    return ("the goal" if goal else gap_text(over(group, gap))) + reading.reference_mark(rows, group)
 
 
 def without_empty(table: pd.DataFrame) -> pd.DataFrame:
@@ -161,14 +147,6 @@ def blocks(rows: list[Group]) -> dict[str, list[Group]]:
     return {name: nothing + own for name, own in parts.items() if any(group.good for group in own)}
 
 
-def short_table(
-    found: Found, dataset: str, task: str, models: tuple[str, ...] = (ORIGINAL, RETRAIN, "laf", "laf_r")
-) -> pd.DataFrame:
-    """The rows of a few models without seconds: what the README shows, in the words of the results page."""
-    rows = [group for group in rows_of(found, dataset, task) if group.choice == DEFAULTS and group.method in models]
-    return table(rows, task)
-
-
 def their_models(dataset: str, task: str) -> dict[str, dict[str, float]]:
     """The authors' accuracies in percent by model, of the settings of which there is a full set."""
     own = authors()[THEIRS[dataset, task][0]]
@@ -215,7 +193,7 @@ def clocks_text(rows: list[Group]) -> str:
 
 def rows_of(found: Found, dataset: str, task: str) -> list[Group]:
     """References and methods; rows of single experiments have exhibits of their own. None where nothing is on record."""
-    profile, listed = profile_of(found, dataset, task), (*REFERENCES, *LISTED)
+    profile, listed = reading.profile_of(found, dataset, task), (*REFERENCES, *LISTED)
     return [group for group in groups(found, dataset, task, profile) if group.method in listed] if profile else []
 
 

@@ -14,8 +14,7 @@ from ...settings.names import DATASET_NAMES
 from ..base.style import COLOURS, STYLE, WIDTH
 from ..base.tables import MISSING
 from ..base.training_records import PAPER_DATASETS, authors, groups, images_text
-from ..base.words import signed
-from .departures import setting_name
+from ..base.words import signed, title_of
 
 MINUS = "\u2212"
 FARTHER = 1.5  # times their fall, beyond the error of reading: no agreement either
@@ -122,7 +121,7 @@ def _panel(axis: Axes, dataset: str, task: str, name: str, same: list[dict]) -> 
     _their_series(axis, dataset, task, name)
     _their_points(axis, published(dataset, task), name)
     symbol = {"loss_ue": "$L_{UE}$", "loss_ra": "$L_{RA}$"}[name]
-    axis.set_title(f"{setting_name(dataset, task)}: {symbol}")
+    axis.set_title(f"{title_of(dataset, task)}: {symbol}")
     cast(MaxNLocator, axis.xaxis.get_major_locator()).set_params(integer=True)
     if name == "loss_ue":
         axis.legend(fontsize=8)
