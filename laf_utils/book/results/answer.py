@@ -151,7 +151,8 @@ def task_exhibit(found: Found, task: str, places: Sequence[Place]) -> Exhibit:
     apart = _apart(own)
     first = of_task(own, task, apart, 0.0, _count(own, task))
     span = f" The difference is {signed(apart.mean)} points (95 % interval {signed(apart.low)} to {signed(apart.high)})."
-    said = (first + (span if apart.count > 1 else ""), floor_and_cost(own), _nearer(own))
+    worth = f"So LAF is **not shown to be worth its cost** {WHAT[task].lower()}." if within_noise(apart) else None
+    said = (first + (span if apart.count > 1 else ""), floor_and_cost(own), worth, _nearer(own))
     sets = ", ".join(dict.fromkeys(DATASET_NAMES[dataset] for dataset, _ in own))
     about = f"On {sets}. {ABOUT}"
     return Exhibit(name, title, about, headline(found, list(own)), tuple(filter(None, said)))
