@@ -66,7 +66,7 @@ def test_a_task_names_who_is_nearer_without_labels():
     assert said[-1].startswith("1 of 1 other rows without labels is nearer than LAF on the requests that both have, namely")
     assert "pseudo-labels (0.20 against 1.00 points, 1 request). It is a description" in said[-1] and "JiT" not in said[-1]
     assert not any("worth its cost" in sentence for sentence in said)
-    blank = answer.task_exhibit(found(*requests("data", 5.0, 5.2)), "data", PLACES).readings
+    blank = answer.task_exhibit(found(*requests("data", 5.0, 5.2, datasets=["mnist"])), "data", PLACES).readings
     assert "So LAF is **not shown to be worth its cost** where random images must go." in blank
     alone = answer.task_exhibit(found(*requests("class", 1.0, 30.0), priced("ts", 4.0, 3.0)), "class", PLACES).readings
     assert alone[-1] == "No other row without labels is nearer than LAF on average."
