@@ -11,7 +11,9 @@ from laf_utils.book.base import captions, reading, training_records, words
 from laf_utils.book.results import __main__ as command
 from laf_utils.book.results import ablation, coverage, every, sentences, tables
 from laf_utils.experiments.cells import Cell
+from laf_utils.experiments.tuning_winners import winners_path
 from laf_utils.support.paths import ROOT
+from laf_utils.support.records import write_json
 
 PAGES = sorted((ROOT / "pages").glob("results*.md"))
 
@@ -157,6 +159,15 @@ def test_blocks_stand_apart_and_begin_with_doing_nothing(folder):
     assert exhibit.table.columns[0] == tables.GAP, "the deciding column stands right after the name"
     assert any(sentence.startswith("Diverged, and counted in no mean: JiT") for sentence in exhibit.readings)
     assert "JiT" in exhibit.full.index and "ASR" in exhibit.full.columns and "ASR" not in exhibit.table.columns
+
+
+def test_published_settings_that_the_search_left_as_they_are_stand_among_the_tuned(folder):
+    won = {"scrub": {"winner": {"changes": {"epochs": 2}}}, "ts": {"winner": {"changes": {}}}}
+    write_json(winners_path("mnist", "class"), {"methods": won})
+    rows = rows_of(fake("scrub"), fake("scrub", choice="tuned"), fake("ts"), fake("laf"))
+    found = {name: [g.method for g in own[1:]] for name, own in tables.blocks([*rows_of(fake("original")), *rows]).items()}
+    assert set(found[tables.PUBLISHED]) == {"scrub", "ts", "laf"}
+    assert set(found[tables.TUNED]) == {"scrub", "ts"}, "LAF was not searched"
 
 
 def test_a_column_without_a_value_is_not_shown():

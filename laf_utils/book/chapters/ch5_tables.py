@@ -113,7 +113,7 @@ def beside_passes() -> str:
     images = found["about"]["images"]
     return (
         f"TFLOP are those of the image passes. Counted one by one on {images:,} images, the operations are as many for "
-        f"{len(factors) - len(more)} of {len(factors)} methods. More than their passes take {', '.join(more) or 'none'}."
+        f"{len(factors) - len(more)} of {len(factors)} methods. More than their passes take: {', '.join(more) or 'none'}."
     )
 
 

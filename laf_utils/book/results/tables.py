@@ -10,7 +10,8 @@ import pandas as pd
 
 from ...audit import gaps_to_retrained
 from ...audit.statistics import Interval
-from ...experiments.cells import ORIGINAL, REFERENCES, RETRAIN
+from ...experiments.cells import EXACT, ORIGINAL, REFERENCES, RETRAIN, Cell
+from ...experiments.tuning_winners import published_stay
 from ...methods.catalogue import LISTED
 from ...settings.names import LABEL_ACCESS, MEASURE_NAMES
 from ..base import reading
@@ -136,15 +137,23 @@ def full(rows: list[Group], task: str) -> pd.DataFrame:
 
 
 def blocks(rows: list[Group]) -> dict[str, list[Group]]:
-    """The rows by block, doing nothing first in each; a block of nothing else is left out."""
+    """The rows by block, doing nothing first in each; a block of nothing else is left out. Published settings that the search
+    left as they are stand in both blocks."""
     reference = [g for g in rows if g.method in REFERENCES and not g.variant]
     nothing = [g for g in reference if g.method == ORIGINAL]
     rest = [g for g in rows if g not in reference]
     parts = {
-        PUBLISHED: [g for g in rest if ranked(g) and g.choice == DEFAULTS], REFERENCE: [g for g in reference if g not in nothing],
-        TUNED: [g for g in rest if ranked(g) and g.choice != DEFAULTS], APART: [g for g in rest if not ranked(g)],
+        PUBLISHED: [g for g in rest if ranked(g) and g.choice == DEFAULTS],
+        REFERENCE: [g for g in reference if g not in nothing],
+        TUNED: [g for g in rest if ranked(g) and (g.choice != DEFAULTS or _published_won(g))],
+        APART: [g for g in rest if not ranked(g)],
     }
     return {name: nothing + own for name, own in parts.items() if any(group.good for group in own)}
+
+
+def _published_won(group: Group) -> bool:
+    """Whether the search left the method's published settings, so that they are the tuned ones."""
+    return not group.variant and group.method not in EXACT and published_stay(Cell(**group.any["cell"] | {"choice": "tuned"}))
 
 
 def their_models(dataset: str, task: str) -> dict[str, dict[str, float]]:
