@@ -34,9 +34,7 @@ def around(xy: tuple[float, float], reach: float = 8) -> list[Place]:
 
 def _put(note: Annotation, place: Place) -> Bbox:
     note.xy = place.xy
-    note.set_position(place.offset)
-    note.set_ha(place.ha)
-    note.set_va(place.va)
+    note.set(position=place.offset, ha=place.ha, va=place.va)
     return note.get_window_extent()
 
 
