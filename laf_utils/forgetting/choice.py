@@ -11,9 +11,9 @@ from ..settings.config import RepairConfig, UnlearningConfig, VAEConfig
 from .packing import Packing
 from .refusal import Refused
 
-# From these shares on, both by the original's own (imperfect) answers, a request removes a class: of what is answered with the
-# class, the share that lies in D_f, and of D_f, the share that is answered with such classes. A weak model puts many images of a
-# class elsewhere, with the class as its second answer: where more than half of D_f is answered with it, those count, too.
+# A request removes a class where D_f holds this share of the images that the original answers with it. Whole classes go where
+# such answers are this share of D_f's. Both by the original's own, imperfect answers: a weak model puts many images of a class
+# elsewhere, with the class as its second answer. Where more than half of D_f is answered with it, those count, too.
 WHOLE = 0.7
 SECOND_FROM = 10  # classes from which a second answer says something
 SCOPES = ("auto", "class", "instances")

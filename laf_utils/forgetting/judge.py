@@ -57,7 +57,7 @@ def judge(
             chosen by them.
         removed: classes that vanish with D_f; none: single images of classes that stay. ``None``: found as ``forget`` finds them.
         scope: where they are to be found: ``class``, ``instances`` or ``auto``.
-        seed: of the students.
+        seed: draws the students.
         floor: least share of the students' own utility on unseen images.
         reference: from ``reference.taught``, where several models of one request are judged.
 

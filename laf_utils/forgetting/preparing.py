@@ -72,7 +72,7 @@ class Prepared:
             looks at ``shown`` alone, and the verdict's audit at ``audited``, which no look has seen. Classes: both see ``alike``.
         labels: int64, of ``used``.
         before: the original's answers.
-        digests: of the images of D_f.
+        digests: one for each image of D_f.
         dropped: retained images left out because they are in D_f too.
         copies: near-copies of D_f among the retained images, and what was done with them.
         known: with a ledger, the digests of the watched and of the unseen images.
