@@ -12,7 +12,7 @@ BOOK_RUNS = $(CURDIR)/_build/book
 
 # Every variable of the command line that is not the Makefile's own is a parameter, so that a misspelt one is an error
 # instead of being ignored. Each is one word for the shell, whatever is in it.
-OWN = PYTHON VENV PYTEST_FLAGS LAB_FLAGS NOTEBOOKS BOOK_RUNS
+OWN = PYTHON VENV PYTEST_FLAGS LAB_FLAGS NOTEBOOKS BOOK_RUNS CHROMIUM
 quote = '$(subst ','\'',$(1))'
 given = $(strip $(foreach name,$(sort $(filter-out $(OWN),$(.VARIABLES))),$(if $(filter command,$(firstword $(origin $(name)))),$(call quote,$(name)=$(value $(name))))))
 
@@ -119,6 +119,25 @@ serve:  ## show the built book at http://127.0.0.1:8000
 	@echo "http://127.0.0.1:8000 (Ctrl-C ends it)"
 	@"$(BIN)/python" -m http.server --bind 127.0.0.1 --directory _build/html 8000
 
+CHROMIUM = $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+
+# Of what the last build kept: nothing is run again. Chromium prints what it shows; equations and pictures have to be there first.
+pdf: env  ## the built book as one file to print, _build/laf-book.pdf (after make book; needs chromium)
+	@[ -f _build/html/search.html ] || { echo "laf: error: the book is not built: make book" >&2; exit 1; }
+	@[ -n "$(CHROMIUM)" ] || { echo "laf: error: needs chromium on the path" >&2; exit 1; }
+	PATH="$(BIN):$$PATH" "$(BIN)/jupyter-book" build . --builder singlehtml -q
+	cp _build/singlehtml/pages/index.html _build/singlehtml/book.html  # Sphinx writes its links as from here
+	"$(CHROMIUM)" --headless --no-sandbox --disable-gpu --no-pdf-header-footer --virtual-time-budget=120000 \
+	  --allow-file-access-from-files --print-to-pdf=_build/laf-book.pdf "file://$(CURDIR)/_build/singlehtml/book.html"
+
+archive:  ## the committed records with their checksums, _build/records.tar.gz: what a DOI is asked for
+	@git diff --quiet HEAD -- results Training || { echo "laf: error: results/ or Training/ have changes: commit them first" >&2; exit 1; }
+	@mkdir -p _build
+	@git ls-files results Training | LC_ALL=C sort | xargs shasum -a 256 >_build/SHA256SUMS
+	@git archive --format=tar.gz --prefix=laf-records/ --add-file=_build/SHA256SUMS -o _build/records.tar.gz HEAD \
+	  results Training CITATION.cff LICENSE
+	@shasum -a 256 _build/records.tar.gz
+
 book-test: env  ## look at the built book in Chromium (skipped, with the reason, where there is none)
 	"$(BIN)/python" -m pytest -m browser -rs $(PYTEST_FLAGS) tests/test_book_browser.py
-.PHONY: book serve book-test
+.PHONY: book serve pdf archive book-test

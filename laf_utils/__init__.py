@@ -6,11 +6,11 @@ rooms that its line names, from ``support``, and, in the paper's column, from ev
 ===============  ==============================================  ===================================================
 room             may import                                      what it is
 ===============  ==============================================  ===================================================
-support          -                                               devices, seeds, files, keys, records, progress
-datasets         -                                               images and labels, from whichever door has them
-tasks            -                                               paper 1: which images are to be forgotten
-images           -                                               paper 2: images on a device, and their transforms
-models           -                                               paper 3: extractor, representation, classifier
+support          none                                            devices, seeds, files, keys, records, progress
+datasets         none                                            images and labels, from whichever door has them
+tasks            none                                            paper 1: which images are to be forgotten
+images           none                                            paper 2: images on a device, and their transforms
+models           none                                            paper 3: extractor, representation, classifier
 settings         datasets, images, models, tasks                 every setting of a run, checked; presets; names
 training         paper, settings                                 paper 4: original and retrained
 representations  paper, settings                                 paper 5: frozen passes, computed once

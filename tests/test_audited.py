@@ -209,7 +209,7 @@ def test_numbers_of_earlier_definitions_are_left_out_and_that_is_said():
     assert ch6_tables.verdicts(old).loc["LAF+R", "verdict"] == "cannot tell", "equivalence needs the distance image by image"
     assert "The records hold no distance" in ch6_tables.sentence(old, "laf_r")
     figure = ch6_figure.against_retrained({("mnist", "class"): old})
-    assert ch6_figure.LEFT_OUT in [text.get_text() for text in figure.axes[1].texts]
+    assert len(figure.axes) == 1, "U-MIA has no column"
 
 
 def test_the_published_attack_without_power_is_said_to_have_none(seeds):

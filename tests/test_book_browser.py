@@ -150,21 +150,39 @@ def test_page_on_a_phone(browser, address, page) -> None:
     assert wide[0] <= wide[1], f"{page} is {wide[0]} pixels wide in a window of {wide[1]}"
 
 
-@pytest.mark.parametrize("page", [page for page in pages() if page.startswith(("pages/results", "pages/index"))])
+@pytest.mark.parametrize("page", [page for page in pages() if not page.startswith("pages/api")])
 @pytest.mark.parametrize("wide", [True, False], ids=["desktop", "phone"])
 def test_the_deciding_column_is_seen_beside_the_name(browser, address, page, wide) -> None:
-    """No box that scrolls hides the gap: on a phone it stands beside the name, on a desktop every column of a block is seen."""
+    """No box that scrolls hides the gap: on a phone it stands beside the name, on a desktop every column of a block is seen.
+
+    Where no column is called that, the one after the name decides.
+    """
     show(browser, address, f"{page}.html", *([] if wide else [PHONE]))
     hidden = browser.execute_script("""
-        return [...document.querySelectorAll("article .pst-scrollable-table-container")].filter(box => {
+        const boxes = "article .pst-scrollable-table-container, article div.cell_output .output.text_html";
+        return [...document.querySelectorAll(boxes)].filter(box => {
             if (box.closest("details")) return false;
-            const heads = [...box.querySelectorAll("thead th")];
-            const decides = heads.find(head => head.innerText.startsWith("gap") && head !== heads[0]);
-            if (arguments[0] && box.scrollWidth > box.clientWidth + 1) return true;
-            return decides && decides.getBoundingClientRect().right > box.getBoundingClientRect().right + 1;
-        }).map(box => box.innerText.slice(0, 80));
+            return [...box.querySelectorAll("table")].some(table => {
+                if (table.closest("details")) return false;
+                const heads = [...table.querySelectorAll("thead tr:first-child th")];
+                const edge = box.getBoundingClientRect().right + 1;
+                const decides = heads.slice(1).find(head => head.innerText.startsWith("gap")) || heads[1] || heads[0];
+                return (arguments[0] ? table : decides).getBoundingClientRect().right > edge;
+            });
+        }).map(box => box.textContent.replace(/[^ -~]+/g, " ").trim().slice(0, 80));
     """, wide)
     assert hidden == []
+
+
+@pytest.mark.parametrize("page", ["pages/method", "notebooks/LAF", "notebooks/03_representation_adaptation"])
+def test_equations_fit_their_column_on_a_phone(browser, address, page) -> None:
+    """None is cut off: what is wider than the column shrinks, to half its size at most."""
+    show(browser, address, f"{page}.html", PHONE)
+    cut = browser.execute_async_script("""
+        const done = arguments[0], boxes = () => [...document.querySelectorAll("mjx-container[display=true]")];
+        setTimeout(() => done(boxes().filter(box => box.scrollWidth > box.clientWidth + 1).length), 500);
+    """)
+    assert cut == 0
 
 
 def test_mathematics_is_on_the_method_page(browser, address) -> None:

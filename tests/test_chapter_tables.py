@@ -88,7 +88,7 @@ def test_findings_of_a_run_follow_its_record(make_run):
     gaps = {model: own["mean"] for model, own in record["gaps"].items()}
     assert ("no nearer to" in laf_findings.result_finding(record)) == (gaps["laf"] >= gaps["original"])
     assert f"gap {gaps['laf']:.2f} against {gaps['original']:.2f}" in laf_findings.result_finding(record)
-    assert f"{record['attack']['laf']['auc']:.1f} % on LAF" in laf_findings.attack_finding(record)
+    assert f"under LAF (AUC {record['attack']['laf']['auc']:.1f} %)" in laf_findings.attack_finding(record)
     assert laf_findings.cost_finding(record).endswith("on this request.")
     forgotten = np.isin(evaluation.sample.numpy(), run.task.forget.numpy())
     assert "under the retrained model" in laf_findings.map_finding(evaluation, forgotten)

@@ -41,8 +41,8 @@ def test_each_request_weighs_the_same_however_many_seeds_it_has():
     assert column["Fashion-MNIST, class removal (one seed)"] == "\u22127.00"
     assert column.iloc[-1] == column.iloc[-2] == f"\u221218.00 (\u2212{-over.low:.2f} to {over.high:.2f})"
     said = next(sentence for sentence in exhibit.readings if "doing nothing" in sentence)
-    assert "LAF and doing nothing are not compared over data sets, there being 2 data sets: no claim" in said
-    assert said.endswith("2 requests)); the former is nearer in 2 of 2.")
+    assert said.startswith("LAF is nearer than doing nothing in 2 of 2 requests, by 18.00 points on average.")
+    assert "2 data sets are too few for a claim." in said
 
 
 def test_requests_of_one_data_set_are_one_unit():
@@ -56,26 +56,26 @@ def test_requests_of_one_data_set_are_one_unit():
     assert column["mean over 6 requests (95 % interval)"].startswith("\u22121.68")
     assert column["mean over 3 data sets (95 % interval)"].startswith("\u22121.20")
     (said,) = exhibit.readings
-    assert said.startswith("LAF+R and LAF cannot be told apart: difference \u22121.20 points (95 % interval")
-    assert "3 data sets); over requests \u22121.68 points" in said and said.endswith("nearer in 6 of 6.")
+    assert said.startswith("LAF+R is nearer than LAF in 6 of 6 requests, by 1.68 points on average.")
+    assert said.endswith("Over 3 data sets that may be chance (p = 0.32, corrected).")
 
 
 def test_a_difference_that_holds_in_every_data_set_is_called_one():
     given = [("mnist", "class", -1.0), ("fashion", "class", -1.1), ("svhn", "class", -0.9)]
     (said,) = requests.of_methods(found(*differences(*given)), PLACES).readings
-    assert said.startswith("LAF+R is nearer than LAF by 1.00 points (95 % interval 0.75 to 1.25, 3 data sets); over requests")
-    assert said.endswith("nearer in 3 of 3.")
+    assert said.startswith("LAF+R is nearer than LAF in 3 of 3 requests, by 1.00 points on average.")
+    assert said.endswith("Over 3 data sets that is **more than chance**.")
 
 
 def test_several_comparisons_of_an_exhibit_are_corrected():
     barely = [("mnist", "class", -1.0), ("fashion", "class", -1.6), ("svhn", "class", -0.5), ("cifar10", "class", -1.9)]
     alone = requests.of_methods(found(*differences(*barely)), [*PLACES, ("cifar10", "class")])
-    assert alone.readings[0].startswith("LAF+R is nearer than LAF")
+    assert alone.readings[0].endswith("**more than chance**.")
     rest = [fake(method, 0, gap, dataset=dataset) for dataset, *_ in barely
             for method, other in (("original", "svhn"), ("retrain_again", "mnist")) for gap in [1.1 if dataset == other else 0.9]]
     beside = requests.of_methods(found(*differences(*barely), *rest), [*PLACES, ("cifar10", "class")])
     (said,) = [sentence for sentence in beside.readings if sentence.startswith("LAF+R")]
-    assert "cannot be told apart" in said and "beside the other comparisons" in said
+    assert "that may be chance (p = 0.0" in said and "corrected" in said
 
 
 def test_a_request_without_the_difference_is_named_with_what_diverged():
@@ -92,7 +92,7 @@ def test_a_request_of_another_profile_says_so():
     exhibit = requests.of_methods(found(*small), PLACES)
     assert exhibit.table.index[0] == "SVHN, class removal (small, one seed)"
     (said,) = exhibit.readings
-    assert "there being 1 data set: no claim (difference over requests \u22122.00 points (one request))" in said
+    assert said == "LAF is nearer than doing nothing in the one request, by 2.00 points. 1 data set is too few for a claim."
 
 
 def test_parts_are_held_against_full_laf_of_the_same_seeds():
@@ -100,8 +100,7 @@ def test_parts_are_held_against_full_laf_of_the_same_seeds():
     exhibit = requests.of_parts(found(*two_requests(), *parts), PLACES)
     assert list(exhibit.table.columns) == ["without L_RA"]
     assert exhibit.table["without L_RA"].map(plain).tolist()[1] == "60.00"
-    assert "LAF, without L_RA and full LAF are not compared over data sets, there being 2" in exhibit.readings[0]
-    assert "difference over requests 45.00 points" in exhibit.readings[0]
+    assert exhibit.readings[0].startswith("LAF, without L_RA is farther than full LAF in 2 of 2 requests, by 45.00 points on av")
 
 
 def test_shares_are_held_against_laf_and_against_the_same_labels():
@@ -109,7 +108,8 @@ def test_shares_are_held_against_laf_and_against_the_same_labels():
     nothing, free, retrain, scrub, neggrad = requests.of_shares(found(*two_requests(), *few), PLACES)
     assert free.table.iloc[0].tolist() == ["\u22120.50", "\u22120.60"] and list(free.table.columns) == ["5 %", "100 %"]
     assert retrain.table.iloc[0].tolist() == ["\u22121.50"]
-    assert retrain.readings[0].startswith("LAF+R with 5 % of the labels and Retrain with the same are not compared")
+    assert retrain.readings[0].startswith("With 5 % of the labels LAF+R is nearer than Retrain with the same in the one request")
+    assert free.readings[-1] == "1 data set is too few for a claim.", "said once"
     assert nothing.table.iloc[0].tolist() == ["\u221229.50", "\u221229.60"], "doing nothing is the first comparison"
     worse = [*few[:1], fake("retrain_few", 0, 31.0, variant="labels_5"), fake("original", 0, 30.0)]
     assert requests.of_shares(found(*worse), PLACES)[2].text() == requests.NOTHING, "beside worse than nothing all look good"

@@ -2,8 +2,9 @@
 
 import pytest
 from exhibits_fakes import fake, found
+from matplotlib.transforms import Bbox
 
-from laf_utils.book.base import style, training_records
+from laf_utils.book.base import placing, style, training_records
 from laf_utils.book.results import answer, every, frontier, paper_map
 
 DATASETS = training_records.PAPER_DATASETS
@@ -29,13 +30,14 @@ def test_the_answer_is_by_task_and_names_the_cost():
     records = [*requests("class", 1.2, 30.0), *requests("data", 5.0, 5.1, cost=150.0)]
     records[-1]["gap"]["mean"], records[3 + 16]["gap"]["mean"] = 9.0, 1.0
     said = answer.answer(found(*records), PLACES)
-    assert said.startswith("**In part**: where a whole class must go, LAF is nearer to the goal than doing nothing (1.")
-    assert "where random images must go, LAF cannot be told from doing nothing" in said
+    assert said.startswith("**In part.** Where a whole class must go, LAF is nearer to the goal than doing nothing (1.")
+    assert "Where random images must go, LAF cannot be told from doing nothing" in said
+    assert said.count("means of 4 requests") == 1, "once for all tasks"
     assert "A second retrained model is nearer than LAF in 8 of 8 requests" in said
-    assert said.endswith("LAF takes as many image passes as retraining or more in 4 of 8.")
+    assert said.endswith("LAF costs as many image passes as retraining, or more, in 4 of 8.")
 
 
-@pytest.mark.parametrize(("laf", "word"), [(1.0, "**Yes**"), (60.0, "**Not that one could tell**")])
+@pytest.mark.parametrize(("laf", "word"), [(1.0, "**Yes.**"), (60.0, "**Not that one could tell.**")])
 def test_the_first_word_follows_from_the_records(laf, word):
     said = answer.answer(found(*requests("class", laf, 30.0)), PLACES)
     assert said.startswith(word) and ("**farther from the goal than doing nothing**" in said) == (laf > 30)
@@ -61,8 +63,11 @@ def test_a_task_names_who_is_nearer_without_labels():
     blind = priced("neggrad_plus_pseudo", 0.2, 102.0)
     apart = priced("jit", 0.1, 5.0)
     said = answer.task_exhibit(found(*requests("class", 1.0, 30.0), blind, apart), "class", PLACES).readings
-    assert "pseudo-labels (0.20 against 1.00 points, 1 request, one seed). It is a description" in said[-1]
-    assert "JiT" not in said[-1]
+    assert said[-1].startswith("1 of 1 other rows without labels is nearer than LAF on the requests that both have, namely")
+    assert "pseudo-labels (0.20 against 1.00 points, 1 request, one seed). It is a description" in said[-1] and "JiT" not in said[-1]
+    assert not any("worth its cost" in sentence for sentence in said)
+    blank = answer.task_exhibit(found(*requests("data", 5.0, 5.2, datasets=["mnist"])), "data", PLACES).readings
+    assert "So LAF is **not shown to be worth its cost** where random images must go." in blank
     alone = answer.task_exhibit(found(*requests("class", 1.0, 30.0), priced("ts", 4.0, 3.0)), "class", PLACES).readings
     assert alone[-1] == "No other row without labels is nearer than LAF on average."
 
@@ -133,8 +138,7 @@ def test_what_is_pointed_at_lies_where_it_is_drawn():
 def test_a_choice_must_beat_doing_nothing_by_more_than_the_noise():
     table = frontier.choices(found(*requests("class", 1.0, 30.0), *requests("data", 5.0, 5.2, floor=1.0, cost=150.0)), PLACES)
     assert table.loc["class removal, labels: none"].tolist() == ["LAF", "0.85", "30.15", "50\u00a0%"]
-    assert table.loc["data removal, labels: none", "nearest"] == "none; LAF comes next"
-    assert table.loc["data removal, labels: none", "cost"].endswith("retrain")
+    assert table.loc["data removal, labels: none", "take"] == "retrain; LAF comes next"
 
 
 def test_the_map_counts_records_and_hours():
@@ -144,3 +148,19 @@ def test_the_map_counts_records_and_hours():
     assert table.loc["comparison, class removal", ["records", "hours"]].tolist() == ["1", "1.0"]
     assert table.loc["ablation of both losses", "records"] == "1" and table.loc["loss curves", "hours"] == "1.0"
     assert table.loc["comparison, data removal", "hours"] == "\u2013"
+
+
+def test_words_lie_on_no_mark_and_on_no_other_word():
+    figure, axis = style.plt.subplots(figsize=(4, 3), dpi=100)
+    axis.set(xlim=(0, 1), ylim=(0, 1))
+    points = [(0.5, 0.5), (0.55, 0.5), (0.97, 0.5)]
+    notes = [axis.annotate("name", xy, (8, -4), textcoords="offset points", in_layout=False) for xy in points]
+    figure.draw_without_rendering()
+    marks = [Bbox([p - 5, p + 5]) for p in map(axis.transData.transform, points)]
+    placing.settle(axis, [(note, placing.around(xy)) for note, xy in zip(notes, points, strict=True)], marks)
+    boxes = [note.get_window_extent() for note in notes]
+    assert not any(Bbox.intersection(box, mark) for box in boxes for mark in marks)
+    assert Bbox.intersection(boxes[0], boxes[1]) is None
+    assert notes[0].get_ha() == "right" and notes[1].get_ha() == "left"
+    assert boxes[2].x1 <= axis.get_window_extent().x1, "the axis ends there"
+    style.plt.close(figure)

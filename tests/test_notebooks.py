@@ -170,7 +170,10 @@ def test_a_chapter_has_something_that_is_compared(path):
 
 @each(NOTEBOOKS)
 def test_figures_have_alt_text_and_hidden_input(path):
-    for cell in code(path):
+    imports, *cells_ = code(path)
+    hidden = [cell for cell in cells(path) if cell["metadata"].get("jupyter", {}).get("source_hidden")]
+    assert "hide-input" in tags(imports) and imports in hidden and len(hidden) == 2, "plumbing, folded in JupyterLab too"
+    for cell in cells_:
         drawn = "style.show(" in source(cell)
         assert drawn == ("hide-input" in tags(cell))
         if drawn:

@@ -221,7 +221,7 @@ def representation_maps(maps: dict[str, np.ndarray], classes: np.ndarray, forgot
         axis.scatter([], [], color="black", s=7, label="forgotten")
         axis.set(title=MODEL_NAMES[model], xticks=[], yticks=[])
         axis.grid(visible=False)
-    axes[0, 0].legend(loc="lower left", markerscale=2, handletextpad=0.1)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", markerscale=2, handletextpad=0.1)
     return figure
 
 

@@ -1,6 +1,5 @@
 """Every table of the notebooks and the book, drawn from records."""
 
-
 import pandas as pd
 
 from ...settings.names import MODEL_NAMES

@@ -12,7 +12,7 @@ from .tables import MISSING
 
 TITLES = {ORIGINAL: "Original", RETRAIN: "Retrain", AGAIN: "Retrain, another seed"}
 NOTHING = "Doing nothing"  # the untouched original, where methods are compared
-SPREAD = "± is one standard deviation over training seeds"  # everywhere in the book
+SPREAD = "± is one standard deviation over training seeds"
 
 LEVELS_SAID = {"none": "none", "few": "of D_r", "all": "all"}
 LEVEL = 0.05  # below which a p counts, after correction
@@ -64,15 +64,11 @@ def breakable(cell: str) -> str:
     return cell.replace("\u00a0(", " (").replace("\u00a0to\u00a0", " to\u00a0")
 
 
-def points_text(found: Interval, of: str = "seed") -> str:
-    """For a sentence: ``0.85 points (95 % interval 0.50 to 1.20, 3 seeds)``, or ``0.85 points (one seed)``.
-
-    Args:
-        of: what was counted, in the singular.
-    """
-    spread = f"one {of}"
+def points_text(found: Interval) -> str:
+    """For a sentence: ``0.85 points (95 % interval 0.50 to 1.20, 3 seeds)``, or ``0.85 points (one seed)``."""
+    spread = "one seed"
     if found.count > 1:
-        spread = f"95 % interval {signed(found.low)} to {signed(found.high)}, {found.count} {of}s"
+        spread = f"95 % interval {signed(found.low)} to {signed(found.high)}, {found.count} seeds"
     return f"{signed(found.mean)} points ({spread})"
 
 
@@ -88,33 +84,32 @@ def within_noise(found: Interval, floor: Interval | None = None, p: float | None
 
 
 def verdict_text(
-    found: Interval, floor: Interval | None = None, than: str = "", of: str = "seed", p: float | None = None
+    found: Interval, floor: Interval | None = None, than: str = "", p: float | None = None
 ) -> str:
     """A paired difference of gaps in words: nearer or farther (``than`` what) and by how much, or that it says nothing.
 
     Args:
-        of: what ``found`` counts, in the singular; a floor is over seeds.
         p: of the difference, corrected for the comparisons beside it.
     """
     small = floor if floor is not None and abs(found.mean) <= floor.mean else None
     noise = f"no more than the noise floor of {points_text(small)}" if small else ""
     if found.count == 1:
-        return f"are not compared: one {of}, no claim (difference {signed(found.mean)} points{f', {noise}' if noise else ''})"
+        return f"are not compared: one seed, no claim (difference {signed(found.mean)} points{f', {noise}' if noise else ''})"
     if within_noise(found, floor, p):
         alone = f", and p = {p:.2f} beside the other comparisons" if p is not None and not within_noise(found, floor) else ""
-        return f"cannot be told apart: difference {points_text(found, of=of)}{alone}"
+        return f"cannot be told apart: difference {points_text(found)}{alone}"
     way = "farther" if found.mean > 0 else "nearer"
     low, high = sorted((abs(found.low), abs(found.high)))
     size = Interval(abs(found.mean), found.std, low, high, found.count)
-    return f"{way}{f' than {than}' if than else ''} by {points_text(size, of=of)}" + (f", though {noise}" if small else "")
+    return f"{way}{f' than {than}' if than else ''} by {points_text(size)}" + (f", though {noise}" if small else "")
 
 
 def exploratory(count: int) -> str | None:
     """What is said under sentences whose comparisons are several and not corrected for it."""
     chance = 100 * (1 - (1 - LEVEL) ** count)
     return (
-        f"These are {count} comparisons, each at 95 % and not corrected for being several, so they are exploratory: were nothing "
-        f"to be found, one or more would still look like something in about {chance:.0f} % of such tables."
+        f"These {count} comparisons are exploratory, not corrected for being several: by chance alone about {chance:.0f} % of "
+        "such tables would show a difference."
     ) if count > 1 else None
 
 

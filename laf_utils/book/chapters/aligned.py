@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 
 import pandas as pd
+from IPython.display import HTML
 from pandas.io.formats.style import Styler
 
 from ..base.tables import MISSING
@@ -12,6 +13,7 @@ from ..base.tables import MISSING
 PAGE = 688  # pixels: the text column of the book
 CHARACTER, PADDING = 7.2, 15  # pixels of a table's letter and of a cell's sides
 NAME = 26  # letters of a row's name on one line; longer names go on below
+HYPHEN = re.compile(r"(?<!\w)-(?=\d)")  # it stands for a minus
 NUMBER = re.compile(r"[~<+\-\u2212]?[\d,]+(\.\d+)?([eE][+-]?\d+)?( ?%)?(\s*(±|of|to|\().*)?|diverged.*|NaN|")
 
 
@@ -23,6 +25,7 @@ def aligned(table: pd.DataFrame, title: str = "", columns: Sequence[str] | None 
         columns: those that are shown, in this order; all by default. One without any value is left out.
     """
     shown = with_values(table if columns is None else table[[name for name in columns if name in table]])
+    shown = shown.map(lambda cell: HYPHEN.sub("\u2212", cell) if isinstance(cell, str) else cell)
     styles = [
         {"selector": "caption", "props": "caption-side: top; text-align: left; padding-bottom: 6px; font-size: 90%"},
         {"selector": "th.row_heading", "props": f"text-align: left; max-width: {NAME + 2}ch; white-space: normal"},
@@ -34,6 +37,12 @@ def aligned(table: pd.DataFrame, title: str = "", columns: Sequence[str] | None 
         styles.append({"selector": f".col{place}", "props": props})
     style = shown.style.set_table_styles(styles)
     return style.set_caption(html.escape(title)) if title else style
+
+
+def folded(summary: str, *shown: Styler | str) -> HTML:
+    """Tables, and paragraphs of plain text, that a reader opens; on paper they are open."""
+    parts = [f"<p>{html.escape(part)}</p>" if isinstance(part, str) else part.to_html() for part in shown if part]
+    return HTML(f"<details><summary>{html.escape(summary)}</summary>{''.join(parts)}</details>")
 
 
 def with_values(table: pd.DataFrame) -> pd.DataFrame:

@@ -86,8 +86,7 @@ def representation_values(representations: dict[str, np.ndarray]) -> Figure:
         outlined(axes[0, 1], lengths[name], np.linspace(0, far, 51), SET_COLOURS[name], SET_NAMES[name])
     axes[0, 0].set(title="The values of the representations", xlabel="value", ylabel="% of the values of a set")
     axes[0, 1].set(title="Their lengths", xlabel="length of a representation", ylabel="% of the images of a set")
-    for axis in axes[0]:
-        axis.legend(fontsize=8)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 

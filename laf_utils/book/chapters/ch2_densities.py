@@ -120,10 +120,10 @@ def reconstruction_table(found: dict[str, Fit], representations: dict[str, torch
 def separation_finding(found: dict[str, Fit]) -> str:
     """Whether each VAE of the first decoder tells forgotten from kept, in words."""
     name, table = next(iter(found)), separation_table(found)
-    h, h_f = (float(table.loc[name, column]) for column in ("large m under h", "small m under h_f"))
-    words = [f"{'tells them apart' if auc > 75 else 'hardly tells them apart' if auc > 55 else 'does not'} (AUC {auc:.0f})"
-             for auc in (h_f, h)]
-    return f"**Seen:** as published, $h_f$ {words[0]}; $h$ {words[1]}."
+    h, h_f, both = (float(value) for value in table.loc[name])
+    words = [f"{'tells' if auc > 75 else 'hardly tells' if auc > 55 else 'does not tell'} them apart (AUC {auc:.0f} %)"
+             for auc in (h_f, h, both)]
+    return f"**Seen:** as published, $h_f$ alone {words[0]}, $h$ alone {words[1]}. The difference of both {words[2]}."
 
 
 def slope(m: np.ndarray | float) -> np.ndarray | float:
@@ -149,7 +149,7 @@ def separation_table(found: dict[str, Fit]) -> pd.DataFrame:
     for name, fit in found.items():
         forgotten = np.repeat([0, 1], [len(fit.errors["h", "retain"]), len(fit.errors["h", "forget"])])
         m = {vae: np.concatenate([fit.errors[vae, "retain"], fit.errors[vae, "forget"]]) for vae in ("h", "h_f")}
-        scores = {"large m under h": m["h"], "small m under h_f": -m["h_f"], "m under h - m under h_f": m["h"] - m["h_f"]}
+        scores = {"large m under h": m["h"], "small m under h_f": -m["h_f"], "m under h \u2212 m under h_f": m["h"] - m["h_f"]}
         rows[name] = {label: f"{100 * roc_auc_score(forgotten, score):.1f}" for label, score in scores.items()}
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -160,6 +160,6 @@ def saturation_finding(found: dict[str, Fit]) -> str:
     first, last = next(iter(middle)), list(middle.values())[-1] / REPRESENTATION_WIDTH
     return (
         f"**Seen:** with the published decoder a retained image has a median $m$ of {middle[first]:.0f}, where the slope is "
-        f"{slope(middle[first]):.0e}: $L_{{UE}}$ hardly feels it. Mode `fixed` takes a mean over standardised dimensions; there "
+        f"{slope(middle[first]):.2g}: $L_{{UE}}$ hardly feels it. Mode `fixed` takes a mean over standardised dimensions; there "
         f"$m$ is {last:.2f} and the slope {slope(last):.2f}. At $m = 0$ it is 1."
     )

@@ -95,8 +95,8 @@ def forgetting_finding(trace: Trace, goal: dict[str, float]) -> str:
     shrunk = trace.length("retain")
     return (
         f"**Seen:** Train_f starts at {f[0]:.1f} %, {fell} at {f[-1]:.1f} %; the retrained model's is {goal['forget']:.1f} %. "
-        f"The price: Train_r changes by {r[-1] - r[0]:+.1f} points, Test by {t[-1] - t[0]:+.1f}. Kept representations end at "
-        f"{100 * shrunk[-1]:.0f} % of their length."
+        f"Train_r ends at {r[-1]:.1f} % (retrained {goal['retain']:.1f}), Test at {t[-1]:.1f} % (retrained {goal['test']:.1f}). "
+        f"Kept representations end at {100 * shrunk[-1]:.0f} % of their length."
     )
 
 
@@ -130,7 +130,7 @@ def first_gradients(run: Run) -> pd.DataFrame:
             loss = state.loss(name, state.represent(inputs, len(rows[1])), inputs, rows)
             gradients = torch.autograd.grad(loss, list(state.student.extractor.parameters()))
             length = math.sqrt(sum(g.square().sum().item() for g in gradients))
-            found[f"{label}, {moment}"] = {"value": f"{loss.item():.3f}", "length of the gradient": f"{length:.1e}"}
+            found[f"{label}, {moment}"] = {"value": f"{loss.item():.3f}", "length of the gradient": f"{length:.2g}"}
         state._step("ue", inputs, rows)
     return pd.DataFrame.from_dict(found, orient="index")
 

@@ -39,7 +39,7 @@ def both_losses(losses: dict[str, list[float]], start: float) -> Figure:
         axis.ticklabel_format(axis="y", useOffset=False)
         if name == "ra":
             axis.axhline(start, color="black", linestyle="--", linewidth=1, label="at g_U = g_D, by arithmetic")
-            axis.legend(fontsize=8)
+            axis.legend(fontsize=8, loc="lower left")
     return figure
 
 
@@ -58,7 +58,8 @@ def moving(points: dict[str, dict[str, np.ndarray]], classes: np.ndarray) -> Fig
         axis.set_axis_off()
     for axis, (when, now) in zip(axes.flat, points.items(), strict=False):
         axis.scatter(*now["retain"].T, c=classes, cmap="tab10", vmin=0, vmax=9, s=5, alpha=0.5, linewidths=0)
-        axis.scatter(*now["forget"].T, c="black", s=5, alpha=0.5, linewidths=0, label="D_f")
+        axis.scatter(*now["forget"].T, c="black", s=5, alpha=0.5, linewidths=0)
+        axis.scatter([], [], c="black", s=5, label="D_f")
         axis.set(title=when, xticks=[], yticks=[])
         axis.grid(visible=False)
     axes.flat[0].legend(markerscale=2.5, handletextpad=0.1, loc="best")

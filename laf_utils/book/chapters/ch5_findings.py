@@ -18,12 +18,14 @@ def control_finding(rows: list[Group]) -> str:
     cell = laf.any["cell"]
     where, of = title_of(cell["dataset"], cell["task"]), f"{len(apart)} label-blind control{'s' if len(apart) > 1 else ''}"
     nearer = [(group, found) for group, found in apart if found.mean < 0]
-    named = ", ".join(f"{name_of(g)} ({over(g).mean:.2f} against {over(laf).mean:.2f} points)" for g, _ in nearer)
+    named = "; ".join(f"{name_of(g)} ({over(g).mean:.2f})" for g, _ in nearer)
+    beside = f"than LAF ({over(laf).mean:.2f} points)"
     if not nearer:
-        return f"{where}: none of {of} ends nearer than LAF."
+        return f"{where}: none of {of} ends nearer {beside}."
     if all(within_noise(found) for _, found in nearer):
-        return f"{where}: {len(nearer)} of {of} end nearer on average, none by more than chance: {named}."
-    return f"{where}: **LAF fails the test.** {len(nearer)} of {of} end nearer: {named}."
+        worth = "one seed, no claim" if all(found.count == 1 for _, found in nearer) else "by no more than chance"
+        return f"{where}: {len(nearer)} of {of} end nearer {beside}, {worth}: {named}."
+    return f"{where}: **LAF fails the test.** {len(nearer)} of {of} end nearer {beside}: {named}."
 
 
 def control_findings(requests: Iterable[list[Group]]) -> str:

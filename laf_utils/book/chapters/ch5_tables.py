@@ -19,6 +19,8 @@ from ...support.paths import ROOT, results_folder
 from ..base.tables import MISSING
 from ..base.words import TITLES, title_of
 
+UNITS = "Image passes and their TFLOP; seconds of one thread, ~ on the wall clock; MB that the method added to the process."
+
 
 def _place(record: dict) -> tuple[int, bool]:
     names = [*REFERENCES, *(name for name in METHODS if name != "retrain")]
@@ -168,8 +170,8 @@ def tuning_finding(dataset: str, task: str) -> str:
     worse = [name for name, (before, after) in pairs.items() if after > before]
     laf = f" LAF gets {'worse' if 'LAF' in worse else 'better'}." if "LAF" in pairs else ""
     return (
-        f"The winners were chosen on the reduced set. At full size {len(worse)} of {len(pairs)} are farther from the retrained "
-        f"model than the published settings.{laf}"
+        f"{title_of(dataset, task)}: at full size {len(worse)} of {len(pairs)} winners of the search are farther from the "
+        f"retrained model than the published settings.{laf}"
     ) if pairs else ""
 
 

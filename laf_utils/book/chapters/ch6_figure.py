@@ -5,12 +5,13 @@ from matplotlib.figure import Figure
 from ...audit import interval
 from ...experiments.audit_seeds import MODELS, NULL
 from ..base import style
+from ..base.words import signed
 from .ch6_tables import heading, shift, title_of, u_mia, values
 
 SHOWN = tuple(model for model in MODELS if model != "retrained")
 SHIFT, U_MIA = "shift of φ (nats)", "U-MIA on log loss (points)"
 LINEAR = {SHIFT: 1.0, U_MIA: 2.0}  # below that the axes are linear
-LEFT_OUT = "no record by the\npresent definition"
+TICKS = (-30, -10, -3, -1, 0, 1, 3, 10, 30)
 
 
 def _differences(records: list[dict], model: str) -> dict[str, list[float]]:
@@ -35,25 +36,33 @@ def against_retrained(places: dict[tuple[str, str], list[dict]]) -> Figure:
     places = {place: records for place, records in places.items() if records}
     if not places:
         raise ValueError("no record of the audit: nothing to draw")
+    shown = {  # a measure that no record has by its present definition has no column
+        measure: linear for measure, linear in LINEAR.items()
+        if any(_differences(records, model)[measure] for records in places.values() for model in SHOWN)
+    }
+    models = [m for m in SHOWN if any(_differences(records, m)[measure] for records in places.values() for measure in shown)]
     figure, axes = style.plt.subplots(
-        len(places), 2, figsize=(style.NARROW, 2.15 * len(places)), squeeze=False, sharey=True, sharex="col"
+        len(places), len(shown), figsize=(style.NARROW, (0.6 + 0.25 * len(models)) * len(places)), squeeze=False, sharey=True,
+        sharex="col",
     )
     for row, (place, records) in zip(axes, places.items(), strict=True):
-        for axis, (measure, linear) in zip(row, LINEAR.items(), strict=True):
+        for axis, (measure, linear) in zip(row, shown.items(), strict=True):
             null = _differences(records, NULL)[measure]
             if len(null) > 1:
                 axis.axvspan(interval(null).low, interval(null).high, color="#e0e0e0", zorder=0)
             axis.axvline(0, color="black", linewidth=1)
-            if not any(_differences(records, model)[measure] for model in SHOWN):
-                axis.text(0.5, 0.5, LEFT_OUT, transform=axis.transAxes, ha="center", va="center", fontsize=8.5)
-            for number, model in enumerate(SHOWN):
+            for number, model in enumerate(models):
                 colour = style.COLOURS.get(model, "#6a3d9a" if model != NULL else "black")
                 if numbers := _differences(records, model)[measure]:
                     style.spread(axis, number, numbers, interval(numbers), colour)
             axis.set_xscale("symlog", linthresh=linear)
-            axis.set_yticks(range(len(SHOWN)), [title_of(model) for model in SHOWN])
-            axis.set_ylim(len(SHOWN) - 0.5, -0.5)
+            low, high = axis.get_xlim()
+            ticks = [tick for tick in TICKS if low <= tick <= high]
+            axis.set_xticks(ticks, [signed(tick, 0) for tick in ticks])
+            axis.minorticks_off()
+            axis.set_yticks(range(len(models)), [title_of(model) for model in models])
+            axis.set_ylim(len(models) - 0.5, -0.5)
         row[0].set_title(heading(*place))
-    for axis, measure in zip(axes[-1], LINEAR, strict=True):
+    for axis, measure in zip(axes[-1], shown, strict=True):
         axis.set_xlabel(measure)
     return figure

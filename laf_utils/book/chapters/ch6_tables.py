@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import cast
 
 import pandas as pd
+from IPython.display import HTML
 
 from ...audit.free import DEFINITION
 from ...audit.statistics import p_of_excess
@@ -17,6 +18,7 @@ from ...support.paths import results_folder
 from ..base.tables import MISSING
 from ..base.words import mean_text
 from ..base.words import title_of as heading
+from .aligned import aligned, folded
 
 TITLES = MODEL_NAMES | {NULL: "Retrained, another seed"}
 PLACES = (("mnist", "class"), ("mnist", "data"), ("fashion", "class"), ("fashion", "data"))
@@ -118,6 +120,26 @@ def summary(places: dict[tuple[str, str], list[dict]], model: str) -> str:
         own = judged(records, model)
         found.setdefault(own.outcome if own else "too few seeds to judge", []).append(heading(*place))
     return f"{title_of(model)} beside retrained models: {'; '.join(f'**{o}** in {_listed(w)}' for o, w in found.items())}."
+
+
+def told(said: list[str]) -> str:
+    """Sentences as a Markdown list; what all of them end with is said once, below it."""
+    ends = {line.rstrip(".").rpartition(". ")[2] for line in said}
+    once = ends.pop() if len(ends) == 1 and len(said) > 1 else ""
+    lines = "\n".join(f"- {line.removesuffix(f' {once}.') if once else line}" for line in said)
+    return f"{lines}\n\n{once}." if once else lines
+
+
+def opened(place: tuple[str, str], records: list[dict]) -> HTML:
+    """Every table of a request, folded: verdict and its test's reach, utility, attacks, distances."""
+    judged, apart = verdicts(records), distances(records)
+    return folded(
+        heading(*place), rests_on(records), aligned(judged, "Verdict.", VERDICT),
+        aligned(judged, "The test's reach. Shifts in nats.", POWER),
+        aligned(utility(records), "Utility: gap in points, accuracies in percent."), diverged(records),
+        aligned(membership(records), "Attacks, in percent."), aligned(apart, "Distance to retraining: outputs.", OUTPUTS),
+        aligned(apart, "Distance to retraining: representation, and epochs to relearn.", INSIDE),
+    )
 
 
 def _listed(names: list[str]) -> str:

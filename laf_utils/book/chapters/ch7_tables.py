@@ -125,4 +125,6 @@ def trajectory(board: Board, place: Place) -> dict[str, Group]:
 def about(board: Board) -> str:
     """What the tables rest on, from the records of every place."""
     said = [rests_on(plain) for rows in board.rows.values() if (plain := [group for group in rows if not group.variant])]
-    return "\n\n".join(said) or "No record of profile quick yet."
+    if not said:
+        return "No record of profile quick yet."
+    return "\n\n".join(["<details><summary>What the numbers of this page rest on</summary>", *said, "</details>"])

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, replace
 
+import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import nn
 from torchvision.models import resnet18
 from torchvision.models.vision_transformer import VisionTransformer
@@ -154,6 +156,13 @@ def accuracies(models: dict[str, nn.Module], own: Own) -> dict[str, dict[str, fl
     return found
 
 
+def counted(report: Report) -> pd.DataFrame:
+    """How many images a report is about, of each kind."""
+    images = report.content["images"]
+    counts = {name.replace("_", " "): f"{value:,}" for name, value in images.items() if isinstance(value, int)}
+    return pd.DataFrame([counts | {"near-copies": f"{images['near_copies']['found']:,}"}], index=["images"])
+
+
 @styled
 def watched(reports: dict[str, Report]) -> Figure:
     """What the watch saw in the last attempt, one panel for each model: utility, and what is left of the forget set."""
@@ -166,8 +175,8 @@ def watched(reports: dict[str, Report]) -> Figure:
         left = {"named": "forget set, removed class", "forget": "forget set, agreement"}[key]
         axis.plot(steps, [100 * look.get(key, float("nan")) for look in looks], color=FORGET, marker="o", label=left)
         axis.axhline(100 * report.content["options"]["floor"], color=COLOURS["original"], linestyle=":", label="utility floor")
-        axis.set_title(name)
-        axis.set_xlabel("step")
+        axis.set(title=name, xlabel="step", xlim=(-1, max(steps, default=0) + 2))
+        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes[0][0].set_ylabel("%")
     axes[0][-1].legend(fontsize=8)
     return figure

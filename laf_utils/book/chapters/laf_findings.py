@@ -59,14 +59,13 @@ def attack_finding(record: Mapping) -> str:
     """What the attack says of LAF, of the retrained model and of the original, and whether it could have said anything."""
     auc = {model: own["auc"] for model, own in record["attack"].items()}
     power = (
-        "It cannot tell the untouched original from the retrained model either: **no power** on this request."
-        if abs(auc["original"] - auc["retrained"]) < 5 else "It tells the untouched original from the retrained model."
+        "The attack cannot tell the untouched original from the retrained model either: **no power** on this request."
+        if abs(auc["original"] - auc["retrained"]) < 5 else "The attack tells the untouched original from the retrained model."
     )
     side = "less" if auc["laf"] < auc["retrained"] else "more"
     return (
-        f"{SEEN}AUC {auc['original']:.1f} % on the original, {auc['retrained']:.1f} % on the retrained model, "
-        f"{auc['laf']:.1f} % on "
-        f"LAF, whose forgotten images look {side} like members. {power}"
+        f"{SEEN}forgotten images look {side} like members under LAF (AUC {auc['laf']:.1f} %) than under the retrained model "
+        f"({auc['retrained']:.1f} %); under the original it is {auc['original']:.1f} %. {power}"
     )
 
 
@@ -113,9 +112,9 @@ def map_finding(evaluation: Evaluation, forgotten: np.ndarray) -> str:
         kept, gone = e[~forgotten], e[forgotten]
         ratio[model] = np.linalg.norm(gone.mean(0) - kept.mean(0)) / np.linalg.norm(kept - kept.mean(0), axis=1).mean()
     return (
-        f"{SEEN}the centre of the forgotten images lies {ratio['laf']:.2f} spreads of the kept ones away from theirs under LAF, "
-        f"{ratio['retrained']:.2f} under the retrained model, {ratio['original']:.2f} under the original. (Measured in "
-        "the full space.)"
+        f"{SEEN}under LAF the centre of the forgotten images is {ratio['laf']:.2f} times as far from the centre of the kept ones "
+        f"as a kept image is on average. Retrained model: {ratio['retrained']:.2f}; original: {ratio['original']:.2f}. Measured "
+        "in the full space, not in the map."
     )
 
 
@@ -166,5 +165,7 @@ def comparison_finding(first: tuple[Run, Mapping], second: tuple[Run, Mapping]) 
     if len(left) < 2:
         return "Both requests are the same: change the cell above."
     best = min(left, key=left.__getitem__)
-    said = ", ".join(f"{100 * share:.0f} % in {name}" for name, share in left.items())
-    return f"{SEEN}of the gap that doing nothing has, LAF leaves {said}. It does better in {best}."
+    shares = {name: f"{100 * share:.0f} %" for name, share in left.items()}
+    said = ", ".join(f"{share} in {name}" for name, share in shares.items())
+    better = "As much in both" if len(set(shares.values())) == 1 else f"It does better in {best}"
+    return f"{SEEN}of the gap that doing nothing has, LAF leaves {said}. {better}."

@@ -119,6 +119,7 @@ def cost_of_methods(table: pd.DataFrame) -> Figure:
             axes[1].plot(max(measured.max(), 0.1), place, "|", color="#0072B2", markersize=9, markeredgewidth=1.6)
     axes[1].set(title="memory", xlabel="MB", xscale="log")
     _plain(axes[1], "x")
+    axes[1].xaxis.set_major_locator(LogLocator(100))  # numbers at every tenfold would run into each other
     axes[0].set_yticks(range(len(methods)), methods, fontsize=TEXT)
     line = style.plt.Line2D
     stages = [name for name in STAGE_COLOURS if name in table.index.get_level_values("stage")]

@@ -85,9 +85,9 @@ def stage_times(setting: Setting, alone: Alone, factors: tuple[float, float]) ->
     total = sum(seconds.values())
     rows = {
         name: {
+            "time": in_time(value), "% of the run": f"{100 * value / total:.1f}", "interval": between(value, factors),
             "forward and backward": f"{work[name].training:,.0f}", "forward only": f"{work[name].frozen:,.0f}",
-            "VAE steps": f"{work[name].vae_steps:,.0f}", "time": in_time(value), "interval": between(value, factors),
-            "% of the run": f"{100 * value / total:.1f}",
+            "VAE steps": f"{work[name].vae_steps:,.0f}",
         }
         for name, value in seconds.items()
     }
@@ -111,8 +111,7 @@ def baseline_times(setting: Setting, alone: Alone, factors: tuple[float, float])
     taken = {"laf": (own["VAEs"] + own["unlearning"], 0.0)} | seconds_of_baselines(setting, alone)
     rows = {
         title_of(name): {
-            "time": in_time(after), "interval": between(after, factors),
-            "% of retraining": percent(after / own["retrained"]),
+            "time": in_time(after), "% of retraining": percent(after / own["retrained"]), "interval": between(after, factors),
             "its own original": in_time(before) if before else MISSING,
         }
         for name, (after, before) in sorted(taken.items(), key=lambda item: item[1][0])

@@ -57,11 +57,13 @@ def numbers(rows: list[Group], task: str) -> pd.DataFrame:
 def readings(rows: list[Group], where: str) -> tuple[str, ...]:
     """One sentence for each part: what leaving it out does."""
     said: list[str] = []
+    tested = 0
     laf, floor = pick(rows, METHOD), over(pick(rows, AGAIN))
     for group in rows:
         apart = difference(group, laf) if group.variant else None
         if apart is None:
             continue
+        tested += apart.count > 1
         start = f"{where}: " if not said else ""
         words = f"{start}{name_of(group)} has a gap of {short_points(over(group))}"
         if reading.collapsed(group):
@@ -77,7 +79,7 @@ def readings(rows: list[Group], where: str) -> tuple[str, ...]:
             said.append(f"{words}, {verdict_text(apart, floor, 'full LAF')}.")
         else:
             said.append(f"{words}, {verdict_text(apart, floor, 'full LAF')}: it does better without.")
-    last = exploratory(len(said)), elsewhere(rows), diverged([group for group in rows if group.variant])
+    last = exploratory(tested), elsewhere(rows), diverged([group for group in rows if group.variant])
     return (*said, *filter(None, last))
 
 

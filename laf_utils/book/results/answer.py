@@ -16,12 +16,13 @@ from . import tables
 from .sentences import DEAR
 
 LAF = "laf"
-COLUMNS = (NOTHING, "LAF", "second retrained model", "LAF's cost")
-WHAT = {"class": "where a whole class must go", "data": "where random images must go", "noisy": "where wrong labels must go"}
+COLUMNS = (NOTHING, "LAF", "retrained again", "LAF's cost")
+WHAT = {"class": "Where a whole class must go", "data": "Where random images must go", "noisy": "Where wrong labels must go"}
+MOST = 3  # rows that a sentence names
 ABOUT = (
-    "Gap to the retrained model in points, by request: 0 is the goal, and a second retrained model says how near one can be "
-    f"told to be. *cost*: LAF's image passes as a share of retraining's. Means over training seeds, {SPREAD}; `small`: fewer "
-    "images, 32 × 32."
+    "Gap to the retrained model in points, by request; 0 is the goal. *Retrained again*: a second retrained model, as near as "
+    f"one can be told to be. *LAF's cost*: its image passes as a share of retraining's. Means over training seeds, {SPREAD}; "
+    "`small`: fewer images, 32 × 32."
 )
 NO_RECORD = "No record of LAF beside doing nothing yet."
 
@@ -50,7 +51,7 @@ def _cost(rows: list[Group]) -> float | None:
 
 
 def headline(found: Found, places: Sequence[Place]) -> pd.DataFrame:
-    """One row for each request: doing nothing, LAF, a second retrained model, and what LAF costs."""
+    """One row for each request: doing nothing, LAF, the model retrained again, and what LAF costs."""
     table = {}
     for place, rows in requests(found, places).items():
         profile = profile_of(found, *place)
@@ -74,16 +75,21 @@ def by_task(own: Requests) -> dict[str, tuple[Interval, float]]:
     return {task: (each, p) for (task, each), p in zip(found.items(), ps, strict=True)}
 
 
-def of_task(own: Requests, task: str, apart: Interval, p: float) -> str:
-    """Whether LAF is nearer than doing nothing in a task, with both means."""
+def _count(own: Requests, task: str) -> str:
+    """``means of 4 requests``."""
+    count = sum(each == task for _, each in own)
+    return "one request" if count == 1 else f"means of {count} requests"
+
+
+def of_task(own: Requests, task: str, apart: Interval, p: float, count: str = "") -> str:
+    """Whether LAF is nearer than doing nothing in a task, with both means and, where it is given, of how many requests."""
     part = [rows for (_, each), rows in own.items() if each == task]
     mine, nothing = (_mean([_gap_of(rows, method) for rows in part]) for method in (LAF, ORIGINAL))
     if within_noise(apart, p=p):
         word = "cannot be told from doing nothing"
     else:
         word = "is nearer to the goal than doing nothing" if apart.mean < 0 else "is **farther from the goal than doing nothing**"
-    one = " of one request" if len(part) == 1 else f", means of {len(part)} requests"
-    return f"{WHAT[task]}, LAF {word} ({mine:.1f} against {nothing:.1f} points{one})"
+    return f"{WHAT[task]}, LAF {word} ({mine:.1f} against {nothing:.1f} points{f', {count}' if count else ''})."
 
 
 def floor_and_cost(own: Requests) -> str:
@@ -92,12 +98,11 @@ def floor_and_cost(own: Requests) -> str:
     costs = [cost for rows in own.values() if (cost := _cost(rows)) is not None]
     said = []
     if floors:
-        said.append(f"a second retrained model is nearer than LAF in {sum(floors)} of {len(floors)} requests")
+        said.append(f"A second retrained model is nearer than LAF in {sum(floors)} of {len(floors)} requests.")
     if costs:
         dear = sum(cost >= DEAR for cost in costs)
-        said.append(f"LAF takes as many image passes as retraining or more in {dear} of {len(costs)}")
-    text = ", and ".join(said)
-    return f"{text[0].upper()}{text[1:]}." if text else ""
+        said.append(f"LAF costs as many image passes as retraining, or more, in {dear} of {len(costs)}.")
+    return " ".join(said)
 
 
 def answer(found: Found, places: Sequence[Place]) -> str:
@@ -107,9 +112,11 @@ def answer(found: Found, places: Sequence[Place]) -> str:
         return NO_RECORD
     tested = by_task(own)
     won = [not within_noise(apart, p=p) and apart.mean < 0 for apart, p in tested.values()]
-    word = "**Yes**" if all(won) else "**In part**" if any(won) else "**Not that one could tell**"
-    tasks = "; ".join(of_task(own, task, *each) for task, each in tested.items())
-    return f"{word}: {tasks}. {floor_and_cost(own)}".rstrip()
+    word = "**Yes.**" if all(won) else "**In part.**" if any(won) else "**Not that one could tell.**"
+    counts = [_count(own, task) for task in tested]
+    shown = counts if len(set(counts)) > 1 else [*counts[:1], *[""] * (len(counts) - 1)]  # said once where all have as many
+    tasks = " ".join(of_task(own, task, *each, count) for (task, each), count in zip(tested.items(), shown, strict=True))
+    return f"{word} {tasks} {floor_and_cost(own)}".rstrip()
 
 
 def _nearer(own: Requests) -> str | None:
@@ -130,10 +137,13 @@ def _nearer(own: Requests) -> str | None:
               for name, (theirs, mine) in sorted(means.items(), key=lambda item: item[1][0] - item[1][1]) if theirs < mine]
     if not means:
         return None
-    words = "These rows read no label either and are nearer than LAF on the requests that both have: " + "; ".join(better)
     if not better:
         return "No other row without labels is nearer than LAF on average."
-    return f"{words}. It is a description, not a test."
+    first = "first" if len(better) > MOST else "namely"
+    return (
+        f"{len(better)} of {len(means)} other rows without labels {'is' if len(better) == 1 else 'are'} nearer than LAF on the "
+        f"requests that both have, {first} {'; '.join(better[:MOST])}. It is a description, not a test."
+    )
 
 
 def task_exhibit(found: Found, task: str, places: Sequence[Place]) -> Exhibit:
@@ -143,9 +153,10 @@ def task_exhibit(found: Found, task: str, places: Sequence[Place]) -> Exhibit:
     if not own:
         return Exhibit(name, title, NO_RECORD, pd.DataFrame())
     apart = _apart(own)
-    first = of_task(own, task, apart, 0.0)
-    span = f" (95 % interval {signed(apart.low)} to {signed(apart.high)}, {apart.count} requests)" if apart.count > 1 else ""
-    said = (f"{first[0].upper()}{first[1:]}: difference {signed(apart.mean)} points{span}.", floor_and_cost(own), _nearer(own))
+    first = of_task(own, task, apart, 0.0, _count(own, task))
+    span = f" The difference is {signed(apart.mean)} points (95 % interval {signed(apart.low)} to {signed(apart.high)})."
+    worth = f"So LAF is **not shown to be worth its cost** {WHAT[task].lower()}." if within_noise(apart) else None
+    said = (first + (span if apart.count > 1 else ""), floor_and_cost(own), worth, _nearer(own))
     sets = ", ".join(dict.fromkeys(DATASET_NAMES[dataset] for dataset, _ in own))
     about = f"On {sets}. {ABOUT}"
     return Exhibit(name, title, about, headline(found, list(own)), tuple(filter(None, said)))

@@ -11,12 +11,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Annotation
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.transforms import Bbox
 
 from ...experiments.cells import AGAIN, ORIGINAL, REFERENCES
 from ...settings.names import TASK_NAMES
 from ..base import style
 from ..base.exhibit import Exhibit
+from ..base.placing import Place, around, settle
 from ..base.reading import DEFAULTS, Found, Group, collapsed, gap, over, ranked, share_of_retraining
 from ..base.words import LEVELS_SAID, NOTHING, method_name, title_of
 from . import tables
@@ -30,14 +33,15 @@ LINEAR = 1.0  # points: below that the axis is linear, so that zero is on it
 COLOURS = {"none": style.COLOURS["laf"], "few": style.COLOURS["laf_r"], "all": "#6a3d9a"}  # by the labels that are read
 MARKS = {"none": "o", "few": "^", "all": "s"}
 GREY, BAND = "#a8a8a8", "#e3efe6"
-MIDDLE = 0.3  # of retraining's cost: dearer than that, a name stands to the left
 FLOOR = 0.3  # of the cheapest dot's cost: where the axis begins
 GAPS, COSTS = (0, 0.5, 1, 3, 10, 30, 100), (0.01, 0.03, 0.1, 0.3, 1)
 TEXT: dict[str, Any] = {
-    "textcoords": "offset points", "fontsize": 9, "path_effects": [withStroke(linewidth=2, foreground="white")]
+    "textcoords": "offset points", "fontsize": 9, "in_layout": False,
+    "path_effects": [withStroke(linewidth=2, foreground="white")],
 }
-LEVEL = {"laf_r": -11, "relearn": 4}  # points from a dot to its name, where another is close; other names stand level with theirs
-CHOSEN = ("nearest", "gap", "doing nothing", "cost")
+MARK = 5  # points from the middle of a mark to its edge
+Notes = list[tuple[Annotation, list[Place]]]
+CHOSEN = ("take", "gap", "doing nothing", "cost")
 COLUMNS = ("gap", "cost", "labels", "requests", "seeds")
 ABOUT = (
     "Each mark is a method at published settings: mean gap to the retrained model against image passes as a share of "
@@ -133,49 +137,65 @@ def hover(dot: Dot) -> str:
     return f"{method_name(dot.method)}: gap {dot.gap:.2f}, cost {100 * dot.cost:.0f} %, labels: {LEVELS_SAID[dot.level]}{some}"
 
 
-def _mark(axis: Axes, dot: Dot, name: str | None) -> None:
+def _mark(axis: Axes, dot: Dot, name: str | None) -> Notes:
+    """Draw a dot; its name, and where that may stand."""
     colour = COLOURS[dot.level] if name else GREY
     axis.plot(
         dot.cost, dot.gap, MARKS[dot.level], color=colour, markersize=8 if name else 6, alpha=0.9, gid=hover(dot),
         markerfacecolor="white" if dot.missing else colour, zorder=4 if name else 3,
     )
-    if name:
-        left = dot.method not in NAMED and dot.cost > MIDDLE  # beside LAF, whose name stands to the right
-        axis.annotate(
-            name, (dot.cost, dot.gap), (-8 if left else 8, LEVEL.get(dot.method, -4)), ha="right" if left else "left",
-            color=colour, zorder=5, fontweight="bold" if dot.method in NAMED else "normal", **TEXT,
-        )
+    if not name:
+        return []
+    bold = "bold" if dot.method in NAMED else "normal"
+    note = axis.annotate(name, (dot.cost, dot.gap), (8, -4), color=colour, zorder=5, fontweight=bold, **TEXT)
+    return [(note, around((dot.cost, dot.gap)))]
 
 
-def _references(axis: Axes, own: list[Dot], low: float) -> None:
-    """Doing nothing as a line, the noise floor as a band, retraining's cost as another line."""
+def _references(axis: Axes, own: list[Dot], ends: tuple[float, float]) -> Notes:
+    """Doing nothing as a line, the noise floor as a band, retraining's cost as another line; their words."""
+    notes: Notes = []
+    sides = [(end, dx, ha) for end, dx, ha in zip(ends, (4, -4), ("left", "right"), strict=True)]
     nothing = next((dot for dot in own if dot.method == ORIGINAL), None)
     floor = next((dot for dot in own if dot.method == AGAIN), None)
     if nothing:
         axis.axhline(nothing.gap, color="black", linewidth=1, linestyle="--", zorder=1)
-        axis.annotate(f"doing nothing: {nothing.gap:.1f}, free", (low, nothing.gap), (4, -3), va="top", **TEXT)
+        note = axis.annotate(f"doing nothing: {nothing.gap:.1f}, free", (ends[0], nothing.gap), (4, -3), **TEXT)
+        ways = ((-3, "top"), (3, "bottom"))
+        notes.append((note, [Place((x, nothing.gap), (dx, dy), ha, va) for x, dx, ha in sides for dy, va in ways]))
     if floor:
         axis.axhspan(0, floor.gap, color=BAND, zorder=0)
-        axis.annotate(f"a second retrained model: {floor.gap:.2f}", (low, 0), (4, 4), **TEXT)
+        note = axis.annotate(f"a second retrained model: {floor.gap:.2f}", (ends[0], 0), (4, 4), **TEXT)
+        notes.append((note, [Place((x, y), (dx, 4), ha) for y in (0, floor.gap) for x, dx, ha in sides]))
     axis.axvline(1, color="black", linewidth=0.8, linestyle=":", zorder=1)
-    axis.annotate("as dear as retraining", (1, 100), (-4, -8), ha="right", **TEXT)
+    axis.annotate("as expensive as retraining", (1, 100), (-4, -8), ha="right", **TEXT)
+    return notes
 
 
-def _panel(axis: Axes, own: list[Dot]) -> None:
+def _panel(axis: Axes, own: list[Dot]) -> Notes:
+    """Draw a panel; its words, which find their place once the layout is known."""
     methods, names = [dot for dot in own if dot.method not in REFERENCES], named(own)
-    low = FLOOR * min(dot.cost for dot in methods)
-    _references(axis, own, low)
-    for dot in methods:
-        _mark(axis, dot, names.get(dot.method))
+    ends = FLOOR * min(dot.cost for dot in methods), max(4.0, 5 * max(dot.cost for dot in methods))
+    references = _references(axis, own, ends)
+    notes = [note for dot in methods for note in _mark(axis, dot, names.get(dot.method))]
     axis.set_xscale("log")
     axis.set_yscale("symlog", linthresh=LINEAR)
-    axis.set(xlim=(low, max(3.0, 3 * max(dot.cost for dot in methods))), ylim=(0, 130))
+    axis.set(xlim=ends, ylim=(0, 130))
     axis.set_ylabel("gap to the retrained model (points)")
-    axis.xaxis.set_major_locator(FixedLocator([tick for tick in COSTS if tick >= low]))
+    axis.xaxis.set_major_locator(FixedLocator([tick for tick in COSTS if tick >= ends[0]]))
     axis.yaxis.set_major_locator(FixedLocator(GAPS))
     for scale, text in ((axis.xaxis, lambda value, _: f"{100 * value:g} %"), (axis.yaxis, lambda value, _: f"{value:g}")):
         scale.set_minor_locator(NullLocator())
         scale.set_major_formatter(FuncFormatter(text))
+    return notes + references
+
+
+def _marks(axis: Axes, own: list[Dot]) -> list[Bbox]:
+    """What words must not cover: the marks, and the line of doing nothing; pixels."""
+    reach = MARK * axis.figure.get_dpi() / 72
+    at = {dot.method: axis.transData.transform((max(dot.cost, 1e-9), dot.gap)) for dot in own}
+    boxes = [Bbox([at[d.method] - reach, at[d.method] + reach]) for d in own if d.method not in REFERENCES]
+    frame, lines = axis.get_window_extent(), [at[dot.method][1] for dot in own if dot.method == ORIGINAL]
+    return boxes + [Bbox([(frame.x0, y - reach / 2), (frame.x1, y + reach / 2)]) for y in lines]
 
 
 @style.styled
@@ -192,8 +212,8 @@ def figure(panels: dict[str, list[Dot]]) -> Figure:
     if not kept:
         raise ValueError("no method beside the references: nothing to draw")
     result, axes = style.plt.subplots(len(kept), 1, figsize=(WIDTH, HEIGHT * len(kept)), squeeze=False)
-    for axis, (title, own) in zip(axes[:, 0], kept.items(), strict=True):
-        _panel(axis, own)
+    notes = [_panel(axis, own) for axis, own in zip(axes[:, 0], kept.values(), strict=True)]
+    for axis, title in zip(axes[:, 0], kept, strict=True):
         axis.set_title(title)
     axes[-1, 0].set_xlabel("cost: image passes as a share of retraining's")
     handles = [
@@ -201,6 +221,9 @@ def figure(panels: dict[str, list[Dot]]) -> Figure:
         for level, mark in MARKS.items()
     ]
     result.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=9, handletextpad=0.1)
+    result.draw_without_rendering()
+    for axis, own, words in zip(axes[:, 0], kept.values(), notes, strict=True):
+        settle(axis, words, _marks(axis, own))
     return result
 
 
@@ -266,8 +289,8 @@ def exhibit(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
 def choices(found: Found, places: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """For each task and what is known of labels: the method with the smallest mean gap, beside doing nothing.
 
-    Of methods that have every compared request of the task; chosen on these very numbers. None where the best is not nearer
-    than doing nothing by more than the noise floor.
+    Of methods that have every compared request of the task; chosen on these very numbers. Retraining where the best is not nearer
+    than doing nothing by more than the noise floor, or costs as much as retraining.
     """
     rows = {}
     for title, own in by_task(found, places).items():
@@ -278,8 +301,8 @@ def choices(found: Found, places: Sequence[tuple[str, str]]) -> pd.DataFrame:
                 continue
             best = min(fit, key=lambda dot: dot.gap)
             far = best.gap + (floor.gap if floor else 0.0) >= nothing.gap
-            name = f"none; {method_name(best.method)} comes next" if far else method_name(best.method)
-            cost = f"{100 * best.cost:.0f}\u00a0%" + (": retrain" if far or 100 * best.cost >= DEAR else "")
-            values = (name, f"{best.gap:.2f}", f"{nothing.gap:.2f}", cost)
+            name = method_name(best.method)
+            take = f"retrain; {name} comes next" if far or 100 * best.cost >= DEAR else name
+            values = (take, f"{best.gap:.2f}", f"{nothing.gap:.2f}", f"{100 * best.cost:.0f}\u00a0%")
             rows[f"{title}, labels: {words}"] = dict(zip(CHOSEN, values, strict=True))
     return pd.DataFrame.from_dict(rows, orient="index")

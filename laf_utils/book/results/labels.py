@@ -91,9 +91,10 @@ def _beside_baselines(own: Group, others: dict[str, Group], usable: dict[str, Gr
         return f"; {' and '.join(others)} with these labels {come} no nearer than doing nothing{one}"
     name = min(usable, key=lambda n: over(usable[n]).mean)
     apart = difference(own, usable[name])
-    rest = f"{'and it' if within_noise(apart, floor) else 'is'} {verdict_text(apart, floor)}"
-    which = f"of {len(usable)} baselines with these labels" if len(usable) > 1 else "with these labels"
-    return f"; {which} the nearest (chosen on these numbers) is {name}, with {short_points(over(usable[name]))}: LAF+R {rest}"
+    said = f"; the nearest baseline with the same, chosen on these numbers, is {name} with {short_points(over(usable[name]))}"
+    if apart.count == 1:
+        return f"{said} (one seed, no claim)"
+    return f"{said}: LAF+R {'and it' if within_noise(apart, floor) else 'is'} {verdict_text(apart, floor)}"
 
 
 def readings(rows: list[Group], where: str) -> tuple[str, ...]:
@@ -106,7 +107,7 @@ def readings(rows: list[Group], where: str) -> tuple[str, ...]:
             continue
         others = {name: line[share] for name, line in drawn.items() if name != "LAF+R" and share in line}
         others = {name: g for name, g in others.items() if g.method != RETRAIN and g.level != "none" and difference(own, g)}
-        words = f"{share} % of the labels of D_r: LAF+R has a gap of {short_points(over(own))}"
+        words = f"With {share} % of the labels LAF+R has a gap of {short_points(over(own))}"
         said.append(words + _beside_baselines(own, others, _usable(others, nothing), floor) + ".")
     first = min(drawn.get("LAF+R", {}), default=None)
     apart = difference(drawn["LAF+R"][first], laf) if first else None
@@ -115,7 +116,8 @@ def readings(rows: list[Group], where: str) -> tuple[str, ...]:
         way = f"and {free} {verdict_text(apart, floor)}" if same else f"is {verdict_text(apart, floor, free)}"
         said.append(f"LAF+R with {first} % of the labels {way}.")
     variants = [group for group in rows if group.variant]
-    ends = exploratory(len(said)), elsewhere(rows), diverged(variants), broken(variants)
+    several = len(said) if any(len(g.values(gap)) > 1 for g in drawn.get("LAF+R", {}).values()) else 0
+    ends = exploratory(several), elsewhere(rows), diverged(variants), broken(variants)
     return tuple(filter(None, (start, *said, *ends)))
 
 

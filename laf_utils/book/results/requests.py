@@ -18,7 +18,7 @@ from ...experiments.cells import AGAIN, ORIGINAL
 from ..base import style
 from ..base.exhibit import Exhibit
 from ..base.reading import Found, Group, difference, over, pick, profile_of
-from ..base.words import breakable, gap_text, mark_of, method_name, points_text, signed, title_of, verdict_text, within_noise
+from ..base.words import LEVEL, breakable, gap_text, mark_of, method_name, signed, title_of, within_noise
 from . import ablation, labels, tables
 from .sentences import LEVEL_WORDS, against_nearest
 
@@ -88,17 +88,31 @@ def together(found: dict[str, Interval], sets: dict[str, str]) -> Together:
 
 
 def sentence(own: Comparison, found: Together) -> str:
-    """Who is nearer over all data sets, by how much, beside the interval over requests, and in how many of them."""
-    over, requests = interval(found.sets), interval(found.requests)
-    beside = f"over requests {points_text(requests, of='request')}"
-    if over.count < LEAST:
-        sets = f"{over.count} data set{'s' if over.count > 1 else ''}"
-        said = f"{own.first} and {own.second} are not compared over data sets, there being {sets}: no claim (difference {beside})"
-    else:
-        words = verdict_text(over, than=own.second, of="data set", p=found.p)
-        said = f"{own.first} is {words}" if found.claims else f"{own.first} and {own.second} {words}"
-        said += f"; {beside}"
-    return f"{said}; the former is nearer in {sum(each < 0 for each in found.requests)} of {requests.count}."
+    """In how many requests the first is nearer (farther, where it is so on average) and by how much; the table has intervals."""
+    mean, count = interval(found.requests).mean, len(found.requests)
+    way, sign = ("farther", 1) if mean > 0 else ("nearer", -1)
+    times = f"in {sum(sign * each > 0 for each in found.requests)} of {count} requests" if count > 1 else "in the one request"
+    return f"{own.first} is {way} than {own.second} {times}, by {abs(mean):.2f} points{' on average' if count > 1 else ''}."
+
+
+def weighed(found: Together) -> str:
+    """What a comparison's mean over data sets is worth."""
+    count = len(found.sets)
+    if count < LEAST:
+        return f"{count} data set{' is' if count == 1 else 's are'} too few for a claim."
+    if found.claims:
+        return f"Over {count} data sets that is **more than chance**."
+    p = f" (p = {found.p:.2f}, corrected)" if found.p is not None and found.p >= LEVEL else ""
+    return f"Over {count} data sets that may be chance{p}."
+
+
+def sentences(kept: list[Comparison], found: dict[str, Together]) -> tuple[str, ...]:
+    """One for each comparison; what they are worth once at the end where it is the same for all."""
+    worth = [weighed(found[own.column]) for own in kept]
+    said = [sentence(own, found[own.column]) for own in kept]
+    if len(kept) > 1 and len(set(worth)) == 1:
+        return (*said, worth[0])
+    return tuple(f"{first} {second}" for first, second in zip(said, worth, strict=True))
 
 
 def _left_out(rows_by_title: dict[str, list[Group]], used: list[str]) -> str:
@@ -132,7 +146,7 @@ def exhibit(name: str, title: str, what: str, rows_by_title: dict[str, list[Grou
         table.loc[MEAN.format(counts.pop() if len(counts) == 1 else "the", unit)] = pd.Series(
             {column: breakable(gap_text(mean)) for column, mean in means.items()}
         )
-    said = tuple(sentence(own, found[own.column]) for own in kept)
+    said = sentences(kept, found)
     detail = DETAIL + _left_out(rows_by_title, used)
     return Exhibit(
         name, title, ABOUT.format(what=what), table, said, lambda: figure(found), ALT.format(title=title), detail=detail
@@ -206,7 +220,7 @@ def of_parts(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
 def _of_share(share: int, method: str, name: str) -> Comparison:
     """LAF+R with a share of the labels against what reads none, or against a baseline with the same ones."""
     variant, free = labels.variant_of(share), method in FREE
-    own = f"LAF+R with {share} % of the labels"
+    own = f"With {share} % of the labels LAF+R"
     other = name if free else f"{name} with the same"
     between = _between(("laf_r", variant), (method, "" if free else variant))
 

@@ -17,7 +17,6 @@ from ..base.words import name_of, short_points, verdict_text, within_noise
 
 LEVEL_WORDS = {"none": "without any label", "all": "with all labels"}
 DEAR = 99.0  # percent of retraining's passes from which nothing is saved
-CORRECTED = "The {} comparisons above are corrected for being several (Holm)."
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def _floor(rows: list[Group], where: str) -> Said | None:
             return f"{said}. The two {verdict_text(beyond)}."
         if within_noise(beyond, p=p):
             near = abs(beyond.mean) <= floor.mean  # a wide interval alone puts nothing within the floor
-            left = "LAF lies within the noise floor" if near else "whether LAF reaches the noise floor, so few seeds do not tell"
+            left = "LAF lies within the noise floor" if near else "so few seeds do not tell whether LAF reaches the noise floor"
             return f"{said}. The two {verdict_text(beyond, p=p)}: {left}."
         return f"{said}. LAF is {verdict_text(beyond, than='that noise floor', p=p)}."
 
@@ -121,18 +120,17 @@ def _against(rows: list[Group], level: str) -> Said | None:
         return None
     other, count = found
     which = f"the nearest of {count} approximate methods is" if count > 1 else "the only approximate method on record is"
-    said = f"{LEVEL_WORDS[level].capitalize()} {which} {name_of(other)}, with a gap of {short_points(over(other))}"
+    said = f"{LEVEL_WORDS[level].capitalize()} {which} {name_of(other)} ({short_points(over(other))})"
     if count == 1:
-        apart, name = difference(laf, other), "it"
+        apart, name, how = difference(laf, other), "it", ""
     else:
-        apart, chosen = against_nearest(rows, level) or (None, ())
-        name = f"the nearest of them on the other seeds ({' or '.join(chosen)})"
+        apart, _ = against_nearest(rows, level) or (None, ())
+        name, how = "the nearest", "chosen on other seeds than it is compared on: "
     if apart is None:
-        alone = f"{said}; it was chosen for that, on too few seeds to choose on some and compare on others: no claim."
+        alone = f"{said}: no claim, since on so few seeds the luckiest of {count} looks nearest."
         return Said(None, lambda _: alone)
 
-    way = f"LAF is {'worse' if apart.mean > 0 else 'better'}{'' if name == 'it' else f' than {name}'}:"
-    return _pair(apart, floor, said, f"LAF and {name}", way)
+    return _pair(apart, floor, said, f"{how}LAF and {name}", f"{how}LAF is {'worse' if apart.mean > 0 else 'better'},")
 
 
 def _repaired(rows: list[Group]) -> Said | None:
@@ -143,11 +141,10 @@ def _repaired(rows: list[Group]) -> Said | None:
 
 
 def _corrected(asked: list[Said]) -> list[str]:
-    """The sentences, their comparisons corrected for one another, and that they are."""
+    """The sentences, their comparisons corrected for one another (the results page says that they are)."""
     tested = [said for said in asked if said.apart and said.apart.count > 1]
     ps = dict(zip(map(id, tested), holm([said.apart.p for said in tested if said.apart]), strict=True))
-    texts = [said.text(ps.get(id(said))) for said in asked]
-    return texts + ([CORRECTED.format(len(tested))] if len(tested) > 1 else [])
+    return [said.text(ps.get(id(said))) for said in asked]
 
 
 def attacked(rows: list[Group]) -> str | None:
@@ -157,12 +154,12 @@ def attacked(rows: list[Group]) -> str | None:
     ))
     if own is None or goal is None:
         return None
-    both = f"{own.mean:.1f} % on LAF and {goal.mean:.1f} % on the retrained model"
+    if level and all(each is None or each.mean < level.mean for each in (own, goal, nothing)):
+        of = "doing nothing, LAF and the retrained model" if nothing else "LAF and the retrained model"
+        return f"The published attack has **no power** here: always answering “member” ({level.mean:.1f} %) beats it on {of}."
     first = f"{nothing.mean:.1f} % after doing nothing, " if nothing else ""
     always = f"; always answering “member” scores {level.mean:.1f} %" if level else ""
-    blind = level and all(each is None or each.mean < level.mean for each in (own, goal, nothing))
-    power = ", more than the attack on any of them: **no power**, nothing can be read from it" if blind else ""
-    return f"The published attack scores {first}{both}{always}{power}."
+    return f"The published attack scores {first}{own.mean:.1f} % on LAF and {goal.mean:.1f} % on the retrained model{always}."
 
 
 def cost(rows: list[Group]) -> str | None:
