@@ -125,8 +125,8 @@ def u_lira_of_exposed(
     for choose, judge in ((first, second), (second, first)):
         rows = exposure(original[choose], retrained[choose]).topk(count).indices.to(unlearned.device)
         found.append(u_lira(unlearned[judge][:, rows], retrained[judge][:, rows]))
-    means = (sum(getattr(own, name) for own in found) / 2 for name in ("auc", "tpr_at_1_fpr", "tpr_at_01_fpr"))
-    return Ranking(*means, sum(own.members for own in found), sum(own.non_members for own in found))
+    auc, one, tenth = (sum(getattr(own, name) for own in found) / 2 for name in ("auc", "tpr_at_1_fpr", "tpr_at_01_fpr"))
+    return Ranking(auc, one, tenth, sum(own.members for own in found), sum(own.non_members for own in found))
 
 
 def klom_null(models: int, images: int = 500, seed: int = 0) -> float:

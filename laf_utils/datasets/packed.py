@@ -34,11 +34,11 @@ def pack(name: str, folder: Path, parts: int) -> list[Path]:
     labels = torch.cat([data.train.labels, data.test.labels]).numpy()
     about = {
         "name": name, "parts": parts, "checksum": data.checksum, "train": len(data.train.labels), "shape": list(images.shape),
-        "mosaics": -(-len(images) // TILE),
     }
+    mosaics = np.arange(-(-len(images) // TILE))
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for part, numbers in enumerate(np.array_split(np.arange(about["mosaics"]), parts), start=1):
+    for part, numbers in enumerate(np.array_split(mosaics, parts), start=1):
         path = folder / f"{name}-{part}.zip"
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("about.json", json.dumps(about | {"part": part}))

@@ -42,7 +42,8 @@ def priced(todo: Iterable[Planned]) -> list[str]:
     more time.
     """
     found = json.loads(PRICES.read_text(encoding="utf-8"))["devices"] if PRICES.is_file() else {}
-    said, by_profile = [], {}
+    said: list[str] = []
+    by_profile: dict[str, list[Planned]] = {}
     for item in todo:
         by_profile.setdefault(item.cell.profile, []).append(item)
     for profile, items in by_profile.items():

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import product
 from multiprocessing import connection
 from pathlib import Path
+from typing import Any
 
 from ..datasets import packed, remembered
 from ..settings.cli import known_values
@@ -109,7 +110,8 @@ def ordered(cells: list[Unit], many: list[Unit]) -> list[Unit]:
 
 def _all(todo: list[Unit], out: Path, workers: int, end: float) -> int:
     """Every unit, at most so many at a time and never two of one key: the second finds what the first trained."""
-    context, running, failed = multiprocessing.get_context("spawn"), {}, 0
+    context, failed = multiprocessing.get_context("spawn"), 0
+    running: dict[Any, Unit] = {}
     while todo or running:
         busy = {unit.key for unit in running.values()}
         for unit in [unit for unit in todo if time.monotonic() < end]:

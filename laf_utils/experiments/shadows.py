@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 
@@ -244,7 +244,7 @@ def _unlearned(run: Run, originals: list[Network], seeds: list[int], method: str
     requests = (request_of(model, run.train_images, run.task, seed=seed,
                            fresh=lambda seed, stage: run.architecture.build(seed, stage, run.device))
                 for model, seed in zip(originals, seeds, strict=True))
-    return [run_method(method, request, settings).model.eval() for request in requests]
+    return [cast(Network, run_method(method, request, settings).model).eval() for request in requests]
 
 
 def _fit(run: Run, procedures: list[LAF], seeds: list[int]) -> None:

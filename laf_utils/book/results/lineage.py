@@ -15,7 +15,7 @@ DATASETS = ("mnist", "fashion")
 
 def authors_rows() -> pd.DataFrame:
     """The authors' models by origin: their notebook, and their code run by us; gaps computed here from their accuracies."""
-    rows = {}
+    rows: dict[str, dict] = {}
     for dataset, task in tables.THEIRS:
         own = pd.DataFrame.from_dict(tables.their_rows(dataset, task), orient="index")
         rows |= {f"{DATASET_NAMES[dataset]}: {name}": row.to_dict() for name, row in own.iterrows()}
