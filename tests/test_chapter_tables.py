@@ -68,6 +68,12 @@ def test_bars_are_drawn_where_somebody_watches(monkeypatch):
     assert watched()
 
 
+def test_a_bar_inside_another_needs_no_second_line(monkeypatch):
+    monkeypatch.setenv("LAF_PROGRESS", "1")
+    with track(2, "outer") as outer, track(2, "inner") as inner:
+        assert outer.pos == inner.pos == 0, "JupyterLab would keep the half-way bar of a second line"
+
+
 def test_half_way_bars_leave_a_page():
     stale = "original:  94%|#########4| 1412/1500 [00:16<00:01, 85.1step/s]retrained: 17.2 s\nvae: 3.1 s\n"
     assert without_bars(stale) == "retrained: 17.2 s\nvae: 3.1 s\n"
