@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.imagenet`` writes ``results/imagenet.json``: torchvision's ResNet-50, 1,000 classes, 224 x 224, images made
 from their row on the fly, so that no set is ever in memory. Scaled down, as one image takes a fifth of a second on a CPU: the
-caps on retained images that are looked at (1,000), searched for copies (10,000) and trained on at least (1,000) are 16 each, one
-attempt is two epochs of batches of 4, and the model is not trained. Each case has a process of its own.
+caps on retained images that are looked at (1,000), searched for copies (10,000) and trained on at least (1,000) are 8 each, one
+attempt of LAF is two epochs of batches of 4, and the model is not trained. Each case has a process of its own.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from benchmarks.common import conditions, say, write
 from benchmarks.memory import peak_bytes
 from laf_utils.support.paths import ROOT
 
-SIDE, CAP, BATCH, PASS = 224, 16, 4, 106  # PASS: images in the largest batch of a frozen pass, 64 MB of inputs
-CASES = ((400, 8), (1_600, 8), (400, 16), (1_600, 16))  # images of D_r and of D_f
+SIDE, CAP, BATCH, PASS = 224, 8, 4, 106  # PASS: images in the largest batch of a frozen pass, 64 MB of inputs
+CASES = ((200, 4), (1_600, 4), (200, 8), (1_600, 8))  # images of D_r and of D_f
 
 
 class Made(Dataset):
@@ -61,7 +61,7 @@ def case(retain: int, forget_count: int) -> None:
         before = peak_bytes()
         making = timed(lambda: [sets[1][row].sum() for row in range(retain)])
         start = time.process_time()
-        _, report = forget(model, *sets, options=rare)
+        _, report = forget(model, *sets, method="laf", options=rare)
         seconds = time.process_time() - start
     peak = peak_bytes()
     found = {

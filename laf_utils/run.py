@@ -175,7 +175,7 @@ class Run:
             "labels": content_key({"labels": labels.tolist()}),
             "rows": "all" if rows == "all" else self.task.checksum(),
             "architecture": asdict(self.architecture),
-            "training": asdict(self.config.training),
+            "training": self.config.as_dict()["training"],
             "transforms": self.config.as_dict()["transforms"] | {"augment_everywhere": None},  # of no effect in training
             "seed": self.config.seed,
             "code": training_code(),

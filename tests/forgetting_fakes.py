@@ -1,5 +1,6 @@
 """Small classifiers and images that stand in for a practitioner's: patterns with noise, learned in a fraction of a second."""
 
+import copy
 from dataclasses import fields, replace
 
 import torch
@@ -58,6 +59,30 @@ LIGHT = choice.derived_settings(200, 300)
 LIGHT = replace(  # enough for the stand-in in one attempt
     LIGHT, vae=replace(LIGHT.vae, epochs=10), unlearning=replace(LIGHT.unlearning, lr_ra=2e-3, batchnorm="retain")
 )
+
+
+def leaves(value, way=()):
+    """The way to every value of a document that holds no others."""
+    if isinstance(value, dict) and value:
+        return [leaf for name, part in value.items() for leaf in leaves(part, (*way, name))]
+    if isinstance(value, list) and value:
+        return [leaf for number, part in enumerate(value) for leaf in leaves(part, (*way, number))]
+    return [way]
+
+
+def changed(document):
+    """For every leaf the document with another value there, and without it; and the way to the leaf."""
+    for way in leaves(document):
+        for gone in (False, True):
+            own = copy.deepcopy(document)
+            inside = own
+            for step in way[:-1]:
+                inside = inside[step]
+            if gone:
+                del inside[way[-1]]
+            else:
+                inside[way[-1]] = "other" if inside[way[-1]] != "other" else 1
+            yield way, own
 
 
 RARE = {field.name for field in fields(ForgetOptions)}

@@ -19,7 +19,15 @@ from laf_utils.audit.distance import (
 )
 from laf_utils.audit.forget_score import forget_score
 from laf_utils.audit.free import DEFINITION
-from laf_utils.audit.many_models import klom, klom_by_image, u_lira
+from laf_utils.audit.many_models import (
+    exposure,
+    klom,
+    klom_by_image,
+    klom_null,
+    models_for_klom,
+    u_lira,
+    u_lira_of_exposed,
+)
 from laf_utils.audit.membership import ranking, relative_confidence, rmia, u_mia
 from laf_utils.audit.statistics import holm, p_of_excess
 from laf_utils.audit.verdict import CANNOT, VERDICTS, verdict
@@ -246,6 +254,27 @@ def test_the_likelihood_ratio_attack_sees_a_shift_and_not_its_own_fit():
     assert abs(blind.auc - 50) < 1.2, "fitted with the attacked model it would find itself; with one more of the others, them"
     assert sharp.auc > 99
     assert (sharp.members, sharp.non_members) == (2400, 2400)
+
+
+def test_the_most_exposed_images_show_what_the_average_hides():
+    original, retrained = normal(12, 200), normal(12, 200, seed=1)
+    original[:, :20] += 8.0  # images that a model which saw them betrays
+    leaky = normal(12, 200, seed=2)
+    leaky[:, :20] += 8.0
+    assert set(exposure(original, retrained).topk(20).indices.tolist()) == set(range(20))
+    assert u_lira(leaky, retrained).auc < 62, "one image in ten, on the average"
+    assert u_lira_of_exposed(leaky, retrained, original).auc == 100
+    nothing = u_lira_of_exposed(normal(12, 200, seed=3), retrained, original)
+    assert abs(nothing.auc - 50) < 12 and nothing.members == 12 * 20, "chosen on other models, it stays blind"
+    with pytest.raises(ValueError, match="at least 3"):
+        u_lira_of_exposed(leaky[:5], retrained[:5], original[:5])
+
+
+def test_kloms_null_falls_with_models_and_the_number_that_brings_it_below_a_nat_is_the_first():
+    null = [klom_null(models) for models in (8, 16, 64)]
+    assert null == sorted(null, reverse=True) and null[0] > 6 and null[2] < 1
+    least = models_for_klom()
+    assert klom_null(least) < 1 <= klom_null(least - 4) and 32 < least <= 64
 
 
 @pytest.mark.parametrize("measure", [forget_score, klom, u_lira])

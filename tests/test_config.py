@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from laf_utils.settings.changes import changed
+from laf_utils.settings.changes import changed, plain
 from laf_utils.settings.config import ConfigError, RunConfig, TrainingConfig, UnlearningConfig, VAEConfig
 from laf_utils.settings.parameters import PARAMETERS, configuration, fallback_from, from_notebook, parse_classes
 from laf_utils.settings.presets import DATASET_PRESETS, adapted, preset
@@ -115,6 +115,24 @@ def test_small_differs_from_paper_in_images_and_their_size_only(dataset):
     assert small.transforms == {"cifar10": native, "svhn": none}[dataset]
 
 
+@pytest.mark.parametrize("dataset", ["cifar10", "svhn"])
+def test_native_differs_from_paper_in_network_training_and_size_and_lafs_settings_stay(dataset):
+    native, paper = (preset(dataset, "data", profile=profile) for profile in ("native", "paper"))
+    assert (native.backbone, native.images, native.training.rate) == ("resnet9", None, "one_cycle")
+    same = {"profile": "paper", "backbone": "resnet18", "training": paper.training, "transforms": paper.transforms}
+    assert dataclasses.replace(native, **same) == paper
+    assert native.transforms == preset(dataset, "data", profile="small").transforms
+    with pytest.raises(ConfigError, match="profile native is for"):
+        preset("mnist", "class", profile="native")
+
+
+def test_the_rate_that_came_later_is_in_no_older_key():
+    config = preset("mnist", "class")
+    assert "rate" not in config.as_dict()["training"] and "rate" not in plain(config.training)
+    assert preset("cifar10", "class", profile="native").as_dict()["training"]["rate"] == "one_cycle"
+    assert plain(preset("cifar10", "class", profile="native").training)["rate"] == "one_cycle"
+
+
 @pytest.mark.parametrize("profile", ["quick", "small", "paper"])
 @pytest.mark.parametrize("dataset", ["mnist", "fashion", "cifar10", "svhn"])
 def test_settings_that_came_later_leave_older_configurations_equal(dataset, profile):
@@ -130,7 +148,9 @@ def test_settings_that_came_later_leave_older_configurations_equal(dataset, prof
         assert config["transforms"]["augment"] is (changed or dataset == "cifar10")
 
 
-@pytest.mark.parametrize(("name", "wrong"), [("repair.pairing", "retain"), ("transforms.crop", "centre")])
+@pytest.mark.parametrize(("name", "wrong"), [
+    ("repair.pairing", "retain"), ("transforms.crop", "centre"), ("training.rate", "cosine"),
+])
 def test_settings_of_words_take_their_words_only(name, wrong):
     with pytest.raises(ConfigError, match="must be one of"):
         changed(BASE, {name: wrong})
@@ -284,7 +304,7 @@ def test_an_unknown_parameter_without_a_near_one_lists_all():
 @pytest.mark.parametrize(("values", "named"), [
     ({"DATASET": "mnits"}, "DATASET: .*'mnits'"),
     ({"TASK": "classes"}, "TASK: .*data, class, noisy.*'classes'"),
-    ({"PROFILE": "fast"}, "PROFILE: .*quick, small, paper"),
+    ({"PROFILE": "fast"}, "PROFILE: .*quick, small, native, paper"),
     ({"MODE": "best"}, "MODE: .*reference, fixed"),
     ({"DEVICE": "tpu"}, "DEVICE: .*auto, cpu, cuda, mps.*'tpu'"),
     ({"SEED": -1}, "SEED: .*-1"),

@@ -9,7 +9,7 @@ from exhibits_fakes import REFERENCES, ablated, drawn_map, fake, found, labelled
 from laf_utils.audit import interval, paired
 from laf_utils.book.base import captions, reading, training_records, words
 from laf_utils.book.results import __main__ as command
-from laf_utils.book.results import ablation, coverage, every, sentences, tables
+from laf_utils.book.results import ablation, answer, coverage, every, sentences, tables
 from laf_utils.experiments.cells import Cell
 from laf_utils.experiments.tuning_winners import winners_path
 from laf_utils.support.paths import ROOT
@@ -65,6 +65,59 @@ def test_paper_stands_before_small_and_quick_fills_no_table():
     smoke = fake("laf", dataset="svhn", variant="smoke")
     assert reading.profile_of(found(small, smoke), "svhn", "class") == "small", "a smoke test of 224 x 224 hides no record"
     assert not tables.exhibit(found(small, smoke), "svhn", "class").about.startswith("No record")
+
+
+def test_accuracy_of_today_stands_first_as_soon_as_it_has_laf():
+    small, native = fake("laf", dataset="cifar10", profile="small"), fake("laf", dataset="cifar10", profile="native")
+    begun = fake("original", dataset="cifar10", profile="native")
+    assert reading.profile_of(found(small, begun), "cifar10", "class") == "small", "a table of one row says less"
+    assert reading.profile_of(found(small, begun, native, fake("laf", dataset="cifar10")), "cifar10", "class") == "native"
+    assert reading.profile_of(found(begun), "cifar10", "class") == "native"
+
+
+# -- one seed claims nothing -------------------------------------------------------------------------------------------------
+
+CLAIMS = re.compile(r"\b(nearer|farther|better|worse|within the noise|beats|outperforms)\b")
+SAID = re.compile("no claim|one seed|one training seed")
+OVER_REQUESTS = ("answer", "across", "task-", "curves-")  # they count requests or data sets, and say how many
+
+
+def _methods(exhibit):
+    """Tables with a row for each method."""
+    parts = {"": exhibit.table, **exhibit.blocks}
+    return [part for part in parts.values() if len(part) and tables.GAP in part.columns]
+
+
+def test_no_row_of_one_seed_lacks_its_mark():
+    rows = 0
+    for exhibit in every.every(reading.everything()):
+        for part in _methods(exhibit):
+            for name, row in part.iterrows():
+                single = row[tables.GAP] not in ("the goal", "–") and "to" not in row[tables.GAP]
+                assert not single or str(row[tables.SEEDS]).startswith("1"), f"{exhibit.name}: {name} has no interval and no mark"
+                rows += single
+        if exhibit.name in ("answer", "across", "task-class", "task-data", "task-noisy"):
+            for name, row in exhibit.table.iterrows():
+                brackets = any(mark in str(cell) for cell in row for mark in "±(")
+                assert brackets or "one seed" in name, f"{exhibit.name}: {name}"
+    assert rows, "there are rows of one seed, or this test looks at nothing"
+
+
+def test_no_sentence_claims_from_one_seed():
+    records = {path: record for path, record in reading.everything().records.items() if record["cell"]["seed"] == 0}
+    claims = [
+        f"{exhibit.name}: {said}" for exhibit in every.every(reading.Found(records)) for said in exhibit.readings
+        if CLAIMS.search(said) and not SAID.search(said) and not exhibit.name.startswith(OVER_REQUESTS)
+    ]
+    assert not claims, "\n".join(claims)
+
+
+def test_a_row_that_is_nearer_on_one_seed_says_so_beside_its_numbers():
+    places = [("mnist", "class")]
+    for gaps, said in (((0.2,), "1 request, one seed"), ((0.2, 0.3), "1 request)")):
+        rows = found(*REFERENCES, *seeds("laf", *(1.0 for _ in gaps)), *seeds("relearn", *gaps), fake("original", 1, 30.0))
+        readings = answer.task_exhibit(rows, "class", places).readings
+        assert any(said in sentence for sentence in readings if "read no label either" in sentence), readings
 
 
 def test_a_failed_record_counts_as_diverged_and_in_no_mean():

@@ -38,7 +38,7 @@ def test_each_request_weighs_the_same_however_many_seeds_it_has():
     column = exhibit.table["LAF \u2212 doing nothing"].map(plain)
     over = interval([-29.0, -7.0])
     assert column["MNIST, class removal"] == "\u221229.00 (\u221229.75 to \u221228.25)", "over its three seeds"
-    assert column["Fashion-MNIST, class removal"] == "\u22127.00"
+    assert column["Fashion-MNIST, class removal (one seed)"] == "\u22127.00"
     assert column.iloc[-1] == column.iloc[-2] == f"\u221218.00 (\u2212{-over.low:.2f} to {over.high:.2f})"
     said = next(sentence for sentence in exhibit.readings if "doing nothing" in sentence)
     assert said.startswith("LAF is nearer than doing nothing in 2 of 2 requests, by 18.00 points on average.")
@@ -82,7 +82,7 @@ def test_a_request_without_the_difference_is_named_with_what_diverged():
     exhibit = requests.of_methods(found(*two_requests()), PLACES)
     assert " No such difference on record: SVHN, class removal (JiT diverged)." in exhibit.detail
     assert "SVHN, class removal" not in exhibit.table.index
-    assert exhibit.table.loc["Fashion-MNIST, class removal", "LAF \u2212 Retrain, another seed"] == "\u2013"
+    assert exhibit.table.loc["Fashion-MNIST, class removal (one seed)", "LAF \u2212 Retrain, another seed"] == "\u2013"
     assert exhibit.table.index[-2] == "mean over the requests (95 % interval)", "columns rest on different numbers of them"
     assert "The nearest of several is chosen on other seeds" in exhibit.detail
 
@@ -90,7 +90,7 @@ def test_a_request_without_the_difference_is_named_with_what_diverged():
 def test_a_request_of_another_profile_says_so():
     small = [fake(method, 0, gap, dataset="svhn", profile="small") for method, gap in (("laf", 1.0), ("original", 3.0))]
     exhibit = requests.of_methods(found(*small), PLACES)
-    assert exhibit.table.index[0] == "SVHN, class removal (small)"
+    assert exhibit.table.index[0] == "SVHN, class removal (small, one seed)"
     (said,) = exhibit.readings
     assert said == "LAF is nearer than doing nothing in the one request, by 2.00 points. 1 data set is too few for a claim."
 

@@ -12,9 +12,9 @@ from experiments_fakes import SNAKEMAKE, RealGrid
 
 from laf_utils.datasets import loading
 from laf_utils.experiments import __main__ as command
-from laf_utils.experiments import comparison, follow, launch, making, planning
+from laf_utils.experiments import comparison, estimate, follow, launch, making, planning
 from laf_utils.experiments.cells import Cell, read
-from laf_utils.experiments.estimate import hours, seconds_per_pass
+from laf_utils.experiments.estimate import hours, priced, seconds_per_pass
 from laf_utils.experiments.grid import name_of, read_grid
 from laf_utils.experiments.launch import GridError
 from laf_utils.experiments.making import run_cell
@@ -312,3 +312,14 @@ def test_a_plan_without_images_takes_what_the_records_say_and_fetches_nothing(mo
     found = planned([there, none], said.append, download=False)
     assert len(said) == 1 and "mnist" in said[0] and not list(tmp_path.iterdir())
     assert not {"data", "task"} & set(found[0].stale) and found[0].state != "missing" and found[1].state == "missing"
+
+
+def test_cells_of_a_profile_without_records_are_priced_by_what_was_measured(tmp_path, monkeypatch):
+    prices = {"training": 0.036, "unlearning": 0.36}
+    devices = {"cpu": {"networks": {"native": prices}},
+               "cuda": {"networks": {"native": {name: own / 60 for name, own in prices.items()}}, "device": {"name": "a card"}}}
+    (tmp_path / "native.json").write_text(json.dumps({"devices": devices}))
+    monkeypatch.setattr(estimate, "PRICES", tmp_path / "native.json")
+    todo = [Planned(Cell("cifar10", "class", method, profile="native"), "missing", 100_000.0) for method in ("original", "laf")]
+    assert priced(todo) == ["native, 2 cells: 11.0 hours here on one thread, about 11 minutes on one a card"]
+    assert priced([Planned(Cell("cifar10", "class", "laf", profile="small"), "missing", 1.0)]) == [], "no price, no number"

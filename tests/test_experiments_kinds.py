@@ -28,7 +28,8 @@ def said_by(monkeypatch, capsys, *arguments):
 
 @pytest.mark.parametrize("kind", [kind for kind in command.KINDS if kind != "comparison"])
 def test_every_kind_has_a_plan_that_makes_nothing(kind, places, monkeypatch, capsys):
-    given = {"verdict": [], "tuning": ["DATASET=optdigits"]}.get(kind, ["DATASET=optdigits", "TASK=class"])
+    usual = {"verdict": [], "tuning": ["DATASET=optdigits"], "gpu": ["DATASET=svhn", "TASK=class"]}
+    given = usual.get(kind, ["DATASET=optdigits", "TASK=class"])
     code, said = said_by(monkeypatch, capsys, f"KIND={kind}", "PLAN=2", *given)
     assert code == 0 and "missing" in said and "valid" not in said.splitlines()[-1]
     assert not [path for path in places.rglob("*") if path.is_file()]

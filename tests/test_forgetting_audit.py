@@ -12,7 +12,7 @@ from laf_utils.audit.unseen import LEAST, auc_error, audit, detectable_differenc
 from laf_utils.forgetting import Refused, attempts, engine
 from laf_utils.forgetting import call as call_room
 from laf_utils.forgetting import report as report_room
-from laf_utils.forgetting.choice import Scope, derived_settings, retained_used, scope_of
+from laf_utils.forgetting.choice import Scope, derived_settings, ranked, retained_used, scope_of
 from laf_utils.forgetting.ledger import Ledger
 from laf_utils.forgetting.preparing import alike
 from laf_utils.forgetting.report import forgetting
@@ -86,6 +86,21 @@ def test_scope_follows_the_share_of_a_class():
     assert scope_of(forget_said, torch.cat([retain, torch.zeros(20, dtype=torch.long)]), 4_200).name == "instances"  # a sample
     assert scope_of(torch.arange(100) % 4, retain, 400, "class").classes == (0, 1, 2, 3)
     assert scope_of(forget_said, retain, 400, "instances").name == "instances"
+
+
+def test_a_class_of_a_weak_model_is_one_by_its_second_answers():
+    """92 images of a class, 60 answered with it, 6 of the others, too; of the rest it is the second answer."""
+    first = torch.tensor([3] * 60 + [2] * 20 + [5] * 12)
+    retain = torch.cat([torch.tensor([3] * 6), torch.arange(800) % 9 + (torch.arange(800) % 9 >= 3)])
+    second = torch.where(first == 3, 2, 3)
+    assert scope_of(first, retain, len(retain)).name == "instances"
+    found = scope_of(torch.stack([first, second], 1), retain, len(retain))
+    assert found.classes == (3,) and found.weak
+    assert scope_of(torch.stack([first, torch.full((92,), 7)], 1), retain, len(retain)).name == "instances"
+    less = torch.tensor([3] * 40 + [2] * 30 + [5] * 22)
+    other = torch.where(less == 3, 2, 3)
+    assert scope_of(torch.stack([less, other], 1), retain, len(retain)).name == "instances", "its own answers are in the minority"
+    assert ranked(torch.randn(4, 10)).shape == (4, 2) and ranked(torch.randn(4, 9)).shape == (4, 1)
 
 
 def test_settings_follow_the_sets():

@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,16 +16,20 @@ from forgetting_fakes import own_model, patterns, trained
 from safetensors.torch import load_file, save_file
 from torchvision.transforms import functional as TF
 
-from laf_utils.forgetting import workers
+from laf_utils.forgetting import ForgetOptions, call, checkpoint, first_model, forget, workers
 from laf_utils.support.paths import ROOT
 
 HERE = Path(__file__).parent
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+ACCELERATE = [  # every value that its configuration file would give
+    sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no",
+    "--dynamo_backend", "no",
+]
 TOLERANCE = {"float64": 1e-9, "float32": 1e-3}  # of weights, the largest of which is 2
 
 
 def started(*words, **settings):
-    paths = os.pathsep.join([str(ROOT), str(HERE)])
+    paths = os.pathsep.join([str(ROOT), str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.Popen(
         [str(word) for word in words], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "LAF_PROGRESS": "0"}, **settings,
@@ -47,6 +53,27 @@ def test_a_process_alone_is_the_first_and_shares_nothing(monkeypatch):
     for name, value in (("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "1")):
         monkeypatch.setenv(name, value)
     assert not workers.first(), "also before the processes have met, and after they have parted"
+    for own, mpi in (("RANK", "OMPI_COMM_WORLD_RANK"), ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE")):
+        monkeypatch.setenv(mpi, os.environ[own])
+        monkeypatch.delenv(own)
+    assert workers.launched() and not workers.first(), "MPI has names of its own for them"
+
+
+def test_the_first_process_waits_for_no_other_when_it_writes(monkeypatch, tmp_path):
+    """Whatever all processes do together is done as often by the first as by any other, a ledger or not."""
+    counts = []
+    for first in (True, False):
+        asked = []
+        for module in (call, checkpoint, first_model):
+            if hasattr(module, "from_first"):
+                monkeypatch.setattr(module, "from_first", lambda make: asked.append(1) or make())  # noqa: B023
+        monkeypatch.setattr(call, "first", lambda: first)  # noqa: B023
+        inputs, labels = patterns(200, 1)
+        options = ForgetOptions(scope="class", accept=("batch_statistics",))
+        forget(own_model(), inputs[labels == 0], inputs[labels > 0], method="closed_form", options=options,
+               ledger=tmp_path / f"{first}.jsonl")
+        counts.append(len(asked))
+    assert counts[0] == counts[1] > 0
 
 
 def test_an_error_of_ones_own_is_no_lost_worker():
@@ -54,11 +81,33 @@ def test_an_error_of_ones_own_is_no_lost_worker():
         raise RuntimeError("gloomy")
 
 
+def started_by(launcher, tmp_path, monkeypatch):
+    """The words that start two processes on this machine; skips where a launcher is not installed."""
+    if launcher == "torchrun":
+        return TORCHRUN
+    pytest.importorskip("accelerate")
+    if launcher == "accelerate":  # the branch of several devices is torchrun itself, with or without a GPU
+        return [*ACCELERATE, "--multi_gpu", "--main_process_port", "0"]
+    if shutil.which("mpirun") is None:
+        pytest.skip("no mpirun")
+    (tmp_path / "hosts").write_text("localhost slots=2\n")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for name in ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("PRTE_MCA_rmaps_default_mapping_policy", ":oversubscribe")
+    monkeypatch.setenv("OMPI_MCA_rmaps_base_oversubscribe", "1")
+    return [*ACCELERATE, "--cpu", "--mpirun_hostfile", tmp_path / "hosts", "--main_process_port", port]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", TOLERANCE)
-def test_two_processes_give_the_result_of_one(kind, tmp_path):
-    program = HERE / "workers_program.py"
-    for name, before in (("one", [sys.executable]), ("two", TORCHRUN)):
+@pytest.mark.parametrize(("launcher", "kind"), [
+    ("torchrun", "float64"), ("torchrun", "float32"), ("accelerate", "float64"), ("accelerate by MPI", "float64"),
+])
+def test_two_processes_give_the_result_of_one(launcher, kind, tmp_path, monkeypatch):
+    program, two = HERE / "workers_program.py", started_by(launcher, tmp_path, monkeypatch)
+    for name, before in (("one", [sys.executable]), ("two", two)):
         (tmp_path / name).mkdir()
         code, _, err = ran(*before, program, tmp_path / name, kind)
         assert code == 0, err
@@ -75,6 +124,25 @@ def test_two_processes_give_the_result_of_one(kind, tmp_path):
     reports = [json.loads((tmp_path / name / "report" / "report.json").read_text()) for name in ("one", "two")]
     assert reports[0]["verdict"] == reports[1]["verdict"]
     assert [len(report["attempts"][0]["looks"]) for report in reports][0] == len(reports[1]["attempts"][0]["looks"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="no kill -9")
+def test_a_killed_process_goes_on_bit_for_bit(tmp_path):
+    program, cut = HERE / "workers_program.py", tmp_path / "cut"
+    for name in ("cut", "whole"):
+        (tmp_path / name).mkdir()
+    process, deadline = started(sys.executable, program, cut, "float32"), time.monotonic() + 300
+    while not list(cut.glob("state/attempt-1-running-*")) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL and not list(cut.glob("*.safetensors"))
+    for name in ("cut", "whole"):
+        code, _, err = ran(sys.executable, program, tmp_path / name, "float32")
+        assert code == 0, err
+    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("cut", "whole")]
+    assert weights[0] == weights[1] and not list((cut / "state").iterdir())
 
 
 @pytest.mark.slow

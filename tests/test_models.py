@@ -112,6 +112,14 @@ def test_weights_depend_on_seed_and_stage_alone(backbone):
     assert not torch.equal(first, head(0, "retrained"))
 
 
+def test_the_small_residual_network_keeps_the_size_of_small_images_at_first():
+    model = Architecture("resnet9", 3, 32, 7).build(0, "x").eval()
+    x = torch.rand(2, 3, 32, 32)
+    assert model.extractor[:2](x).shape == (2, 64, 32, 32), "neither stride nor pooling in its stem"
+    assert model.extractor(x).shape == (2, 256) and model(x).shape == (2, 7) and (model.extractor(x) < 0).any()
+    assert 1.6e6 < parameter_count(model) < 1.8e6
+
+
 def test_an_unknown_backbone_is_refused():
     with pytest.raises(ValueError, match="unknown backbone 'vit'.*cnn, resnet18"):
         Architecture("vit", 1, 28, 10).build(0, "x")

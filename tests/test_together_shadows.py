@@ -8,6 +8,7 @@ import torch
 from laf_utils.audit.confidence import log_odds
 from laf_utils.experiments.shadows import DEFINITION, IMAGES, KINDS, PARTS, Shadows, shadow_config, shadows
 from laf_utils.representations import outputs
+from laf_utils.settings.config import ConfigError
 from laf_utils.settings.presets import DATASET_PRESETS
 
 SEEDS = [0, 4, 2]  # 0 is that of the run
@@ -51,6 +52,39 @@ def test_known_models_are_taken_from_disk_and_others_are_not(make_run):
     for changes, seeds in (({}, [0, 4, 3]), ({"unlearning__epochs": 1}, SEEDS), ({"repair__epochs": 2}, SEEDS)):
         shadows(make_run(say=said.append, **changes), seeds, sample=20)
         assert "taken from disk" not in said[-1]
+
+
+def test_a_run_that_was_cut_goes_on_with_the_batch_it_was_in(make_run, monkeypatch):
+    from laf_utils.experiments import shadows as module
+
+    seeds = [0, 4, 2, 3]
+    whole = shadows(make_run(), seeds, sample=20)
+    monkeypatch.setattr(module, "BATCH", 2)
+    compute, begun = module._compute, []
+
+    def cut(run, own, *others):
+        begun.append(own)
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+        return compute(run, own, *others)
+
+    monkeypatch.setattr(module, "_compute", cut)
+    with pytest.raises(KeyboardInterrupt):
+        shadows(make_run(), seeds, sample=20)
+    found = shadows(make_run(), seeds, sample=20)
+    assert begun == [[0, 4], [2, 3], [2, 3]], "the first batch was kept"
+    for kind in KINDS:
+        for part in PARTS:
+            torch.testing.assert_close(found.phi[kind][part], whole.phi[kind][part], rtol=0.05, atol=0.2)
+
+
+def test_other_methods_start_from_the_same_originals(make_run):
+    found = shadows(make_run(), SEEDS, methods=("svd", "neggrad"), sample=20)
+    assert list(found.measures()) == ["original", "laf", "laf_r", "svd", "neggrad", "null"]
+    assert found.phi["svd"]["forget"].shape == found.phi["original"]["forget"].shape
+    assert not torch.equal(found.phi["neggrad"]["forget"], found.phi["original"]["forget"])
+    with pytest.raises(ConfigError, match="nowhere"):
+        shadows(make_run(), SEEDS, methods=("nowhere",), sample=20)
 
 
 def made(phi, accuracy=50.0):

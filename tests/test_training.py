@@ -5,18 +5,18 @@ import dataclasses
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from laf_utils.images import shuffled
+from laf_utils.images import Images, Transform, shuffled
+from laf_utils.models import Architecture
 from laf_utils.settings.config import TrainingConfig
 from laf_utils.support.seeds import stream
-from laf_utils.training import TrainingDiverged, adam, train
+from laf_utils.training import TrainingDiverged, adam, optimiser_of, train
 
 CONFIG = TrainingConfig(epochs=2, batch_size=16, learning_rate=1e-3)
 
 
 def build():
-    from laf_utils.models import Architecture
-
     return Architecture("cnn", 1, 8, 10).build(0, "original")
 
 
@@ -135,3 +135,30 @@ def test_it_learns_handwritten_digits(optdigits, model):
     _, evaluation, record = optdigits("reference")
     assert evaluation.metrics[model]["test_r"] > 90
     assert record["losses"][model][-1] < record["losses"][model][0] / 4
+
+
+def test_one_cycle_rises_for_a_fifth_of_the_steps_and_falls_to_zero():
+    config = TrainingConfig(rate="one_cycle", learning_rate=0.5)
+    sgd, schedule = optimiser_of([nn.Parameter(torch.zeros(1))], config, 10)
+    rates = []
+    for _ in range(10):
+        rates.append(sgd.param_groups[0]["lr"])
+        sgd.step()
+        schedule.step()
+    assert rates[:2] == [0.25, 0.5] and max(rates) == 0.5 and rates[2:] == sorted(rates[2:], reverse=True)
+    assert sgd.param_groups[0]["lr"] == 0 and sgd.param_groups[0]["nesterov"]
+    adam, constant = optimiser_of([nn.Parameter(torch.zeros(1))], TrainingConfig(), 10)
+    assert isinstance(adam, torch.optim.Adam) and constant is None
+
+
+def test_one_cycle_learns_and_is_the_same_again():
+    draw, labels = torch.Generator().manual_seed(0), torch.arange(64) % 2
+    pixels = torch.randint(0, 100, (64, 3, 16, 16), dtype=torch.uint8, generator=draw) + 100 * labels[:, None, None, None].byte()
+    images = Images(pixels, Transform(augment=True))
+    config = TrainingConfig(epochs=8, batch_size=16, rate="one_cycle", learning_rate=0.02)
+    found = []
+    for _ in range(2):
+        model = Architecture("resnet9", 3, 16, 2).build(0, "original")
+        found.append((train(model, images, labels, config, seed=0, stage="original"), model.state_dict()))
+    assert found[0][0] == found[1][0] and found[0][0][-1] < found[0][0][0]
+    assert all(torch.equal(own, found[1][1][name]) for name, own in found[0][1].items())

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from laf_utils.forgetting import ForgetOptions, forget
 
 folder, how = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
+RANK = os.environ.get("RANK") or os.environ.get("OMPI_COMM_WORLD_RANK", "alone")
 torch.set_num_threads(1)
 kind = torch.float32 if how == "float32" else torch.float64  # so that rounding is not what is looked at
 model = trained(own_model(), X, Y).to(kind)
@@ -21,7 +22,7 @@ model = trained(own_model(), X, Y).to(kind)
 
 def save(unlearned):
     with (folder / "writers").open("a") as file:
-        file.write(f"{os.environ.get('RANK', 'alone')}\n")
+        file.write(f"{RANK}\n")
     save_file(unlearned.state_dict(), folder / "weights.safetensors")
     return {}
 
@@ -32,4 +33,4 @@ copy, report = forget(
     model, X[few].to(kind), X[~few].to(kind), unseen=UNSEEN.to(kind), ledger=folder / "ledger.jsonl", options=rare
 )
 report.write(folder / "report")
-save_file(copy.state_dict(), folder / f"copy-{os.environ.get('RANK', 'alone')}.safetensors")
+save_file(copy.state_dict(), folder / f"copy-{RANK}.safetensors")

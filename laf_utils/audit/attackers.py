@@ -28,7 +28,7 @@ def cross_fitted(groups: Sequence[torch.Tensor], *, seed: int) -> list[np.ndarra
 
     Args:
         groups: features [n, width] of each kind of image.
-        seed: of the halves.
+        seed: draws the halves.
 
     Raises:
         ValueError: fewer than two groups, or than four images in one.

@@ -147,7 +147,7 @@ def power_of(goal: PerImage, again: PerImage, original: PerImage | None = None, 
     Args:
         original: of the model that is known to leak; without it only leaks of the highest value are planted.
         top: the highest value that an image can have; a leak lies there, and is worth nothing where images lie there anyway.
-        seed: of the plantings.
+        seed: draws the plantings.
     """
     draw = np.random.default_rng(derive(seed, "planted"))
     full = PerImage(np.full(len(goal.first), top))

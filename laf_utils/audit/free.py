@@ -30,7 +30,7 @@ def free_measures(
         outputs: of every model, one of them ``retrained``, with the representations of the rows ``sample`` of the training set.
         test_labels: int64 [n].
         sample: int64, training rows.
-        seed: of the sampling in U-MIA.
+        seed: draws what U-MIA samples.
     """
     goal = outputs["retrained"]
     of_forget = torch.isin(sample, task.forget)

@@ -11,6 +11,7 @@ import torch
 from .membership import Ranking
 
 BINS, CLIP, FLOOR = 20, 100.0, 1e-5  # of KLoM
+MOST_EXPOSED = 0.1  # of the images: those that models which saw them betray most
 SIGMA_FLOOR = 0.1  # of a Gaussian fitted to a handful of phi, in nats
 
 
@@ -89,6 +90,58 @@ def u_lira(unlearned: torch.Tensor, retrained: torch.Tensor) -> Ranking:
     members, others = (_log_density(phi, mean_u, std_u) - _log_density(phi, mean_r, std_r) for phi in held)
     auc, one, tenth = (100.0 * float(rate.mean()) for rate in _rates(members, others))
     return Ranking(auc, one, tenth, members.numel(), others.numel())
+
+
+def exposure(members: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """How far models that saw an image lie from those that did not [n]: |difference of means of phi| over its joint spread.
+
+    Args:
+        members, others: phi [K, n] of models trained with and without the images.
+
+    Source: Carlini et al., "Membership Inference Attacks From First Principles", IEEE S&P 2022, section III-B (privacy score).
+    """
+    members, others = two_groups(members, others, 2)
+    spread = (members.var(0) + others.var(0)).sqrt().clamp(min=SIGMA_FLOOR)
+    return (members.mean(0) - others.mean(0)).abs() / spread
+
+
+def u_lira_of_exposed(
+    unlearned: torch.Tensor, retrained: torch.Tensor, original: torch.Tensor, share: float = MOST_EXPOSED
+) -> Ranking:
+    """``u_lira`` of the most exposed images alone, chosen on other seeds than those that judge them: each half of the seeds
+    chooses for the other, and the numbers are the means of both. An average over all images hides the few that leak.
+
+    Args:
+        unlearned, retrained, original: phi [K, n] of the same images, six models or more of each kind, row by row of the
+            same seeds.
+        share: of the images that are chosen, those with the largest ``exposure`` between original and retrained models.
+
+    Raises:
+        ValueError: fewer than six models of a kind.
+    """
+    half, count = len(retrained) // 2, max(1, round(share * retrained.shape[1]))
+    first, second = slice(0, half), slice(half, None)
+    found = []
+    for choose, judge in ((first, second), (second, first)):
+        rows = exposure(original[choose], retrained[choose]).topk(count).indices.to(unlearned.device)
+        found.append(u_lira(unlearned[judge][:, rows], retrained[judge][:, rows]))
+    means = (sum(getattr(own, name) for own in found) / 2 for name in ("auc", "tpr_at_1_fpr", "tpr_at_01_fpr"))
+    return Ranking(*means, sum(own.members for own in found), sum(own.non_members for own in found))
+
+
+def klom_null(models: int, images: int = 500, seed: int = 0) -> float:
+    """What KLoM says of two groups of models that differ in nothing: mean over images whose phi is normal, nats, by simulation.
+
+    It falls only when the empty bins of one group do: an empty bin counts as ``FLOOR``, which makes a single model there cost
+    log(1 / (models * FLOOR)) / models nats.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    return klom(*torch.randn(2, models, images, generator=draw).double()).mean
+
+
+def models_for_klom(below: float = 1.0) -> int:
+    """The fewest models of each kind, to a multiple of four, with which ``klom_null`` is below so many nats."""
+    return next(models for models in range(4, 4_096, 4) if klom_null(models) < below)
 
 
 def _left_out(phi: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -96,7 +96,7 @@ def member_share(
 
     Args:
         forget, members, others: features [n, width] by class, in the same order of classes.
-        seed: of the bootstrap.
+        seed: draws the bootstrap.
 
     Raises:
         ValueError: numbers of classes that differ, or fewer than three images of a kind in a class.

@@ -51,7 +51,7 @@ def neighbour_attack(
 
     Args:
         removed, near: probabilities [n, classes] of one model, on test images of the removed and of the neighbouring classes.
-        seed: of the attacker's halves.
+        seed: draws the attacker's halves.
     """
     groups = [log_probabilities(over_kept(part, forget_classes)) for part in (removed, near)]
     first, second = cross_fitted(groups, seed=seed)

@@ -20,7 +20,7 @@ def shared_projection(representations: Mapping[str, np.ndarray], forgotten: np.n
     Args:
         representations: by model, float [n, d]; the first gives the axes.
         forgotten: bool [n], the images that take no part in the rotation.
-        seed: of the run.
+        seed: the run's; draws the projection's start.
     """
     aligned: list[np.ndarray] = []
     for own in representations.values():

@@ -53,7 +53,7 @@ class AuditRequest:
         all_forget, all_retain: all images of D_f and D_r, with training transforms.
         training: settings of one of the models' trainings; fine-tuning takes its rate and batch.
         classes: number of classes.
-        seed: of every draw.
+        seed: names every draw.
     """
 
     models: Mapping[str, Network]
@@ -115,8 +115,8 @@ def audit_request(
         models: by name; the three references among them.
         train, test: all training images with training transforms, and all test images.
         test_labels: int64 [n].
-        training: of the request's models.
-        seed: of the draws.
+        training: how the request's models were trained.
+        seed: names every draw.
         limit: images of each kind that are compared.
         learn: training images that class probes learn from, as many of each class as there are.
 

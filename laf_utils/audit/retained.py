@@ -38,7 +38,7 @@ def three_way(features: Sequence[torch.Tensor], *, seed: int) -> dict[str, PerIm
 
     Args:
         features: of the three kinds, in this order, [n, width] each.
-        seed: of the attacker's halves.
+        seed: draws the attacker's halves.
 
     Raises:
         ValueError: not three kinds.

@@ -84,7 +84,7 @@ def null_of_the_attack(models: int, correlation: float, runs: int, seed: int = 0
     """Mean AUC of U-LiRA between models of one kind, in percent, as it is and with the scores of all pairs pooled.
 
     Args:
-        correlation: of the images of a model.
+        correlation: between the images of one model, 0 to 1.
     """
     draw = torch.Generator().manual_seed(seed)
     found = []

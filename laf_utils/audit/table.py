@@ -47,7 +47,7 @@ class Audit:
         source: paper, or whose it is.
         function: the request to numbers (or findings) by model and name; ``None`` for a number that there is not.
         reads_labels: whether it reads labels of images; without, ``request.labels`` is refused.
-        tasks: of which it makes sense.
+        tasks: the kinds of removal that it is for.
     """
 
     name: str

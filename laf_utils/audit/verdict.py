@@ -82,7 +82,7 @@ class SeedVerdict:
         side: ``under-forgotten`` or ``over-forgotten`` where the mean of phi differs, else empty.
         shift: mean over seeds of the mean of phi(unlearned) - phi(retrained) over D_f, in nats.
         low, high: its 95 % interval.
-        seeds: of the method.
+        seeds: how many trainings the method has.
         margin: within which the mean has to lie to be equivalent, in nats.
         null: root mean square of the same shift between two retrained models, in nats.
         found_by: the measures that tell the method from retraining, all of them together at a level of 5 %.

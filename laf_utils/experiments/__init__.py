@@ -10,6 +10,7 @@
 ``shadows``      many models of one request
 ``maps``         representations of several models in one plane
 ``stages``       originals trained as one
+``gpu``          the cells that want a GPU, where one is lent for minutes
 ``record``       how a record of any kind is read, found stale, and taken or made
 ``grid``         which cells there are; ``planning`` which of them are valid, stale or missing, and what they wait for
 ``launch``       Snakemake over what is missing: two workers here, or a cluster by profile

@@ -11,6 +11,7 @@ verdict        levels and powers of the audit's verdicts, simulated             
 tuning         the equal tuning of every method                                   ``results/tuning``
 training       one run of LAF with its losses, as ``make laf`` makes it           ``Training``
 stages         originals and retrained models trained as one, for later cells     ``runs/artefacts``
+gpu            what wants a GPU, on one that is lent for minutes                  ``OUT/records.jsonl``
 =============  =================================================================  ==========================================
 
 ``KIND=audit --help`` says what a kind takes. ``PLAN=1`` says what there is to do and does nothing; ``PLAN=2`` names each too:
@@ -30,7 +31,7 @@ from .tuning_winners import WinnersError
 
 KINDS = {  # by name: the module with the function of that name
     "comparison": "comparison", "audit": "commands", "maps": "commands", "shadows": "commands", "verdict": "commands",
-    "tuning": "commands", "training": "commands", "stages": "stages",
+    "tuning": "commands", "training": "commands", "stages": "stages", "gpu": "gpu",
 }
 USUAL = "comparison"
 AGAIN = "interrupted; records that are there stay, and the same command goes on"

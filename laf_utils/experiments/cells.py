@@ -20,6 +20,7 @@ CHOICES = ("defaults", "tuned")
 ORIGINAL, RETRAIN = "original", "retrain"
 AGAIN = "retrain_again"
 REFERENCES = (ORIGINAL, RETRAIN, AGAIN)
+FROM_SCRATCH = (*REFERENCES, "sisa", "unroll")  # what trains a network from the beginning costs as much as training
 FROM_PIPELINE = (ORIGINAL, RETRAIN, "laf", "laf_r")  # at their defaults these are stages of a run, kept as artefacts
 EXACT = ("retrain", "sisa")  # no strength to tune: only what they cost could be chosen
 

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from ..audit.study import study
 from ..run import Run
 from ..settings.cli import known_values, spanned
-from ..settings.config import MODES
+from ..settings.config import MODES, MOST_IMAGES
 from ..support import records
 from ..support.definitions import code_version
 from ..support.paths import check_writable, results_folder, runs_folder, training_folder
@@ -37,7 +37,7 @@ from .record import (
     TrainingPlace,
     VerdictPlace,
 )
-from .shadows import LEAST, shadow_config
+from .shadows import IMAGES, LEAST, shadow_config
 from .tuning import SCHEMA, Search, search
 from .tuning_spaces import SPACES
 from .tuning_winners import winners_path
@@ -139,16 +139,21 @@ def maps(arguments: list[str]) -> None:
 def shadows(arguments: list[str]) -> None:
     """many models of one request, trained and unlearned as one, and what the measures over them say.
 
-    ``DATASET=mnist,fashion TASK=class,data MODELS=8``. Records from before there were keys are unkeyed, and are made anew.
+    ``DATASET=mnist,fashion TASK=class,data MODELS=8``; ``IMAGES`` trains on fewer, ``METHOD=relearn,scrub-tuned`` adds methods
+    that start from the same originals. Eight seeds at a time are kept: the same command goes on. Records from before there were
+    keys are unkeyed, and are made anew.
     """
-    found, plan = _values(arguments, {"DATASET": "mnist,fashion", "TASK": "class,data", "MODELS": "8"})
+    usual = {"DATASET": "mnist,fashion", "TASK": "class,data", "MODELS": "8", "IMAGES": str(IMAGES), "METHOD": ""}
+    found, plan = _values(arguments, usual)
+    images = whole(found["IMAGES"], "IMAGES", 100, MOST_IMAGES)
+    methods = items(found["METHOD"], "METHOD") if found["METHOD"] else []
     models = whole(found["MODELS"], "MODELS", LEAST + 1, MOST_MODELS)
     seeds = range(models)
-    places = [ShadowsPlace(*place, models) for place in product(items(found["DATASET"], "DATASET"),
+    places = [ShadowsPlace(*place, models, images, tuple(methods)) for place in product(items(found["DATASET"], "DATASET"),
                                                                 chosen(found["TASK"], "TASK", TASKS))]
     carry_out(
-        SHADOWS, places, lambda place: Run(shadow_config(place.dataset, place.task)),
-        lambda run: shadows_record.inputs_of(run, seeds), lambda run, _: shadows_record.make(run, seeds), plan,
+        SHADOWS, places, lambda place: Run(shadow_config(place.dataset, place.task, images=images)),
+        lambda run: shadows_record.inputs_of(run, seeds, methods), lambda run, _: shadows_record.make(run, seeds, methods), plan,
     )
 
 

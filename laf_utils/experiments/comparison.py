@@ -10,7 +10,7 @@ from ..settings.config import ConfigError
 from ..support.paths import check_writable, results_folder, runs_folder
 from ..support.reading import items, seed, whole
 from .cells import Cell, listed
-from .estimate import hours, in_words, seconds_per_pass
+from .estimate import hours, in_words, priced, seconds_per_pass
 from .expected import expected, table
 from .grid import GRID, read_grid
 from .launch import run, workers_of
@@ -86,6 +86,8 @@ def report(grid: list[Planned], workers: int) -> tuple[list[Planned], float | No
         if item.state == "stale":
             print(f"stale, made with other settings, data or code: {item.name}")
     rate = seconds_per_pass(grid)
+    for line in priced(todo) if todo and not rate else ():
+        print(line, flush=True)
     if not todo or not rate:
         return todo, None
     expected = 3600 * hours(todo, rate, workers)

@@ -1,13 +1,16 @@
 """How long a grid will take, from what its cells took before."""
 
+import json
 import statistics
 from collections.abc import Iterable
 
 from ..support import records
-from .cells import read
+from ..support.paths import ROOT
+from .cells import FROM_SCRATCH, read
 from .planning import Planned
 
 LEAST = 10_000  # training passes below which the seconds of a record say little about their rate
+PRICES = ROOT / "benchmarks" / "results" / "native.json"
 TRUST = 0.05  # of a grid: how much of it must be done before its own pace counts as much as what was expected
 
 
@@ -31,6 +34,27 @@ def seconds_per_pass(grid: Iterable[Planned]) -> float | None:
 def hours(todo: Iterable[Planned], rate: float, workers: int) -> float:
     """Hours of the cells with ``workers`` of them at a time."""
     return rate * sum(item.equivalent for item in todo) / workers / 3600
+
+
+def priced(todo: Iterable[Planned]) -> list[str]:
+    """Where no record tells a rate: hours of each profile's cells on one thread here and minutes on one GPU, from the few dozen
+    steps that ``benchmarks/native.py`` measured; its GPU prices are ResNet-18's at 32 x 32 until it has run on one: more layers,
+    more time.
+    """
+    found = json.loads(PRICES.read_text(encoding="utf-8"))["devices"] if PRICES.is_file() else {}
+    said, by_profile = [], {}
+    for item in todo:
+        by_profile.setdefault(item.cell.profile, []).append(item)
+    for profile, items in by_profile.items():
+        own = {device: prices["networks"][profile] for device, prices in found.items() if profile in prices["networks"]}
+        seconds = {
+            device: sum(i.equivalent * price["training" if i.cell.method in FROM_SCRATCH else "unlearning"] for i in items)
+            for device, price in own.items()
+        }
+        if len(seconds) == len(found) and seconds:
+            said.append(f"{profile}, {len(items)} cells: {seconds['cpu'] / 3600:.1f} hours here on one thread, about "
+                        f"{seconds['cuda'] / 60:.0f} minutes on one {found['cuda']['device']['name']}")
+    return said
 
 
 def seconds_left(total: float, done: float, elapsed: float, expected: float | None) -> float | None:

@@ -150,4 +150,4 @@ def plan(todo: list[Planned], folder: Path, python: str) -> dict:
 
 def _wants_gpu(cell: Cell) -> bool:
     preset = DATASET_PRESETS.get(cell.dataset)
-    return preset is not None and preset.backbone == "resnet18" and cell.profile == "paper"
+    return preset is not None and preset.backbone == "resnet18" and cell.profile in ("paper", "native")

@@ -9,6 +9,7 @@ from ..support.keys import content_key, stale_parts
 from ..support.paths import results_folder, training_folder
 
 VALID, STALE, MISSING = STATES = ("valid", "stale", "missing")
+SHADOW_IMAGES = 6_000  # training images of many models, the same number of each class: a tenth of the paper's
 UNKEYED = "unkeyed"  # from before there were keys: it can be read, and nothing tells what it was made with
 Say = Callable[[str], None]
 
@@ -140,10 +141,13 @@ class ShadowsPlace:
     dataset: str
     task: str
     models: int
+    images: int | None = None  # trained on; ``None`` and the usual number are not in the name
+    methods: tuple[str, ...] = ()  # beside LAF and LAF+R: in the record
 
     @property
     def path(self) -> Path:
-        return SHADOWS.folder / self.dataset / f"{self.task}-models{self.models}.json"
+        fewer = f"-images{self.images}" if self.images not in (None, SHADOW_IMAGES) else ""
+        return SHADOWS.folder / self.dataset / f"{self.task}-models{self.models}{fewer}.json"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ def same_reference(record: Mapping[str, Any], retrain_record: Mapping[str, Any])
     to the retrained model's, and where it is not the distance to this one's, the cell was scored against another.
 
     Args:
-        record: of any cell.
+        record: any cell's.
         retrain_record: of the cell ``retrain`` of the same data set, request, seed and profile.
 
     Returns:

@@ -1,40 +1,50 @@
 """Many models of one forget request, for the measures over many models: only the training seeds differ.
 
 Of each seed an original, LAF, LAF+R and a retrained model, and as many retrained models again, so that retrained models can be
-held against retrained models: what a measure says there is its null. Kept are phi and accuracies, no weights.
+held against retrained models: what a measure says there is its null. Kept are phi and accuracies, no weights, in batches of
+seeds: a run that is cut goes on with the batch it was in. Other methods start from the same originals.
 """
 
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
 
 from ..audit.confidence import log_odds
 from ..audit.forget_score import forget_score
-from ..audit.many_models import klom, u_lira
+from ..audit.many_models import klom, u_lira, u_lira_of_exposed
 from ..images import Images
 from ..laf import LAF, repair
 from ..losses import Densities
+from ..methods import find, request_of, run_method
 from ..models import Network
 from ..representations import outputs
 from ..run import TRAINED, Run
+from ..settings.changes import changed, plain, scaled
 from ..settings.config import RunConfig
 from ..settings.presets import preset
 from ..support.artefacts import Artefact
 from ..support.definitions import code_version
 from ..support.seeds import stream
+from ..together import members
 from ..together.training import train_together
 from ..together.vaes import fit_vaes_together
+from .cells import Cell
+from .record import SHADOW_IMAGES as IMAGES
+from .tuning_winners import winners_of
 
 PARTS = ("forget", "retain", "test")
 KINDS = ("original", "laf", "laf_r", "retrained")
-IMAGES = 6_000  # training images, the same number of each class: a tenth of the paper's, for many times its models
 SAMPLE = 1_000  # retained and test images whose phi is kept
 LEAST = 3  # models of a kind: the likelihood-ratio attack leaves one out and needs a spread of the others
+EXPOSED = 2 * LEAST  # models of a kind, half of which choose the most exposed images and half of which judge them
+BATCH = 8  # seeds whose models are one artefact
+AT_ONCE = {"cuda": 16}  # networks trained as one, where it is not what pays on a processor
 
 # Of the measures. 1, in older records that do not say it: the pooled ``u_lira``, and a ``forget_score`` by rules of this project.
 DEFINITION = 2
@@ -67,7 +77,11 @@ class Shadows:
     def _measured(self, phi: Callable[[str], torch.Tensor], utility: tuple[float, ...]) -> dict:
         retrained = {part: self.halves(part)[0] for part in PARTS}
         alone = forget_score(phi("forget"), retrained["forget"])
-        return {
+        exposed = {}
+        if len(retrained["forget"]) >= EXPOSED:
+            original = self.phi["original"]["forget"]
+            exposed["u_lira_of_exposed"] = u_lira_of_exposed(phi("forget"), retrained["forget"], original).as_dict()
+        return exposed | {
             "neurips_forget_score": alone * math.prod(min(ratio, 1.0) for ratio in utility),
             "neurips_forgetting_alone": alone,
             "klom": {part: asdict(klom(phi(part), retrained[part])) for part in PARTS},
@@ -92,7 +106,7 @@ class Shadows:
         half = len(self.phi["retrained"]["forget"]) // 2
         found = {
             kind: self._measured(self.phi[kind].__getitem__, self._utility(self.accuracy[kind], slice(half)))
-            for kind in KINDS if kind != "retrained"
+            for kind in self.phi if kind != "retrained"
         }
         other = self._utility(self.accuracy["retrained"], slice(half, None))
         return found | {"null": self._measured(lambda part: self.halves(part)[1], other)}
@@ -115,7 +129,7 @@ def shadow_config(dataset: str, task: str, *, mode: str = "reference", **changes
     return preset(dataset, task, profile="quick", mode=mode, **{"images": IMAGES} | changes)
 
 
-def shadows(run: Run, seeds: Sequence[int], *, sample: int = SAMPLE) -> Shadows:
+def shadows(run: Run, seeds: Sequence[int], *, methods: Sequence[str] = (), sample: int = SAMPLE) -> Shadows:
     """Train and unlearn K models of a run's forget request, one for each training seed; taken from disk where known.
 
     The request, that is the images and the index sets, is the run's and the same for all. The retrained models take ``seeds`` and
@@ -123,7 +137,8 @@ def shadows(run: Run, seeds: Sequence[int], *, sample: int = SAMPLE) -> Shadows:
 
     Args:
         run: of ``shadow_config`` or any other configuration of the CNN.
-        seeds: K training seeds, three or more.
+        seeds: K training seeds, three or more; each ``BATCH`` of them is kept as soon as its models are there.
+        methods: further ones of the table at their published settings, ``NAME-tuned`` at those of the equal tuning.
         sample: retained and test images whose phi is kept.
 
     Raises:
@@ -133,31 +148,62 @@ def shadows(run: Run, seeds: Sequence[int], *, sample: int = SAMPLE) -> Shadows:
     seeds = list(seeds)
     if len(seeds) < LEAST or len(set(seeds)) < len(seeds):
         raise ValueError(f"at least {LEAST} different seeds, got {seeds}")
+    settings_of_methods = {name: _settings(run, name) for name in methods}
     content = run._method_content() | {
-        "unlearning": asdict(run.config.unlearning), "repair": run.config.as_dict()["repair"], "seeds": seeds, "sample": sample,
-        "shadow_code": shadow_code(),
+        "unlearning": asdict(run.config.unlearning), "repair": run.config.as_dict()["repair"], "sample": sample,
+        "shadow_code": shadow_code(tuple(methods)), "methods": {name: plain(own) for name, own in settings_of_methods.items()},
     }
-    kept = run.kept("shadows", content, lambda: _compute(run, seeds, sample))
-    phi = {kind: {part: kept.tensors[f"{kind}.{part}"] for part in PARTS} for kind in KINDS}
+    batches = []
+    for start in range(0, len(seeds), BATCH):
+        own, others = seeds[start : start + BATCH], _retrained(seeds)[len(seeds) + start :][:BATCH]
+        compute = partial(_compute, run, own, others, sample, settings_of_methods)
+        batches.append(run.kept("shadows", content | {"seeds": own, "others": others}, compute))
+    kinds = (*KINDS[:-1], *methods, KINDS[-1])
+    phi = {
+        kind: {part: _joined([kept.tensors[f"{kind}.{part}"] for kept in batches], kind) for part in PARTS} for kind in kinds
+    }
+    right = {kind: [kept.facts["accuracy"][kind] for kept in batches] for kind in kinds}
+    accuracy = {
+        kind: {part: _joined([torch.tensor(own[part], dtype=torch.float64) for own in each], kind).tolist() for part in PARTS}
+        for kind, each in right.items()
+    }
     settings = {
         "config": run.config.as_dict(), "dataset": run.data.name, "train_images": len(run.train_set.labels),
         "forget": len(run.task.forget), "retain": len(run.task.retain), "seeds": seeds, "retrained_seeds": _retrained(seeds),
         "phi_images": {part: phi["original"][part].shape[1] for part in PARTS},
     }
-    seconds = kept.facts["by_stage"] | {name: kept.facts[name] for name in ("threads", "load_average")}
-    return Shadows(phi, kept.facts["accuracy"], settings, seconds)
+    facts = [kept.facts for kept in batches]
+    seconds: dict[str, Any] = {name: sum(own["by_stage"][name] for own in facts) for name in facts[0]["by_stage"]}
+    return Shadows(phi, accuracy, settings, seconds | {name: facts[-1][name] for name in ("threads", "load_average")})
 
 
-def shadow_code() -> str:
+def _joined(parts: list[torch.Tensor], kind: str) -> torch.Tensor:
+    """Of all batches; of retrained models those of the seeds themselves first, then the others."""
+    halves = [part.chunk(2) for part in parts] if kind == "retrained" else [(part,) for part in parts]
+    return torch.cat([half for place in range(len(halves[0])) for half in (own[place] for own in halves)])
+
+
+def _settings(run: Run, name: str) -> Any:
+    """Those of a further method: published, or of the equal tuning at the size of the run's data."""
+    method, _, tuned = name.partition("-")
+    cell = Cell(run.data.name, run.config.task, method, choice=tuned or "defaults")
+    settings = find(method).published(run.config.task)
+    if not tuned:
+        return settings
+    share = len(run.train_set.labels) / len(run.data.train.labels)
+    return scaled(changed(settings, winners_of(cell)), share)  # as many steps as at full size
+
+
+def shadow_code(methods: tuple[str, ...] = ()) -> str:
     """Names the code that makes all models of a record and reads phi."""
-    return code_version((_compute,), TRAINED)
+    return code_version((_compute, *(find(name.partition("-")[0]).function for name in methods)), TRAINED)
 
 
 def _retrained(seeds: list[int]) -> list[int]:
     return seeds + [max(seeds) + 1 + place for place in range(len(seeds))]
 
 
-def _compute(run: Run, seeds: list[int], sample: int) -> Artefact:
+def _compute(run: Run, seeds: list[int], others: list[int], sample: int, methods: Mapping[str, Any]) -> Artefact:
     seconds: dict[str, float] = {}
 
     def timed(stage: str, call: Callable[[], Value]) -> Value:
@@ -169,25 +215,36 @@ def _compute(run: Run, seeds: list[int], sample: int) -> Artefact:
     everything = torch.arange(len(run.train_set.labels))
     models = {
         "original": timed("original", lambda: _trained(run, everything, seeds, "original")),
-        "retrained": timed("retrained", lambda: _trained(run, run.task.retain, _retrained(seeds), "retrained")),
+        "retrained": timed("retrained", lambda: _trained(run, run.task.retain, seeds + others, "retrained")),
     }
     procedures = [LAF(model, run.sets, run.config.vae, seed=seed) for model, seed in zip(models["original"], seeds, strict=True)]
     timed("representations", lambda: [procedure.represented for procedure in procedures])
     timed("vae", lambda: _fit(run, procedures, seeds))
     models["laf"] = timed("unlearning", lambda: [own.unlearn(run.config.unlearning).model for own in procedures])
     models["laf_r"] = timed("repair", lambda: _repaired(run, models["laf"], seeds))
+    for name, settings in methods.items():
+        models[name] = timed(name, partial(_unlearned, run, models["original"], seeds, name.partition("-")[0], settings))
     sets = _sets(run, sample)
-    seen = timed("phi", lambda: {kind: _seen(models[kind], sets) for kind in KINDS})
-    tensors = {f"{kind}.{part}": seen[kind][part][0] for kind in KINDS for part in PARTS}
-    accuracy = {kind: {part: seen[kind][part][1] for part in PARTS} for kind in KINDS}
+    seen = timed("phi", lambda: {kind: _seen(own, sets) for kind, own in models.items()})
+    tensors = {f"{kind}.{part}": own[part][0] for kind, own in seen.items() for part in PARTS}
+    accuracy = {kind: {part: own[part][1] for part in PARTS} for kind, own in seen.items()}
     load = [round(value, 2) for value in os.getloadavg()]
     return Artefact(tensors, {"losses": {}, "by_stage": seconds, "accuracy": accuracy, "load_average": load})
 
 
 def _trained(run: Run, rows: torch.Tensor, seeds: list[int], stage: str) -> list[Network]:
     return train_together(
-        run.architecture, run.train_images, run.task.train_labels, [rows] * len(seeds), seeds, run.config.training, stage
+        run.architecture, run.train_images, run.task.train_labels, [rows] * len(seeds), seeds, run.config.training, stage,
+        AT_ONCE.get(run.device.type, members.AT_ONCE),
     )[0]
+
+
+def _unlearned(run: Run, originals: list[Network], seeds: list[int], method: str, settings: Any) -> list[Network]:
+    """A method's models, one from each original."""
+    requests = (request_of(model, run.train_images, run.task, seed=seed,
+                           fresh=lambda seed, stage: run.architecture.build(seed, stage, run.device))
+                for model, seed in zip(originals, seeds, strict=True))
+    return [run_method(method, request, settings).model.eval() for request in requests]
 
 
 def _fit(run: Run, procedures: list[LAF], seeds: list[int]) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..settings.presets import FIXED_SETTINGS
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -44,6 +46,9 @@ VARIANTS: Mapping[str, Variant] = {
         Variant("linear_decoder", "decoder without sigmoid", {"vae.decoder": "linear"}),
         # How far to go.
         *(Variant(f"epochs_{n}", f"{n} epoch{'s' if n > 1 else ''}", {"unlearning.epochs": n}) for n in (1, 2, 5, 20, 40)),
+        # All that mode ``fixed`` recommends, on the request and the original of mode ``reference``.
+        Variant("fixed", "mode fixed", {name: value for name, value in FIXED_SETTINGS.items() if "." in name}
+                | {"transforms.augment_everywhere": False}),
         # The whole protocol with one epoch of everything on a few images: whether it runs, not what it gives.
         Variant("smoke", "smoke test", {
             "images": SMOKE_IMAGES, "training.epochs": 1, "vae.epochs": 1, "unlearning.epochs": 1,

@@ -83,6 +83,7 @@ def forget(
 def _forget(model: nn.Module, given: Given, asked: Options, ledger: str | Path | None) -> Forgotten:
     before, clock = fingerprint(bare(model)), _Clock()
     book, instead_of = opened(ledger, before, asked.accept)
+    first_model = None if book is None else FirstModel(book)  # by all processes: the first alone writes, and waits for no other
     with Keeper(asked.memory, None if asked.folder is None else Path(asked.folder)) as keeper:
         prepared = prepare(model, given, asked, keeper, book)
         checkpoint = _checkpoint(asked, prepared, before, book is not None)
@@ -107,7 +108,7 @@ def _forget(model: nn.Module, given: Given, asked: Options, ledger: str | Path |
         outcome = carry_out(prepared.choice.method, work, watch, keeper)
         clock.mark("unlearn")
         network = outcome.network or prepared.network
-        content = _measured(prepared, network, outcome, watches[0], book, reference, instead_of)
+        content = _measured(prepared, network, outcome, watches[0], first_model, reference, instead_of)
         clock.mark("report")
         content["memory"] = {"bound": asked.memory, "in_memory": keeper.in_memory, "on_disk": keeper.on_disk}
     unlearned = as_given(whole(network), model)
@@ -116,8 +117,8 @@ def _forget(model: nn.Module, given: Given, asked: Options, ledger: str | Path |
     content["model"] |= {name: tensors_checksum(state) for name, state in states.items()}
     if asked.save is not None and first():
         content["weights"] = asked.save(unlearned)
-    if book is not None and first():
-        content["ledger"] = _entered(book, content, prepared, instead_of, asked.requests)
+    if first_model is not None and first():
+        content["ledger"] = _entered(first_model, content, prepared, instead_of, asked.requests)
     checkpoint.clear()
     return Forgotten(unlearned, Report(content, tuple(prepared.digests)))
 
@@ -175,7 +176,7 @@ def opened(ledger: str | Path | None, model: str, accept: tuple[str, ...] = ()) 
 
 
 def _measured(
-    prepared: Prepared, network: nn.Module, outcome: Outcome, watch: Watch, book: Ledger | None,
+    prepared: Prepared, network: nn.Module, outcome: Outcome, watch: Watch, first_model: FirstModel | None,
     reference: Callable[[], Reference], instead_of: int | None = None,
 ) -> dict[str, Any]:
     after = prepared.answers(network)
@@ -185,7 +186,7 @@ def _measured(
     found = weighed(prepared, after, reference) if outcome.look is not None else None
     numbers["evidence"] = None if found is None else found.as_dict()
     least = min((entry["utility"] / 100 for entry in numbers["utility"].values()), default=None)
-    together = None if book is None or least is None else _together(book, prepared, after, least, instead_of)
+    together = None if first_model is None or least is None else _together(first_model, prepared, after, least, instead_of)
     said, reasons = verdict(prepared, watch, outcome, numbers, together, found)
     return {"verdict": said, "reasons": reasons, "kept": outcome.look is not None, "utility_together": together, **numbers}
 
@@ -198,10 +199,9 @@ def _method(prepared: Prepared, outcome: Outcome) -> dict[str, str]:
     return {"name": str(outcome.method), "reason": reason}
 
 
-def _together(book: Ledger, prepared: Prepared, after: Answers, least: float, instead_of: int | None) -> float:
+def _together(first_model: FirstModel, prepared: Prepared, after: Answers, least: float, instead_of: int | None) -> float:
     """What is left of the first model's utility: by its own answers where they are known, else as a product."""
-    first_model = FirstModel(book)
-    if not book.entries:
+    if not first_model.book.entries:
         return least  # this request's model is the first
     logits, keep = {"retain": after.retain, "unseen": after.unseen}, unseen_kept(prepared)
     answers: dict[str, tuple[Sequence[bytes], torch.Tensor]] = {
@@ -211,7 +211,7 @@ def _together(book: Ledger, prepared: Prepared, after: Answers, least: float, in
         digests = [digest for digest, kept in zip(prepared.known["unseen"], keep.tolist(), strict=True) if kept]
         answers["unseen"] = digests, cast(torch.Tensor, after.unseen)[keep]
     measured = first_model.utility(answers)
-    return book.utility(instead_of) * least if measured is None else measured
+    return first_model.book.utility(instead_of) * least if measured is None else measured
 
 
 def _circumstances(
@@ -249,10 +249,10 @@ def _circumstances(
 
 
 def _entered(
-    book: Ledger, content: dict[str, Any], prepared: Prepared, instead_of: int | None, requests: tuple[int, ...]
+    first_model: FirstModel, content: dict[str, Any], prepared: Prepared, instead_of: int | None, requests: tuple[int, ...]
 ) -> dict[str, Any]:
     least = min((entry["utility"] / 100 for entry in content["utility"].values()), default=None)
-    first_model = FirstModel(book)
+    book = first_model.book
     if len(book.entries) == book.since:  # of a series the first
         logits = {"retain": prepared.before.retain, "unseen": prepared.before.unseen}
         first_model.begin({name: (digests, cast(torch.Tensor, logits[name])) for name, digests in prepared.known.items()})

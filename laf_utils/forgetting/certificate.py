@@ -218,7 +218,7 @@ def certificate(report: Report, key: Any, hash_key: bytes) -> dict[str, Any]:
     """The signed certificate of a request.
 
     Args:
-        report: of ``forget``.
+        report: what ``forget`` gave.
         key: from ``signing_key``.
         hash_key: from ``image_key`` or ``new_image_key``; keep it: it alone says which images the hashes are of.
     """

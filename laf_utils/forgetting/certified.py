@@ -48,7 +48,7 @@ class CertifiedHead:
     """Settings of the method ``certified_head``.
 
     Args:
-        epsilon, delta: of the guarantee; epsilon at most 1.
+        epsilon, delta: what the guarantee holds for; epsilon at most 1.
         penalty: of the squared weights, for each image.
         noise: standard deviation of the random term; ``None``: ``NOISE`` times the number of images.
     """

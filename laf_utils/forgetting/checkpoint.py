@@ -132,7 +132,7 @@ class Carried(Adaptation):
 
     Args:
         checkpoint, stage: where it is saved.
-        arguments: of ``Adaptation``.
+        arguments: what ``Adaptation`` takes.
     """
 
     def __init__(self, checkpoint: Checkpoint, stage: str, *arguments: Any) -> None:

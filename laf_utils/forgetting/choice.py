@@ -11,9 +11,11 @@ from ..settings.config import RepairConfig, UnlearningConfig, VAEConfig
 from .packing import Packing
 from .refusal import Refused
 
-# From these shares on, both by the original's own (imperfect) answers, a request removes a class: of what is answered with the
-# class, the share that lies in D_f, and of D_f, the share that is answered with such classes.
+# A request removes a class where D_f holds this share of the images that the original answers with it. Whole classes go where
+# such answers are this share of D_f's. Both by the original's own, imperfect answers: a weak model puts many images of a class
+# elsewhere, with the class as its second answer. Where more than half of D_f is answered with it, those count, too.
 WHOLE = 0.7
+SECOND_FROM = 10  # classes from which a second answer says something
 SCOPES = ("auto", "class", "instances")
 LEAST_RETAINED = 1_000  # images of D_r that unlearning uses at least, where there are as many: the side to be kept
 LEAST_STEPS = 400  # that unlearning may take at most before the watch ends it, however few images are to be forgotten
@@ -34,23 +36,28 @@ class Scope:
         name: ``class`` where D_f is nearly all that the original assigns to some classes, else ``instances``.
         classes: those classes.
         reason: with the shares it rests on.
+        weak: it takes the original's second answers to see the classes.
     """
 
     name: str
     classes: tuple[int, ...]
     reason: str
+    weak: bool = False
 
 
 def scope_of(forget: torch.Tensor, retain: torch.Tensor | None, retain_total: int, asked: str = "auto") -> Scope:
     """The scope of a request.
 
     Args:
-        forget, retain: int64, the original's predictions on D_f and on a random part of D_r (``None``: no D_r).
+        forget: int64 [n] or [n, k], the original's predictions on D_f, or its first k answers (see ``ranked``).
+        retain: int64 [m], its predictions on a random part of D_r (``None``: no D_r).
         retain_total: images of D_r, of which ``retain`` is a part.
         asked: ``class`` or ``instances`` where the user knows; the classes removed are then the commonest answers on D_f.
     """
     if asked == "instances":
         return Scope("instances", (), "asked for")
+    ranked = forget.reshape(len(forget), -1)
+    forget = ranked[:, 0]
     if asked == "class":
         counts = forget.bincount()
         return Scope("class", tuple((counts >= 0.5 * counts.max()).nonzero().flatten().tolist()), "asked for")
@@ -63,11 +70,17 @@ def scope_of(forget: torch.Tensor, retain: torch.Tensor | None, retain_total: in
     factor = retain_total / max(1, len(retain))
     shares = {c: (n := (forget == c).sum().item()) / (n + factor * (retain == c).sum().item()) for c in main}
     whole = tuple(c for c in main if shares[c] >= WHOLE)
-    covered = sum((forget == c).sum().item() for c in whole) / max(1, len(forget))
+    first, both = (torch.isin(found, torch.tensor(whole)).any(1).float().mean().item() for found in (ranked[:, :1], ranked))
+    covered = both if first > 0.5 else first
     told = ", ".join(f"{100 * share:.0f} % of class {c}" for c, share in list(shares.items())[:10])
     if covered >= WHOLE:
-        return Scope("class", whole, f"D_f holds {told}, as the original assigns them")
+        return Scope("class", whole, f"D_f holds {told}, as the original assigns them", first < WHOLE)
     return Scope("instances", (), f"D_f holds {told}, as the original assigns them: its classes stay")
+
+
+def ranked(logits: torch.Tensor) -> torch.Tensor:
+    """int64 [n, 2], the first and the second answer; [n, 1] of a model of few classes, where the second is no evidence."""
+    return logits.topk(2 if logits.shape[1] >= SECOND_FROM else 1, 1).indices
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,7 @@ def removed(network: Network, head: str, classes: Sequence[int], example: torch.
         _project(model, classes, example)
         return own
     rows = getattr(layer, "out_features", getattr(layer, "out_channels", None))
-    plain = head.rpartition(":")[2] != "output" and rows is not None and hasattr(layer, "bias")
+    plain = layer_of(head)[1] != "output" and rows is not None and hasattr(layer, "bias")
     if not plain or (isinstance(own.classifier, Rest) and getattr(own.extractor.model, "binary", False)):
         raise Refused(
             "method", "in closed form a class can be removed from a linear or convolutional head of several classes, or from a "

@@ -129,8 +129,13 @@ def _eased(work: Work, outcome: Outcome, watch: Watch) -> Outcome:
 
 
 def _or_in_closed_form(work: Work, outcome: Outcome, watch: Watch) -> Outcome:
-    """An outcome of LAF, or where it has not removed its classes within the floor and the head allows it, the closed form."""
-    if watch.scope.name != "class" or (outcome.look is not None and watch.forgotten(outcome.look) == 0):
+    """An outcome of LAF, or where it has not removed its classes within the floor and the head allows it, the closed form.
+
+    An original that is unsure of the class is unsure of the others, too: there the watch, which weighs a changed answer by how
+    sure the original was of the old one, lets too much pass, and the closed form comes first.
+    """
+    done = outcome.look is not None and watch.forgotten(outcome.look) == 0 and not watch.scope.weak
+    if watch.scope.name != "class" or done:
         return outcome
     try:
         found = run_closed_form(work, watch, list(outcome.attempts))

@@ -8,7 +8,7 @@ from torch import nn
 
 from ..representations import apply_frozen
 from ..support.seeds import stream
-from .choice import scope_of
+from .choice import ranked, scope_of
 from .copying import working_copy
 from .evidence import Evidence, weigh, weigh_removed
 from .head import device_of, dtype_of
@@ -57,7 +57,7 @@ def judge(
             chosen by them.
         removed: classes that vanish with D_f; none: single images of classes that stay. ``None``: found as ``forget`` finds them.
         scope: where they are to be found: ``class``, ``instances`` or ``auto``.
-        seed: of the students.
+        seed: draws the students.
         floor: least share of the students' own utility on unseen images.
         reference: from ``reference.taught``, where several models of one request are judged.
 
@@ -75,8 +75,8 @@ def judge(
             rest = rest.subset(without_overlap(own.digests(), rest, "refuse", None)[0])
         if removed is None:
             looked = rest.subset(torch.randperm(len(rest), generator=stream(seed, "own", "retain"))[:LOOKED])
-            said = [_logits(before, images).argmax(1) for images in (own, looked)]
-            removed = scope_of(said[0], said[1], len(rest), scope).classes
+            said = [_logits(before, images) for images in (own, looked)]
+            removed = scope_of(ranked(said[0]), said[1].argmax(1), len(rest), scope).classes
         if reference is None:
             reference = taught(before, rest, removed, seed=seed)
         after = after.to(device_of(before), dtype_of(before))

@@ -213,7 +213,7 @@ class Ledger:
         Args:
             entry: ``before``, ``after`` (fingerprints), ``kept``, ``utility``, ``method``, ``verdict`` and counts; ``weights``:
                 the sha256 of the file that holds them, where one was written.
-            digests: of the images of D_f.
+            digests: one for each image of D_f.
 
         Raises:
             Refused: ``changed_ledger``: another process has written in between.

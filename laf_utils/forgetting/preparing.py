@@ -13,7 +13,7 @@ from ..settings.config import UnlearningConfig
 from ..support.seeds import stream
 from .adapting import adapted
 from .certified import frozen
-from .choice import CERTIFIED, CLOSED_FORM, Choice, Scope, choose, head_alone_or, scope_of
+from .choice import CERTIFIED, CLOSED_FORM, Choice, Scope, choose, head_alone_or, ranked, scope_of
 from .copies import Copies
 from .copying import working_copy
 from .evidence import LEAST_COMPARED
@@ -72,7 +72,7 @@ class Prepared:
             looks at ``shown`` alone, and the verdict's audit at ``audited``, which no look has seen. Classes: both see ``alike``.
         labels: int64, of ``used``.
         before: the original's answers.
-        digests: of the images of D_f.
+        digests: one for each image of D_f.
         dropped: retained images left out because they are in D_f too.
         copies: near-copies of D_f among the retained images, and what was done with them.
         known: with a ledger, the digests of the watched and of the unseen images.
@@ -227,7 +227,7 @@ def prepare(model: nn.Module, given: Given, options: Options, keeper: Keeper, le
     before = answers(network, forget, rest.watched, unseen)
     said, said_r = before.forget.argmax(1), None if before.retain is None else before.retain.argmax(1)
     like = None if before.unseen is None else alike(said, before.unseen.argmax(1))
-    scope = scope_of(said, said_r, 0 if rest.images is None else len(rest.images), options.scope)
+    scope = scope_of(ranked(before.forget), said_r, 0 if rest.images is None else len(rest.images), options.scope)
     choice = head_alone_or(choice, options.method, scope, forget.packing, frozen(network))
     if choice.method not in (CLOSED_FORM, CERTIFIED):
         check_below(network)

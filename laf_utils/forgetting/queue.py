@@ -200,7 +200,7 @@ class Queue:
             always: also what is not due.
             retrain: trains anew on D_r, where nothing could be kept or the ledger says that all requests together have cost more
                 than the floor allows. The new model is handed back in place of the unlearned one, and the ledger begins again.
-            options, call: of ``forget``.
+            options, call: what ``forget`` takes beside the images.
 
         Returns:
             The model and its report; ``None`` where nothing is due. Requests of which nothing could be kept go on waiting.

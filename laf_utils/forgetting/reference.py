@@ -64,7 +64,7 @@ def student(model: nn.Module, images: OwnImages, answers: torch.Tensor, generato
     """A fresh network of the same architecture after learning answers, in evaluation mode.
 
     Args:
-        images: of D_r.
+        images: D_r, or a part of it.
         answers: int64 [n] to learn.
     """
     own = fresh(model, generator).train()
@@ -87,7 +87,7 @@ class Reference:
 
     Args:
         students: networks in evaluation mode.
-        images: of D_r that each has learned from.
+        images: how many of D_r each has learned from.
     """
 
     students: tuple[nn.Module, ...]

@@ -79,7 +79,7 @@ def retained_parts(
     Args:
         given: D_r as it came, or ``None``.
         labels: int64, of ``given``, or ``None``.
-        digests: of D_f.
+        digests: one for each image of D_f.
         most: bytes that each part may take in memory.
 
     Raises:

@@ -188,10 +188,10 @@ class OwnImages:
     """A view of a store on a device: an ``images.ImageView``.
 
     Args:
-        store: of network inputs.
-        device, dtype: of the batches.
+        store: where network inputs come from.
+        device, dtype: where batches go, and as which numbers.
         rows: int64 [N] rows of the store that this view holds.
-        name: of the set, for messages.
+        name: what messages call the set.
     """
 
     store: Store

@@ -1,7 +1,7 @@
 """Data sets that augment, without their random transforms: forgetting looks at the same image more than once.
 
-Known random transforms of torchvision are taken out or replaced by what evaluation uses in their place; a set whose transforms
-are not known stays as it is, and is refused later if the same image comes out differently.
+Known random transforms of torchvision and timm are taken out or replaced by what evaluation uses in their place; a set whose
+transforms are not known stays as it is, and is refused later if the same image comes out differently.
 """
 
 import copy
@@ -16,20 +16,21 @@ DROPPED = (
     "RandomPhotometricDistort", "RandomInvert", "RandomPosterize", "RandomSolarize", "RandomAdjustSharpness",
     "RandomAutocontrast", "RandomEqualize", "RandomErasing", "ColorJitter", "ElasticTransform", "GaussianBlur", "GaussianNoise",
     "AutoAugment", "RandAugment", "TrivialAugmentWide", "AugMix", "RandomApply", "RandomChoice", "RandomOrder", "JPEG",
-    "RandomChannelPermutation",
+    "RandomChannelPermutation", "AugMixAugment",
 )
+CROPPED = ("RandomCrop", "RandomResizedCrop", "RandomResizedCropAndInterpolation")
 RESIZED = 256 / 224  # of the shorter side, before the central crop that stands for a random resized one
 
 
-def _of_torchvision(kind: type) -> bool:
-    """Told by its name: who has torchvision's transforms has torchvision, and nobody else needs it."""
-    return kind.__module__.startswith("torchvision.transforms")
+def _known(kind: type) -> bool:
+    """Told by its name: who has torchvision's or timm's transforms has torchvision, and nobody else needs it."""
+    return kind.__module__.startswith(("torchvision.transforms", "timm.data"))
 
 
 def _kept(step: Any, said: list[str]) -> list[Any]:
     """What stands for a transform in evaluation, and in ``said`` how it differs."""
-    name, own = type(step).__name__, _of_torchvision(type(step))
-    composed = any(kind.__name__ == "Compose" and _of_torchvision(kind) for kind in type(step).__mro__)
+    name, own = type(step).__name__, _known(type(step))
+    composed = any(kind.__name__ == "Compose" and _known(kind) for kind in type(step).__mro__)
     if composed or isinstance(step, nn.Sequential):
         inner = list(step.transforms if hasattr(step, "transforms") else step)
         return [part for each in inner for part in _kept(each, said)]
@@ -38,14 +39,14 @@ def _kept(step: Any, said: list[str]) -> list[Any]:
     if name in DROPPED:
         said.append(f"without {name}")
         return []
-    if name not in ("RandomCrop", "RandomResizedCrop"):
+    if name not in CROPPED:
         return [step]
     from torchvision.transforms import v2
 
     if name == "RandomCrop":
         said.append("CenterCrop for RandomCrop")
         return [v2.CenterCrop(step.size)]
-    said.append("Resize and CenterCrop for RandomResizedCrop")
+    said.append(f"Resize and CenterCrop for {name}")
     return [v2.Resize(round(RESIZED * min(step.size)), antialias=True), v2.CenterCrop(step.size)]
 
 

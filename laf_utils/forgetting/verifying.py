@@ -94,7 +94,7 @@ def verify(
     """Check a certificate; what is returned holds.
 
     Args:
-        path: of the certificate.
+        path: where the certificate lies.
         key: file with the public key of whoever is trusted to sign: never the one that stands in the certificate.
         model: the model that is in use now, or its weights file.
         original: the model before.

@@ -6,8 +6,8 @@ all results, so that the losses are those of the whole batch and every process d
 out one by one. Reading is not shared out: every process reads every image of a batch. Only the first process writes, prints and
 keeps the ledger.
 
-Tried with ``torchrun`` and gloo on CPUs; several GPUs (NCCL) never were. ``accelerate launch`` sets the same variables on GPUs;
-on CPUs it starts a single process.
+Tried with gloo on CPUs: ``torchrun``, ``accelerate launch --multi_gpu``, which is ``torchrun``, and ``accelerate launch --cpu
+--mpirun_hostfile``, where MPI numbers the processes. Several GPUs (NCCL) never were.
 """
 
 import contextlib
@@ -23,7 +23,11 @@ from ..images import ImageView
 from ..representations import apply_frozen
 from ..support.progress import silent_thread
 
-LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what every launcher sets
+LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what every launcher sets, the first two also by MPI's names
+MPI = {
+    "RANK": ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK"),
+    "WORLD_SIZE": ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"),
+}
 LOST = ("gloo", "Connection closed", "Connection reset", "Broken pipe", "NCCL", "Socket", "store")  # in what the engine says
 
 
@@ -31,9 +35,14 @@ class WorkerLostError(RuntimeError):
     """Another process of the same call has ended; the message is one line."""
 
 
+def _told(name: str) -> str:
+    """What a launcher says; empty where none does."""
+    return next((os.environ[own] for own in (name, *MPI.get(name, ())) if os.environ.get(own)), "")
+
+
 def launched() -> bool:
     """Whether a launcher started this process as one of several."""
-    return all(name in os.environ for name in LAUNCHED) and os.environ["WORLD_SIZE"] not in ("", "0", "1")
+    return all(map(_told, LAUNCHED)) and _told("WORLD_SIZE") not in ("0", "1")
 
 
 def several() -> bool:
@@ -45,7 +54,7 @@ def first() -> bool:
     """Whether this process is the one that writes: the only one, or the first of several, also before and after their work."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank() == 0
-    return not launched() or os.environ["RANK"] == "0"
+    return not launched() or _told("RANK") == "0"
 
 
 @contextlib.contextmanager
@@ -57,7 +66,8 @@ def working_together() -> Iterator[None]:
     """
     ours = launched() and dist.is_available() and not dist.is_initialized()
     if ours:
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        engines = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(engines, rank=int(_told("RANK")), world_size=int(_told("WORLD_SIZE")))
     try:
         with contextlib.nullcontext() if first() else silent_thread():
             yield

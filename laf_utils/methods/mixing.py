@@ -53,7 +53,7 @@ class MixBlock(nn.Module):
     """Features of both images and the mixing ratio in, the forgotten image's share of every pixel out.
 
     Args:
-        channels: of the feature maps.
+        channels: how many the feature maps have.
     """
 
     def __init__(self, channels: int) -> None:

@@ -47,7 +47,7 @@ class UnrollState:
         initial: theta_0, by name of parameter.
         learning_rate: eta, of the optimiser that trained the original.
         epochs: E, that the original saw.
-        batch_size: of its training.
+        batch_size: with which it was trained.
         optimiser: ``sgd``: gradients are added back as they are, each a mean over its batch. ``adam``: what Adam made of the
             same gradients at theta_0 is added back (its recurrences from zero, bias-corrected, weight decay left out), since
             eta times a bare gradient is not the step that such an original took.

@@ -4,12 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
 from typing import Any, cast
 
-from .config import ConfigError
+from .config import MEANT, ConfigError
 
 
 def plain(settings: Any) -> dict:
-    """Nested plain values, as records keep them."""
-    return asdict(cast(Any, settings)) if is_dataclass(settings) else dict(vars(settings))
+    """Nested plain values, as records keep them; a rate of training that came later is left out where it is the one before."""
+    found = asdict(cast(Any, settings)) if is_dataclass(settings) else dict(vars(settings))
+    for group in (found, found.get("training")):
+        if isinstance(group, dict) and group.get("rate") == MEANT["training.rate"]:
+            del group["rate"]
+    return found
 
 
 def changed(settings: Any, changes: Mapping[str, object]) -> Any:

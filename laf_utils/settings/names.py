@@ -52,4 +52,9 @@ def caveats(config: RunConfig, dataset: "Dataset") -> list[str]:
             f"Profile small: {config.images:,} training images at their native size; all else is the paper's setting, which has "
             "every image enlarged to 224 x 224."
         )
+    if config.profile == "native":
+        found.append(
+            f"Profile native: {config.images or len(dataset.train.labels):,} training images at their native size, a small "
+            f"residual network trained by SGD with one cycle for {config.training.epochs} epochs; LAF's settings are the paper's."
+        )
     return found

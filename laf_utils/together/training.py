@@ -41,8 +41,8 @@ def train_together(
         TrainingDiverged: a loss is not finite.
     """
     one_each(seeds, rows=rows)
-    if config.precision != "float32" or config.compile:
-        raise ValueError("networks are trained together in float32 and without compile only")
+    if config.precision != "float32" or config.compile or config.rate != "constant":
+        raise ValueError("networks are trained together in float32, without compile and at a constant rate only")
     same_length("rows", rows)
     targets = _targets(labels, rows, len(images)).to(images.device)
     networks = [architecture.build(seed, stage, images.device).train() for seed in seeds]

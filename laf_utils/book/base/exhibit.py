@@ -21,7 +21,7 @@ class Exhibit:
     """What is drawn in one place.
 
     Args:
-        name: of its files, without an ending.
+        name: what its files are called, without an ending.
         about: one line that says what it is; of an exhibit without records, why it is empty.
         table: rows by name, text in its cells; empty where there is nothing to show.
         readings: sentences, each with its number.

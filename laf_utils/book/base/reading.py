@@ -17,7 +17,8 @@ from ...support.paths import results_folder
 from ...support.records import RecordError
 
 LEVELS = ("none", "few", "all")
-PROFILES = ("paper", "small")  # in the order in which a table takes them; quick is a demonstration and fills no table
+# In the order in which a table takes them; quick is a demonstration and fills no table.
+PROFILES = ("native", "paper", "small")
 DEFAULTS = "defaults"
 OTHER, UNKNOWN = "\u2020", "\u2021"  # of gaps: measured from another retrained model than the row Retrain, or it is not known
 
@@ -143,13 +144,14 @@ def seeds_of_variants(rows: list[Group]) -> list[Group]:
 
 
 def profile_of(found: Found, dataset: str, task: str, variants: Collection[str] = ("",)) -> str | None:
-    """The profile that a table of this data set and task shows: ``paper`` where there is a record of it, else ``small``.
+    """The profile that a table of this data set and task shows: the first that has LAF on record, else the first that has any.
 
     Records of these variants count; else plain ones alone, and not a variant's, as of a smoke test.
     """
-    cells = [record["cell"] for record in found.records.values()]
-    have = {c["profile"] for c in cells if (c["dataset"], c["task"]) == (dataset, task) and c.get("variant", "") in variants}
-    return next((profile for profile in PROFILES if profile in have), None)
+    own = [(cell["method"] != "laf", PROFILES.index(cell["profile"])) for record in found.records.values()
+           if ((cell := record["cell"])["dataset"], cell["task"]) == (dataset, task)
+           and cell.get("variant", "") in variants and cell["profile"] in PROFILES]
+    return PROFILES[min(own)[1]] if own else None
 
 
 def pick(rows: list[Group], method: str, variant: str = "") -> Group | MaybeNone:

@@ -7,7 +7,7 @@ from ...experiments.cells import AGAIN, ORIGINAL, RETRAIN
 from ...experiments.variants import VARIANTS
 from ...methods.catalogue import FURTHER, find
 from ...settings.names import DATASET_NAMES, TASK_NAMES
-from .reading import DEFAULTS, Group
+from .reading import DEFAULTS, Group, gap
 from .tables import MISSING
 
 TITLES = {ORIGINAL: "Original", RETRAIN: "Retrain", AGAIN: "Retrain, another seed"}
@@ -129,6 +129,13 @@ def labels_read(record: dict) -> str:
 def title_of(dataset: str, task: str) -> str:
     """The heading of a table."""
     return f"{DATASET_NAMES[dataset]}, {TASK_NAMES[task]}"
+
+
+def mark_of(profile: str | None, group: Group | None) -> str:
+    """`` (small, one seed)`` behind a request's title: what a table's row must say of itself."""
+    marks = [profile] if profile not in ("paper", None) else []
+    marks += ["one seed"] if group is not None and len(group.values(gap)) == 1 else []
+    return f" ({', '.join(map(str, marks))})" if marks else ""
 
 
 def spread_text(found: Interval | None, digits: int = 2) -> str:

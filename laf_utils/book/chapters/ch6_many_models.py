@@ -9,11 +9,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...audit.many_models import SIGMA_FLOOR
+from ...audit.many_models import SIGMA_FLOOR, klom_null, models_for_klom
 from ...experiments.record import SHADOWS
 from ...experiments.shadows import DEFINITION
 from ...support.paths import results_folder
 from ..base import style
+from ..base.words import method_name
 from . import ch6_tables
 from .ch6_tables import TITLES, heading
 
@@ -26,7 +27,8 @@ EARLIER = (
     "left out until it is made anew."
 )
 COLUMNS = {
-    "U-LiRA AUC": ((ATTACK, "auc"), 1), "forget score": (("neurips_forget_score",), 3),
+    "U-LiRA AUC": ((ATTACK, "auc"), 1), "of the most exposed": (("u_lira_of_exposed", "auc"), 1),
+    "forget score": (("neurips_forget_score",), 3),
     "without utility": (("neurips_forgetting_alone",), 3),
     "KLoM on D_f (nats)": (("klom", "forget", "mean"), 1), "KLoM on D_r (nats)": (("klom", "retain", "mean"), 1),
     "KLoM on test (nats)": (("klom", "test", "mean"), 1),
@@ -40,8 +42,8 @@ def found(dataset: str, task: str, folder: Path | None = None) -> dict | None:
         RecordError: a file that is no record.
     """
     paths = ((folder or results_folder() / "shadows") / dataset).glob(f"{task}-models*.json")
-    most = max(paths, key=lambda path: int(re.sub(r"\D", "", path.stem)), default=None)
-    return SHADOWS.read(most) if most else None
+    models = {int(name[1]): path for path in paths if (name := re.fullmatch(rf"{task}-models(\d+)", path.stem))}  # all images
+    return SHADOWS.read(models[max(models)]) if models else None
 
 
 def _at(tree: Any, names: tuple[str, ...]) -> float:
@@ -70,8 +72,10 @@ def table(record: dict) -> pd.DataFrame:
 
     Those of earlier definitions are left out.
     """
-    rows, columns = {}, {name: own for name, own in COLUMNS.items() if own[0][0] in record["measures"]["null"]}
-    for kind, title in ROWS.items():
+    rows, columns = {}, {name: own for name, own in COLUMNS.items() if own[0][0] in record["error"]["null"]}
+    others = {kind: method_name(kind.partition("-")[0]) + (", tuned" if "-" in kind else "")
+              for kind in record["measures"] if kind not in ROWS}
+    for kind, title in (ROWS | others).items():
         measures, error = record["measures"][kind], record["error"][kind]
         rows[title] = {
             name: f"{_at(measures, where):.{digits}f} (SE {_at(error, where):.{digits}f})".replace(" ", "\u00a0")
@@ -108,7 +112,19 @@ def many_models_finding(groups: list[dict], kinds: tuple[str, ...] = ("laf", "la
     usable = [group for group in groups if current(group)]
     if not usable:
         return f"**No verdict of U-LiRA yet.** {EARLIER}"
-    return "\n".join(f"- {sentence(group, kind)}" for kind in kinds for group in usable)
+    return "\n".join(f"- {said}" for said in [*(sentence(g, kind) for kind in kinds for g in usable), klom_sentence(usable)])
+
+
+def klom_sentence(groups: list[dict]) -> str:
+    """What KLoM says where there is nothing to find: on record, simulated, and how many models bring it below one nat."""
+    said = []
+    for models in sorted({group["place"]["models"] for group in groups}):
+        own = [g["measures"]["null"]["klom"]["forget"]["mean"] for g in groups if g["place"]["models"] == models]
+        said.append(f"{np.mean(own):.1f} nats with {models} models of each kind ({klom_null(models):.1f} simulated)")
+    return (
+        f"KLoM between two groups of retrained models is {', '.join(said)}: empty bins, and no difference. It takes "
+        f"{models_for_klom()} models of each kind to bring it below 1 nat; with 64 it is {klom_null(64):.1f} (simulated)."
+    )
 
 
 def verdict_sentence(records: list[dict], model: str, folder: Path | None = None) -> str:

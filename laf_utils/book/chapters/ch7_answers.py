@@ -153,7 +153,7 @@ def costs(table: pd.DataFrame, dataset: str = "mnist", task: str = "class") -> s
     """Question 1, from ``costs.request.cost_by_stage`` and the training records of mode ``reference``.
 
     Args:
-        table: of the data set and task.
+        table: ``costs.request.cost_by_stage`` for this data set and task.
     """
     same = [r for r in training_records() if (r["config"]["dataset"], r["config"]["task"]) == (dataset, task)
             and r["config"]["mode"] == "reference" and r["config"]["profile"] == "paper"]

@@ -12,6 +12,7 @@ from torchvision.models.vision_transformer import VisionTransformer
 
 from ... import datasets
 from ...forgetting import Report
+from ...forgetting.adapting import adapted as as_logits
 from ...forgetting.head import find_head
 from ...images import Images, Transform
 from ...settings.config import RunConfig, TrainingConfig
@@ -87,7 +88,7 @@ def classifier(name: str, own: Own) -> nn.Module:
             mlp_dim=128, num_classes=classes,
         )
     device = resolve(own.config.device)
-    images = Images(own.pixels.expand(-1, 3, -1, -1).to(device), _Centred())
+    images = Images(own.pixels.expand(-1, 3, -1, -1).to(device), centred())
     recipe = RECIPES[name] if own.config.profile == "quick" else own.config.training
     train(model.to(device), images, own.labels, recipe, seed=own.config.seed, stage=name)
     return model
@@ -99,6 +100,11 @@ class _Centred(Transform):
 
     def __call__(self, pixels: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
         return pixels.float() / 127.5 - 1
+
+
+def centred() -> Transform:
+    """What ``inputs`` does to pixels, for training."""
+    return _Centred()
 
 
 def caveats(own: Own) -> list[str]:
@@ -142,7 +148,8 @@ def accuracies(models: dict[str, nn.Module], own: Own) -> dict[str, dict[str, fl
     removed = torch.tensor(own.config.forget_classes if own.config.task == "class" else ())
     gone, found = torch.isin(own.unseen_labels, removed), {}
     for name, model in models.items():
-        hit = torch.cat([model.eval()(x).argmax(1).cpu() for x in own.unseen.split(500)]) == own.unseen_labels
+        network = as_logits(model.eval(), own.unseen[:2])
+        hit = torch.cat([network(x).argmax(1).cpu() for x in own.unseen.split(500)]) == own.unseen_labels
         found[name] = {"Test_r": 100 * hit[~gone].float().mean().item()}
         if gone.any():
             found[name]["Test_f"] = 100 * hit[gone].float().mean().item()

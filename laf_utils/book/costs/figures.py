@@ -102,7 +102,7 @@ def cost_of_methods(table: pd.DataFrame) -> Figure:
     """Passes as a share of retraining's, and bytes, by method and stage.
 
     Args:
-        table: of ``cost_by_stage``.
+        table: what ``cost_by_stage`` gives.
     """
     methods = list(dict.fromkeys(table.index.get_level_values("method")))[::-1]
     figure, axes = style.plt.subplots(1, 2, figsize=(style.NARROW, BAR * len(methods) + 1.3), sharey=True, width_ratios=(1.3, 1))

@@ -11,7 +11,7 @@ from ...datasets.catalogue import FACTS
 from ...experiments.cells import AGAIN, ORIGINAL, RETRAIN
 from ...methods.passes import FROZEN_PASS
 from ...models import REPRESENTATION_WIDTH, Architecture, parameter_count
-from ...settings.presets import DATASET_PRESETS
+from ...settings.presets import DATASET_PRESETS, backbone_of
 from ..base.tables import MISSING
 from ..chapters.ch5_tables import found, name_of
 from .memory import FLOAT, Shape, added, kept_before
@@ -120,7 +120,7 @@ def shape_of(record: Mapping) -> Shape:
     cell, task = record["cell"], record["task"]
     facts, preset = FACTS[cell["dataset"]], DATASET_PRESETS[cell["dataset"]]
     channels, size, classes = facts.shape[0], facts.shape[1], len(facts.class_names)
-    weights = parameter_count(Architecture(preset.backbone, channels, size, classes).build(0, "original"))
+    weights = parameter_count(Architecture(backbone_of(preset, cell["profile"]), channels, size, classes).build(0, "original"))
     seen = preset.resize if cell["profile"] == "paper" and preset.resize else size
     return Shape(
         task["forget"], task["retain"], weights, classes, REPRESENTATION_WIDTH, channels * seen**2, crops=preset.augment

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ...datasets.catalogue import FACTS
 from ...experiments.cells import read
-from ...settings.presets import DATASET_PRESETS
+from ...settings.presets import DATASET_PRESETS, backbone_of
 from ...support.paths import results_folder
 from .work import Work, family_of, of_record
 
@@ -35,7 +35,7 @@ class Group:
 
     @property
     def title(self) -> str:
-        networks = {"cnn": "CNN", "resnet18": "ResNet-18"}
+        networks = {"cnn": "CNN", "resnet18": "ResNet-18", "resnet9": "Small residual network"}
         where = self.machine if self.device != "cpu" else f"CPU ({self.machine}, {'' if self.bfloat16 else 'no '}bfloat16)"
         return f"{networks[self.backbone]} at {self.size} × {self.size}, {where}"
 
@@ -70,7 +70,8 @@ def group_of(record: dict) -> Group:
     native = FACTS[cell["dataset"]].shape[1]
     size = preset.resize if cell["profile"] == "paper" and preset.resize else native
     return Group(
-        machine["device"], machine["name"], machine["threads"], bool(machine.get("bfloat16_hardware")), preset.backbone, size
+        machine["device"], machine["name"], machine["threads"], bool(machine.get("bfloat16_hardware")),
+        backbone_of(preset, cell["profile"]), size,
     )
 
 

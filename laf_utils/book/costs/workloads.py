@@ -47,7 +47,7 @@ class Setting:
         network: its name in ``benchmarks/passes.py``.
         config: of a run: training, VAEs, unlearning, repair, transforms.
         side: of the stored uint8 images, three channels.
-        number_format: of training and unlearning passes.
+        number_format: in which training and unlearning pass images.
     """
 
     title: str

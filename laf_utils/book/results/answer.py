@@ -11,7 +11,7 @@ from ...settings.names import DATASET_NAMES, TASK_NAMES
 from ..base import reading
 from ..base.exhibit import Exhibit
 from ..base.reading import DEFAULTS, Found, Group, collapsed, difference, gap, over, pick, profile_of, ranked
-from ..base.words import NOTHING, SPREAD, mean_text, name_of, signed, title_of, within_noise
+from ..base.words import NOTHING, SPREAD, mark_of, mean_text, name_of, signed, title_of, within_noise
 from . import tables
 from .sentences import DEAR
 
@@ -58,7 +58,7 @@ def headline(found: Found, places: Sequence[Place]) -> pd.DataFrame:
         cost, floor = _cost(rows), _gap_of(rows, AGAIN)
         numbers = (f"{_gap_of(rows, ORIGINAL):.2f}", mean_text(pick(rows, LAF).values(gap).values()), mean_text([floor]),
                    mean_text([cost], 0) + ("\u00a0%" if cost is not None else ""))
-        table[title_of(*place) + ("" if profile == "paper" else f" ({profile})")] = dict(zip(COLUMNS, numbers, strict=True))
+        table[title_of(*place) + mark_of(profile, pick(rows, LAF))] = dict(zip(COLUMNS, numbers, strict=True))
     return pd.DataFrame.from_dict(table, orient="index")
 
 
@@ -122,14 +122,18 @@ def answer(found: Found, places: Sequence[Place]) -> str:
 def _nearer(own: Requests) -> str | None:
     """Label-free rows at published settings that are nearer than LAF on the requests that both have, with both means."""
     gaps: dict[str, list[tuple[float, float]]] = {}
+    once: dict[str, list[bool]] = {}
     for rows in own.values():
         mine = _gap_of(rows, LAF)
         for group in rows:
             asked = group.choice == DEFAULTS and group.level == "none" and not group.variant and over(group)
             if asked and group.method not in (LAF, *REFERENCES, *EXACT) and ranked(group) and not collapsed(group):
                 gaps.setdefault(name_of(group), []).append((over(group).mean, mine))
+                once.setdefault(name_of(group), []).append(over(group).count == 1)
     means = {name: tuple(map(_mean, zip(*pairs, strict=True))) for name, pairs in gaps.items()}
-    better = [f"{name} ({theirs:.2f} against {mine:.2f} points, {len(gaps[name])} request{'s' * (len(gaps[name]) > 1)})"
+    counts = {name: f"{len(pairs)} request{'s' * (len(pairs) > 1)}{', one seed' if any(once[name]) else ''}"
+              for name, pairs in gaps.items()}
+    better = [f"{name} ({theirs:.2f} against {mine:.2f} points, {counts[name]})"
               for name, (theirs, mine) in sorted(means.items(), key=lambda item: item[1][0] - item[1][1]) if theirs < mine]
     if not means:
         return None

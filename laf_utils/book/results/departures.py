@@ -32,36 +32,10 @@ class Departure:
     alternative: str = ""  # in words, where there is no switch
 
 
-DEPARTURES = (
-    Departure("h is fitted on all of D", "it has also seen the data to forget", "vae.fit_h_on"),
-    Departure("the decoder ends in a sigmoid, representations are signed and unbounded",
-              "most of a representation cannot be reconstructed; s(m) saturates and its slope nearly vanishes", "vae.decoder"),
-    Departure("representations are modelled on their own scale", "dimensions of large variance dominate m", "vae.standardise"),
-    Departure("m sums over the 256 dimensions", "m is far above 1, where s(m) is flat", "vae.error"),
-    Departure("losses are sums over batches of unequal size", "one step per epoch is skewed", "unlearning.reduction"),
-    Departure("the last, smaller batch of D_f takes a step of its own", "the same skewed step", "unlearning.drop_ragged"),
-    Departure("L_UE and L_RA take alternating steps", "two forward and backward passes for each pair of batches",
-              "unlearning.schedule"),
-    Departure("L_RA has the step size of the alternating schedule", "too small for a tenth of the steps", "unlearning.lr_ra"),
-    Departure("separate steps need no weight between the losses", "one step on the sum needs one", "unlearning.ra_weight"),
-    Departure("a fixed number of epochs, the last one kept", "over- and under-forgetting go unnoticed", "unlearning.stop"),
-    Departure("20 epochs (40 for ResNet-18)", "most of them after forgetting is done", "unlearning.epochs"),
-    Departure("all of D_r is drawn from", "cost and storage follow D_r, not the request", "unlearning.retain_ratio"),
-    Departure("BatchNorm keeps the original's statistics", "they were computed with the forgotten data", "unlearning.batchnorm"),
-    Departure("training crops and flips also when measuring and attacking",
-              "Train below Test; the attacker can learn the crop", "transforms.augment_everywhere"),
-    Departure("a pass of LAF+R's repair ends with the batches of D_f, of which it reads nothing",
-              "most labels of D_r stay unread", "repair.pairing"),
-    Departure("CIFAR-10 and SVHN: resized to 224, then a window of 8 to 100 % of the area resized again, and a flip",
-              "Train far below Test; digits are mirrored", None,
-              "profiles `small` and `quick`: native 32 × 32; CIFAR-10 is padded by 4, cropped and flipped, SVHN neither"),
-    Departure("wrong labels are drawn from 0-8", "no class 9 among them", "all_wrong_labels"),
-    Departure("ASR is accuracy on groups of unequal size", "always “member” scores more than half", None,
-              "balanced accuracy, AUC and TPR at 1 % FPR beside it, always"),
-    Departure("the teacher runs in every step, index sets are built in O(n²)", "cost only", None,
-              "computed once and kept, always"),
-    Departure("ReLU before max-pooling", "none: the numbers are the same", None, "after it, a quarter of the work, always"),
-)
+def parsed(text: str) -> list[Departure]:
+    """Departures as a page writes them, one a line: choice, side effect and switch between bars; ``: words`` for no switch."""
+    rows = [[part.strip() for part in line.split("|")] for line in text.strip().splitlines()]
+    return [Departure(c, e, None, s[2:]) if s.startswith(": ") else Departure(c, e, s) for c, e, s in rows]
 
 
 def cost_text(same: list[dict]) -> str:
@@ -98,10 +72,10 @@ def measured_effect(switch: str, found: list[dict]) -> str:
     return "; ".join(found_effects) or MISSING
 
 
-def departures_table(found: list[dict]) -> pd.DataFrame:
+def departures_table(departures: list[Departure], found: list[dict]) -> pd.DataFrame:
     """Every published choice with a side effect, its switch, and what it did alone."""
     rows = {}
-    for d in DEPARTURES:
+    for d in departures:
         values = [f"`{published_value(d.switch, mode)}`" for mode in ("reference", "fixed")] if d.switch else []
         rows[d.choice] = {
             "side effect": d.effect,

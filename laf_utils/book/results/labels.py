@@ -86,7 +86,9 @@ def _beside_baselines(own: Group, others: dict[str, Group], usable: dict[str, Gr
     if not others:
         return ""
     if not usable:
-        return f"; {' and '.join(others)} with these labels come{'s' * (len(others) == 1)} no nearer than doing nothing"
+        one = " (one seed)" if any(over(group).count == 1 for group in others.values()) else ""
+        come = f"come{'s' * (len(others) == 1)}"
+        return f"; {' and '.join(others)} with these labels {come} no nearer than doing nothing{one}"
     name = min(usable, key=lambda n: over(usable[n]).mean)
     apart = difference(own, usable[name])
     said = f"; the nearest baseline with the same, chosen on these numbers, is {name} with {short_points(over(usable[name]))}"

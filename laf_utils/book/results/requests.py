@@ -18,7 +18,7 @@ from ...experiments.cells import AGAIN, ORIGINAL
 from ..base import style
 from ..base.exhibit import Exhibit
 from ..base.reading import Found, Group, difference, over, pick, profile_of
-from ..base.words import LEVEL, breakable, gap_text, method_name, signed, title_of, within_noise
+from ..base.words import LEVEL, breakable, gap_text, mark_of, method_name, signed, title_of, within_noise
 from . import ablation, labels, tables
 from .sentences import LEVEL_WORDS, against_nearest
 
@@ -186,10 +186,9 @@ def _between(first: tuple[str, str], second: tuple[str, str]) -> Callable[[list[
     return lambda rows: difference(pick(rows, *first), pick(rows, *second))
 
 
-def _profile(found: Found, place: tuple[str, str]) -> str:
-    """`` (small)`` of a request whose table is not of the profile ``paper``."""
-    profile = profile_of(found, *place)
-    return "" if profile in ("paper", None) else f" ({profile})"
+def _title(place: tuple[str, str], rows: list[Group], profile: str | None = None) -> str:
+    """Of a request's row, with what it must say of itself: a profile other than ``paper``, and one seed."""
+    return title_of(*place) + mark_of(profile, pick(rows, "laf"))
 
 
 def of_methods(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
@@ -202,7 +201,8 @@ def of_methods(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
           for level in ("none", "all") for name in [f"the nearest {LEVEL_WORDS[level]}"]),
         Comparison("LAF+R \u2212 LAF", "LAF+R", "LAF", _between(("laf_r", ""), laf)),
     ]
-    rows = {title_of(*place) + _profile(found, place): tables.rows_of(found, *place) for place in places}
+    by_place = {place: tables.rows_of(found, *place) for place in places}
+    rows = {_title(place, own, profile_of(found, *place)): own for place, own in by_place.items()}
     result = exhibit("across", TITLE, "Two methods", rows, columns)
     return replace(result, detail=result.detail + CHOSEN) if result.readings else result
 
@@ -213,7 +213,7 @@ def of_parts(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
         Comparison(name.removeprefix("LAF, "), name, "full LAF", _between(("laf", part), ("laf", "")))
         for part in ablation.PARTS for name in [method_name("laf", part)]
     ]
-    rows = {title_of(*place): ablation.rows_of(found, *place) for place in places}
+    rows = {_title(place, own): own for place in places for own in [ablation.rows_of(found, *place)]}
     return exhibit("across-ablation", f"{ablation.TITLE}: {TITLE.lower()}", "LAF without a part and full LAF", rows, columns)
 
 
@@ -234,7 +234,7 @@ def _of_share(share: int, method: str, name: str) -> Comparison:
 
 def of_shares(found: Found, places: Sequence[tuple[str, str]]) -> list[Exhibit]:
     """LAF+R by share of the labels: against doing nothing, against LAF, and against each baseline with the same ones."""
-    rows, result = {title_of(*place): labels.rows_of(found, *place) for place in places}, []
+    rows, result = {_title(place, own): own for place in places for own in [labels.rows_of(found, *place)]}, []
     others = {few: name for name, (few, _) in labels.LINES.items() if few != "laf_r"}
     for method, name in {**FREE, **others}.items():
         given = f"{name} without any" if method in FREE else f"{name} with the same labels"

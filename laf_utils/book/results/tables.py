@@ -187,7 +187,7 @@ def their_rows(dataset: str, task: str) -> dict[str, dict[str, str]]:
 def _their_block(theirs: dict[str, dict[str, str]]) -> pd.DataFrame:
     """The authors' rows as a page shows them."""
     table = pd.DataFrame.from_dict(theirs, orient="index")
-    return table.drop(columns=["ToW", SEEDS, *(MEASURE_NAMES[name] for name in UNSHOWN)], errors="ignore")
+    return table.drop(columns=["ToW", *(MEASURE_NAMES[name] for name in UNSHOWN)], errors="ignore")
 
 
 def clocks_text(rows: list[Group]) -> str:

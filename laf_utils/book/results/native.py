@@ -1,0 +1,87 @@
+"""Profile ``native``: what it takes on a processor and on a GPU, and how LAF's settings were carried over to it."""
+
+import json
+import math
+
+import pandas as pd
+
+from ...datasets.catalogue import FACTS
+from ...experiments.cells import Cell, read
+from ...experiments.estimate import PRICES
+from ...settings.config import RunConfig
+from ...settings.presets import preset
+from ..base.tables import MISSING
+from ..base.training_records import authors
+
+TASKS = {"class": 1 / 10, "data": 0.2, "noisy": 0.3}  # forgotten images as a share of all, on ten equal classes
+
+
+def prices() -> dict:
+    """What ``benchmarks/native.py`` measured, by device; empty where it was not run."""
+    return json.loads(PRICES.read_text(encoding="utf-8"))["devices"] if PRICES.is_file() else {}
+
+
+def costs() -> pd.DataFrame:
+    """Minutes of an original of 50,000 images by network, and milliseconds of a pass."""
+    rows = {}
+    titles = {"native": "small residual network (`native`)", "paper": "ResNet-18 at 224 × 224 (`paper`)"}
+    for name, own in prices().get("cpu", {"networks": {}})["networks"].items():
+        rows[titles.get(name, name)] = {
+            "weights (millions)": f"{own['parameters'] / 1e6:.1f}", "training pass (ms)": f"{1e3 * own['training']:.1f}",
+            "pass of LAF (ms)": f"{1e3 * own['unlearning']:.1f}", "original (hours)": f"{own['original_minutes'] / 60:.1f}",
+            "steps measured": str(own["steps"]),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def slope(error: float) -> float:
+    """Derivative of ``losses.saturating`` at a reconstruction error m: exp(m / (m + 1)) / (m + 1)^2."""
+    return math.exp(error / (error + 1)) / (error + 1) ** 2
+
+
+def steps(config: RunConfig, images: int) -> tuple[int, int, int]:
+    """(forgotten images, steps of either loss, steps of h_f's VAE) on so many images."""
+    forget = round(TASKS[config.task] * images)
+    own, vae = config.unlearning, config.vae
+    return forget, own.epochs * -(-forget // own.batch_size), vae.epochs * -(-forget // vae.batch_size)
+
+
+def carried() -> pd.DataFrame:
+    """CIFAR-10, class removal: steps in each profile, and what the authors' notebook and our records say of h_f and of L_UE."""
+    notebook, known = authors()["published_notebook"], FACTS["cifar10"].counts[0]
+    theirs = [value for _, value in sorted((int(epoch), value) for epoch, value in notebook["loss_ue_by_epoch"].items())]
+    paper = preset("cifar10", "class", profile="paper")
+    rows = {"authors' notebook": _row(paper, known, notebook["vae_loss_epoch_0_and_9"]["h_f"][1], theirs)}
+    for profile in ("native", "small"):
+        config, path = preset("cifar10", "class", profile=profile), Cell("cifar10", "class", "laf", 0, profile).path
+        own = read(path)["history"] if path.is_file() else {}
+        rows[f"profile `{profile}`"] = _row(
+            config, config.images or known, own["vae_h_f"][-1] if own else None, own.get("loss_ue", [])
+        )
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _row(config: RunConfig, images: int, error: float | None, ue: list[float]) -> dict[str, str]:
+    forget, taken, of_vae = steps(config, images)
+    return {
+        "forgotten": f"{forget:,}", "steps of each loss": f"{taken:,}", "steps of h_f": f"{of_vae:,}",
+        "error of h_f": MISSING if error is None else f"{error:.0f}",
+        "slope of s there": MISSING if error is None else f"{slope(error):.1e}",
+        "L_UE first → lowest → last": " → ".join(f"{value:.1f}" for value in (ue[0], min(ue), ue[-1])) if ue else MISSING,
+    }
+
+
+def carried_sentence() -> str:
+    """What the steps alone do not explain, from the same numbers."""
+    notebook = authors()["published_notebook"]["loss_ue_by_epoch"]
+    per_epoch = -(-5_000 // preset("cifar10", "class", profile="paper").unlearning.batch_size)
+    _, small, _ = steps(config := preset("cifar10", "class", profile="small"), config.images or 0)
+    by_then = min((value for epoch, value in notebook.items() if (int(epoch) + 1) * per_epoch <= small), default=None)
+    _, native, _ = steps(preset("cifar10", "class", profile="native"), FACTS["cifar10"].counts[0])
+    lowest = "" if by_then is None else (
+        f" Steps are not all: after the {small:,} steps that profile `small` takes the authors' $L_{{UE}}$ had been at "
+        f"{by_then:.1f}. What differs besides is $h_f$, which saw a fifth of the images there: how well it fits decides where "
+        "$s$ has a slope."
+    )
+    said = "Profile `native` forgets as many images as the paper, in batches of 32 for 40 epochs"
+    return f"{said}: {native:,} steps, as published.{lowest}"
