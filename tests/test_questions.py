@@ -209,3 +209,6 @@ def test_two_runs_have_no_interval():
     board = board_of(*three(), *three("joint"))
     assert " to " in ch7_tables.pooled(board, ch7_questions.SCHEDULE, "class")["95 % interval"].tolist()[0]
     assert not ch7_answers.told_apart(interval([5.0, 5.1]))
+    board = board_of(fake(gap=1.0), fake(seed=1, gap=2.0))
+    cell = ch7_tables.by_place(board, ch7_questions.SCHEDULE).loc["LAF as published", "MNIST, class removal"]
+    assert cell == "1.50\u00a0±\u00a00.71"
