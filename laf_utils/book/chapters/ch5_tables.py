@@ -159,10 +159,10 @@ def tuning(dataset: str, task: str) -> pd.DataFrame:
 
 
 def tuning_finding(dataset: str, task: str) -> str:
-    """What the tuning was worth at full size, in words; empty where nothing was searched."""
+    """What the tuning was worth at full size, in words; and that nothing was searched."""
     table = tuning(dataset, task)
     if table.empty:
-        return ""
+        return f"{title_of(dataset, task)}: no search is on record."
     pairs = {
         name: (float(row["published, full size"]), float(row["winner, full size"])) for name, row in table.iterrows()
         if MISSING not in (row["published, full size"], row["winner, full size"])
@@ -172,7 +172,7 @@ def tuning_finding(dataset: str, task: str) -> str:
     return (
         f"{title_of(dataset, task)}: at full size {len(worse)} of {len(pairs)} winners of the search are farther from the "
         f"retrained model than the published settings.{laf}"
-    ) if pairs else ""
+    ) if pairs else f"{title_of(dataset, task)}: no winner of the search was run at full size."
 
 
 def _plain(value: object) -> str:
