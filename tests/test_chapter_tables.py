@@ -68,6 +68,12 @@ def test_bars_are_drawn_where_somebody_watches(monkeypatch):
     assert watched()
 
 
+def test_a_bar_inside_another_needs_no_second_line(monkeypatch):
+    monkeypatch.setenv("LAF_PROGRESS", "1")
+    with track(2, "outer") as outer, track(2, "inner") as inner:
+        assert outer.pos == inner.pos == 0, "JupyterLab would keep the half-way bar of a second line"
+
+
 def test_half_way_bars_leave_a_page():
     stale = "original:  94%|#########4| 1412/1500 [00:16<00:01, 85.1step/s]retrained: 17.2 s\nvae: 3.1 s\n"
     assert without_bars(stale) == "retrained: 17.2 s\nvae: 3.1 s\n"
@@ -91,7 +97,7 @@ def test_findings_of_a_run_follow_its_record(make_run):
     assert f"under LAF (AUC {record['attack']['laf']['auc']:.1f} %)" in laf_findings.attack_finding(record)
     assert laf_findings.cost_finding(record).endswith("on this request.")
     forgotten = np.isin(evaluation.sample.numpy(), run.task.forget.numpy())
-    assert "under the retrained model" in laf_findings.map_finding(evaluation, forgotten)
+    assert "Retrained model: " in laf_findings.map_finding(evaluation, forgotten)
     second = laf_findings.second_request(run, run.config)
     beside = laf_findings.comparison_table((run, record), second)
     assert len(beside) == 4 and "Both requests are the same" in laf_findings.comparison_finding((run, record), second)

@@ -29,7 +29,7 @@ EXTRAS = {
     "experiments": {"experiments"}, "book": {"book"},
 }
 # Imported when it is called: asked for by the name of an extra, or an alternative that the user has.
-OPTIONAL = {"tuning": {"optuna"}}
+OPTIONAL = {"tuning": {"optuna"}, "ch8_other_models": {"transformers"}}
 
 
 def name_of(requirement: str) -> str:

@@ -57,6 +57,7 @@ def track(total: int, label: str, unit: str = "step") -> tqdm:
         delay=1,
         mininterval=0.5,
         leave=False,
+        position=0,  # a bar inside another draws over it: a second line is moved to by codes that a notebook does not obey
         file=sys.stdout,
         ascii=True,
         ncols=88,

@@ -6,7 +6,7 @@
 ``passes``    seconds of a pass measured alone on a device (``benchmarks/passes.py``)
 ``memory``    bytes kept before a request and added while working; ``request`` what one request costs, method by method
 ``workloads`` settings that were never run, stage by stage, and what sharing and parallel cells save
-``tables``, ``figures``, ``sentences``  of the page
+``tables``    of the page, with its ``figures`` and ``sentences``
 
 No coefficient is stored: whoever asks fits them anew to the records that are there.
 """
