@@ -77,7 +77,7 @@ def test_accuracy_of_today_stands_first_as_soon_as_it_has_laf():
 
 # -- one seed claims nothing -------------------------------------------------------------------------------------------------
 
-CLAIMS = re.compile(r"\b(nearer|farther|better|worse|within the noise|beats|outperforms)\b")
+CLAIMS = re.compile(r"\b(nearer|farther|better|worse|within the noise)\b")
 SAID = re.compile("no claim|one seed|one training seed")
 OVER_REQUESTS = ("answer", "across", "task-", "curves-")  # they count requests or data sets, and say how many
 
@@ -117,7 +117,7 @@ def test_a_row_that_is_nearer_on_one_seed_says_so_beside_its_numbers():
     for gaps, said in (((0.2,), "1 request, one seed"), ((0.2, 0.3), "1 request)")):
         rows = found(*REFERENCES, *seeds("laf", *(1.0 for _ in gaps)), *seeds("relearn", *gaps), fake("original", 1, 30.0))
         readings = answer.task_exhibit(rows, "class", places).readings
-        assert any(said in sentence for sentence in readings if "other rows without labels" in sentence), readings
+        assert any(said in sentence for sentence in readings if "relearn" in sentence), readings
 
 
 def test_a_failed_record_counts_as_diverged_and_in_no_mean():
