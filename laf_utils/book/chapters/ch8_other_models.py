@@ -4,6 +4,7 @@ import copy
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -55,8 +56,7 @@ def hugging_face_vit(own: Own) -> tuple[nn.Module, str]:
         if importlib.util.find_spec("transformers") is None:
             model: nn.Module = StandIn(side, patch, classes)
         else:
-            import transformers
-
+            transformers: Any = importlib.import_module("transformers")  # whose configurations take more than their types say
             made = f"transformers {transformers.__version__}, ViTForImageClassification from a configuration"
             model = transformers.ViTForImageClassification(transformers.ViTConfig(
                 image_size=side, patch_size=patch, hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=4,
