@@ -5,7 +5,7 @@ from exhibits_fakes import fake, found
 from matplotlib.transforms import Bbox
 
 from laf_utils.book.base import placing, style, training_records
-from laf_utils.book.results import answer, every, frontier, paper_map
+from laf_utils.book.results import answer, every, frontier, paper_map, tree
 
 DATASETS = training_records.PAPER_DATASETS
 PLACES = every.PLACES
@@ -138,8 +138,17 @@ def test_what_is_pointed_at_lies_where_it_is_drawn():
 
 def test_a_choice_must_beat_doing_nothing_by_more_than_the_noise():
     table = frontier.choices(found(*requests("class", 1.0, 30.0), *requests("data", 5.0, 5.2, floor=1.0, cost=150.0)), PLACES)
-    assert table.loc["class removal, labels: none"].tolist() == ["LAF", "0.85", "30.15", "50\u00a0%"]
+    assert table.loc["class removal, labels: none"].tolist() == ["LAF", "0.85", "30.15", "50\u00a0%", "1"]
     assert table.loc["data removal, labels: none", "take"] == "retrain; LAF comes next"
+
+
+def test_the_tree_ends_in_every_choice_with_its_gap_and_cost():
+    records = found(*requests("class", 1.0, 30.0), *requests("data", 5.0, 5.2, floor=1.0, cost=150.0))
+    drawn, table = tree.tree(records, PLACES), frontier.choices(records, PLACES)
+    assert drawn.count("doing nothing") == len(table) == 2 and drawn.count("<ul") == drawn.count("</ul>")
+    assert "<b>All images of some classes.</b>" in drawn and "Images with wrong labels" not in drawn
+    assert "<b>None</b>: <em>LAF</em>. Gap 0.85 (doing nothing 30.15), cost 50\u00a0%, one seed." in drawn
+    assert tree.tree(found(), PLACES) == ""
 
 
 def test_the_map_counts_records_and_hours():

@@ -1,6 +1,6 @@
 """The paper's exhibits, drawn from records: ``make exhibits``, or ``python -m laf_utils.book.results``.
 
-``answer``      does it work? one sentence and one table; ``frontier`` its picture, and which method for which request
+``answer``      does it work? one sentence and one table; ``frontier`` its picture; ``tree`` which method for which request
 ``tables``      one table for each data set and task, with the authors' own numbers where they exist
 ``sentences``   what a table says, each with its number and interval
 ``labels``      semi-supervised: with how many labels what comes how near

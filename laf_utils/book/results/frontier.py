@@ -41,7 +41,7 @@ TEXT: dict[str, Any] = {
 }
 MARK = 5  # points from the middle of a mark to its edge
 Notes = list[tuple[Annotation, list[Place]]]
-CHOSEN = ("take", "gap", "doing nothing", "cost")
+CHOSEN = ("take", "gap", "doing nothing", "cost", "seeds")
 COLUMNS = ("gap", "cost", "labels", "requests", "seeds")
 ABOUT = (
     "Each mark is a method at published settings: mean gap to the retrained model against image passes as a share of "
@@ -303,6 +303,6 @@ def choices(found: Found, places: Sequence[tuple[str, str]]) -> pd.DataFrame:
             far = best.gap + (floor.gap if floor else 0.0) >= nothing.gap
             name = method_name(best.method)
             take = f"retrain; {name} comes next" if far or 100 * best.cost >= DEAR else name
-            values = (take, f"{best.gap:.2f}", f"{nothing.gap:.2f}", f"{100 * best.cost:.0f}\u00a0%")
+            values = (take, f"{best.gap:.2f}", f"{nothing.gap:.2f}", f"{100 * best.cost:.0f}\u00a0%", str(best.seeds))
             rows[f"{title}, labels: {words}"] = dict(zip(CHOSEN, values, strict=True))
     return pd.DataFrame.from_dict(rows, orient="index")
