@@ -19,7 +19,7 @@ from laf_utils.experiments.variants import SHARES, SMOKE_IMAGES, VARIANTS, Varia
 from laf_utils.laf import labelled_rows
 from laf_utils.methods import DataAccess, LabelAccess, View, run_method
 from laf_utils.methods.method import fingerprint
-from laf_utils.settings.config import ConfigError
+from laf_utils.settings.config import MEANT, ConfigError
 from laf_utils.settings.presets import leaves, preset
 
 
@@ -48,7 +48,7 @@ def tiny(method, task="class", **changes):
 
 
 def changed_settings(before, after):
-    old, new = leaves(before.as_dict()), leaves(after.as_dict())
+    old, new = (MEANT | leaves(config.as_dict()) for config in (before, after))  # what is left out means that
     return {name: new[name] for name in new if new[name] != old[name]}
 
 
@@ -60,7 +60,7 @@ def changed_settings(before, after):
 def test_every_variant_is_a_preset_that_differs_in_what_it_names(variant, dataset):
     for task in ("class", "data", "noisy"):
         plain, other = (preset(dataset, task, profile="paper", **changes) for changes in ({}, variant.arguments))
-        wanted = {name: value for name, value in variant.changes.items() if leaves(plain.as_dict())[name] != value}
+        wanted = {name: value for name, value in variant.changes.items() if (MEANT | leaves(plain.as_dict()))[name] != value}
         assert changed_settings(plain, other) == wanted
         # 20 epochs are the CNN's and 40 are ResNet-18's own: there the variant is the plain cell.
         assert wanted or variant.name == {"mnist": "epochs_20", "cifar10": "epochs_40"}[dataset]
