@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
+import pandas as pd
+
 from ..base.reading import Found
 from ..base.words import LEVELS_SAID
 from .frontier import CHOSEN, choices
@@ -33,7 +35,7 @@ def tree(found: Found, places: Sequence[tuple[str, str]]) -> str:
     )
 
 
-def _end(name: object, row: Sequence[str]) -> str:
+def _end(name: object, row: pd.Series) -> str:
     """One end: a method for these labels, and what it gives."""
     take, gap, nothing, cost, seeds = (escape(str(row[column])) for column in CHOSEN)
     labels = LABELS[str(name).rpartition("labels: ")[2]]
