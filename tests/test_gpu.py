@@ -15,8 +15,9 @@ from laf_utils.experiments import gpu
 from laf_utils.experiments.cells import COMPARISON, Cell
 from laf_utils.experiments.grid import read_grid
 from laf_utils.experiments.planning import Planned
+from laf_utils.experiments.tuning_winners import winners_path
 from laf_utils.support.paths import results_folder
-from laf_utils.support.records import RecordError
+from laf_utils.support.records import RecordError, write_json
 
 # -- images ------------------------------------------------------------------------------------------------------------------
 
@@ -114,6 +115,21 @@ def test_what_is_no_record_of_its_place_is_refused(elsewhere, change):
     with pytest.raises(RecordError):
         gpu.take(elsewhere / gpu.LINES)
     assert not (elsewhere / "here").exists() and not (elsewhere / "outside.json").exists()
+
+
+@pytest.mark.parametrize("line", ["[]", "3", "{}", '{"path": "comparison/mnist/x.json"}', '{"path": 1, "record": {}}'])
+def test_a_line_of_something_else_is_refused_in_one_line(tmp_path, line):
+    (tmp_path / gpu.LINES).write_text(line + "\n")
+    with pytest.raises(RecordError, match="no record with its place"):
+        gpu.take(tmp_path / gpu.LINES)
+
+
+def test_tuned_settings_are_asked_for_only_where_there_was_a_search(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LAF_RESULTS", str(tmp_path))
+    first, _ = gpu._many(["mnist"], 64)
+    assert first.arguments[-1] == "METHOD=relearn,neggrad_plus_pseudo,svd" and "no search is on record" in capsys.readouterr().out
+    write_json(winners_path("mnist", "class"), {"methods": {"scrub": {"winner": {"changes": {}}}}})
+    assert gpu._many(["mnist"], 64)[0].arguments[-1].endswith(",svd,scrub-tuned")
 
 
 # -- from end to end, on this machine ----------------------------------------------------------------------------------------

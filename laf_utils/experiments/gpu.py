@@ -26,6 +26,7 @@ from .comparison import PICKS, chosen, report
 from .grid import name_of, read_grid
 from .planning import Planned, planned, quiet
 from .record import SHADOWS, VALID, Kind, ShadowsPlace
+from .tuning_winners import WinnersError, winners_of
 
 NATIVE = ROOT / "workflow" / "native.toml"
 LINES = "records.jsonl"
@@ -97,9 +98,20 @@ def units(todo: Iterable[Planned]) -> list[Unit]:
 def _many(datasets: Sequence[str], models: int) -> list[Unit]:
     found = []
     for dataset, task in product(datasets, ("class", "data")):
-        arguments = (f"DATASET={dataset}", f"TASK={task}", f"MODELS={models}", f"METHOD={','.join(BESIDE)}")
+        methods = [name for name in BESIDE if _searched(dataset, task, name)]
+        arguments = (f"DATASET={dataset}", f"TASK={task}", f"MODELS={models}", f"METHOD={','.join(methods)}")
         found.append(Unit(("shadows", dataset, task), (), arguments, ShadowsPlace(dataset, task, models).path))
     return found
+
+
+def _searched(dataset: str, task: str, name: str) -> bool:
+    """Whether a method has the settings that its name asks for: the tuned ones only where there was a search."""
+    method, _, tuned = name.partition("-")
+    try:
+        return not tuned or winners_of(Cell(dataset, task, method, choice=tuned)) is not None
+    except WinnersError:
+        print(f"{dataset}, {task}: {name} is left out, no search is on record", flush=True)
+        return False
 
 
 def ordered(cells: list[Unit], many: list[Unit]) -> list[Unit]:
@@ -135,7 +147,6 @@ def _one(unit: Unit, out: Path, seconds: float) -> None:
     """A unit in a process of its own; a cell that fails fails alone."""
     from . import commands
     from .making import problem_of, run_cell
-    from .tuning_winners import winners_of
 
     end, failed, last = time.monotonic() + seconds, 0, None
     with remembered():
@@ -195,19 +206,22 @@ def take(path: Path) -> int:
     """
     counts = {"taken": 0, "there already": 0}
     for line in read_lines(path):
-        target, record = results_folder() / line["path"], line["record"]
+        where, record = (line.get("path"), line.get("record")) if isinstance(line, dict) else (None, None)
+        if not isinstance(where, str) or not isinstance(record, dict):
+            raise records.RecordError(f"{path}: a line is no record with its place")
+        target = results_folder() / where
         kind = _kind(target)
         if kind is None or ".." in target.parts:
-            raise records.RecordError(f"{path}: {line['path']} is no place of a record")
+            raise records.RecordError(f"{path}: {where} is no place of a record")
         try:
-            known = kind.read(target).get("key") == record["key"]
+            known = kind.read(target).get("key") == record.get("key")
         except records.RecordError:
             known = False
         if not known:
             try:
                 sealing.check(dict(record))
             except sealing.SealError as error:
-                raise records.RecordError(f"{path}: {line['path']}: {error}") from error
+                raise records.RecordError(f"{path}: {where}: {error}") from error
             if kind.check:
                 kind.check(target, record)
             records.write_json(target, record)

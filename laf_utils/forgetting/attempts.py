@@ -76,6 +76,12 @@ class Outcome:
     method: str | None = None
     certified: dict[str, Any] | None = None
 
+    def tell(
+        self, ended: str, kept: dict[str, float] | None = None, seen: list[dict[str, float]] | None = None, strength: float = 0.0
+    ) -> None:
+        """Add an attempt to the story."""
+        self.attempts.append({"strength": strength, "ended": ended, "kept": kept, "looks": seen or []})
+
 
 def looks(watch: Watch) -> list[dict[str, float]]:
     """All looks of a watch, rounded for the report."""
@@ -134,7 +140,7 @@ def _recovered(
     again = make_watch(1 - GAIN)
     model = _recovery(laf, settings, point[1], again, work.checkpoint)
     kept = again.best[1] if again.best else None
-    outcome.attempts.append({"strength": 0.0, "ended": f"recovery: {again.ended}", "kept": kept, "looks": looks(again)})
+    outcome.tell(f"recovery: {again.ended}", kept, looks(again))
     better = model is not None and again.best is not None and (watch.best is None or again.best[0] < watch.best[0])
     return (model, again) if better else (None, watch)
 
@@ -149,13 +155,13 @@ def run_laf(work: Work, settings: LAFSettings, make_watch: Callable[..., Watch],
     try:
         laf = _procedure(work, settings, keeper)
     except TrainingDiverged as error:
-        outcome.attempts.append({"strength": 0.0, "ended": str(error), "kept": None, "looks": []})
+        outcome.tell(str(error))
         return outcome
     for strength in tried:
         watch, own = make_watch(), strengthened(settings, strength)
         model = _attempt(laf, own, watch, work.checkpoint)
         kept = watch.best[1] if watch.best else None
-        outcome.attempts.append({"strength": strength, "ended": watch.ended, "kept": kept, "looks": looks(watch)})
+        outcome.tell(watch.ended, kept, looks(watch), strength)
         recovered, watch = _recovered(laf, work, own, watch, make_watch, outcome)
         model, kept = recovered or model, watch.best[1] if watch.best else None
         if model is not None and watch.best is not None and (best is None or watch.best[0] < best):

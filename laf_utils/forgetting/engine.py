@@ -60,7 +60,7 @@ def run_other(work: Work, method: str, watch: Watch) -> Outcome:
     try:
         found = _carried_out(work, method, request)
     except TrainingDiverged as error:
-        outcome.attempts.append({"strength": 0.0, "ended": str(error), "kept": None, "looks": []})
+        outcome.tell(str(error))
         return outcome
     for share in SHARES:
         model = cast(Network, interpolated(work.network, found, share))
@@ -196,7 +196,7 @@ def carry_out(method: str, work: Work, make_watch: Callable[..., Watch], keeper:
         look = {"step": -1, **watch.measure(repaired)}
         better = watch.trouble(look) is None and watch.forgotten(look) <= watch.forgotten(outcome.look)
         ended = "repair kept" if better else "repair dropped"
-        outcome.attempts.append({"strength": 0.0, "ended": ended, "kept": look, "looks": []})
+        outcome.tell(ended, look)
         if better:
             outcome.network, outcome.look = repaired, look
     return outcome
