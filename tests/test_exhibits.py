@@ -260,7 +260,7 @@ def test_sentences_say_plainly_where_laf_is_worse():
     assert said.startswith("On MNIST, doing nothing leaves a gap of 30.00 points"), "it is the first comparison"
     assert "LAF's gap is 1.00 points, a second retrained model's 0.10 points." in said
     assert "LAF is farther than that noise floor by 0.90 points" in said
-    assert "**no power** here: always answering “member” scores more (54.2 %) than it on doing nothing" in said
+    assert "**no power** here: always answering “member” (54.2 %) scores more than the attack does on doing nothing" in said
 
 
 def test_what_lies_within_the_noise_is_not_called_a_difference():

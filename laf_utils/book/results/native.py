@@ -74,14 +74,16 @@ def _row(config: RunConfig, images: int, error: float | None, ue: list[float]) -
 def carried_sentence() -> str:
     """What the steps alone do not explain, from the same numbers."""
     notebook = authors()["published_notebook"]["loss_ue_by_epoch"]
-    per_epoch = -(-5_000 // preset("cifar10", "class", profile="paper").unlearning.batch_size)
+    paper, images = preset("cifar10", "class", profile="paper"), FACTS["cifar10"].counts[0]
+    per_epoch = steps(paper, images)[1] // paper.unlearning.epochs
     _, small, _ = steps(config := preset("cifar10", "class", profile="small"), config.images or 0)
     by_then = min((value for epoch, value in notebook.items() if (int(epoch) + 1) * per_epoch <= small), default=None)
-    _, native, _ = steps(preset("cifar10", "class", profile="native"), FACTS["cifar10"].counts[0])
+    _, native, _ = steps(config := preset("cifar10", "class", profile="native"), images)
     lowest = "" if by_then is None else (
         f" Steps are not all: after the {small:,} steps that profile `small` takes the authors' $L_{{UE}}$ had been at "
         f"{by_then:.1f}. What differs besides is $h_f$, which saw a fifth of the images there: how well it fits decides where "
         "$s$ has a slope."
     )
-    said = "Profile `native` forgets as many images as the paper, in batches of 32 for 40 epochs"
+    own = config.unlearning
+    said = f"Profile `native` forgets as many images as the paper, in batches of {own.batch_size} for {own.epochs} epochs"
     return f"{said}: {native:,} steps, as published.{lowest}"
