@@ -255,7 +255,8 @@ def test_nothing_to_forget(model):
 
 def test_overlap_is_refused_or_dropped(model):
     message = refused("overlap", model, X[:40], X[30:])
-    assert "10 images" in message and "0, 1, 2, 3, 4" in message
+    assert "10 images are" in message and "0, 1, 2 and 7 more" in message
+    assert "1 image is in both sets (rows of the retained: 0)" in refused("overlap", model, X[:40], X[39:])
     dropped = light(model, X[:40], X[30:], overlap="drop")
     plain = light(model, X[:40], X[40:])
     assert dropped.report.content["images"]["dropped"] == 10

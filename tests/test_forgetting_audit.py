@@ -225,7 +225,7 @@ def test_a_model_that_is_not_the_last_one_is_refused(model, tmp_path):
 def test_an_image_that_was_forgotten_may_not_come_back(model, tmp_path):
     path = tmp_path / "ledger.jsonl"
     unlearned, _ = forget(model, X[:20], X[40:], ledger=path, method="ts")
-    with pytest.raises(Refused, match="1 retained images were forgotten by an earlier request") as caught:
+    with pytest.raises(Refused, match="1 retained image was forgotten by an earlier request") as caught:
         forget(unlearned, X[20:40], X[19:20].repeat(1, 1, 1, 1).new_tensor(torch.cat([X[40:], X[19:20]]).tolist()), ledger=path)
     assert caught.value.reason == "forgotten_before"
 

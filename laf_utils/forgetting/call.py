@@ -244,7 +244,7 @@ def _circumstances(
             NAME: __version__, "python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__,
         },
         "machine": describe(prepared.forget.device),
-        "command": {"program": Path(sys.argv[0]).name, "arguments": []},
+        "command": {"program": Path(sys.argv[0]).name.replace("ipykernel_launcher.py", "a notebook"), "arguments": []},
     }
 
 

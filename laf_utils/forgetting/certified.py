@@ -30,6 +30,7 @@ from torch import nn
 
 from ..models import Network
 from ..representations import apply_frozen
+from ..support.reading import counted
 from .refusal import Refused
 from .sources import OwnImages
 
@@ -150,7 +151,7 @@ class ConvexHead:
         if self.residual + left > self.budget:
             self.inputs, self.wanted = before
             raise Refused(
-                "budget", f"the step away from {int(rows.sum())} of {len(rows)} images leaves a gradient of up to "
+                "budget", f"the step away from {int(rows.sum())} of {counted(len(rows), 'image')} leaves a gradient of up to "
                 f"{self.residual + left:.3g}, and the noise hides {self.budget:.3g}: forget fewer images at once; or say "
                 f"settings=CertifiedHead(penalty={3 * self.settings.penalty:.3g}, noise={2 * noise:.3g}), which "
                 "costs utility; or teach a new head on the retained images alone, which needs no certificate",

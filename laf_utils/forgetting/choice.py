@@ -8,6 +8,7 @@ import torch
 from ..methods import METHODS, DataAccess, LabelAccess, available
 from ..methods.laf import LAFRSettings, LAFSettings
 from ..settings.config import RepairConfig, UnlearningConfig, VAEConfig
+from ..support.reading import counted
 from .packing import Packing
 from .refusal import Refused
 
@@ -65,7 +66,7 @@ def scope_of(forget: torch.Tensor, retain: torch.Tensor | None, retain_total: in
     if retain is None:
         few = len(main) <= 2
         names = ", ".join(map(str, main))
-        reason = f"no retained images; the original puts D_f into {len(main)} classes ({names})"
+        reason = f"no retained images; the original puts D_f into {counted(len(main), 'class', 'classes')} ({names})"
         return Scope("class" if few else "instances", tuple(main) if few else (), reason)
     factor = retain_total / max(1, len(retain))
     shares = {c: (n := (forget == c).sum().item()) / (n + factor * (retain == c).sum().item()) for c in main}

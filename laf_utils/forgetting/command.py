@@ -19,6 +19,7 @@ from typing import Any
 
 from ..settings.cli import DATA, SETTINGS, Stop, one_line_errors
 from ..support.paths import check_file_writable, check_writable
+from ..support.reading import counted
 from .arguments import parsed
 from .inputs import given_files, given_images, given_model, given_transform, say
 
@@ -55,7 +56,8 @@ def data(options: argparse.Namespace) -> int:
     lines = [
         f"forget {len(forget):,}, retain {len(retain):,}, unseen {len(unseen):,}",
         "sizes: " + ", ".join(f"{key} ({count:,})" for key, count in sorted(sizes.items())),
-        *(f"unreadable: {line}" for line in broken), *([f"{copies} images are in both sets"] if copies else []),
+        *(f"unreadable: {line}" for line in broken),
+        *([f"{counted(copies, 'image is', 'images are')} in both sets"] if copies else []),
     ]
     say(options, content, lines)
     return DATA if broken else REFUSED if copies else 0
@@ -98,8 +100,8 @@ def audit(options: argparse.Namespace) -> int:
     if found is None:
         like = 0 if rows is None else len(rows)
         raise Stop(
-            f"the audit needs {LEAST} images on each side: there are {len(own)} to forget, and {like} unseen ones that the model "
-            "assigns to the same classes", DATA,
+            f"the audit needs {LEAST} images on each side; to forget: {len(own)}; unseen, and assigned to the same classes by "
+            f"the model: {like}", DATA,
         )
     say(options, found.as_dict(), [
         f"AUC {found.auc:.1f} % ({found.low:.1f} to {found.high:.1f}), {found.forget:,} against {found.unseen:,} images: "

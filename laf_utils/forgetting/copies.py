@@ -12,12 +12,14 @@ from typing import Any
 import torch
 
 from ..models import Network
+from ..support.reading import counted
 from ..support.seeds import stream
 from .refusal import Refused
 from .sources import OwnImages, listed
 from .workers import frozen_pass
 
 CLOSE = 0.1  # of the usual distance to the nearest neighbour
+NEAR = ("retained image is a near-copy of a forgotten one", "retained images are near-copies of forgotten ones")
 SEARCHED = 10_000  # retained images that are looked through at most: more would cost as much as unlearning does
 ASKED = 5_000  # forgotten images that they are compared with at most
 USUAL = 1_000  # retained images whose nearest neighbour says what is usual
@@ -61,7 +63,7 @@ class Copies:
         if self.way != "keep" or not len(self.rows):
             return []
         count = len(self.rows)
-        return [f"{count} retained images are near-copies of forgotten ones and were kept: what they show is not forgotten"]
+        return [f"{counted(count, *NEAR)}; kept, so what they show is not forgotten"]
 
 
 def _nearest(from_: torch.Tensor, to: torch.Tensor, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -111,7 +113,7 @@ def search(network: Network, forget: OwnImages, retain: OwnImages, seed: int, wa
     if way == "refuse" and pairs:
         shown = listed([f"{pair['retain']} of {pair['forget']}" for pair in pairs])
         raise CopiesFound(
-            f"{len(pairs)} retained images are near-copies of forgotten ones ({shown}): forgetting one of two copies is no "
+            f"{counted(len(pairs), *NEAR)} ({shown}): forgetting one of two copies is no "
             "forgetting; say copies='forget' to forget them, too, 'drop' to leave them out, or 'keep'", pairs,
         )
     return Copies(pairs, rows[found].sort().values, len(rows), len(asked), way)

@@ -25,6 +25,7 @@ from torch import nn
 from ..support.artefacts import tensors_checksum
 from ..support.extras import advice
 from ..support.paths import whole_file
+from ..support.reading import counted
 from .refusal import Refused
 from .soundness import SEALED, check_archive, check_kinds, check_weights
 from .sources import files_in
@@ -258,8 +259,10 @@ def divided(folder: Path, ids: Sequence[str]) -> tuple[list[Path], list[Path]]:
     missing = [name for name in ids if name not in places]
     unclear = [name for name in ids if len(places.get(name, ())) > 1]
     if missing:
-        raise Refused("bad_ids", f"{len(missing)} of {len(ids)} names are of no image in {folder}, the first: {missing[0]!r}")
+        share = f"{len(missing)} of {counted(len(ids), 'name')}"
+        raise Refused("bad_ids", f"{share} not found in {folder}, the first: {missing[0]!r}")
     if unclear:
-        raise Refused("bad_ids", f"{len(unclear)} names are of several images, the first: {unclear[0]!r}; give paths")
+        share = counted(len(unclear), "name is", "names are")
+        raise Refused("bad_ids", f"{share} of several images, the first: {unclear[0]!r}; give paths")
     chosen = {places[name][0] for name in ids}
     return [path for path in files if path in chosen], [path for path in files if path not in chosen]

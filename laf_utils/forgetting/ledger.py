@@ -21,6 +21,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from ..support.paths import whole_file
+from ..support.reading import counted
 from ..support.sealing import SealError, check, sealed
 from .refusal import Refused
 
@@ -136,7 +137,7 @@ class Ledger:
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return  # a ledger that was brought here without it
         if count > len(self.entries):
-            raise self._refused(f"has lost {count - len(self.entries)} of its {count} lines; put back a copy of it")
+            raise self._refused(f"has lost {count - len(self.entries)} of its {counted(count, 'line')}; put back a copy of it")
         if count > 0 and self._hashes[count - 1] != line:
             raise self._refused("is another ledger than the one that was kept here", count)
 

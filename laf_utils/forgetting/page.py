@@ -15,6 +15,7 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from ..audit.unseen import LEAST
 from ..support.paths import whole_file
+from ..support.reading import counted
 from .copies import SEARCHED
 from .evidence import CRITICAL, LEAST_COMPARED
 from .report import ACCEPTABLE, CANNOT_TELL, RETRAIN, STILL_NAMED
@@ -43,7 +44,7 @@ def sentences(c: Mapping[str, Any]) -> tuple[str, str, str]:
     """What was asked, what is known of it, and what it cost, for whoever reads nothing else."""
     what = "all images of some classes" if c["scope"]["name"] == "class" else "single images"
     count = c["images"]["forget"]
-    asked = f"The model was asked to forget {count:,} image{'s' * (count != 1)} ({what}); a changed copy was made for that."
+    asked = f"The model was asked to forget {counted(count, 'image')} ({what}); a changed copy was made for that."
     evidence, least = c["evidence"], min((entry["utility"] for entry in c["utility"].values()), default=None)
     seen = "No audit was possible, so nobody knows how much of them is left." if evidence is None else SEEN[evidence["finding"]]
     if not c["kept"]:

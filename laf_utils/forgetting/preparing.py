@@ -10,6 +10,7 @@ from torch import nn
 
 from ..models import Network
 from ..settings.config import UnlearningConfig
+from ..support.reading import counted
 from ..support.seeds import stream
 from .adapting import adapted
 from .certified import frozen
@@ -142,7 +143,8 @@ def _labels(given: Any, images: OwnImages | None, name: str) -> torch.Tensor | N
         return None
     labels = torch.as_tensor(np.asarray(given) if not isinstance(given, torch.Tensor) else given).long().cpu()
     if images is None or len(labels) != len(images):
-        raise Refused("bad_images", f"{len(labels)} {name} labels for {0 if images is None else len(images)} images")
+        there = counted(0 if images is None else len(images), "image")
+        raise Refused("bad_images", f"{counted(len(labels), f'{name} label')} for {there}")
     return labels
 
 

@@ -19,6 +19,7 @@ from torch import nn
 
 from ..methods.method import fingerprint
 from ..support.paths import check_writable
+from ..support.reading import counted
 from ..support.records import write_json
 from ..support.sealing import SealError, check, sealed
 from .call import Forgotten, forget
@@ -156,7 +157,8 @@ class Queue:
         deadline = min((request.time for request in waiting), default=None)
         deadline = None if deadline is None else deadline + datetime.timedelta(days=policy.days)
         late, full = deadline is not None and (now or _now()) >= deadline, images >= policy.size
-        reason = "the first deadline has come" if late else f"{images} of {policy.size} images wait"
+        few = f"{images} of {counted(policy.size, 'image')} {'waits' if images == 1 else 'wait'}"
+        reason = "the first deadline has come" if late else few
         return Status(len(waiting), images, deadline, late or full, reason, len(self._all()) - len(waiting))
 
     # -- doing --------------------------------------------------------------------------------------------------------------

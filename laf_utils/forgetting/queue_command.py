@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..support.reading import number, whole
+from ..support.reading import counted, number, whole
 from .inputs import given_model, say
 from .queue import DAYS, LEDGER, MOST_DAYS, SIZE, Policy, Queue, Status
 
@@ -59,11 +59,11 @@ def add_parsers(
 
 def _told(found: Status) -> list[str]:
     if not found.requests:
-        return [f"nothing waits; {found.done} requests were carried out"]
+        return [f"nothing waits; {counted(found.done, 'request was', 'requests were')} carried out"]
     due = "due" if found.due else "not due"
     return [
-        f"{due}: {found.requests} requests of {found.images} images wait ({found.reason}); the first must be carried out by "
-        f"{found.deadline:%Y-%m-%d %H:%M} UTC; {found.done} were",
+        f"{due}: {counted(found.requests, 'request')} of {counted(found.images, 'image')} ({found.reason}); the first must be "
+        f"carried out by {found.deadline:%Y-%m-%d %H:%M} UTC; carried out so far: {found.done}",
     ]
 
 
@@ -78,7 +78,7 @@ def carry_out(options: argparse.Namespace, forget: Callable[[argparse.Namespace]
         chosen, _ = divided(options.data, read_ids(options.ids))
         names = [path.relative_to(options.data).as_posix() for path in chosen]
         receipt = queue.add(names)
-        say(options, {"request": receipt, "images": len(names)}, [f"request {receipt}: {len(names)} images"])
+        say(options, {"request": receipt, "images": len(names)}, [f"request {receipt}: {counted(len(names), 'image')}"])
         return 0
     if options.step == "retrained":
         numbers = [request.number for request in queue.waiting()]

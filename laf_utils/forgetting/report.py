@@ -6,6 +6,7 @@ from typing import cast
 import torch
 
 from ..audit.unseen import audit
+from ..support.reading import counted
 from .attempts import Outcome
 from .evidence import LEAST_COMPARED, Evidence, weigh, weigh_removed
 from .preparing import Answers, Prepared
@@ -145,7 +146,7 @@ def weighed(prepared: Prepared, after: Answers, reference: Callable[[], Referenc
 def findings(found: Evidence | None, class_removed: bool, unseen: int) -> tuple[list[str], list[str]]:
     """Reasons against the model, and reasons why nobody can tell, of the audit against the reference."""
     if found is None:
-        few = f"{unseen} unseen images are there to hold single images against, of {LEAST_COMPARED} needed: nobody can tell"
+        few = f"{counted(unseen, 'unseen image')} to hold single images against, of {LEAST_COMPARED} needed: nobody can tell"
         return [], [] if class_removed else [few]
     sure = f"surer of them than of unseen images as hard by {found.sureness:.1f} standard errors"
     points = "" if found.expected is None else (

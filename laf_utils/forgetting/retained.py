@@ -6,6 +6,7 @@ import torch
 
 from ..models import Network
 from ..support.progress import track
+from ..support.reading import counted
 from ..support.seeds import stream
 from .certified import LARGEST, frozen
 from .choice import CERTIFIED, retained_used
@@ -14,7 +15,7 @@ from .first_model import FirstModel
 from .ledger import Ledger
 from .options import Options
 from .refusal import Refused
-from .sources import OwnImages
+from .sources import OwnImages, listed
 
 LOOKED = 1_000  # retained and unseen images whose class under the original is asked for
 LEAST_RETAINED = 64  # images of D_r: as many for the watch as for training, and a batch at least
@@ -43,15 +44,15 @@ def without_overlap(
     back = ledger.forgotten_before(marks) if ledger else []
     if back:
         raise Refused(
-            "forgotten_before", f"{len(back)} retained images were forgotten by an earlier request of this ledger (rows "
-            f"{', '.join(map(str, back[:5]))}): take them out of the retained images",
+            "forgotten_before", f"{counted(len(back), 'retained image was', 'retained images were')} forgotten by an earlier "
+            f"request of this ledger (rows: {listed(back)}): take out what was forgotten",
         )
     twice = torch.tensor([mark in own for mark in marks])
     if twice.any() and overlap == "refuse":
-        rows = ", ".join(map(str, twice.nonzero().flatten()[:5].tolist()))
+        rows = twice.nonzero().flatten().tolist()
         raise Refused(
-            "overlap", f"{int(twice.sum())} images are in both sets, the first at rows {rows} of the retained ones: take them "
-            "out, or say overlap='drop'",
+            "overlap", f"{counted(len(rows), 'image is', 'images are')} in both sets (rows of the retained: {listed(rows)}): "
+            "leave the retained copies out, or say overlap='drop'",
         )
     return (~twice).nonzero().flatten(), marks
 
@@ -94,8 +95,8 @@ def retained_parts(
         kept = kept[~torch.isin(torch.arange(len(kept)), found.rows)]
     if len(kept) < LEAST_RETAINED:
         raise Refused(
-            "too_few_images", f"{len(kept)} retained images are at hand, {LEAST_RETAINED} at least are needed; leave retain out "
-            "to go on without any",
+            "too_few_images", f"{counted(len(kept), 'retained image is', 'retained images are')} at hand, {LEAST_RETAINED} at "
+            "least are needed; leave retain out to go on without any",
         )
     images, labels = given.subset(kept), None if labels is None else labels[kept]
     order = torch.randperm(len(images), generator=stream(options.seed, "own", "retain"))

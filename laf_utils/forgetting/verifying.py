@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from torch import nn
 
+from ..support.reading import counted
 from .certificate import FORMAT, VERSION, canonical, fingerprint, hashes, image_key, public_key, raw
 from .refusal import Refused
 from .sources import digest_of, files_in
@@ -81,10 +82,11 @@ def _check_images(found: dict[str, Any], folder: Path, key: bytes) -> str:
     there = set(hashes((digest_of(path.read_bytes()) for path in files_in(folder)), key))
     if named != there:
         raise Refused(
-            "certificate", f"{len(named - there)} of the {len(named)} images that it names are not in {folder}, and "
-            f"{len(there - named)} images there are not named (the key of the hashes must be the one they were made with)",
+            "certificate", f"of the {counted(len(named), 'image')} that it names {len(named - there)} cannot be found in "
+            f"{folder}, and of those there it does not name {len(there - named)} (the key of the hashes must be the one they "
+            "were made with)",
         )
-    return f"the {len(there):,} images of {folder} are the ones that were asked to be forgotten"
+    return f"{folder} holds the {counted(len(there), 'image')} that had to be forgotten, and no other"
 
 
 def verify(

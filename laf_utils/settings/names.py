@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ..support.reading import counted
 from .config import RunConfig
 
 if TYPE_CHECKING:
@@ -41,11 +42,12 @@ def caveats(config: RunConfig, dataset: "Dataset") -> list[str]:
     found += [note for note in dataset.notes if "FALLBACK" not in note]
     if config.task != "class" and config.forget_classes != RunConfig.forget_classes:
         found.append(f"FORGET_CLASS belongs to class removal: it has no effect on {TASK_NAMES[config.task]}.")
+    epochs = counted(config.training.epochs, "epoch")
     if config.profile == "quick":
         images = f"{config.images:,} training images, " if config.images else ""
         found.append(
-            f"Profile quick: {images}{config.training.epochs} epochs of training, {config.unlearning.epochs} of unlearning. "
-            "A demonstration in under two minutes, not the paper's setting."
+            f"Profile quick: {images}{epochs} of training, {config.unlearning.epochs} of unlearning. A demonstration, not the "
+            "paper's setting."
         )
     if config.profile == "small":
         found.append(
@@ -55,6 +57,6 @@ def caveats(config: RunConfig, dataset: "Dataset") -> list[str]:
     if config.profile == "native":
         found.append(
             f"Profile native: {config.images or len(dataset.train.labels):,} training images at their native size, a small "
-            f"residual network trained by SGD with one cycle for {config.training.epochs} epochs; LAF's settings are the paper's."
+            f"residual network trained by SGD with one cycle for {epochs}; LAF's settings are the paper's."
         )
     return found

@@ -24,6 +24,11 @@ def shown(text: object) -> str:
     return said if len(said) <= 60 else f"{said[:57]}..."
 
 
+def counted(count: int, one: str, more: str = "") -> str:
+    """A number with its noun, as a sentence says it: ``1 image``, ``2,000 images``; ``more`` where an s does not do."""
+    return f"{count:,} {one if count == 1 else more or f'{one}s'}"
+
+
 def whole(text: str, name: str, least: int | None = None, most: int | None = None) -> int:
     """A whole number within bounds.
 
