@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from exhibits_fakes import fake
 
 from laf_utils.book.base import training_records
+from laf_utils.book.base.reading import Found
 from laf_utils.book.results import departures, training_curves
 from laf_utils.settings.config import RunConfig
 from laf_utils.settings.presets import FIXED_SETTINGS, preset
@@ -117,6 +119,29 @@ def test_effect_is_of_pairs_that_differ_in_one_switch_only() -> None:
     assert "4.00 → 1.50" in effect and "`linear`" in effect and "9.00" not in effect
     assert departures.measured_effect("vae.standardise", found) == "–"  # no pair begins at the published setting of all others
     assert departures.measured_effect("vae.decoder", [record(seed=0), record(seed=1, vae__decoder="linear")]) == "–"
+
+
+def test_what_nobody_measured_alone_is_said() -> None:
+    switches = [departure for departure in listed() if departure.switch]
+    none = departures.alone_sentence(departures.departures_table(listed(), [record()]))
+    assert none.startswith(f"**None of the {len(switches)} switches is measured alone.** Which of them matters is not known")
+    one = departures.departures_table(listed(), [record(gap=4.0), record(gap=1.5, vae__decoder="linear")])
+    assert departures.alone_sentence(one).startswith("**1 of the ")
+
+
+def test_both_modes_are_summed_up_with_what_they_cost() -> None:
+    cheap = record(mode="fixed", gap=0.5)
+    cheap["passes"]["share_of_retraining"]["with_vae"] = 0.02
+    said = departures.modes_sentence([record(gap=1.0), record(seed=1, gap=1.2), cheap])
+    assert "than `reference` in 1 of 1 setting, for 2 to 2 % of retraining's passes in place of 50 to 50 %" in said
+    assert said.endswith("1 of them has a single run on one side: no claim.") and departures.modes_sentence([cheap]) == ""
+
+
+def test_two_stores_of_one_request_say_so() -> None:
+    compared = Found(dict(enumerate([fake("laf", seed, 3.0) for seed in (0, 1)])))
+    said = departures.stores_sentence([record(gap=1.0)], compared)
+    assert "at most 2.00 points apart, in MNIST, class removal (1.00 over 1 run here, 3.00 over 2 seeds there)" in said
+    assert departures.stores_sentence([record("cifar10")], compared) == ""
 
 
 def test_every_switch_of_the_fixed_mode_has_a_departure() -> None:

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from laf_utils.book.chapters import ch5_tables, ch6_many_models, ch6_tables, laf_findings
+from laf_utils.book.chapters import ch5_tables, ch6_many_models, ch6_tables, ch8_own_model, laf_findings
 from laf_utils.book.chapters.aligned import PAGE, aligned, is_number, width
 from laf_utils.evaluation import evaluate, make_record
+from laf_utils.forgetting import Report
 from laf_utils.support.progress import track, watched, without_bars
 
 TASKS = ("class", "data", "noisy")
@@ -116,3 +117,17 @@ def test_a_second_request_ignores_what_cells_have_named():
     namespace = {"TASK": "data", "headline": "x", "maps": (1,)}
     config = laf_findings.changed_parameters(namespace, {"TASK": "class", "FORGET_CLASS": 3})
     assert (config.task, config.forget_classes) == ("class", (3,))
+
+
+# -- a model of one's own -------------------------------------------------------------------------------------------------------
+
+
+def test_a_weak_model_and_a_single_look_are_said():
+    before = {"strong": {"Test_r": 91.3, "Test_f": 94.0}, "weak": {"Test_r": 50.3}}
+    assert ch8_own_model.weakest(before).startswith("Before anything is forgotten weak is right on 50 % of the test images")
+    attempts = {"one": [{"step": 25}], "two": [{"step": 25}, {"step": 50}], "none": []}
+    reports = {name: Report({"attempts": [{"ended": "forgotten", "looks": looks}]}) for name, looks in attempts.items()}
+    assert ch8_own_model.looks_finding(reports) == (
+        "**Seen:** one ends after 1 look at step 25 (forgotten), so its panel is a single point. two ends after 2 looks at step "
+        "50 (forgotten). none ends after 0 looks (forgotten)."
+    )

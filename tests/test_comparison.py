@@ -419,6 +419,15 @@ def test_a_control_that_does_better_fails_the_chapters_test():
     assert ch5_findings.control_findings([rows_of(*laf, *better)]).count("\n- ") == 1
 
 
+def test_the_chapters_test_is_summed_up_by_task():
+    nearer = rows_of(fake("laf", gap=2.0), fake("neggrad_plus_pseudo", gap=0.5), fake("delete_pseudo", gap=3.0))
+    said = ch5_findings.control_summary({"class": [nearer, rows_of(fake("laf"))], "data": [rows_of(fake("laf"))]})
+    assert said.startswith("Some label-blind control ends nearer than LAF in 1 of 1 request of class removal. Some of these")
+    several = [fake(method, seed, gap) for method, gap in (("laf", 2.0), ("delete_pseudo", 3.0)) for seed in (0, 1)]
+    assert ch5_findings.control_summary({"class": [rows_of(*several)]}).endswith("in 0 of 1 request of class removal.")
+    assert ch5_findings.control_summary({"data": []}) == ""
+
+
 def test_a_method_of_ones_own_stands_beside_doing_nothing_and_laf(recorded):
     laf, own = altered(recorded[3], "laf", gap=2.0), altered(recorded[3], gap=1.0)
     said = ch5_findings.own_method_finding(own, [recorded[0], laf])
@@ -456,6 +465,9 @@ def test_each_method_has_one_number_that_shows_what_its_paper_says(problem, monk
     assert re.fullmatch(r"epoch \d of 2: \d\.\d{3} beside \d\.\d{3}", table.loc["SCRUB+R", "here"])
     assert table.loc["Retrain", "here"].endswith("to 0.00 %") and table.loc["LFSSD", "here"].endswith("% of the weights")
     assert ch5_evidence.evidence(found[1:]).empty
+    still = next(r for r in found if r["cell"]["method"] == "scrub")
+    still["history"]["forget_kl"] = [16.7, 16.7]
+    assert ch5_evidence.evidence([found[0], still]).loc["SCRUB", "here"].endswith("16.7 in its last: **not seen**")
 
 
 def test_where_published_settings_diverge_the_tuned_record_speaks(recorded):

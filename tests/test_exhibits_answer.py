@@ -64,10 +64,12 @@ def test_a_task_names_who_is_nearer_without_labels():
     apart = priced("jit", 0.1, 5.0)
     said = answer.task_exhibit(found(*requests("class", 1.0, 30.0), blind, apart), "class", PLACES).readings
     assert said[-1].startswith("1 of 1 other rows without labels is nearer than LAF on the requests that both have, namely")
-    assert "pseudo-labels (0.20 against 1.00 points, 1 request, one seed). It is a description" in said[-1]
+    assert "pseudo-labels (0.20 against 1.00 points, 1 request, one seed). That describes" in said[-1]
     assert "JiT" not in said[-1]
     assert not any("worth its cost" in sentence for sentence in said)
     blank = answer.task_exhibit(found(*requests("data", 5.0, 5.2, datasets=["mnist"])), "data", PLACES).readings
+    assert blank[1] == "Train_f is 5.2 % after doing nothing, 5.0 % after LAF and 0.0 % in the retrained model. " \
+        "**LAF moves it by next to nothing**."
     assert "So LAF is **not shown to be worth its cost** where random images must go." in blank
     alone = answer.task_exhibit(found(*requests("class", 1.0, 30.0), priced("ts", 4.0, 3.0)), "class", PLACES).readings
     assert alone[-1] == "No other row without labels is nearer than LAF on average."

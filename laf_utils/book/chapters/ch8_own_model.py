@@ -17,6 +17,7 @@ from ...forgetting.head import find_head
 from ...images import Images, Transform
 from ...settings.config import RunConfig, TrainingConfig
 from ...settings.presets import adapted
+from ...support import reading
 from ...support.devices import resolve
 from ...support.seeds import initialisation
 from ...tasks import balanced_subset, make_task
@@ -161,6 +162,24 @@ def counted(report: Report) -> pd.DataFrame:
     images = report.content["images"]
     counts = {name.replace("_", " "): f"{value:,}" for name, value in images.items() if isinstance(value, int)}
     return pd.DataFrame([counts | {"near-copies": f"{images['near_copies']['found']:,}"}], index=["images"])
+
+
+def weakest(before: dict[str, dict[str, float]]) -> str:
+    """The model that knows least before anything is forgotten, from ``accuracies``: what a verdict on it is worth."""
+    name = min(before, key=lambda each: before[each]["Test_r"])
+    return f"Before anything is forgotten {name} is right on {before[name]['Test_r']:.0f} % of the test images of kept classes."
+
+
+def looks_finding(reports: dict[str, Report]) -> str:
+    """After how many looks and steps each run ended, and which panel of ``watched`` is a single point for that reason."""
+    said = []
+    for name, report in reports.items():
+        last = report.content["attempts"][-1]
+        looks = last["looks"]
+        step = f" at step {looks[-1]['step']:.0f}" if looks and "step" in looks[-1] else ""
+        point = ", so its panel is a single point" if len(looks) == 1 else ""
+        said.append(f"{name} ends after {reading.counted(len(looks), 'look')}{step} ({last['ended']}){point}.")
+    return "**Seen:** " + " ".join(said)
 
 
 @styled

@@ -6,11 +6,12 @@ import pandas as pd
 
 from ...audit import interval
 from ...audit.statistics import Interval, holm
-from ...experiments.cells import AGAIN, EXACT, ORIGINAL, REFERENCES
+from ...experiments.cells import AGAIN, EXACT, ORIGINAL, REFERENCES, RETRAIN
 from ...settings.names import DATASET_NAMES, TASK_NAMES
+from ...support.reading import counted
 from ..base import reading
 from ..base.exhibit import Exhibit
-from ..base.reading import DEFAULTS, Found, Group, collapsed, difference, gap, over, pick, profile_of, ranked
+from ..base.reading import DEFAULTS, Found, Group, collapsed, difference, gap, metric, over, pick, profile_of, ranked
 from ..base.words import NOTHING, SPREAD, mark_of, mean_text, name_of, signed, title_of, within_noise
 from . import tables
 from .sentences import DEAR
@@ -19,6 +20,7 @@ LAF = "laf"
 COLUMNS = (NOTHING, "LAF", "retrained again", "LAF's cost")
 WHAT = {"class": "Where a whole class must go", "data": "Where random images must go", "noisy": "Where wrong labels must go"}
 MOST = 3  # rows that a sentence names
+LITTLE = 0.1  # of the way from the original to the retrained model: less is next to nothing
 ABOUT = (
     "Gap to the retrained model in points, by request; 0 is the goal. *Retrained again*: a second retrained model, as near as "
     f"one can be told to be. *LAF's cost*: its image passes as a share of retraining's. Means over training seeds, {SPREAD}; "
@@ -131,7 +133,7 @@ def _nearer(own: Requests) -> str | None:
                 gaps.setdefault(name_of(group), []).append((over(group).mean, mine))
                 once.setdefault(name_of(group), []).append(over(group).count == 1)
     means = {name: tuple(map(_mean, zip(*pairs, strict=True))) for name, pairs in gaps.items()}
-    counts = {name: f"{len(pairs)} request{'s' * (len(pairs) > 1)}{', one seed' if any(once[name]) else ''}"
+    counts = {name: f"{counted(len(pairs), 'request')}{', one seed' if any(once[name]) else ''}"
               for name, pairs in gaps.items()}
     better = [f"{name} ({theirs:.2f} against {mine:.2f} points, {counts[name]})"
               for name, (theirs, mine) in sorted(means.items(), key=lambda item: item[1][0] - item[1][1]) if theirs < mine]
@@ -139,11 +141,22 @@ def _nearer(own: Requests) -> str | None:
         return None
     if not better:
         return "No other row without labels is nearer than LAF on average."
-    first = "first" if len(better) > MOST else "namely"
+    first = "most of all" if len(better) > MOST else "namely"
     return (
         f"{len(better)} of {len(means)} other rows without labels {'is' if len(better) == 1 else 'are'} nearer than LAF on the "
-        f"requests that both have, {first} {'; '.join(better[:MOST])}. It is a description, not a test."
+        f"requests that both have, {first} {'; '.join(better[:MOST])}. That describes these runs; it is no test."
     )
+
+
+def _moved(own: Requests) -> str | None:
+    """Accuracy on the forgotten images: where doing nothing leaves it, where LAF does, and where a retrained model has it."""
+    rows = [[over(pick(group, name), metric("train_f")) for name in (ORIGINAL, LAF, RETRAIN)] for group in own.values()]
+    rows = [each for each in rows if all(each)]
+    if not rows:
+        return None
+    start, mine, goal = (_mean([each.mean for each in column]) for column in zip(*rows, strict=True))
+    word = ". **LAF moves it by next to nothing**" if abs(start - mine) < LITTLE * abs(start - goal) else ""
+    return f"Train_f is {start:.1f} % after doing nothing, {mine:.1f} % after LAF and {goal:.1f} % in the retrained model{word}."
 
 
 def task_exhibit(found: Found, task: str, places: Sequence[Place]) -> Exhibit:
@@ -156,7 +169,7 @@ def task_exhibit(found: Found, task: str, places: Sequence[Place]) -> Exhibit:
     first = of_task(own, task, apart, 0.0, _count(own, task))
     span = f" The difference is {signed(apart.mean)} points (95 % interval {signed(apart.low)} to {signed(apart.high)})."
     worth = f"So LAF is **not shown to be worth its cost** {WHAT[task].lower()}." if within_noise(apart) else None
-    said = (first + (span if apart.count > 1 else ""), floor_and_cost(own), worth, _nearer(own))
+    said = (first + (span if apart.count > 1 else ""), _moved(own), floor_and_cost(own), worth, _nearer(own))
     sets = ", ".join(dict.fromkeys(DATASET_NAMES[dataset] for dataset, _ in own))
     about = f"On {sets}. {ABOUT}"
     return Exhibit(name, title, about, headline(found, list(own)), tuple(filter(None, said)))

@@ -1,7 +1,7 @@
 """What the book's pages say of runs: headlines, departures and their measured effect, what is on record.
 
-Accuracies come from ``results/comparison`` where it has the setting, as on every other page; the rest (mode ``fixed``, single
-switches, costs) from ``Training/``, and ``authors.json`` has the numbers of others with their origin.
+Its numbers are of the runs in ``Training/``, which alone have mode ``fixed`` and single switches; ``authors.json`` has the
+numbers of others with their origin.
 """
 
 from dataclasses import dataclass
@@ -12,9 +12,12 @@ import pandas as pd
 from ...settings.presets import preset
 from ...support import records
 from ...support.choices import TASKS
+from ...support.reading import counted
+from ..base.reading import Found, over, pick, profile_of
 from ..base.tables import MISSING
 from ..base.training_records import PAPER_DATASETS, _is_preset, groups, images_text, settings
 from ..base.words import mean_text, title_of
+from .tables import rows_of
 
 MEASURED = "measured alone"
 BOOK_PACKAGES = (
@@ -67,7 +70,7 @@ def measured_effect(switch: str, found: list[dict]) -> str:
     found_effects = []
     for (dataset, task, value), same in pairs.items():
         before, after = (mean_text(r["gaps"]["laf"]["mean"] for r in side) for side in zip(*same, strict=True))
-        count = f"{len(same)} run{'s' if len(same) > 1 else ''}"
+        count = counted(len(same), "run")
         found_effects.append(f"gap {before} → {after} points at `{value}` ({title_of(dataset, task)}, {count})")
     return "; ".join(found_effects) or MISSING
 
@@ -101,6 +104,48 @@ def modes_table(found: list[dict]) -> pd.DataFrame:
             "runs": str(len(same)),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def alone_sentence(table: pd.DataFrame) -> str:
+    """How many of the switches were measured alone, from ``departures_table``."""
+    count = sum(": " in value for value in table.iloc[:, 1])
+    seen = sum(table[MEASURED] != MISSING) if MEASURED in table else 0
+    rest = "" if seen else " Which of them matters is not known; what all of them do together is, [below](#all-of-them-together)."
+    return f"**{seen or 'None'} of the {count} switches {'is' if seen < 2 else 'are'} measured alone.**{rest}"
+
+
+def modes_sentence(found: list[dict]) -> str:
+    """In how many settings mode ``fixed`` ends nearer than ``reference``, and what each costs; of single runs no claim."""
+    here = groups(found)
+    both = [(*place, "fixed") for *place, mode in here if mode == "reference" and (*place, "fixed") in here]
+    pairs = [(here[*place, "reference"], here[*place, "fixed"]) for *place, _ in both]
+    if not pairs:
+        return ""
+    mean = [[sum(r["gaps"]["laf"]["mean"] for r in same) / len(same) for same in pair] for pair in pairs]
+    costs = [[100 * r["passes"]["share_of_retraining"]["with_vae"] for pair in pairs for r in pair[k]] for k in (0, 1)]
+    once = sum(min(len(same) for same in pair) == 1 for pair in pairs)
+    return (
+        f"Mode `fixed` ends nearer to the retrained model than `reference` in {sum(b < a for a, b in mean)} of "
+        f"{counted(len(pairs), 'setting')}, for {min(costs[1]):.0f} to {max(costs[1]):.0f} % of retraining's passes in place of "
+        f"{min(costs[0]):.0f} to {max(costs[0]):.0f} %. {once} of them {'has' if once == 1 else 'have'} a single run on one side: no claim."
+    )
+
+
+def stores_sentence(found: list[dict], compared: Found) -> str:
+    """The request whose gap differs most between ``Training/`` and ``results/comparison``: other seeds, other numbers."""
+    pairs = []
+    for (dataset, task, mode), same in groups(found).items():
+        other = over(pick(rows_of(compared, dataset, task), "laf"))
+        if mode == "reference" and other and same[0]["config"]["profile"] == profile_of(compared, dataset, task):
+            mean = sum(r["gaps"]["laf"]["mean"] for r in same) / len(same)
+            pairs.append((title_of(dataset, task), mean, len(same), other))
+    if not pairs:
+        return ""
+    title, own, runs, other = max(pairs, key=lambda pair: abs(pair[1] - pair[3].mean))
+    return (
+        f"The same request has another number there: at most {abs(own - other.mean):.2f} points apart, in {title} ({own:.2f} "
+        f"over {counted(runs, 'run')} here, {other.mean:.2f} over {counted(other.count, 'seed')} there)."
+    )
 
 
 def left(table: str) -> str:
