@@ -126,8 +126,8 @@ def modes_sentence(found: list[dict]) -> str:
     once = sum(min(len(same) for same in pair) == 1 for pair in pairs)
     return (
         f"Mode `fixed` ends nearer to the retrained model than `reference` in {sum(b < a for a, b in mean)} of "
-        f"{counted(len(pairs), 'setting')}, for {min(costs[1]):.0f} to {max(costs[1]):.0f} % of retraining's passes in place of "
-        f"{min(costs[0]):.0f} to {max(costs[0]):.0f} %. {once} of them {'has' if once == 1 else 'have'} a single run on one side: no claim."
+        f"{counted(len(pairs), 'setting')}, for {min(costs[1]):.0f} to {max(costs[1]):.0f} % of retraining's passes in place "
+        f"of {min(costs[0]):.0f} to {max(costs[0]):.0f} %. {once} of them {'has' if once == 1 else 'have'} a single run on one side: no claim."
     )
 
 
