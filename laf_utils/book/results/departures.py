@@ -108,7 +108,7 @@ def modes_table(found: list[dict]) -> pd.DataFrame:
 
 def alone_sentence(table: pd.DataFrame) -> str:
     """How many of the switches were measured alone, from ``departures_table``."""
-    count = sum(": " in value for value in table.iloc[:, 1])
+    count = sum(value.startswith("`") for value in table.iloc[:, 1])
     seen = sum(table[MEASURED] != MISSING) if MEASURED in table else 0
     rest = "" if seen else " Which of them matters is not known; what all of them do together is, [below](#all-of-them-together)."
     return f"**{seen or 'None'} of the {count} switches {'is' if seen < 2 else 'are'} measured alone.**{rest}"
