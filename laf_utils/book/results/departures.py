@@ -124,10 +124,11 @@ def modes_sentence(found: list[dict]) -> str:
     mean = [[sum(r["gaps"]["laf"]["mean"] for r in same) / len(same) for same in pair] for pair in pairs]
     costs = [[100 * r["passes"]["share_of_retraining"]["with_vae"] for pair in pairs for r in pair[k]] for k in (0, 1)]
     once = sum(min(len(same) for same in pair) == 1 for pair in pairs)
+    (low, high), (least, most) = ((f"{min(own):.0f}", f"{max(own):.0f}") for own in costs)
     return (
         f"Mode `fixed` ends nearer to the retrained model than `reference` in {sum(b < a for a, b in mean)} of "
-        f"{counted(len(pairs), 'setting')}, for {min(costs[1]):.0f} to {max(costs[1]):.0f} % of retraining's passes in place "
-        f"of {min(costs[0]):.0f} to {max(costs[0]):.0f} %. {once} of them {'has' if once == 1 else 'have'} a single run on one side: no claim."
+        f"{counted(len(pairs), 'setting')}, for {least} to {most} % of retraining's passes in place of {low} to {high} %. "
+        f"{once} of them {'has' if once == 1 else 'have'} a single run on one side: no claim."
     )
 
 
