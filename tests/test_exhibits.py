@@ -301,7 +301,7 @@ def test_the_comparisons_of_a_table_are_corrected_for_being_several():
     laf, barely = (1.0, 1.5, 2.0, 2.5), (0.9, 1.2, 1.88, 2.3)  # p = 0.03 alone
     rows = rows_of(*seeds("laf", *laf), *seeds("original", *barely), *seeds("retrain_again", 1.0, 1.4, 2.1, 2.5))
     said = sentences.readings(rows, "On MNIST")
-    assert "cannot be told apart" in said[0] and "beside the other comparisons" in said[0]
+    assert "cannot be told apart" in said[0] and "corrected for the other comparisons" in said[0]
     alone = sentences.readings(rows_of(*seeds("laf", *laf), *seeds("original", *barely)), "On MNIST")
     assert "**worse than doing nothing**" in alone[0]
 

@@ -80,16 +80,16 @@ def three(variant="", gaps=(1.0, 1.1, 0.9), **more):
 def test_a_sentence_says_farther_nearer_or_not_to_be_told_apart():
     board = board_of(*three(), *three("two_stage", (21.0, 21.2, 20.8)), *three("joint", (0.5, 1.5, 1.0)))
     said = ch7_answers.in_request(board, ch7_questions.SCHEDULE, "class")
-    assert "farther than LAF ends *two stages* (by 20.00 points)" in said and "19." not in said, "intervals stand in the table"
-    assert "cannot be told from LAF: *one step on the sum*" in said
+    assert "*two stages* (by 20.00 points) ends farther than LAF;" in said and "19." not in said, "intervals stand in the table"
+    assert "*one step on the sum* cannot be told from LAF." in said
     board = board_of(*three(gaps=(9.0, 9.1, 8.9)), *three("two_stage"))
-    assert "nearer than LAF ends *two stages* (by 8.00 points)" in ch7_answers.in_request(board, ch7_questions.SCHEDULE, "class")
+    assert "*two stages* (by 8.00 points) ends nearer than LAF" in ch7_answers.in_request(board, ch7_questions.SCHEDULE, "class")
 
 
 def test_one_run_proves_nothing_and_a_diverged_one_is_named():
     board = board_of(fake(gap=1.0), fake("laf_l2", gap=80.0), fake("laf_dot", failure="diverged"))
     said = ch7_answers.answer(board, ch7_questions.SIMILARITY)
-    assert "nothing can be told from LAF: *squared distance in L_RA*" in said and "too few to tell" in said
+    assert "*squared distance in L_RA* cannot be told from LAF" in said and "1 paired run is too few to tell" in said
     assert "diverged: *dot product in L_RA* in 1" in said
     table = ch7_tables.pooled(board, ch7_questions.SIMILARITY, "class")
     assert table.loc["dot product in L_RA", "runs"] == "0, 1 diverged" and table.loc["dot product in L_RA", "gap (points)"] == "–"

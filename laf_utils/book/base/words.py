@@ -96,8 +96,9 @@ def verdict_text(
     if found.count == 1:
         return f"are not compared: one seed, no claim (difference {signed(found.mean)} points{f', {noise}' if noise else ''})"
     if within_noise(found, floor, p):
-        alone = f", and p = {p:.2f} beside the other comparisons" if p is not None and not within_noise(found, floor) else ""
-        return f"cannot be told apart: difference {points_text(found)}{alone}"
+        beside = p is not None and not within_noise(found, floor)
+        once = f", and p = {p:.2f} once corrected for the other comparisons" if beside else ""
+        return f"cannot be told apart: difference {points_text(found)}{once}"
     way = "farther" if found.mean > 0 else "nearer"
     low, high = sorted((abs(found.low), abs(found.high)))
     size = Interval(abs(found.mean), found.std, low, high, found.count)

@@ -5,6 +5,7 @@ import pandas as pd
 from ...audit import interval
 from ...audit.statistics import Interval
 from ...settings.names import TASK_NAMES
+from ...support.reading import counted
 from ..base.reading import Value, cka, gap, over
 from ..base.training_records import runs as training_records
 from ..base.words import title_of
@@ -38,17 +39,16 @@ def in_request(board: Board, question: Question, task: str) -> str | None:
     if not any(kinds.values()) or not board.runs(gap, None, places):
         return None
     said = [
-        f"{way} than LAF ends " + ", ".join(f"*{name}* (by {abs(one.mean):.2f} points)" for name, one in kinds[way].items())
+        ", ".join(f"*{name}* (by {abs(one.mean):.2f} points)" for name, one in kinds[way].items())
+        + f" end{'s' * (len(kinds[way]) == 1)} {way} than LAF"
         for way in ("farther", "nearer") if kinds[way]
     ]
     if kinds["alike"]:
-        alike = list(kinds["alike"])
-        none = "nothing can be told from LAF" if not said else "cannot be told from LAF"
-        said.append(f"{none}: {', '.join(f'*{name}*' for name in alike)}")
+        said.append(f"{', '.join(f'*{name}*' for name in kinds['alike'])} cannot be told from LAF")
     failed = [f"*{arm.title}* in {count}" for arm in question.arms if (count := board.diverged(arm, places))]
     said += [f"diverged: {', '.join(failed)}"] if failed else []
     runs = max(one.count for own in kinds.values() for one in own.values())
-    few = f" {runs} paired run{'s' if runs > 1 else ''} are too few to tell." if runs < LEAST else ""
+    few = f" {counted(runs, 'paired run is', 'paired runs are')} too few to tell." if runs < LEAST else ""
     return f"In {TASK_NAMES[task]}, {'; '.join(said)}.{few}"
 
 

@@ -80,7 +80,7 @@ def carried_sentence() -> str:
     by_then = min((value for epoch, value in notebook.items() if (int(epoch) + 1) * per_epoch <= small), default=None)
     _, native, _ = steps(config := preset("cifar10", "class", profile="native"), images)
     lowest = "" if by_then is None else (
-        f" Steps are not all: after the {small:,} steps that profile `small` takes the authors' $L_{{UE}}$ had been at "
+        f" Steps do not explain all: after the {small:,} steps that profile `small` takes the authors' $L_{{UE}}$ had been at "
         f"{by_then:.1f}. What differs besides is $h_f$, which saw a fifth of the images there: how well it fits decides where "
         "$s$ has a slope."
     )
