@@ -74,7 +74,7 @@ VARIANTS: Mapping[str, Variant] = {
         _of_relearn("from_fresh", "from fresh weights", start=1.0, tail=1.0),
         _of_relearn("without_mask", "without the mask", mask=False),
         _of_relearn("without_prior", "without the prior", prior=False),
-        _of_relearn("soft", "soft answers", sharpness="soft"),
-        _of_relearn("hard", "hard answers", sharpness="hard"),
+        _of_relearn("soft", "with soft answers", sharpness="soft"),
+        _of_relearn("hard", "with hard answers", sharpness="hard"),
     )
 }
