@@ -10,7 +10,7 @@ from ...experiments.variants import VARIANTS
 from ...settings.names import DATASET_NAMES, TASK_NAMES
 from ..base import reading, style
 from ..base.exhibit import Exhibit
-from ..base.reading import Found, Group, gap, over, pick
+from ..base.reading import Found, Group, MaybeNone, gap, over, pick
 from ..base.tables import MISSING
 from ..base.words import spread_text
 
@@ -50,7 +50,7 @@ def _shared(rows: Rows) -> list[str]:
     return [request for request in next(iter(rows.values()), {}) if all(request in own for own in rows.values())]
 
 
-def mean(rows: Rows, name: str) -> float | None:
+def mean(rows: Rows, name: str) -> float | MaybeNone:
     """Mean gap of a row over the requests that all rows have, points; ``None`` where there is none."""
     gaps = [over(rows[name][request]).mean for request in _shared(rows)] if name in rows else []
     return sum(gaps) / len(gaps) if gaps else None
@@ -80,7 +80,7 @@ def sentences(rows: Rows) -> tuple[str, ...]:
         said.append(f"From {least} to {most} % of retraining's passes the mean gap {way} {ends}")
     if (tenth := mean(rows, _title("retain_10"))) is not None:
         said.append(f"With a tenth of D_r's images and the same passes it is {tenth:.2f} points, with all of them {own:.2f}")
-    parts = {_title(part): found - own for part in PARTS if (found := mean(rows, _title(part))) is not None and part != "retain_10"}
+    parts = {name: mean(rows, name) - own for name in map(_title, PARTS) if name in rows and name != _title("retain_10")}
     ends = sorted(parts.items(), key=lambda item: -item[1])
     for name, apart in dict((*ends[:1], *ends[-1:])).items():
         way = f"{abs(apart):.2f} points {'farther' if apart > 0 else 'nearer'}"
@@ -98,8 +98,8 @@ def figure(rows: Rows) -> Figure:
         said = f"{request}: {{y:.2f}} points"
         axis.plot(points.keys(), points.values(), "o-", color="0.65", linewidth=1, markersize=3, gid=said)
     whole = {share: found for name, share in BUDGETS.items() if (found := mean(rows, _title(name))) is not None}
-    own = {"color": style.COLOURS["laf_r"], "linewidth": 2.5, "gid": "mean: {y:.2f} points"}
-    axis.plot(whole.keys(), whole.values(), "o-", label="relearn, mean over requests", **own)
+    blue = style.COLOURS["laf_r"]
+    axis.plot(whole.keys(), whole.values(), "o-", color=blue, linewidth=2.5, label="relearn, mean", gid="mean: {y:.2f} points")
     for name, colour, dash in (("LAF", style.COLOURS["laf"], "--"), ("doing nothing", style.COLOURS["original"], ":")):
         if (level := mean(rows, name)) is not None:
             axis.axhline(level, color=colour, linestyle=dash, linewidth=1.2, label=f"{name}, mean")
