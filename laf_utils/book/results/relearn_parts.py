@@ -1,6 +1,7 @@
 """``relearn`` at other shares of retraining's passes, with a tenth of D_r, and without each of its parts: gaps by request."""
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -22,7 +23,7 @@ ABOUT = "Gap to the retrained model in points; each row changes one thing."
 DETAIL = "The mean is over the requests that all rows have. Seeds: those of the fewest."
 BESIDE = {ORIGINAL: "doing nothing", "laf": "LAF", AGAIN: "a second retrained model"}
 
-Rows = dict[str, dict[str, Group]]  # by what the row is called, then by request
+Rows: TypeAlias = dict[str, dict[str, Group]]  # by what the row is called, then by request
 
 
 def _title(variant: str) -> str:
@@ -31,7 +32,7 @@ def _title(variant: str) -> str:
 
 def rows_of(found: Found, places: Sequence[tuple[str, str]]) -> Rows:
     """Every row of the table by request, on the seeds that a variant has; none without a record of a variant."""
-    variants, result = (*BUDGETS, *PARTS), {}
+    variants, result = (*BUDGETS, *PARTS), Rows()
     for dataset, task in places:
         profile = reading.profile_of(found, dataset, task, [name for name in variants if name])
         rows = reading.groups(found, dataset, task, profile, variants) if profile else []
@@ -81,8 +82,8 @@ def sentences(rows: Rows) -> tuple[str, ...]:
     if (tenth := mean(rows, _title("retain_10"))) is not None:
         said.append(f"With a tenth of D_r's images and the same passes it is {tenth:.2f} points, with all of them {own:.2f}")
     parts = {name: mean(rows, name) - own for name in map(_title, PARTS) if name in rows and name != _title("retain_10")}
-    ends = sorted(parts.items(), key=lambda item: -item[1])
-    for name, apart in dict((*ends[:1], *ends[-1:])).items():
+    by_size = sorted(parts.items(), key=lambda item: -item[1])
+    for name, apart in dict((*by_size[:1], *by_size[-1:])).items():
         way = f"{abs(apart):.2f} points {'farther' if apart > 0 else 'nearer'}"
         said.append(f"Started or taught {name}, it ends {way} on average")
     one = " (one seed, no claim)" if any(len(g.values(gap)) == 1 for found in rows.values() for g in found.values()) else ""
@@ -96,10 +97,10 @@ def figure(rows: Rows) -> Figure:
     for request in _shared(rows):
         points = {share: over(rows[_title(name)][request]).mean for name, share in BUDGETS.items() if _title(name) in rows}
         said = f"{request}: {{y:.2f}} points"
-        axis.plot(points.keys(), points.values(), "o-", color="0.65", linewidth=1, markersize=3, gid=said)
+        axis.plot(list(points), list(points.values()), "o-", color="0.65", linewidth=1, markersize=3, gid=said)
     whole = {share: found for name, share in BUDGETS.items() if (found := mean(rows, _title(name))) is not None}
-    blue = style.COLOURS["laf_r"]
-    axis.plot(whole.keys(), whole.values(), "o-", color=blue, linewidth=2.5, label="relearn, mean", gid="mean: {y:.2f} points")
+    line = axis.plot(list(whole), list(whole.values()), "o-", color=style.COLOURS["laf_r"], linewidth=2.5, label="relearn, mean")[0]
+    line.set_gid("mean: {y:.2f} points")
     for name, colour, dash in (("LAF", style.COLOURS["laf"], "--"), ("doing nothing", style.COLOURS["original"], ":")):
         if (level := mean(rows, name)) is not None:
             axis.axhline(level, color=colour, linestyle=dash, linewidth=1.2, label=f"{name}, mean")
