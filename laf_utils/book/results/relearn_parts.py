@@ -99,8 +99,8 @@ def figure(rows: Rows) -> Figure:
         said = f"{request}: {{y:.2f}} points"
         axis.plot(list(points), list(points.values()), "o-", color="0.65", linewidth=1, markersize=3, gid=said)
     whole = {share: found for name, share in BUDGETS.items() if (found := mean(rows, _title(name))) is not None}
-    line = axis.plot(list(whole), list(whole.values()), "o-", color=style.COLOURS["laf_r"], linewidth=2.5, label="relearn, mean")[0]
-    line.set_gid("mean: {y:.2f} points")
+    said, blue = "mean: {y:.2f} points", style.COLOURS["laf_r"]
+    axis.plot(list(whole), list(whole.values()), "o-", color=blue, linewidth=2.5, label="relearn, mean", gid=said)
     for name, colour, dash in (("LAF", style.COLOURS["laf"], "--"), ("doing nothing", style.COLOURS["original"], ":")):
         if (level := mean(rows, name)) is not None:
             axis.axhline(level, color=colour, linestyle=dash, linewidth=1.2, label=f"{name}, mean")
