@@ -201,7 +201,7 @@ def test_names_of_images(place, tmp_path):
     folder = place / "images"
     own, others = files.divided(folder, ["c0/000.png", "001", "002.png"])
     assert [path.name for path in own] == ["000.png", "001.png", "002.png"] and len(others) == 477
-    with pytest.raises(Refused, match="1 of 2 names not found"):
+    with pytest.raises(Refused, match="for 1 of 2 names, the first"):
         files.divided(folder, ["000.png", "nobody"])
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()

@@ -260,7 +260,7 @@ def divided(folder: Path, ids: Sequence[str]) -> tuple[list[Path], list[Path]]:
     unclear = [name for name in ids if len(places.get(name, ())) > 1]
     if missing:
         share = f"{len(missing)} of {counted(len(ids), 'name')}"
-        raise Refused("bad_ids", f"{share} not found in {folder}, the first: {missing[0]!r}")
+        raise Refused("bad_ids", f"no image in {folder} for {share}, the first: {missing[0]!r}")
     if unclear:
         share = counted(len(unclear), "name is", "names are")
         raise Refused("bad_ids", f"{share} of several images, the first: {unclear[0]!r}; give paths")
