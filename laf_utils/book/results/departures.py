@@ -117,8 +117,8 @@ def alone_sentence(table: pd.DataFrame) -> str:
 def modes_sentence(found: list[dict]) -> str:
     """In how many settings mode ``fixed`` ends nearer than ``reference``, and what each costs; of single runs no claim."""
     here = groups(found)
-    both = [(*place, "fixed") for *place, mode in here if mode == "reference" and (*place, "fixed") in here]
-    pairs = [(here[*place, "reference"], here[*place, "fixed"]) for *place, _ in both]
+    both = [(d, t) for d, t, mode in here if mode == "reference" and (d, t, "fixed") in here]
+    pairs = [(here[d, t, "reference"], here[d, t, "fixed"]) for d, t in both]
     if not pairs:
         return ""
     mean = [[sum(r["gaps"]["laf"]["mean"] for r in same) / len(same) for same in pair] for pair in pairs]
