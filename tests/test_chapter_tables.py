@@ -1,15 +1,32 @@
 """Tables and sentences of the notebooks: they fit the page, cut nothing off, and follow what was measured."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from laf_utils.book.chapters import ch5_tables, ch6_many_models, ch6_tables, laf_findings
-from laf_utils.book.chapters.aligned import PAGE, aligned, is_number, width
+from laf_utils.book.chapters.aligned import NAME, aligned, is_number
 from laf_utils.evaluation import evaluate, make_record
 from laf_utils.support.progress import track, watched, without_bars
 
 TASKS = ("class", "data", "noisy")
+PAGE = 688  # pixels: the text column of the book
+CHARACTER, PADDING = 7.2, 15  # pixels of a table's letter and of a cell's sides
+
+
+def width(table):
+    """Pixels that a table needs at least: a column of numbers does not break, text and headings break between words."""
+    def letters(values, *, breaks):
+        words = [word for value in values for word in (re.split(r"[ -]", str(value)) if breaks else [str(value)])]
+        return max(map(len, words), default=0)
+
+    name = min(NAME, max((len(str(row)) for row in table.index), default=0))
+    columns = [
+        max(letters([head], breaks=True), letters(list(table[head]), breaks=not is_number(table[head]))) for head in table.columns
+    ]
+    return sum(CHARACTER * count + PADDING for count in (name, *columns))
 
 
 def committed():

@@ -18,7 +18,6 @@ LEVEL = 0.05  # of every test; where several are asked the question, of all of t
 UNDER, OVER, CANNOT = "under-forgotten", "over-forgotten", "cannot tell"
 DIFFERENT, EQUIVALENT, NO_POWER = "different", "equivalent", "no power"
 VERDICTS = (UNDER, CANNOT, OVER)  # of a single model
-OUTCOMES = (EQUIVALENT, DIFFERENT, CANNOT, NO_POWER)  # of a method over seeds
 SHIFT, BY_IMAGE = "mean of φ", "φ image by image"
 LEAST = 3  # seeds, of a method and of the null, before equivalence can be said
 
@@ -78,7 +77,7 @@ class SeedVerdict:
     """What several training seeds say about a method beside retraining.
 
     Args:
-        outcome: one of ``OUTCOMES``.
+        outcome: ``EQUIVALENT``, ``DIFFERENT``, ``CANNOT`` or ``NO_POWER``.
         side: ``under-forgotten`` or ``over-forgotten`` where the mean of phi differs, else empty.
         shift: mean over seeds of the mean of phi(unlearned) - phi(retrained) over D_f, in nats.
         low, high: its 95 % interval.

@@ -164,4 +164,4 @@ AUDIT = Kind("audit", 1, (*PLACED, "metrics", "attack", "gaps", "audit", "relear
 MAPS = Kind("maps", 1, (*PLACED, "maps", "same", "classes", "forgotten", "task"))
 SHADOWS = Kind("shadows", 1, (*PLACED, "settings", "seconds", "accuracy", "measures", "error", "example"), older=True)
 VERDICT = Kind("verdict", 1, ("runs", "images", "exact method", "at the margin"))
-TRAINING = Kind("Training", records.SCHEMA, records.REQUIRED[1:], records.checked_run, older=True)
+TRAINING = Kind("Training", records.SCHEMA, records.REQUIRED[1:], records.checked_run)

@@ -16,7 +16,6 @@ from .paths import CHECKOUT, NAME, whole_file
 from .sealing import SealError, sealed
 
 SCHEMA = 1
-MODELS = ("original", "retrained", "laf", "laf_r")
 REQUIRED = ("schema", "config", "dataset", "task", "metrics", "losses", "seconds", "versions", "machine")
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "xgboost", "safetensors")
 

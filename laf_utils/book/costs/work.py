@@ -57,7 +57,7 @@ class Family:
     tensorwise: int = 0
 
 
-SGD, MOMENTUM, ADAM = 1, 2, 3
+SGD, MOMENTUM = 1, 2
 BOTH = 2  # VAEs in a step of L_UE
 MASKED = 2  # SalUn puts back what it masks: the first weights are read, and weights written
 TETHER = 3  # NegGrad+'s distance to the original reads both sets of weights and adds its gradient
