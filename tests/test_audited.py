@@ -218,10 +218,10 @@ def test_numbers_of_earlier_definitions_are_left_out_and_that_is_said():
 
 
 def test_the_published_attack_without_power_is_said_to_have_none(seeds):
-    assert "no power" in ch6_tables.limits(seeds), "30 to 34 % where always answering member scores 54"
+    assert "no power" in ch6_tables.powerless(seeds), "30 to 34 % where always answering member scores 54"
     for record in seeds:
         record["metrics"] = {model: own | {"asr": 60.0} for model, own in record["metrics"].items()}
-    assert "no power" not in ch6_tables.limits(seeds) and "RMIA has one reference model" in ch6_tables.limits(seeds)
+    assert not ch6_tables.powerless(seeds)
 
 
 def test_what_a_table_rests_on_is_said(seeds):

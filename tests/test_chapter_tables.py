@@ -114,7 +114,9 @@ def test_findings_of_a_run_follow_its_record(make_run):
     assert f"under LAF (AUC {record['attack']['laf']['auc']:.1f} %)" in laf_findings.attack_finding(record)
     assert laf_findings.cost_finding(record).endswith("on this request.")
     forgotten = np.isin(evaluation.sample.numpy(), run.task.forget.numpy())
-    assert "Retrained model: " in laf_findings.map_finding(evaluation, forgotten)
+    assert list(laf_findings.centre_distances(evaluation, forgotten).index) == list(table.index)
+    shares = {"retrained": 100 * np.eye(2), "laf": 50 * np.ones((2, 2))}
+    assert laf_findings.shared_answers(shares).iloc[:, 0].tolist() == ["100", "50"]
     second = laf_findings.second_request(run, run.config)
     beside = laf_findings.comparison_table((run, record), second)
     assert len(beside) == 4 and "Both requests are the same" in laf_findings.comparison_finding((run, record), second)

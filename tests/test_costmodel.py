@@ -266,7 +266,6 @@ def test_sharing_saves_trainings_and_the_chain_bounds_the_rest() -> None:
     saved = 2 * (found.cells // 2 - 1) * (own["original"] + own["retrained"]) / 3600
     assert found.alone - found.shared == pytest.approx(saved + 2 * (own["VAEs"] + own["unlearning"]) / 3600)
     assert found.hours(1) == pytest.approx(found.shared) and found.hours(10**6) == found.chain
-    assert workloads.bottleneck({"a": 1.0, "b": 3.0}) == ("b", 0.75)
 
 
 # -- what readers see ------------------------------------------------------------------------------------------------------------

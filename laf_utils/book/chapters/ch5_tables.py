@@ -177,17 +177,3 @@ def tuning_finding(dataset: str, task: str) -> str:
 
 def _plain(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def searched(dataset: str, task: str) -> str:
-    """What the search rests on, as a sentence."""
-    path = winners_path(dataset, task)
-    if not path.is_file():
-        return f"{title_of(dataset, task)} was not searched yet: no tuned row stands above."
-    about = json.loads(path.read_text(encoding="utf-8"))["about"]
-    images = about["images"]
-    return (
-        f"{title_of(dataset, task)}: {about['trials_per_method']} trials for every method, on {images['train']:,} images to "
-        f"train and {images['set_aside']:,} set aside, of {images['of']:,}. Objective: {about['objective']}. It reads "
-        "the retrained model: an oracle that no user has."
-    )

@@ -7,9 +7,9 @@ import pandas as pd
 from ...methods.passes import FROZEN_PASS
 from .fit import QUARTER, Fit, held_out, interval
 from .passes import SMALL, Alone
-from .tables import between, in_time, percent, title_of
-from .timings import LEAST, Group
-from .workloads import LAF, Setting, bottleneck, seconds_of_stages, stages
+from .tables import percent, title_of
+from .timings import Group
+from .workloads import LAF, Setting, stages
 
 
 def factors_of(models: Mapping[Group, Fit], device: str = "cuda") -> tuple[float, float]:
@@ -61,33 +61,12 @@ def contention_sentence(models: Mapping[Group, Fit], alone: Alone) -> str:
     return " ".join(said)
 
 
-def bottleneck_sentence(setting: Setting, alone: Alone, factors: tuple[float, float]) -> str:
-    """Which stage takes longest, of the whole run and of what a request costs once original and retrained model are there."""
-    seconds = seconds_of_stages(setting, alone)
-    first, share = bottleneck(seconds)
-    name, own_share = bottleneck(seconds, LAF)
-    laf = sum(seconds[stage] for stage in LAF)
-    return (
-        f"**{setting.title}.** The longest stage is *{first}*: {in_time(seconds[first])} ({between(seconds[first], factors)}), "
-        f"{100 * share:.0f} % of the run. LAF itself takes {in_time(laf)} ({between(laf, factors)}), "
-        f"{percent(laf / seconds['retrained'])} % of retraining's {in_time(seconds['retrained'])}; most of it is *{name}* "
-        f"({100 * own_share:.0f} %)."
-    )
-
-
 def counted_sentence(setting: Setting) -> str:
-    """The same without seconds: the stage with the most passes, a frozen one counted as a third."""
+    """The stage with the most image passes, a frozen one counted as a third."""
     work = stages(setting)
     passes = {name: w.training + FROZEN_PASS * w.frozen for name, w in work.items()}
-    first, share = bottleneck(passes)
-    laf = passes["VAEs"] + passes["unlearning"]
+    first, laf = max(passes, key=passes.__getitem__), sum(passes[name] for name in LAF)
     return (
-        f"**{setting.title}.** By image passes the longest stage is *{first}*, {100 * share:.0f} % of the run; LAF takes "
-        f"{percent(laf / passes['retrained'])} % of retraining's passes."
+        f"**{setting.title}.** By image passes the longest stage is *{first}*, {percent(passes[first] / sum(passes.values()))} % of "
+        f"the run; LAF takes {percent(laf / passes['retrained'])} % of retraining's passes."
     )
-
-
-def rule_sentence(left_out: Mapping[str, int], scored: int) -> str:
-    """What enters the fit and what does not."""
-    reasons = "; ".join(f"{reason}: {count}" for reason, count in sorted(left_out.items()))
-    return f"{scored} cells of at least {LEAST:g} seconds are scored. Left out by the rule: {reasons or 'none'}."

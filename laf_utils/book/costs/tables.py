@@ -14,7 +14,7 @@ from .fit import NAMES, SPLITS, Fit, held_out, interval, resampled, within
 from .memory import added, kept_before
 from .passes import Alone
 from .timings import Timing
-from .workloads import Setting, grid, seconds_of_baselines, seconds_of_stages, stages
+from .workloads import LAF, Setting, grid, seconds_of_baselines, seconds_of_stages, stages
 
 
 def coefficients(fitted: Fit) -> pd.DataFrame:
@@ -91,7 +91,9 @@ def stage_times(setting: Setting, alone: Alone, factors: tuple[float, float]) ->
         }
         for name, value in seconds.items()
     }
-    rows["all"] = {"time": in_time(total), "interval": between(total, factors), "% of the run": "100.0"}
+    for name, among in (("all", seconds), ("LAF", LAF)):
+        own = sum(seconds[stage] for stage in among)
+        rows[name] = {"time": in_time(own), "interval": between(own, factors), "% of the run": f"{100 * own / total:.1f}"}
     return pd.DataFrame.from_dict(rows, orient="index").fillna("")
 
 

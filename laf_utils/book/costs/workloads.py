@@ -211,13 +211,6 @@ def seconds_of_baselines(setting: Setting, alone: Alone, methods: Sequence[str] 
     return found
 
 
-def bottleneck(seconds: Mapping[str, float], among: Sequence[str] | None = None) -> tuple[str, float]:
-    """(the stage that takes longest, its share of all), of all stages or of some."""
-    taken = {name: value for name, value in seconds.items() if among is None or name in among}
-    name = max(taken, key=taken.__getitem__)
-    return name, taken[name] / sum(taken.values())
-
-
 @dataclass(frozen=True)
 class Grid:
     """Hours of all cells of one request over several seeds.
