@@ -16,20 +16,13 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Kind:
-    """Records of one kind, in a folder of ``results``.
+    """Records of one kind, in a folder of ``results``."""
 
-    Args:
-        name: of the folder, and of the kind on the command line.
-        schema: newest version of its layout that is understood here.
-        required: parts without which a file is none.
-        check: of the content, raises ``RecordError``.
-        older: whether there are records from before there were keys; they are read, and made anew where they are asked for.
-    """
-
-    name: str
-    schema: int
-    required: tuple[str, ...]
-    check: Callable[[Path, dict], dict] | None = None
+    name: str  # of the folder, and of the kind on the command line
+    schema: int  # newest version of its layout that is understood here
+    required: tuple[str, ...]  # parts without which a file is none
+    check: Callable[[Path, dict], dict] | None = None  # of the content, raises ``RecordError``
+    # whether there are records from before there were keys; they are read, and made anew where they are asked for
     older: bool = False
 
     @property

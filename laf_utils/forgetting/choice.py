@@ -30,19 +30,12 @@ OF_PIXELS = ("boundary_expand", "boundary_shrink_pseudo")  # they move pixels, a
 
 @dataclass(frozen=True)
 class Scope:
-    """What kind of request it is, from the original's predictions alone.
+    """What kind of request it is, from the original's predictions alone."""
 
-    Args:
-        name: ``class`` where D_f is nearly all that the original assigns to some classes, else ``instances``.
-        classes: those classes.
-        reason: with the shares it rests on.
-        weak: it takes the original's second answers to see the classes.
-    """
-
-    name: str
-    classes: tuple[int, ...]
-    reason: str
-    weak: bool = False
+    name: str  # ``class`` where D_f is nearly all that the original assigns to some classes, else ``instances``
+    classes: tuple[int, ...]  # those classes
+    reason: str  # with the shares it rests on
+    weak: bool = False  # it takes the original's second answers to see the classes
 
 
 def scope_of(forget: torch.Tensor, retain: torch.Tensor | None, retain_total: int, asked: str = "auto") -> Scope:

@@ -24,21 +24,16 @@ VAE_STEP = 1e-3  # seconds of a step of a representation VAE, a small fraction o
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds of one attempt that uses all its steps, of the most that three may take, and bytes.
-
-    Args:
-        frozen, training: images per second, forward and forward with backward.
-        representations: bytes, in files where they exceed the bound.
-    """
+    """Seconds of one attempt that uses all its steps, of the most that three may take, and bytes."""
 
     seconds: float
     most_seconds: float
     steps: int
-    frozen: float
-    training: float
+    frozen: float  # images per second, forward and forward with backward
+    training: float  # likewise
     weights: int
     activations: int
-    representations: int
+    representations: int  # bytes, in files where they exceed the bound
     retained_used: int
 
     def as_dict(self) -> dict[str, float | int]:

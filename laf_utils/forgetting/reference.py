@@ -83,15 +83,10 @@ def student(model: nn.Module, images: OwnImages, answers: torch.Tensor, generato
 
 @dataclass(frozen=True)
 class Reference:
-    """Students that never saw D_f.
+    """Students that never saw D_f."""
 
-    Args:
-        students: networks in evaluation mode.
-        images: how many of D_r each has learned from.
-    """
-
-    students: tuple[nn.Module, ...]
-    images: int
+    students: tuple[nn.Module, ...]  # networks in evaluation mode
+    images: int  # how many of D_r each has learned from
 
     def logits(self, images: OwnImages) -> torch.Tensor:
         """float32 [students, n, classes] on the CPU."""

@@ -29,17 +29,12 @@ DECODERS = {
 
 @dataclass(frozen=True)
 class Fit:
-    """What a pair of VAEs makes of the examined representations.
+    """What a pair of VAEs makes of the examined representations."""
 
-    Args:
-        errors: (VAE, set) to m, float [n], e.g. ``errors["h_f", "retain"]``.
-        given_back: (VAE, set) to the share of the representations' variance that the reconstruction explains.
-        pairs: float [2, k], single values of D_r's representations and what h gives back for them.
-    """
-
-    errors: dict[tuple[str, str], np.ndarray]
+    errors: dict[tuple[str, str], np.ndarray]  # (VAE, set) to m, float [n], e.g. ``errors["h_f", "retain"]``.
+    # (VAE, set) to the share of the representations' variance that the reconstruction explains
     given_back: dict[tuple[str, str], float]
-    pairs: np.ndarray
+    pairs: np.ndarray  # float [2, k], single values of D_r's representations and what h gives back for them
 
 
 def examined(run: Run) -> dict[str, torch.Tensor]:

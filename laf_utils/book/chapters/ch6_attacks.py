@@ -35,25 +35,17 @@ LEAST_LOSS = 1e-6  # nats: what a logarithmic axis can still show
 
 @dataclass(frozen=True)
 class Signals:
-    """What the attacks read of one model.
+    """What the attacks read of one model."""
 
-    Args:
-        phi: [n_f] log-odds of the label, on D_f.
-        forget_loss, test_loss: [n_f], [n_t] cross-entropy in nats, on D_f and on test images of the same classes.
-        forget_p, test_p: the label's probability, likewise.
-        line, right: where the attacker by loss draws its line, in nats, and percent of as many images of both kinds that it gets
-            right.
-        verdict: on this model beside the two retrained ones.
-    """
-
-    phi: torch.Tensor
-    forget_loss: torch.Tensor
-    test_loss: torch.Tensor
-    forget_p: torch.Tensor
-    test_p: torch.Tensor
+    phi: torch.Tensor  # [n_f] log-odds of the label, on D_f
+    forget_loss: torch.Tensor  # [n_f], [n_t] cross-entropy in nats, on D_f and on test images of the same classes
+    test_loss: torch.Tensor  # likewise
+    forget_p: torch.Tensor  # the label's probability, likewise
+    test_p: torch.Tensor  # likewise
+    # where the attacker by loss draws its line, in nats, and percent of as many images of both kinds that it gets right
     line: float
-    right: float
-    verdict: Verdict | None = None
+    right: float  # likewise
+    verdict: Verdict | None = None  # on this model beside the two retrained ones
 
 
 def second_retrained(run: Run) -> ModelOutputs:

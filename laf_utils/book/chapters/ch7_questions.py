@@ -33,17 +33,11 @@ class Arm:
 
 @dataclass(frozen=True)
 class Question:
-    """One question.
+    """One question."""
 
-    Args:
-        number: as readers asked it.
-        text: the question.
-        arms: what is set beside LAF as published.
-    """
-
-    number: int
-    text: str
-    arms: tuple[Arm, ...]
+    number: int  # as readers asked it
+    text: str  # the question
+    arms: tuple[Arm, ...]  # what is set beside LAF as published
 
 
 def _variants(*names: str) -> tuple[Arm, ...]:

@@ -59,22 +59,15 @@ NOTHING_YET = "No record of two methods on one request yet."
 
 @dataclass(frozen=True)
 class Dot:
-    """One method over requests.
-
-    Args:
-        gap: mean over requests of the mean over seeds, points.
-        cost: mean over requests of image passes as a share of retraining's.
-        missing: of the requests that are compared on, those where it has no number.
-        seeds: training seeds, the fewest of any request.
-    """
+    """One method over requests."""
 
     method: str
     level: str
-    gap: float
-    cost: float
+    gap: float  # mean over requests of the mean over seeds, points
+    cost: float  # mean over requests of image passes as a share of retraining's
     count: int
-    missing: int
-    seeds: int
+    missing: int  # of the requests that are compared on, those where it has no number
+    seeds: int  # training seeds, the fewest of any request
 
     @property
     def free(self) -> bool:

@@ -45,33 +45,22 @@ TICKS = (-100, -30, -10, -3, -1, 0, 1, 3, 10, 30, 100)
 
 @dataclass(frozen=True)
 class Comparison:
-    """One column: a first row against a second, in every request that has both.
+    """One column: a first row against a second, in every request that has both."""
 
-    Args:
-        column: its heading.
-        first, second: what they are called in the sentence.
-        of: the paired difference first - second among a request's rows, ``None`` where it lacks one of them.
-    """
-
-    column: str
-    first: str
-    second: str
+    column: str  # its heading
+    first: str  # what they are called in the sentence
+    second: str  # likewise
+    # the paired difference first - second among a request's rows, ``None`` where it lacks one of them
     of: Callable[[list[Group]], Interval | None]
 
 
 @dataclass(frozen=True)
 class Together:
-    """A comparison over requests.
+    """A comparison over requests."""
 
-    Args:
-        requests: one difference for each, the mean over its seeds.
-        sets: one for each data set, the mean over its requests.
-        p: of the mean over data sets, corrected for the comparisons beside it.
-    """
-
-    requests: list[float]
-    sets: list[float]
-    p: float | None = None
+    requests: list[float]  # one difference for each, the mean over its seeds
+    sets: list[float]  # one for each data set, the mean over its requests
+    p: float | None = None  # of the mean over data sets, corrected for the comparisons beside it
 
     @property
     def claims(self) -> bool:

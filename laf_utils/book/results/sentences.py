@@ -21,13 +21,9 @@ DEAR = 99.0  # percent of retraining's passes from which nothing is saved
 
 @dataclass(frozen=True)
 class Said:
-    """One comparison: its difference, and the sentence that it makes once its p is corrected for the others.
+    """One comparison: its difference, and the sentence that it makes once its p is corrected for the others."""
 
-    Args:
-        apart: ``None`` where there is nothing to compare, and the sentence is no comparison.
-    """
-
-    apart: Interval | None
+    apart: Interval | None  # ``None`` where there is nothing to compare, and the sentence is no comparison
     text: Callable[[float | None], str]
 
 
