@@ -278,7 +278,7 @@ def test_cost_by_stage_adds_up_to_the_records() -> None:
     own = table.loc["LAF"]
     assert list(own.index) == ["VAEs", "unlearning"]
     assert own["training passes"].sum() == laf["passes"]["training"] and own["frozen passes"].sum() == laf["passes"]["frozen"]
-    assert table.loc["Retrain", "% of retraining"].item() == pytest.approx(100)
+    assert table.loc["Retrained", "% of retraining"].item() == pytest.approx(100)
     assert table.loc[("SISA", "unlearning"), "MB kept before"] > 0 and "its own original" in table.loc["SISA"].index
     text = costs_request.as_text(table).loc[("LAF", "VAEs")]
     assert text["frozen passes"] == "60,000" and text["MB kept before"] == "0.0" and text["seconds"] == "–"

@@ -1,4 +1,4 @@
-"""Was a cell scored against the retrained model that its table's row "Retrain" shows? Told from the two records alone."""
+"""Was a cell scored against the retrained model that its table's row "Retrained" shows? Told from the two records alone."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ ENOUGH = 3  # measures that agree by arithmetic: two retrained models do not sha
 
 
 def same_reference(record: Mapping[str, Any], retrain_record: Mapping[str, Any]) -> bool | None:
-    """Whether a cell was scored against the very model of a Retrain record of its request and seed.
+    """Whether a cell was scored against the very model of a ``retrain`` record of its request and seed.
 
     Records with a fingerprint say it. Older ones have none, but their arithmetic does: the gap of every measure is its distance
     to the retrained model's, and where it is not the distance to this one's, the cell was scored against another.

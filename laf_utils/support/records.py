@@ -127,10 +127,10 @@ def read_all(folder: Path) -> list[dict]:
     return [read(path) for path in sorted(folder.rglob("*.json"))]
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python, of this package (``laf-book`` in records of before it was renamed) and of what its numbers rest on."""
+def versions(*more: str) -> dict[str, str]:
+    """Versions of Python, this package (``laf-book`` in records of before it was renamed), what its numbers rest on, and more."""
     found = {"python": platform.python_version(), NAME: __version__}
-    for name in PACKAGES:
+    for name in (*PACKAGES, *more):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -20,7 +20,7 @@ LEVELS = ("none", "few", "all")
 # In the order in which a table takes them; quick is a demonstration and fills no table.
 PROFILES = ("native", "paper", "small")
 DEFAULTS = "defaults"
-OTHER, UNKNOWN = "\u2020", "\u2021"  # of gaps: measured from another retrained model than the row Retrain, or it is not known
+OTHER, UNKNOWN = "\u2020", "\u2021"  # of gaps: measured from another retrained model than the row Retrained, or it is not known
 
 COLLAPSED = 20.0  # percent of Train_r: twice what one answer to everything scores on ten classes
 
@@ -160,7 +160,7 @@ def pick(rows: list[Group], method: str, variant: str = "") -> Group | MaybeNone
 
 
 def same_retrained(rows: list[Group], group: Group) -> dict[int, bool | None]:
-    """By seed, whether a row's records were scored against the model of the row Retrain; empty where there is no such row."""
+    """By seed, whether a row's records were scored against the model of the row Retrained; empty where there is no such row."""
     goal = pick(rows, RETRAIN)
     if goal is None or group is goal:
         return {}
@@ -168,7 +168,7 @@ def same_retrained(rows: list[Group], group: Group) -> dict[int, bool | None]:
 
 
 def reference_mark(rows: list[Group], group: Group) -> str:
-    """``OTHER`` of a row scored against another retrained model than the row Retrain, ``UNKNOWN`` where it is not known."""
+    """``OTHER`` of a row scored against another retrained model than the row Retrained, ``UNKNOWN`` where it is not known."""
     found = set(same_retrained(rows, group).values())
     return OTHER if False in found else UNKNOWN if None in found else ""
 

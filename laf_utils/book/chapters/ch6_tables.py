@@ -11,16 +11,18 @@ from ...audit.free import DEFINITION
 from ...audit.statistics import p_of_excess
 from ...audit.verdict import BY_IMAGE, CANNOT, DIFFERENT, EQUIVALENT, LEVEL, NO_POWER, SHIFT, SeedVerdict, verdict_over_seeds
 from ...experiments.audit_seeds import MODELS, NULL
+from ...experiments.cells import AGAIN
 from ...experiments.record import AUDIT
 from ...methods import METHODS
 from ...settings.names import MEASURE_NAMES, MODEL_NAMES
 from ...support.paths import results_folder
+from ..base import words
 from ..base.tables import MISSING
 from ..base.words import mean_text
 from ..base.words import title_of as heading
 from .aligned import aligned, folded
 
-TITLES = MODEL_NAMES | {NULL: "Retrained, another seed"}
+TITLES = MODEL_NAMES | {NULL: words.TITLES[AGAIN]}
 PLACES = (("mnist", "class"), ("mnist", "data"), ("fashion", "class"), ("fashion", "data"))
 
 EARLIER = (

@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matplotlib.transforms import Bbox
 
 from ...experiments.cells import AGAIN, ORIGINAL, REFERENCES
@@ -29,7 +28,6 @@ NAME, TITLE = "frontier", "Distance to retraining against cost"
 NAMED = ("laf", "laf_r", *tables.OWN)  # these always have their name beside them
 MOST = 0.6  # of the methods: a request that fewer have on record is none that they are compared on
 WIDTH, HEIGHT = 4.8, 3.7  # inches: narrow, so that text stays legible on a phone
-LINEAR = 1.0  # points: below that the axis is linear, so that zero is on it
 COLOURS = {"none": style.COLOURS["laf"], "few": style.COLOURS["laf_r"], "all": "#6a3d9a"}  # by the labels that are read
 MARKS = {"none": "o", "few": "^", "all": "s"}
 GREY, BAND = "#a8a8a8", "#e3efe6"
@@ -171,14 +169,12 @@ def _panel(axis: Axes, own: list[Dot]) -> Notes:
     references = _references(axis, own, ends)
     notes = [note for dot in methods for note in _mark(axis, dot, names.get(dot.method))]
     axis.set_xscale("log")
-    axis.set_yscale("symlog", linthresh=LINEAR)
+    style.gap_scale(axis, "y", GAPS)
     axis.set(xlim=ends, ylim=(0, 130))
     axis.set_ylabel("gap to the retrained model (points)")
-    axis.xaxis.set_major_locator(FixedLocator([tick for tick in COSTS if tick >= ends[0]]))
-    axis.yaxis.set_major_locator(FixedLocator(GAPS))
-    for scale, text in ((axis.xaxis, lambda value, _: f"{100 * value:g} %"), (axis.yaxis, lambda value, _: f"{value:g}")):
-        scale.set_minor_locator(NullLocator())
-        scale.set_major_formatter(FuncFormatter(text))
+    costs = [tick for tick in COSTS if tick >= ends[0]]
+    axis.set_xticks(costs, [f"{100 * tick:g} %" for tick in costs])
+    axis.minorticks_off()
     return notes + references
 
 
