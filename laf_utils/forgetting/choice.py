@@ -89,8 +89,6 @@ def choose(asked: str, *, retain: bool, labels: bool) -> Choice:
 
     Args:
         asked: ``auto`` or a name of ``laf_utils.methods.METHODS``.
-        retain: whether images of D_r are at hand.
-        labels: whether labels of D_r are, too.
 
     Raises:
         Refused: ``method``: unknown, or it needs what is not there.
@@ -155,7 +153,6 @@ def derived_settings(forget: int, used: int, *, labels: bool = False, batch_stat
     """LAF's settings for a request of this size: mode ``fixed`` of this project, with lengths that follow the sets.
 
     Args:
-        forget, used: images of D_f and used images of D_r.
         labels: with the repair of LAF+R.
         batch_statistics: the model has some; they are estimated anew where there are retained images enough.
     """

@@ -62,13 +62,7 @@ def _rates(network: nn.Module, inputs: torch.Tensor) -> tuple[float, float, int]
 
 
 def estimate(model: nn.Module, forget: OwnImages, retain: int, unseen: int = 0, head: str | None = None) -> Estimate:
-    """The cost of LAF on a request of this size.
-
-    Args:
-        model: the classifier; a copy is run.
-        forget: images of D_f.
-        retain, unseen: numbers of images.
-    """
+    """The cost of LAF on a request of this size."""
     batch = UnlearningConfig.batch_size
     inputs = forget.batch(torch.arange(min(2 * batch, len(forget))))
     copied = adapted(working_copy(model).to(forget.device), inputs[:EXAMPLE], forget.packing)

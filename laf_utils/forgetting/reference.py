@@ -103,8 +103,6 @@ def taught(
         original: whose answers on D_r are learned; it is left as it is.
         retain: images of D_r, of which ``IMAGES`` at most are used.
         removed: classes that vanish with D_f: no answer is one of them.
-        seed: draws starts and batches.
-        checkpoint: keeps each student.
     """
     order = torch.randperm(len(retain), generator=stream(seed, "own", "reference"))[:IMAGES].sort().values
     images = retain.subset(order)

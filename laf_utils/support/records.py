@@ -54,11 +54,7 @@ def checked_run(path: Path, record: dict) -> dict:
 
 
 def _check_run(record: dict) -> None:
-    """The types of a run's parts, and its numbers.
-
-    Raises:
-        SealError: naming what cannot be meant.
-    """
+    """The types of a run's parts, and its numbers."""
     for part in REQUIRED[1:]:
         if not isinstance(record[part], dict):
             raise SealError(f"its {part} is no table of names and values")
@@ -87,11 +83,7 @@ def _no_number(constant: str) -> None:
 
 
 def _parsed(path: Path) -> Any:
-    """The JSON of a file.
-
-    Raises:
-        RecordError: no file, too large, no JSON, nested too deep, or NaN and infinity, which are none.
-    """
+    """The JSON of a file."""
     try:
         if path.stat().st_size > MOST_BYTES:
             raise ValueError(f"larger than {MOST_BYTES >> 20} MB")

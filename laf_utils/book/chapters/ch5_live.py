@@ -18,11 +18,7 @@ FEW = ("original", "retrain", "jit", "boundary_expand", "laf", "lfssd", "ts", "l
 
 
 def compare(run: Run, methods: Sequence[str] = FEW) -> list[dict]:
-    """A record for each method at its published settings, in this order, on the run's request.
-
-    Raises:
-        ConfigError: a method that does not exist.
-    """
+    """A record for each method at its published settings, in this order, on the run's request."""
     config, problem, found = run.config, Problem(run), []
     for name in methods:
         cell = Cell(run.data.name, config.task, name, config.seed, config.profile)

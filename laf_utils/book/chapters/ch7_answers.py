@@ -150,11 +150,7 @@ def _where_to_end(board: Board) -> str:
 
 
 def costs(table: pd.DataFrame, dataset: str = "mnist", task: str = "class") -> str:
-    """Question 1, from ``costs.request.cost_by_stage`` and the training records of mode ``reference``.
-
-    Args:
-        table: ``costs.request.cost_by_stage`` for this data set and task.
-    """
+    """Question 1, from ``costs.request.cost_by_stage`` and the training records of mode ``reference``."""
     same = [r for r in training_records() if (r["config"]["dataset"], r["config"]["task"]) == (dataset, task)
             and r["config"]["mode"] == "reference" and r["config"]["profile"] == "paper"]
     if not same or "LAF" not in table.index.get_level_values(0):

@@ -30,9 +30,6 @@ def cost_by_stage(
 ) -> pd.DataFrame:
     """One row per method and stage of the comparison's records at published settings.
 
-    Args:
-        folder: of the comparison's records; the committed ones by default.
-
     Returns:
         Index (method, stage). Columns: passes of the stage; ``MB kept before``, what must have been kept since the original's
         training; ``MB added, counted``, representations, teacher's logits, VAEs, kept epochs, weights and optimiser (2**20

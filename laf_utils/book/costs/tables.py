@@ -77,11 +77,7 @@ def between(seconds: float, factors: tuple[float, float]) -> str:
 
 
 def stage_times(setting: Setting, alone: Alone, factors: tuple[float, float]) -> pd.DataFrame:
-    """Passes, steps and time of every stage of a setting, with the interval that held-out errors give.
-
-    Args:
-        factors: of ``fit.interval``.
-    """
+    """Passes, steps and time of every stage of a setting, with the interval that held-out errors give."""
     seconds, work = seconds_of_stages(setting, alone), stages(setting)
     total = sum(seconds.values())
     rows = {

@@ -92,8 +92,6 @@ def work_of(method: str, settings: Mapping, passes: Passes, forget: int, retain:
 
     Args:
         settings: the method's, as records keep them.
-        passes: what the whole method passes.
-        forget, retain: images of D_f and D_r.
         crops: whether each pass sees an image anew, so that nothing frozen can be kept.
 
     Raises:

@@ -27,11 +27,7 @@ def everything(folder: Path | None = None) -> reading.Found:
 
 
 def _checked(path: Path) -> dict:
-    """A record whose points, classes and marks fit together.
-
-    Raises:
-        RecordError: naming the file.
-    """
+    """A record whose points, classes and marks fit together."""
     record = MAPS.read(path)
 
     def check() -> None:
