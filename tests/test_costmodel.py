@@ -9,8 +9,8 @@ import torch
 from benchmarks import passes
 from laf_utils.book.base import training_records
 from laf_utils.book.costs import figures, fit, memory, tables, timings, work, workloads
-from laf_utils.book.costs import passes as alone_passes
 from laf_utils.book.costs import request as costs_request
+from laf_utils.book.costs import timings as alone_passes
 from laf_utils.methods import METHODS
 from laf_utils.methods.method import Sizes
 from laf_utils.methods.passes import Passes

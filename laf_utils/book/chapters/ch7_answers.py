@@ -8,8 +8,7 @@ from ...settings.names import TASK_NAMES
 from ..base.reading import Value, cka, gap, over
 from ..base.training_records import runs as training_records
 from ..base.words import title_of
-from .ch7_arms import Board, Place, agreement, passes
-from .ch7_questions import DENSITIES, PLACES, SCHEDULE, SIMILARITY, Arm, Question, of_task
+from .ch7_questions import DENSITIES, PLACES, SCHEDULE, SIMILARITY, Arm, Board, Place, Question, agreement, of_task, passes
 from .ch7_tables import AGAIN_NAME, LEAST, trajectory
 
 NOTHING = "No record answers this yet."

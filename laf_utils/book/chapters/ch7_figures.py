@@ -10,8 +10,7 @@ from ...settings.names import TASK_NAMES
 from ..base import style as figures
 from ..base.reading import Group, Value, cka, gap
 from ..base.words import title_of
-from .ch7_arms import Board, Place, agreement
-from .ch7_questions import EPOCHS, PLACES, Question, of_task
+from .ch7_questions import EPOCHS, PLACES, Board, Place, Question, agreement, of_task
 from .ch7_tables import AGAIN_NAME, trajectory
 
 MARKS: dict[Place, tuple[str, str]] = {

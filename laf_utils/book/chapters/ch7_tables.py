@@ -12,8 +12,7 @@ from ..base.reading import Group, cka, gap, metric, over
 from ..base.tables import MISSING
 from ..base.words import NOTHING, SPREAD, TITLES, signed, spread_text, title_of
 from .aligned import aligned
-from .ch7_arms import Board, Place, agreement, passes
-from .ch7_questions import EPOCHS, PLACES, Arm, Question, of_task
+from .ch7_questions import EPOCHS, PLACES, Arm, Board, Place, Question, agreement, of_task, passes
 
 BASE, AGAIN_NAME = "LAF as published", TITLES[AGAIN]
 LEAST = 3  # runs from which an interval is said: that of two is hundreds of points wide

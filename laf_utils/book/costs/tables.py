@@ -13,8 +13,7 @@ from ..base.tables import MISSING
 from ..base.words import TITLES
 from .fit import NAMES, QUARTER, SPLITS, Fit, held_out, interval, resampled, within
 from .memory import added, kept_before
-from .passes import SMALL, Alone
-from .timings import Group, Timing
+from .timings import SMALL, Alone, Group, Timing
 from .workloads import LAF, Setting, grid, seconds_of_baselines, seconds_of_stages, stages
 
 

@@ -26,7 +26,7 @@ from ...settings.config import RunConfig
 from ...settings.presets import preset
 from ...stopping import EVERY, SAMPLE
 from .memory import Shape
-from .passes import Alone
+from .timings import Alone
 from .work import Work, family_of, of_extractor_unlearning, work_of
 
 IMAGENET = {"train": 1_281_167, "test": 50_000, "classes": 1_000}  # ILSVRC 2012
