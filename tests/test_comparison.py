@@ -273,7 +273,8 @@ def test_tuned_cells_take_the_winners_and_nothing_else(problem, folder):
     records.write_json(path, {"methods": {"boundary_expand": {"winner": {"changes": {"epochs": 2}}}}})
     record = run_cell(cell, problem, winners=winners_of(cell))
     assert record["settings"]["epochs"] == 2 and record["passes"]["training"] == 2 * 30
-    assert cell.path.name == "class-boundary_expand-seed0-tuned.json" and ch5_tables.record_name(record) == "Boundary Expand, tuned"
+    assert cell.path.name == "class-boundary_expand-seed0-tuned.json"
+    assert ch5_tables.record_name(record) == "Boundary Expand, tuned"
     with pytest.raises(WinnersError, match="no trials of jit"):
         winners_of(tiny("jit", choice="tuned"))
 
