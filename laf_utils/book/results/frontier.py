@@ -231,23 +231,6 @@ def cure(own: list[Dot]) -> str:
     )
 
 
-def findings(panels: dict[str, list[Dot]]) -> list[str]:
-    """By panel: how far doing nothing and LAF are from the goal, and which methods are nearer for half of LAF's cost or less."""
-    said = []
-    for title, own in panels.items():
-        laf, nothing = (next((dot for dot in own if dot.method == name), None) for name in ("laf", ORIGINAL))
-        if laf is None or nothing is None:
-            continue
-        both = [d for d in own if d.method not in REFERENCES and not d.missing and d.gap < laf.gap and d.cost <= laf.cost / 2]
-        named = ", ".join(f"{method_name(d.method)} ({d.gap:.2f} points, {100 * d.cost:.0f} %)" for d in both)
-        said.append(
-            f"{title[:1].upper()}{title[1:]}: doing nothing leaves {nothing.gap:.2f} points, LAF {laf.gap:.2f} for "
-            f"{100 * laf.cost:.0f} % of retraining's passes, means of {laf.count} request{'s' * (laf.count > 1)}; nearer for "
-            f"half of that or less: {named or 'none'}."
-        )
-    return said
-
-
 def by_task(found: Found, places: Sequence[tuple[str, str]]) -> dict[str, list[Dot]]:
     """The dots of each task over its requests."""
     return {title: dots(found, [place for place in places if place[1] == task]) for task, title in TASK_NAMES.items()}
