@@ -124,12 +124,7 @@ def _forget(model: nn.Module, given: Given, asked: Options, ledger: str | Path |
 
 
 def _checkpoint(asked: Options, prepared: Prepared, model: str, with_ledger: bool) -> Checkpoint:
-    """The place of the call's state; of no other call's.
-
-    Raises:
-        PlaceError: it cannot be written to.
-        Refused: ``other_checkpoint``.
-    """
+    """The place of the call's state; of no other call's."""
     if asked.checkpoint is None:
         return Checkpoint()
     folder = check_writable(Path(asked.checkpoint), "checkpoint")
