@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ...methods.passes import FROZEN_PASS
+from ..base.words import in_time
 from .fit import QUARTER, Fit, held_out, interval
 from .passes import SMALL, Alone
-from .tables import between, in_time, percent, title_of
+from .tables import between, percent, title_of
 from .timings import LEAST, Group
 from .workloads import LAF, Setting, bottleneck, seconds_of_stages, stages
 

@@ -10,6 +10,6 @@
 ``coverage``    which cells of the grid are on record
 ``departures``  where the published method and this book differ
 ``training_curves``  losses of training runs
-``paper_map``   from the paper to records, commands and hours
+``paper_map``   from the paper to records, commands and their time
 ``every``       all of them in their order
 """
