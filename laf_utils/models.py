@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from .support.choices import BACKBONES
 from .support.seeds import initialisation
 
 REPRESENTATION_WIDTH = 256  # of both networks in the paper
-RESNET9_WIDTH = 32  # of its first layer
+RESNET9_WIDTHS = (64, 128, 256)  # of its three stages
+WHITENING_FLOOR = 5e-4  # added to each variance, as in the source
 
 
 class Network(nn.Module):
@@ -67,38 +69,73 @@ def resnet(channels: int, size: int, classes: int) -> Network:
     return Network(backbone, nn.Linear(REPRESENTATION_WIDTH, classes))
 
 
-def _convolution(inputs: int, width: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+class Whitening(nn.Module):
+    """Patches of 2 x 2 pixels in coordinates that are not correlated, and the negatives: the first layer, which learns nothing.
+
+    The coordinates are taken from the first batch in training mode and stay, as buffers. Source: K. Jordan, "94% on CIFAR-10 in
+    3.29 Seconds on a Single GPU", arXiv 2404.00498, section 3 (there from the first 5,000 images).
+    """
+
+    filters: torch.Tensor
+    fitted: torch.Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("filters", torch.zeros(2 * 4 * channels, channels, 2, 2))
+        self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[B, C, H, W] to [B, 8 C, H - 1, W - 1]."""
+        if self.training and not self.fitted:
+            self._fit(x.detach())
+        return F.conv2d(x, self.filters)
+
+    def _fit(self, x: torch.Tensor) -> None:
+        patches = F.unfold(x.float(), 2).transpose(1, 2).flatten(0, 1).double()
+        values, vectors = torch.linalg.eigh(patches.T.cov())
+        scaled = (vectors / (values + WHITENING_FLOOR).sqrt()).T.reshape(-1, x.shape[1], 2, 2).float()
+        self.filters.copy_(torch.cat([scaled, -scaled]))
+        self.fitted.fill_(True)
+
+
+def _convolution(inputs: int, width: int, *between: nn.Module) -> nn.Sequential:
+    """A convolution that begins as the identity on its first channels (same source, section 3.2), and what follows it."""
+    convolution = nn.Conv2d(inputs, width, 3, padding=1, bias=False)
+    nn.init.dirac_(convolution.weight[:inputs].data)
+    return nn.Sequential(convolution, *between, nn.BatchNorm2d(width), nn.GELU())
 
 
 class _Residual(nn.Module):
-    """x + f(x), f two convolutions of one width."""
+    """x + f(x), f a convolution of one width."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(_convolution(width, width), _convolution(width, width))
+        self.body = _convolution(width, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.body(x)
 
 
-class _Eighth(nn.Module):
+class _Ninth(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x / 8  # as the source scales its logits: without it SGD diverges at the rate of profile ``native``
+        return x / 9  # as the source scales its logits: without it SGD diverges at the rate of profile ``native``
 
 
 def resnet9(channels: int, size: int, classes: int) -> Network:
-    """A residual network for images of 32 x 32: no stride before the first pooling, eight convolutions of 3 x 3, 1.7 million
-    weights.
+    """A residual network for images of 32 x 32, quick to train: 1.2 million weights in eight layers.
 
-    The network of D. Page, "How to Train Your ResNet" (myrtle.ai, 2018), at half its width, with the representation of the
-    paper's networks before the classifier.
+    Each of three stages is a convolution, pooled, and one that is added to its input; before them patches are whitened. After
+    D. Page, "How to Train Your ResNet" (myrtle.ai, 2018), whose first layer this one whitens, and K. Jordan, arXiv 2404.00498,
+    with the representation of the paper's networks before the classifier.
     """
-    w = RESNET9_WIDTH
+    stages: list[nn.Module] = []
+    width = 8 * channels
+    for wider in RESNET9_WIDTHS:
+        stages += [_convolution(width, wider, nn.MaxPool2d(2)), _Residual(wider)]
+        width = wider
     extractor = nn.Sequential(
-        _convolution(channels, w), _convolution(w, 2 * w), nn.MaxPool2d(2), _Residual(2 * w), _convolution(2 * w, 4 * w),
-        nn.MaxPool2d(2), _convolution(4 * w, 8 * w), nn.MaxPool2d(2), _Residual(8 * w), nn.AdaptiveMaxPool2d(1), nn.Flatten(),
-        _Eighth(), nn.Linear(8 * w, REPRESENTATION_WIDTH),
+        Whitening(channels), nn.GELU(), *stages, nn.AdaptiveMaxPool2d(1), nn.Flatten(), _Ninth(),
+        nn.Linear(width, REPRESENTATION_WIDTH),
     )
     return Network(extractor, nn.Linear(REPRESENTATION_WIDTH, classes))
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.models import resnet18
 
-from laf_utils.models import BACKBONES, Architecture, parameter_count
+from laf_utils.models import BACKBONES, Architecture, Whitening, parameter_count
 from laf_utils.settings.config import VAEConfig
 from laf_utils.vae import RepresentationVAE
 
@@ -115,9 +115,31 @@ def test_weights_depend_on_seed_and_stage_alone(backbone):
 def test_the_small_residual_network_keeps_the_size_of_small_images_at_first():
     model = Architecture("resnet9", 3, 32, 7).build(0, "x").eval()
     x = torch.rand(2, 3, 32, 32)
-    assert model.extractor[:2](x).shape == (2, 64, 32, 32), "neither stride nor pooling in its stem"
+    assert model.extractor[0](x).shape == (2, 24, 31, 31), "neither stride nor pooling in its stem"
     assert model.extractor(x).shape == (2, 256) and model(x).shape == (2, 7) and (model.extractor(x) < 0).any()
-    assert 1.6e6 < parameter_count(model) < 1.8e6
+    assert 1.2e6 < parameter_count(model) < 1.3e6
+
+
+def test_patches_are_whitened_by_the_first_batch_of_training_alone():
+    layer, generator = Whitening(3), torch.Generator().manual_seed(0)
+    shade = torch.rand(64, 1, 8, 8, generator=generator)
+    x = shade + 0.3 * torch.rand(64, 3, 8, 8, generator=generator)  # channels that are correlated
+    assert not layer.eval()(x).any() and not layer.fitted, "evaluation fits nothing"
+    first = layer.train()(x)
+    half = first[:, :12].transpose(0, 1).flatten(1)
+    assert torch.allclose(half.cov(), torch.eye(12), atol=0.1) and torch.equal(first[:, 12:], -first[:, :12])
+    kept = layer.filters.clone()
+    layer.train()(torch.rand(64, 3, 8, 8))
+    assert torch.equal(layer.filters, kept) and not list(layer.parameters()), "no later batch and no step moves it"
+    other = Whitening(3)
+    other.load_state_dict(layer.state_dict())
+    assert torch.equal(other.train()(x), first), "a network that was read from disk keeps it"
+
+
+def test_convolutions_of_the_small_network_begin_as_the_identity():
+    residual = Architecture("resnet9", 3, 32, 7).build(0, "x").extractor[3].body[0]
+    x = torch.rand(2, 64, 5, 5)
+    assert torch.allclose(residual(x), x, atol=1e-6)
 
 
 def test_an_unknown_backbone_is_refused():

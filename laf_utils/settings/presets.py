@@ -94,7 +94,7 @@ NATIVE_SETTINGS: Mapping[str, object] = {
     "training.epochs": 40,
     "training.batch_size": 256,
     "training.rate": "one_cycle",
-    "training.learning_rate": 0.2,
+    "training.learning_rate": 0.4,
     "training.weight_decay": 5e-4,
     "training.precision": "bfloat16",  # of training alone: twice as fast on a processor that multiplies it
 }
