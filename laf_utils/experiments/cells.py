@@ -47,6 +47,8 @@ class Cell:
                 raise ConfigError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
         if self.variant and self.variant not in VARIANTS:
             raise ConfigError(f"variant must be one of {', '.join(VARIANTS)}, got {self.variant!r}")
+        if self.variant and VARIANTS[self.variant].method not in ("", self.method):
+            raise ConfigError(f"variant {self.variant} is of {VARIANTS[self.variant].method}, got {self.method}")
         if self.choice == "tuned" and (self.variant or self.method in (*REFERENCES, *EXACT)):
             raise ConfigError(f"{self.method} {self.variant}".rstrip() + " has no settings to tune")
         if self.method not in REFERENCES:

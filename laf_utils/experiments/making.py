@@ -53,7 +53,8 @@ def _table_entry(cell: Cell) -> Method:
 
 
 def settings_of(cell: Cell, problem: Problem, winners: Mapping[str, object] | None) -> Any:
-    """The settings of a cell: the run's own where they are part of it, else the published ones, changed by ``winners``."""
+    """The settings of a cell: the run's own where they are part of it, else the published ones, changed by ``winners`` or by the
+    variant."""
     method, config = _table_entry(cell), problem.config
     settings = method.published(config.task)
     if isinstance(settings, TrainingConfig):
@@ -64,7 +65,7 @@ def settings_of(cell: Cell, problem: Problem, winners: Mapping[str, object] | No
             settings = replace(settings, repair=replace(config.repair, labelled_share=1.0))
     elif "training" in plain(settings):
         settings = replace(settings, training=config.training)
-    return changed(settings, winners or {})
+    return changed(settings, winners or (VARIANTS[cell.variant].settings if cell.variant else {}))
 
 
 def inputs_of(cell: Cell, problem: Problem, settings: Any) -> dict[str, str]:

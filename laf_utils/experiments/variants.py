@@ -1,10 +1,11 @@
-"""Variants of a cell: the same method with some settings of the run changed, for ablations and for readers' questions.
+"""Variants of a cell: the same method with some settings of the run, or of the method, changed, for ablations and for readers'
+questions.
 
 A cell of a variant has its own record, in a folder of the variant's name, and its own key: its settings are part of both.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..settings.presets import FIXED_SETTINGS
@@ -12,11 +13,19 @@ from ..settings.presets import FIXED_SETTINGS
 
 @dataclass(frozen=True)
 class Variant:
-    """What is changed, in dotted settings of ``RunConfig``, and how tables call it."""
+    """What is changed, and how tables call it.
+
+    Args:
+        changes: dotted settings of ``RunConfig``.
+        method: a method whose own settings are changed instead, and which alone has the variant.
+        settings: those of the method.
+    """
 
     name: str
     title: str
-    changes: Mapping[str, object]
+    changes: Mapping[str, object] = field(default_factory=dict)
+    method: str = ""
+    settings: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -26,6 +35,11 @@ class Variant:
 
 SHARES = (1, 5, 10, 50)  # percent of D_r whose labels may be read; all of them is no variant
 SMOKE_IMAGES = 1_000
+
+
+def _of_relearn(name: str, title: str, **settings: object) -> Variant:
+    return Variant(name, title, method="relearn", settings=settings)
+
 
 VARIANTS: Mapping[str, Variant] = {
     variant.name: variant
@@ -53,5 +67,14 @@ VARIANTS: Mapping[str, Variant] = {
         Variant("smoke", "smoke test", {
             "images": SMOKE_IMAGES, "training.epochs": 1, "vae.epochs": 1, "unlearning.epochs": 1,
         }),
+        # relearn: what it may spend of retraining's passes (10 % is its setting) and of D_r, then its parts.
+        *(_of_relearn(f"passes_{share}", f"{share} % of retraining's passes", share=share / 100) for share in (2, 5, 20)),
+        _of_relearn("retain_10", "10 % of D_r", retain_share=0.1),
+        _of_relearn("from_original", "from the original's weights", start=0.0, tail=0.0),
+        _of_relearn("from_fresh", "from fresh weights", start=1.0, tail=1.0),
+        _of_relearn("without_mask", "without the mask", mask=False),
+        _of_relearn("without_prior", "without the prior", prior=False),
+        _of_relearn("soft", "with soft answers", sharpness="soft"),
+        _of_relearn("hard", "with hard answers", sharpness="hard"),
     )
 }

@@ -4,7 +4,7 @@
 ``tables``      one table for each data set and task, with the authors' own numbers where they exist
 ``sentences``   what a table says, each with its number and interval
 ``labels``      semi-supervised: with how many labels what comes how near
-``ablation``    LAF without one of its parts
+``ablation``    LAF without one of its parts; ``relearn_parts`` this project's method at other budgets and without its parts
 ``maps``        the representations in two dimensions
 ``requests``    the same comparison over all requests
 ``coverage``    which cells of the grid are on record

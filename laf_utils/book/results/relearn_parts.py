@@ -1,0 +1,127 @@
+"""``relearn`` at other shares of retraining's passes, with a tenth of D_r, and without each of its parts: gaps by request."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ...experiments.cells import AGAIN, ORIGINAL
+from ...experiments.variants import VARIANTS
+from ...settings.names import DATASET_NAMES, TASK_NAMES
+from ..base import reading, style
+from ..base.exhibit import Exhibit
+from ..base.reading import Found, Group, MaybeNone, gap, over, pick
+from ..base.tables import MISSING
+from ..base.words import spread_text
+
+METHOD, OWN = "relearn", "all parts, 10 % of retraining's passes, all of D_r"
+BUDGETS = {"passes_2": 2, "passes_5": 5, "": 10, "passes_20": 20}  # percent of retraining's passes
+PARTS = tuple(name for name, variant in VARIANTS.items() if variant.method == METHOD and name not in BUDGETS)
+TITLE, NOTHING = "relearn: its budget and its parts", "No record of relearn at another setting yet."
+ABOUT = "Gap to the retrained model in points; each row changes one thing."
+DETAIL = "The mean is over the requests that all rows have. Seeds: those of the fewest."
+BESIDE = {ORIGINAL: "doing nothing", "laf": "LAF", AGAIN: "a second retrained model"}
+
+Rows: TypeAlias = dict[str, dict[str, Group]]  # by what the row is called, then by request
+
+
+def _title(variant: str) -> str:
+    return VARIANTS[variant].title if variant else OWN
+
+
+def rows_of(found: Found, places: Sequence[tuple[str, str]]) -> Rows:
+    """Every row of the table by request, on the seeds that a variant has; none without a record of a variant."""
+    variants, result = (*BUDGETS, *PARTS), Rows()
+    for dataset, task in places:
+        profile = reading.profile_of(found, dataset, task, [name for name in variants if name])
+        rows = reading.groups(found, dataset, task, profile, variants) if profile else []
+        kept = reading.seeds_of_variants([g for g in rows if g.choice == reading.DEFAULTS and g.method in (METHOD, *BESIDE)])
+        own = {name: pick(kept, method) for method, name in BESIDE.items()}
+        own |= {_title(name): pick(kept, METHOD, name) for name in variants}
+        for name, group in own.items():
+            if group is not None and group.values(gap):
+                result.setdefault(name, {})[f"{DATASET_NAMES[dataset]}, {TASK_NAMES[task].split()[0]}"] = group
+    order = [*BESIDE.values(), *map(_title, variants)]
+    return {name: result[name] for name in order if name in result}
+
+
+def _shared(rows: Rows) -> list[str]:
+    """The requests that every row has."""
+    return [request for request in next(iter(rows.values()), {}) if all(request in own for own in rows.values())]
+
+
+def mean(rows: Rows, name: str) -> float | MaybeNone:
+    """Mean gap of a row over the requests that all rows have, points; ``None`` where there is none."""
+    gaps = [over(rows[name][request]).mean for request in _shared(rows)] if name in rows else []
+    return sum(gaps) / len(gaps) if gaps else None
+
+
+def table(rows: Rows) -> pd.DataFrame:
+    """One row for each setting: its mean gap, then that of each request."""
+    requests, result = list(dict.fromkeys(request for own in rows.values() for request in own)), {}
+    for name, own in rows.items():
+        whole = mean(rows, name)
+        seeds = min(len(group.values(gap)) for group in own.values())
+        result[name] = {"mean gap": MISSING if whole is None else f"{whole:.2f}"}
+        result[name] |= {request: spread_text(over(own.get(request))) for request in requests} | {"seeds": str(seeds)}
+    return pd.DataFrame.from_dict(result, orient="index")
+
+
+def sentences(rows: Rows) -> tuple[str, ...]:
+    """What a larger budget buys, what a tenth of D_r costs, and which parts carry most; none without a request that all have."""
+    own, said = mean(rows, OWN), []
+    if own is None:
+        return ()
+    budgets = {share: found for name, share in BUDGETS.items() if (found := mean(rows, _title(name))) is not None}
+    least, most = min(budgets), max(budgets)
+    if least < most:
+        way = "falls" if budgets[most] < budgets[least] else "rises"
+        ends = f"from {budgets[least]:.2f} to {budgets[most]:.2f} points"
+        said.append(f"From {least} to {most} % of retraining's passes the mean gap {way} {ends}")
+    if (tenth := mean(rows, _title("retain_10"))) is not None:
+        said.append(f"With a tenth of D_r's images and the same passes it is {tenth:.2f} points, with all of them {own:.2f}")
+    parts = {name: mean(rows, name) - own for name in map(_title, PARTS) if name in rows and name != _title("retain_10")}
+    by_size = sorted(parts.items(), key=lambda item: -item[1])
+    for name, apart in dict((*by_size[:1], *by_size[-1:])).items():
+        way = f"{abs(apart):.2f} points {'farther' if apart > 0 else 'nearer'}"
+        said.append(f"Started or taught {name}, it ends {way} on average")
+    one = " (one seed, no claim)" if any(len(g.values(gap)) == 1 for found in rows.values() for g in found.values()) else ""
+    return tuple(f"{sentence}{one}." for sentence in said)
+
+
+@style.styled
+def figure(rows: Rows) -> Figure:
+    """Gap against the share of retraining's passes, a thin line for each request and a thick one for their mean."""
+    result, axis = style.plt.subplots(figsize=(style.NARROW, 3.2))
+    for request in _shared(rows):
+        points = {share: over(rows[_title(name)][request]).mean for name, share in BUDGETS.items() if _title(name) in rows}
+        said = f"{request}: {{y:.2f}} points"
+        axis.plot(list(points), list(points.values()), "o-", color="0.65", linewidth=1, markersize=3, gid=said)
+    whole = {share: found for name, share in BUDGETS.items() if (found := mean(rows, _title(name))) is not None}
+    said, blue = "mean: {y:.2f} points", style.COLOURS["laf_r"]
+    axis.plot(list(whole), list(whole.values()), "o-", color=blue, linewidth=2.5, label="relearn, mean", gid=said)
+    for name, colour, dash in (("LAF", style.COLOURS["laf"], "--"), ("doing nothing", style.COLOURS["original"], ":")):
+        if (level := mean(rows, name)) is not None:
+            axis.axhline(level, color=colour, linestyle=dash, linewidth=1.2, label=f"{name}, mean")
+    axis.set_xscale("log")
+    axis.set_yscale("symlog", linthresh=1)
+    axis.set_xticks(list(whole), [f"{share} %" for share in whole])
+    axis.set_yticks([0, 1, 3, 10, 30], ["0", "1", "3", "10", "30"])
+    axis.minorticks_off()
+    axis.set_ylim(0, 40)
+    axis.set(xlabel="image passes as a share of retraining's", ylabel="gap to retrained (points)")
+    axis.legend(fontsize=9)
+    return result
+
+
+def exhibit(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
+    """The table, what it says and the curve over the budget; a note where there is no record."""
+    rows = rows_of(found, places)
+    if not set(rows) - {*BESIDE.values(), OWN}:
+        return Exhibit("relearn-parts", TITLE, NOTHING, pd.DataFrame())
+    drawn = bool(_shared(rows)) and _title("passes_2") in rows
+    alt = "Gap of relearn against its share of retraining's passes, a line for each request and their mean; numbers in the table."
+    return Exhibit(
+        "relearn-parts", TITLE, ABOUT, table(rows), sentences(rows), (lambda: figure(rows)) if drawn else None, alt, detail=DETAIL
+    )
