@@ -8,8 +8,9 @@ const shrink = () => document.querySelectorAll('mjx-container[display="true"]').
 });
 
 // In a table that is wider than its column, numbers break before their spread or interval, so that more columns are seen.
-const fold = () => document.querySelectorAll("article table").forEach((table) => {
+const fold = (where) => where.querySelectorAll("article table:not([data-folded])").forEach((table) => {
   if (table.offsetWidth <= table.closest("details, .cell_output, article").clientWidth) return;
+  table.dataset.folded = "";
   table.querySelectorAll("td, td p").forEach((cell) => {
     cell.style.whiteSpace = "normal";
     cell.childNodes.forEach((part) => { if (part.data) part.data = part.data.replace(/\u00a0(?=[(±])/g, " "); });
@@ -17,6 +18,6 @@ const fold = () => document.querySelectorAll("article table").forEach((table) =>
 });
 
 window.addEventListener("load", () => window.MathJax && MathJax.startup && MathJax.startup.promise.then(shrink));
-window.addEventListener("load", fold);
-window.addEventListener("resize", () => { shrink(); fold(); });
-document.addEventListener("toggle", fold, true); // what is folded has no width
+window.addEventListener("load", () => fold(document));
+window.addEventListener("resize", () => { shrink(); fold(document); });
+document.addEventListener("toggle", (event) => fold(event.target), true); // what is folded has no width
