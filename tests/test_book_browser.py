@@ -167,7 +167,7 @@ def test_the_deciding_column_is_seen_beside_the_name(browser, address, page, wid
             const decides = heads.slice(1).find(head => decisive.test(head.innerText)) || heads[1] || heads[0];
             return (wide ? table : decides).getBoundingClientRect().right > box.getBoundingClientRect().right + 1;
         };
-        setTimeout(() => done([...document.querySelectorAll("article table:has(thead)")].filter(cut).map(
+        setTimeout(() => done([...document.querySelectorAll("article table:has(thead th)")].filter(cut).map(
             table => table.textContent.replace(/[^ -~]+/g, " ").trim().slice(0, 80))), 200);
     """, wide)
     assert hidden == []
