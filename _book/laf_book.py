@@ -54,10 +54,17 @@ def escape(line: str) -> str:
 
 
 def field_comments(thing: type) -> dict[str, str]:
-    """The fields of a dataclass and the comment behind each: its unit, its reason. Empty where none has one."""
-    found = [re.match(r"    (\w+): [^#]+#\s+(.+)$", line) for line in inspect.getsource(thing).splitlines()]
-    comments = {match[1]: match[2] for match in found if match}
-    return {field.name: comments.get(field.name, "") for field in fields(thing)} if comments else {}
+    """The fields of a dataclass and the comment above or behind each: its unit, its reason. Empty where none has one."""
+    comments: dict[str, str] = {}
+    above: list[str] = []
+    for line in inspect.getsource(thing).splitlines():
+        if comment := re.match(r"    # (.+)$", line):
+            above.append(comment[1])
+            continue
+        if field := re.match(r"    (\w+): [^#]+?(?:#\s+(.+))?$", line):
+            comments[field[1]] = " ".join([*above, *filter(None, [field[2]])])
+        above = []
+    return {field.name: comments.get(field.name, "") for field in fields(thing)} if any(comments.values()) else {}
 
 
 def no_enum_signature(app: Sphinx, what: str, name: str, thing: object, *_: object) -> tuple[str, None] | None:

@@ -32,26 +32,17 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Unlearned:
-    """What unlearning gives.
+    """What unlearning gives."""
 
-    Args:
-        model: the unlearned network, sharing no storage with the original.
-        loss_ue, loss_ra: mean loss per step of each epoch; empty where a loss was switched off.
-        steps: of either loss, taken until the weights that ``model`` holds.
-        images_passed: images passed forward and backward, both losses counted.
-        images_watched: images passed forward only: by the label-free rule, and by the teacher where crops make every batch new.
-        agreement: what that rule saw, one entry per look (empty without it).
-        steps_taken: in all, those after the point that the rule went back to included.
-    """
-
-    model: Network
-    loss_ue: list[float]
-    loss_ra: list[float]
-    steps: int
-    images_passed: int
+    model: Network  # the unlearned network, sharing no storage with the original
+    loss_ue: list[float]  # mean loss per step of each epoch; empty where a loss was switched off
+    loss_ra: list[float]  # likewise
+    steps: int  # of either loss, taken until the weights that ``model`` holds
+    images_passed: int  # images passed forward and backward, both losses counted
+    # images passed forward only: by the label-free rule, and by the teacher where crops make every batch new
     images_watched: int = 0
-    agreement: list[dict[str, float]] = field(default_factory=list)
-    steps_taken: int = 0
+    agreement: list[dict[str, float]] = field(default_factory=list)  # what that rule saw, one entry per look (empty without it)
+    steps_taken: int = 0  # in all, those after the point that the rule went back to included
 
 
 @torch.no_grad()

@@ -23,23 +23,15 @@ SAMPLE = 900  # training images whose representations are kept for looking at, a
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured on a run's models, by model name.
+    """What was measured on a run's models, by model name."""
 
-    Args:
-        outputs: logits over the training and the test images; representations of the sampled training images.
-        sample: int64 [n], those training rows, the retained ones first.
-        metrics: accuracies and ``asr`` in percent (``None`` where a measure does not apply).
-        attacks: the published attack in full.
-        gaps: |difference| to the retrained model in percentage points, their mean, and ToW.
-        audit: the other measures of ``audit.free``.
-    """
-
+    # logits over the training and the test images; representations of the sampled training images
     outputs: dict[str, ModelOutputs]
-    sample: torch.Tensor
-    metrics: dict[str, dict[str, float | None]]
-    attacks: dict[str, AttackResult]
-    gaps: dict[str, dict[str, float]]
-    audit: dict[str, dict]
+    sample: torch.Tensor  # int64 [n], those training rows, the retained ones first
+    metrics: dict[str, dict[str, float | None]]  # accuracies and ``asr`` in percent (``None`` where a measure does not apply)
+    attacks: dict[str, AttackResult]  # the published attack in full
+    gaps: dict[str, dict[str, float]]  # |difference| to the retrained model in percentage points, their mean, and ToW
+    audit: dict[str, dict]  # the other measures of ``audit.free``
 
 
 def sample_rows(run: Run) -> torch.Tensor:

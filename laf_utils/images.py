@@ -26,18 +26,13 @@ class Transform:
     """uint8 pixels to network input: crop and flip (``augment``), then resize, scale to [0, 1], normalise.
 
     A ``resized`` crop comes after the resize and keeps its size, as the authors' pipeline for CIFAR-10 and SVHN has it.
-
-    Args:
-        resize: side of the output in pixels, or ``None`` for the native size.
-        normalise: subtract ImageNet's mean and divide by its standard deviation (three channels only).
-        augment: random crop, and a horizontal flip with probability one half.
-        crop: ``pad``: a window of the image padded by 4 pixels; ``resized``: a window of 8 to 100 % of the area, three quarters
-            to four thirds as wide as high, resized to the whole.
     """
 
-    resize: int | None = None
-    normalise: bool = False
-    augment: bool = False
+    resize: int | None = None  # side of the output in pixels, or ``None`` for the native size
+    normalise: bool = False  # subtract ImageNet's mean and divide by its standard deviation (three channels only)
+    augment: bool = False  # random crop, and a horizontal flip with probability one half
+    # ``pad``: a window of the image padded by 4 pixels; ``resized``: a window of 8 to 100 % of the area, three quarters to four
+    # thirds as wide as high, resized to the whole
     crop: str = "pad"
 
     @property
@@ -150,17 +145,11 @@ class ImageView(Protocol):
 
 @dataclass(frozen=True)
 class Images:
-    """A view of a set of images, without labels.
+    """A view of a set of images, without labels."""
 
-    Args:
-        pixels: uint8 [M, C, H, W], the whole set, shared by all views.
-        transform: how a batch becomes network input.
-        index: int64 [N] rows of ``pixels`` that this view holds, or ``None`` for all.
-    """
-
-    pixels: torch.Tensor
-    transform: Transform
-    index: torch.Tensor | None = None
+    pixels: torch.Tensor  # uint8 [M, C, H, W], the whole set, shared by all views
+    transform: Transform  # how a batch becomes network input
+    index: torch.Tensor | None = None  # int64 [N] rows of ``pixels`` that this view holds, or ``None`` for all
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != torch.uint8 or self.pixels.ndim != 4:

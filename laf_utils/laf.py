@@ -28,23 +28,16 @@ from .vae import RepresentationVAE, fit_vae
 
 @dataclass(frozen=True)
 class Sets:
-    """The images of one request that LAF uses; no label can be reached from them.
+    """The images of one request that LAF uses; no label can be reached from them."""
 
-    Args:
-        forget: D_f.
-        retain: the images of D_r that are used.
-        watched: retained images for the stopping rule, such as are not used where enough are left; ``None``: ``retain``.
-        everything: all of D in the order of its rows, where h is fitted on all of it.
-        forget_rows, retain_rows, watched_rows: int64, where those images lie in ``everything``.
-    """
-
-    forget: ImageView
-    retain: ImageView
+    forget: ImageView  # D_f
+    retain: ImageView  # the images of D_r that are used
+    # retained images for the stopping rule, such as are not used where enough are left; ``None``: ``retain``
     watched: ImageView | None = None
-    everything: ImageView | None = None
-    forget_rows: torch.Tensor | None = None
-    retain_rows: torch.Tensor | None = None
-    watched_rows: torch.Tensor | None = None
+    everything: ImageView | None = None  # all of D in the order of its rows, where h is fitted on all of it
+    forget_rows: torch.Tensor | None = None  # int64, where those images lie in ``everything``
+    retain_rows: torch.Tensor | None = None  # likewise
+    watched_rows: torch.Tensor | None = None  # likewise
 
     @classmethod
     def of(

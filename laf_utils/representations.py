@@ -53,15 +53,10 @@ def apply_frozen(
 
 @dataclass(frozen=True)
 class Outputs:
-    """What one pass over a set gives.
+    """What one pass over a set gives."""
 
-    Args:
-        representations: float32 [n, 256] of the rows that were asked for, by default of all N.
-        logits: float32 [N, classes].
-    """
-
-    representations: torch.Tensor
-    logits: torch.Tensor
+    representations: torch.Tensor  # float32 [n, 256] of the rows that were asked for, by default of all N
+    logits: torch.Tensor  # float32 [N, classes]
 
     @property
     def predictions(self) -> torch.Tensor:

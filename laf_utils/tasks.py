@@ -19,23 +19,14 @@ NOISY_CLASSES, NOISY_PERCENT = (0, 1, 2, 3, 4), 60  # noisy-label removal: 60 % 
 
 @dataclass(frozen=True)
 class ForgetTask:
-    """A forget request over a training set of N images.
+    """A forget request over a training set of N images."""
 
-    Args:
-        name: ``data``, ``class`` or ``noisy``.
-        forget: int64 [n_f], sorted rows of the training set to forget (D_f).
-        retain: int64 [n_r], sorted rows to keep (D_r); both together are 0..N-1.
-        train_labels: int64 [N], the labels the original is trained on (for ``noisy`` with the wrong ones).
-        true_labels: int64 [N], the labels as they came.
-        forget_classes: the classes that disappear as a whole (``class`` only, else empty).
-    """
-
-    name: str
-    forget: torch.Tensor
-    retain: torch.Tensor
-    train_labels: torch.Tensor
-    true_labels: torch.Tensor
-    forget_classes: tuple[int, ...] = field(default=())
+    name: str  # ``data``, ``class`` or ``noisy``
+    forget: torch.Tensor  # int64 [n_f], sorted rows of the training set to forget (D_f)
+    retain: torch.Tensor  # int64 [n_r], sorted rows to keep (D_r); both together are 0..N-1
+    train_labels: torch.Tensor  # int64 [N], the labels the original is trained on (for ``noisy`` with the wrong ones)
+    true_labels: torch.Tensor  # int64 [N], the labels as they came
+    forget_classes: tuple[int, ...] = field(default=())  # the classes that disappear as a whole (``class`` only, else empty)
 
     def checksum(self) -> str:
         """SHA-256 over both index sets and the training labels: equal sums, equal request."""

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from laf_utils.datasets import DataUnavailable, catalogue, fingerprint, load
-from laf_utils.datasets.catalogue import CIFAR_ARCHIVE, CIFAR_META, CIFAR_TEST, CIFAR_TRAIN, IDX_FILES
+from laf_utils.datasets.catalogue import CIFAR_ARCHIVE, CIFAR_TEST, CIFAR_TRAIN, IDX_FILES
 
 COUNTS = (50, 20)
 
@@ -82,7 +82,7 @@ def cifar_contents(made):
     for part, name, rows in [*parts, ("test", CIFAR_TEST, slice(None))]:
         images = made[f"{part}_images"][rows]
         contents[name] = python2_pickle(images.reshape(len(images), -1), made[f"{part}_labels"][rows].tolist())
-    contents[CIFAR_META] = pickle.dumps({"label_names": ["airplane"]}, protocol=2)
+    contents["batches.meta"] = pickle.dumps({"label_names": ["airplane"]}, protocol=2)
     return contents
 
 

@@ -13,9 +13,10 @@ import yaml
 from laf_utils.book.base import training_records
 from laf_utils.book.results import departures, training_curves
 from laf_utils.settings.config import RunConfig
+from laf_utils.settings.names import MODEL_NAMES
 from laf_utils.settings.presets import FIXED_SETTINGS, preset
 from laf_utils.support.paths import ROOT
-from laf_utils.support.records import MODELS, REQUIRED
+from laf_utils.support.records import REQUIRED
 
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 TOC = (ROOT / "_toc.yml").read_text(encoding="utf-8")
@@ -30,8 +31,8 @@ def record(dataset="mnist", task="class", mode="reference", seed=0, gap=1.0, **c
     own |= {"test_r": 85.0, "test_f": 0.0} if task == "class" else {}
     return {
         "config": json.loads(json.dumps(config)),
-        "metrics": {model: dict(own) for model in MODELS},
-        "gaps": {model: {"mean": gap, "tow": 0.9, "asr": 2.0} for model in MODELS if model != "retrained"},
+        "metrics": {model: dict(own) for model in MODEL_NAMES},
+        "gaps": {model: {"mean": gap, "tow": 0.9, "asr": 2.0} for model in MODEL_NAMES if model != "retrained"},
         "passes": {"share_of_retraining": {"with_vae": 0.5}},
         "losses": {"loss_ue": [0.0, -3.0, -2.0], "loss_ra": [-110.9, -111.0, -111.5]},
     }

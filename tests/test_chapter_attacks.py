@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from laf_utils.audit import log_odds
-from laf_utils.book.chapters import ch6_attacks, ch6_layers
+from laf_utils.book.chapters import ch6_attacks
 from laf_utils.experiments.audit_seeds import NULL
 
 
@@ -70,11 +70,11 @@ def test_the_verdict_picture_writes_the_verdicts(opened):
 
 def test_each_layer_is_read_in_every_model(opened):
     run, *_ = opened
-    found = ch6_layers.layer_audit(run)
-    table = ch6_layers.layer_table(found)
+    found = ch6_attacks.layer_audit(run)
+    table = ch6_attacks.layer_table(found)
     assert list(table.columns) == ["Original", "Retrained", "LAF", "LAF+R", "Retrained, another seed"]
-    assert {"representation", "logits"} <= set(table.index) and ch6_layers.measure_of(found) in ch6_layers.MEASURES
-    value = found["models"]["laf"]["probes"][f"logits: {ch6_layers.measure_of(found)}"]
+    assert {"representation", "logits"} <= set(table.index) and ch6_attacks.measure_of(found) in ch6_attacks.MEASURES
+    value = found["models"]["laf"]["probes"][f"logits: {ch6_attacks.measure_of(found)}"]
     assert table.loc["logits", "LAF"] == f"{100 * value['value']:.1f}"
-    said = ch6_layers.layer_finding(found)
+    said = ch6_attacks.layer_finding(found)
     assert "LAF gives away" in said and "LAF+R gives away" in said and "small sample" in said

@@ -1,15 +1,32 @@
 """Tables and sentences of the notebooks: they fit the page, cut nothing off, and follow what was measured."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from laf_utils.book.chapters import ch5_tables, ch6_many_models, ch6_tables, laf_findings
-from laf_utils.book.chapters.aligned import PAGE, aligned, is_number, width
+from laf_utils.book.chapters.aligned import NAME, aligned, is_number
 from laf_utils.evaluation import evaluate, make_record
 from laf_utils.support.progress import track, watched, without_bars
 
 TASKS = ("class", "data", "noisy")
+PAGE = 688  # pixels: the text column of the book
+CHARACTER, PADDING = 7.2, 15  # pixels of a table's letter and of a cell's sides
+
+
+def width(table):
+    """Pixels that a table needs at least: a column of numbers does not break, text and headings break between words."""
+    def letters(values, *, breaks):
+        words = [word for value in values for word in (re.split(r"[ -]", str(value)) if breaks else [str(value)])]
+        return max(map(len, words), default=0)
+
+    name = min(NAME, max((len(str(row)) for row in table.index), default=0))
+    columns = [
+        max(letters([head], breaks=True), letters(list(table[head]), breaks=not is_number(table[head]))) for head in table.columns
+    ]
+    return sum(CHARACTER * count + PADDING for count in (name, *columns))
 
 
 def committed():
@@ -97,7 +114,9 @@ def test_findings_of_a_run_follow_its_record(make_run):
     assert f"under LAF (AUC {record['attack']['laf']['auc']:.1f} %)" in laf_findings.attack_finding(record)
     assert laf_findings.cost_finding(record).endswith("on this request.")
     forgotten = np.isin(evaluation.sample.numpy(), run.task.forget.numpy())
-    assert "Retrained model: " in laf_findings.map_finding(evaluation, forgotten)
+    assert list(laf_findings.centre_distances(evaluation, forgotten).index) == list(table.index)
+    shares = {"retrained": 100 * np.eye(2), "laf": 50 * np.ones((2, 2))}
+    assert laf_findings.shared_answers(shares).iloc[:, 0].tolist() == ["100", "50"]
     second = laf_findings.second_request(run, run.config)
     beside = laf_findings.comparison_table((run, record), second)
     assert len(beside) == 4 and "Both requests are the same" in laf_findings.comparison_finding((run, record), second)

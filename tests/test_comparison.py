@@ -9,7 +9,7 @@ import pytest
 import torch
 from exhibits_fakes import fake, rows_of
 
-from laf_utils.book.chapters import ch5_evidence, ch5_findings, ch5_live, ch5_tables
+from laf_utils.book.chapters import ch5_evidence, ch5_live, ch5_tables
 from laf_utils.book.results import tables
 from laf_utils.experiments import __main__ as command
 from laf_utils.experiments import comparison, making, second_retrained
@@ -273,7 +273,8 @@ def test_tuned_cells_take_the_winners_and_nothing_else(problem, folder):
     records.write_json(path, {"methods": {"boundary_expand": {"winner": {"changes": {"epochs": 2}}}}})
     record = run_cell(cell, problem, winners=winners_of(cell))
     assert record["settings"]["epochs"] == 2 and record["passes"]["training"] == 2 * 30
-    assert cell.path.name == "class-boundary_expand-seed0-tuned.json" and ch5_tables.name_of(record) == "Boundary Expand, tuned"
+    assert cell.path.name == "class-boundary_expand-seed0-tuned.json"
+    assert ch5_tables.record_name(record) == "Boundary Expand, tuned"
     with pytest.raises(WinnersError, match="no trials of jit"):
         winners_of(tiny("jit", choice="tuned"))
 
@@ -355,8 +356,8 @@ def recorded(problem):
 
 def test_costs_are_shares_of_retraining(recorded):
     costs = ch5_tables.costs(recorded)
-    assert list(costs.index) == ["Original", "Retrain", "Retrain, another seed", "T-S", "LAF+R"]
-    assert costs.loc["Retrain", "% of retraining"] == "100.0" and costs.loc["Retrain", "seconds"].startswith("~")
+    assert list(costs.index) == ["Original", "Retrained", "Retrained, another seed", "T-S", "LAF+R"]
+    assert costs.loc["Retrained", "% of retraining"] == "100.0" and costs.loc["Retrained", "seconds"].startswith("~")
     assert set(costs["TFLOP"]) == {"–"}, "nobody knows the images of this set"
     assert ch5_tables.found("tiny", "class", seed=1) == [] and ch5_tables.found("tiny", "data") == []
 
@@ -375,7 +376,7 @@ def test_tuned_rows_follow_their_own_method(recorded):
     tuned = next(r for r in recorded if r["cell"]["method"] == "ts")
     tuned = json.loads(json.dumps(tuned | {"cell": tuned["cell"] | {"choice": "tuned"}}))
     records.write_json(tiny("ts", choice="tuned").path, tuned)
-    assert [ch5_tables.name_of(r) for r in ch5_tables.found("tiny", "class")][3:5] == ["T-S", "T-S, tuned"]
+    assert [ch5_tables.record_name(r) for r in ch5_tables.found("tiny", "class")][3:5] == ["T-S", "T-S, tuned"]
 
 
 def altered(record, method=None, choice=None, gap=None):
@@ -395,7 +396,7 @@ def test_a_run_of_a_notebook_is_shown_as_the_results_pages_show_theirs(recorded)
     laf = altered(recorded[3], "laf", gap=2.0)
     shown = tables.of_records([*recorded[:3], far, near, laf, altered(recorded[3], "sisa"), failed])
     assert {"Doing nothing", "T-S", "LFSSD", "LAF"} == set(shown.table.index) and shown.table.index[0] == "Doing nothing"
-    assert list(shown.blocks[tables.REFERENCE].index)[1:] == ["Retrain", "Retrain, another seed"]
+    assert list(shown.blocks[tables.REFERENCE].index)[1:] == ["Retrained", "Retrained, another seed"]
     assert "SISA" in shown.blocks[tables.APART].index
     nothing = recorded[0]["gap"]["mean"]
     assert shown.readings[0].startswith(f"On this run, doing nothing leaves a gap of {nothing:.2f} points")
@@ -405,26 +406,26 @@ def test_a_run_of_a_notebook_is_shown_as_the_results_pages_show_theirs(recorded)
 def test_a_control_that_does_better_fails_the_chapters_test():
     laf = [fake("laf", seed, gap) for seed, gap in enumerate((2.0, 2.1, 1.9))]
     better = [fake("neggrad_plus_pseudo", seed, gap) for seed, gap in enumerate((0.5, 0.55, 0.45))]
-    said = ch5_findings.control_finding(rows_of(*laf, *better))
+    said = ch5_evidence.control_finding(rows_of(*laf, *better))
     assert said.startswith("MNIST, class removal: **LAF fails the test.** 1 of 1 label-blind control end nearer")
     assert "than LAF (2.00 points): NegGrad+, bounded (ours), pseudo-labels (0.50)" in said
-    assert "one seed, no claim" in ch5_findings.control_finding(rows_of(laf[0], better[0]))
+    assert "one seed, no claim" in ch5_evidence.control_finding(rows_of(laf[0], better[0]))
     far = [fake("neggrad_plus_pseudo", gap=3.0)]
-    assert "none of 1 label-blind control ends nearer" in ch5_findings.control_finding(rows_of(*laf, *far))
+    assert "none of 1 label-blind control ends nearer" in ch5_evidence.control_finding(rows_of(*laf, *far))
     dead = fake("neggrad_plus_pseudo", gap=0.1)
     dead["metrics"]["train_r"] = 10.0
-    assert ch5_findings.control_finding(rows_of(*laf, dead)) == "" == ch5_findings.control_finding(rows_of(*laf))
-    assert all(find(name) for name in ch5_findings.CONTROLS)
-    assert ch5_findings.control_findings([rows_of(*laf)]).startswith("No label-blind control")
-    assert ch5_findings.control_findings([rows_of(*laf, *better)]).count("\n- ") == 1
+    assert ch5_evidence.control_finding(rows_of(*laf, dead)) == "" == ch5_evidence.control_finding(rows_of(*laf))
+    assert all(find(name) for name in ch5_evidence.CONTROLS)
+    assert ch5_evidence.control_findings([rows_of(*laf)]).startswith("No label-blind control")
+    assert ch5_evidence.control_findings([rows_of(*laf, *better)]).count("\n- ") == 1
 
 
 def test_a_method_of_ones_own_stands_beside_doing_nothing_and_laf(recorded):
     laf, own = altered(recorded[3], "laf", gap=2.0), altered(recorded[3], gap=1.0)
-    said = ch5_findings.own_method_finding(own, [recorded[0], laf])
+    said = ch5_evidence.own_method_finding(own, [recorded[0], laf])
     assert said.startswith("On this run doing nothing leaves") and "**better than LAF**" in said
-    assert "not better than LAF" in ch5_findings.own_method_finding(altered(own, gap=9.0), [recorded[0], laf])
-    assert "nothing to stand beside" in ch5_findings.own_method_finding(own, [laf])
+    assert "not better than LAF" in ch5_evidence.own_method_finding(altered(own, gap=9.0), [recorded[0], laf])
+    assert "nothing to stand beside" in ch5_evidence.own_method_finding(own, [laf])
 
 
 def test_the_notebooks_comparison_writes_nothing(make_run, folder):
@@ -438,7 +439,7 @@ def test_committed_records_can_be_read_and_are_told_apart():
         for task in ("class", "data", "noisy"):
             found = ch5_tables.found(dataset, task)
             assert all(r["cell"]["profile"] == "paper" and r["cell"]["task"] == task for r in found)
-            names = [ch5_tables.name_of(r) for r in found]
+            names = [ch5_tables.record_name(r) for r in found]
             assert len(names) == len(set(names))
 
 
@@ -454,7 +455,7 @@ def test_each_method_has_one_number_that_shows_what_its_paper_says(problem, monk
     assert re.fullmatch(r"at most \d\.\d{3} of 2\.303 nats, ln 10", table.loc["NegGrad+, bounded (ours)", "here"])
     assert float(table.loc["NegGrad+, bounded (ours)", "here"].split()[2]) <= 2.303
     assert re.fullmatch(r"epoch \d of 2: \d\.\d{3} beside \d\.\d{3}", table.loc["SCRUB+R", "here"])
-    assert table.loc["Retrain", "here"].endswith("to 0.00 %") and table.loc["LFSSD", "here"].endswith("% of the weights")
+    assert table.loc["Retrained", "here"].endswith("to 0.00 %") and table.loc["LFSSD", "here"].endswith("% of the weights")
     assert ch5_evidence.evidence(found[1:]).empty
 
 
@@ -474,4 +475,4 @@ def test_records_of_another_profile_stay_out_of_the_tables(problem, recorded):
     run_cell(quick, problem)
     assert quick.path.name == "class-original-seed0-quick.json"
     assert len(ch5_tables.found("tiny", "class")) == len(recorded)
-    assert [ch5_tables.name_of(r) for r in ch5_tables.found("tiny", "class", profile="quick")] == ["Original, quick"]
+    assert [ch5_tables.record_name(r) for r in ch5_tables.found("tiny", "class", profile="quick")] == ["Original, quick"]

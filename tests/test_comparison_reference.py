@@ -2,8 +2,8 @@
 
 import pytest
 
+from laf_utils.book.base.reading import same_reference
 from laf_utils.experiments.cells import read
-from laf_utils.experiments.reference import same_reference
 from laf_utils.support.paths import results_folder
 
 GOAL = {"metrics": {"train_r": 99.0, "train_f": 1.0, "test": 90.0, "test_r": 98.0, "test_f": None, "asr": 30.0}, "gap": {}}

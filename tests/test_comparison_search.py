@@ -266,5 +266,4 @@ def test_trials_and_winners_are_shown_with_what_they_rest_on(make_search, counte
     assert table.loc["LAF", "published"] == f"{kept['laf']['trials'][0]['gap']:.2f}"
     assert table.loc["LAF", "best"] == f"{min(trial['gap'] for trial in kept['laf']['trials']):.2f}"
     assert set(table["winner, full size"]) == {"–"}
-    assert "3 trials for every method, on 160 images" in ch5_tables.searched("mnist", "class")
-    assert ch5_tables.tuning("mnist", "noisy").empty and "not searched yet" in ch5_tables.searched("mnist", "noisy")
+    assert ch5_tables.tuning("mnist", "noisy").empty and "no search" in ch5_tables.tuning_finding("mnist", "noisy")

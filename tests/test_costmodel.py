@@ -9,8 +9,8 @@ import torch
 from benchmarks import passes
 from laf_utils.book.base import training_records
 from laf_utils.book.costs import figures, fit, memory, tables, timings, work, workloads
-from laf_utils.book.costs import passes as alone_passes
 from laf_utils.book.costs import request as costs_request
+from laf_utils.book.costs import timings as alone_passes
 from laf_utils.methods import METHODS
 from laf_utils.methods.method import Sizes
 from laf_utils.methods.passes import Passes
@@ -266,7 +266,6 @@ def test_sharing_saves_trainings_and_the_chain_bounds_the_rest() -> None:
     saved = 2 * (found.cells // 2 - 1) * (own["original"] + own["retrained"]) / 3600
     assert found.alone - found.shared == pytest.approx(saved + 2 * (own["VAEs"] + own["unlearning"]) / 3600)
     assert found.hours(1) == pytest.approx(found.shared) and found.hours(10**6) == found.chain
-    assert workloads.bottleneck({"a": 1.0, "b": 3.0}) == ("b", 0.75)
 
 
 # -- what readers see ------------------------------------------------------------------------------------------------------------
@@ -279,7 +278,7 @@ def test_cost_by_stage_adds_up_to_the_records() -> None:
     own = table.loc["LAF"]
     assert list(own.index) == ["VAEs", "unlearning"]
     assert own["training passes"].sum() == laf["passes"]["training"] and own["frozen passes"].sum() == laf["passes"]["frozen"]
-    assert table.loc["Retrain", "% of retraining"].item() == pytest.approx(100)
+    assert table.loc["Retrained", "% of retraining"].item() == pytest.approx(100)
     assert table.loc[("SISA", "unlearning"), "MB kept before"] > 0 and "its own original" in table.loc["SISA"].index
     text = costs_request.as_text(table).loc[("LAF", "VAEs")]
     assert text["frozen passes"] == "60,000" and text["MB kept before"] == "0.0" and text["seconds"] == "–"

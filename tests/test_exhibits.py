@@ -45,7 +45,7 @@ def test_rows_climb_the_ladder_and_gather_seeds_of_one_cell_only():
     ]
     own = [fake("scrub"), fake("laf_r"), fake("laf", 2), fake("laf", 0), fake("scrub", choice="tuned")]
     rows = rows_of(*own, *REFERENCES, *others)
-    names = ["Doing nothing", "Retrain", "Retrain, another seed", "LAF", "LAF+R", "SCRUB", "SCRUB, tuned"]
+    names = ["Doing nothing", "Retrained", "Retrained, another seed", "LAF", "LAF+R", "SCRUB", "SCRUB, tuned"]
     assert [words.name_of(group) for group in rows] == names
     assert list(reading.pick(rows, "laf").records) == [0, 2]
 
@@ -196,7 +196,7 @@ def test_rows_of_single_experiments_stay_out_of_the_main_tables(folder):
     assert tables.THEIR_BLOCK not in exhibit.blocks, "of data removal there is no set of theirs"
     exhibit = tables.exhibit(found(*REFERENCES, fake("laf"), fake("laf_l2")), "mnist", "class")
     assert list(exhibit.table.index) == ["Doing nothing", "LAF"]
-    assert list(exhibit.blocks[tables.REFERENCE].index) == ["Doing nothing", "Retrain", "Retrain, another seed"]
+    assert list(exhibit.blocks[tables.REFERENCE].index) == ["Doing nothing", "Retrained", "Retrained, another seed"]
 
 
 def test_blocks_stand_apart_and_begin_with_doing_nothing(folder):
@@ -325,12 +325,12 @@ def test_rows_of_another_retrained_model_are_marked(folder):
     records = [*REFERENCES, fake("laf"), fake("ts") | other, fake("jit") | unknown]
     rows = rows_of(*records)
     said = sentences.elsewhere(rows)
-    assert "†: scored against another retrained model than the row Retrain (1 of 6 rows)." in said
-    assert "‡: scored against perhaps another retrained model than the row Retrain (1 of 6 rows)." in said
+    assert "†: scored against another retrained model than the row Retrained (1 of 6 rows)." in said
+    assert "‡: scored against perhaps another retrained model than the row Retrained (1 of 6 rows)." in said
     column = tables.table(rows, "class")["gap (95 % interval)"]
     assert column["T-S"] == "1.00†" and column["JiT"] == "1.00‡" and column["LAF"] == "1.00"
     assert sentences.elsewhere(rows_of(*REFERENCES, fake("laf"))) is None
-    assert sentences.elsewhere(rows_of(fake("laf"), fake("ts") | other)) is None, "a table without Retrain shows no other model"
+    assert sentences.elsewhere(rows_of(fake("laf"), fake("ts") | other)) is None, "a table without the goal shows no other model"
 
 
 # -- coverage ---------------------------------------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ def test_a_request_without_the_difference_is_named_with_what_diverged():
     exhibit = requests.of_methods(found(*two_requests()), PLACES)
     assert " No such difference on record: SVHN, class removal (JiT diverged)." in exhibit.detail
     assert "SVHN, class removal" not in exhibit.table.index
-    assert exhibit.table.loc["Fashion-MNIST, class removal (one seed)", "LAF \u2212 Retrain, another seed"] == "\u2013"
+    assert exhibit.table.loc["Fashion-MNIST, class removal (one seed)", "LAF \u2212 Retrained, another seed"] == "\u2013"
     assert exhibit.table.index[-2] == "mean over the requests (95 % interval)", "columns rest on different numbers of them"
     assert "The nearest of several is chosen on other seeds" in exhibit.detail
 

@@ -10,6 +10,7 @@ from laf_utils.book.base import style
 from laf_utils.book.results import maps as mapped
 from laf_utils.experiments import maps
 from laf_utils.experiments.commands import map_places
+from laf_utils.experiments.commands import maps as command
 from laf_utils.experiments.record import MAPS, MapPlace
 from laf_utils.support.keys import content_key
 from laf_utils.support.reading import ReadingError
@@ -32,15 +33,15 @@ def test_a_map_holds_the_same_images_in_every_model(make_run, monkeypatch):
 
 def test_a_map_is_made_once_and_again_when_its_key_is_another(make_run, tmp_path, monkeypatch):
     monkeypatch.setenv("LAF_RESULTS", str(tmp_path))
-    place, run, made = MapPlace("tiny", "class"), make_run(), []
+    place, run, made = MapPlace("mnist", "class"), make_run(), []
     monkeypatch.setattr(maps, "preset", lambda *names, **settings: run.config)
-    monkeypatch.setattr(maps, "Run", lambda config, say: run)
+    monkeypatch.setattr(maps, "Run", lambda config: run)
     monkeypatch.setattr(maps, "made", lambda run, place: made.append(place) or dict.fromkeys(MAPS.required, {}))
-    maps.take(place)
-    maps.take(place)
-    assert len(made) == 1 and place.path == tmp_path / "maps" / "tiny" / "class-quick-seed0.json"
+    command(["TASK=class"])
+    command(["TASK=class"])
+    assert len(made) == 1 and place.path == tmp_path / "maps" / "mnist" / "class-quick-seed0.json"
     place.path.write_text(place.path.read_text().replace(content_key(maps.inputs_of(run)), "another"))
-    maps.take(place)
+    command(["TASK=class"])
     assert len(made) == 2
 
 
@@ -54,9 +55,9 @@ def test_the_command_of_the_maps_spans_its_lists():
 def test_the_map_has_a_number_that_says_who_lies_among_whom():
     exhibit = mapped.exhibit(drawn_map())
     shown = exhibit.table[mapped.COLUMN].astype(float)
-    assert list(shown.index) == ["Original", "Retrained", "LAF"] and shown["Original"] == 100
+    assert list(shown.index) == ["Original", "Retrained", "LAF", mapped.CHANCE] and shown["Original"] == 100
     assert 35 < shown["Retrained"] < 65, "without any structure about half are forgotten"
-    assert "100.0 % in Original" in exhibit.readings[1] and "49.7 % where" in exhibit.readings[1]
+    assert shown[mapped.CHANCE] == 49.7
     where = exhibit.table[mapped.BESIDE.format("forgotten")]
     assert where["LAF"] == "0.0" and where["Original"] == "–", "LAF's forgotten images lie where the original has them"
     points = {name: torch.randn(50, 2).numpy() + at for name, at in (("original", 0), ("retrained", 50), ("laf", 49))}

@@ -61,7 +61,7 @@ def test_all_rows_rest_on_the_seeds_that_a_share_or_a_part_was_run_with():
     plain = [*seeds("laf", 1.0, 2.0, 3.0), *seeds("laf_r", 0.5, 0.6, 0.7), *seeds("retrain_again", 0.1, 0.2)]
     few = shares.rows_of(found(*plain, fake("laf_r", 1, 0.9, variant="labels_1")), "mnist", "class")
     assert {words.name_of(group): list(group.records) for group in few} == {
-        "LAF+R, 1 % of labels": [1], "LAF+R": [1], "LAF": [1], "Retrain, another seed": [1],
+        "LAF+R, 1 % of labels": [1], "LAF+R": [1], "LAF": [1], "Retrained, another seed": [1],
     }
     parts = [fake("laf", seed, 0.9, variant="without_ue") for seed in (0, 2)]
     assert [list(group.records) for group in ablation.rows_of(found(*plain, *parts), "mnist", "class")] == [[0], [0, 2], [0, 2]]
@@ -71,7 +71,7 @@ def test_the_figure_of_the_shares_has_a_line_for_each_method():
     figure = every.by_task(shares, found(*labelled()), "class")[0].draw()
     (axis,) = figure.axes
     labels = [line.get_label() for line in axis.lines]
-    assert labels == ["Doing nothing", "LAF", "Retrain, another seed", "LAF+R", "Retrain", "SCRUB", shares.BOUNDED]
+    assert labels == ["Doing nothing", "LAF", "Retrained, another seed", "LAF+R", "Retrain", "SCRUB", shares.BOUNDED]
     assert list(axis.lines[3].get_xdata()) == [1, 10, 100] and axis.lines[3].get_ydata()[2] == pytest.approx(0.45)
     style.plt.close(figure)
     assert every.by_task(shares, found(), "class")[0].draw is None
@@ -109,7 +109,7 @@ def test_records_with_representations_give_their_cka_to_the_retrained_model():
 def test_the_figure_of_the_ablation_has_a_row_for_each_part():
     figure = every.by_task(ablation, found(*ablated()), "class")[0].draw()
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [
-        "Doing nothing", "Retrain, another seed", "LAF", "LAF, without L_UE", "LAF, without L_RA",
+        "Doing nothing", "Retrained, another seed", "LAF", "LAF, without L_UE", "LAF, without L_RA",
         "LAF, L_RA without its forget half"]
     style.plt.close(figure)
     with pytest.raises(ValueError, match="nothing to draw"):

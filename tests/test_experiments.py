@@ -12,9 +12,9 @@ from experiments_fakes import SNAKEMAKE, RealGrid
 
 from laf_utils.datasets import loading
 from laf_utils.experiments import __main__ as command
-from laf_utils.experiments import comparison, estimate, follow, launch, making, planning
+from laf_utils.experiments import comparison, follow, launch, making, planning
 from laf_utils.experiments.cells import Cell, read
-from laf_utils.experiments.estimate import hours, priced, seconds_per_pass
+from laf_utils.experiments.follow import hours, priced, seconds_per_pass
 from laf_utils.experiments.grid import name_of, read_grid
 from laf_utils.experiments.launch import GridError
 from laf_utils.experiments.making import run_cell
@@ -196,7 +196,7 @@ def test_the_estimate_rests_on_valid_records_only(monkeypatch):
         "short": {"passes": {"equivalent": 10}, "processor_seconds": 99.0, "seconds": 99.0},
         "failed": {"passes": None, "processor_seconds": None, "seconds": None},
     }
-    monkeypatch.setattr("laf_utils.experiments.estimate.read", lambda path: kept[path])
+    monkeypatch.setattr("laf_utils.experiments.follow.read", lambda path: kept[path])
 
     class Item:
         def __init__(self, name, state="valid"):
@@ -319,7 +319,7 @@ def test_cells_of_a_profile_without_records_are_priced_by_what_was_measured(tmp_
     devices = {"cpu": {"networks": {"native": prices}},
                "cuda": {"networks": {"native": {name: own / 60 for name, own in prices.items()}}, "device": {"name": "a card"}}}
     (tmp_path / "native.json").write_text(json.dumps({"devices": devices}))
-    monkeypatch.setattr(estimate, "PRICES", tmp_path / "native.json")
+    monkeypatch.setattr(follow, "PRICES", tmp_path / "native.json")
     todo = [Planned(Cell("cifar10", "class", method, profile="native"), "missing", 100_000.0) for method in ("original", "laf")]
     assert priced(todo) == ["native, 2 cells: 11.0 hours here on one thread, about 11 minutes on one a card"]
     assert priced([Planned(Cell("cifar10", "class", "laf", profile="small"), "missing", 1.0)]) == [], "no price, no number"

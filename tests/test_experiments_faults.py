@@ -18,9 +18,8 @@ from safetensors import SafetensorError
 
 from laf_utils.experiments import faults, follow, launch
 from laf_utils.experiments.cells import Cell
-from laf_utils.experiments.estimate import in_words, seconds_left
 from laf_utils.experiments.faults import reason, remove_strays
-from laf_utils.experiments.follow import Progress
+from laf_utils.experiments.follow import Progress, in_words, seconds_left
 from laf_utils.experiments.launch import GridError
 from laf_utils.experiments.planning import Planned, plan
 from laf_utils.experiments.worker import alone

@@ -7,7 +7,7 @@ import pytest
 
 from laf_utils.audit import interval
 from laf_utils.book.base.reading import Found, gap, metric
-from laf_utils.book.chapters import ch7_answers, ch7_arms, ch7_figures, ch7_questions, ch7_tables
+from laf_utils.book.chapters import ch7_answers, ch7_figures, ch7_questions, ch7_tables
 from laf_utils.book.chapters.ch7_questions import Arm
 from laf_utils.experiments.grid import read_grid
 from laf_utils.experiments.variants import VARIANTS
@@ -29,7 +29,7 @@ def fake(method="laf", seed=0, gap=1.0, *, dataset="mnist", task="class", varian
 
 
 def board_of(*records):
-    return ch7_arms.board(Found(dict(enumerate(records))))
+    return ch7_questions.board(Found(dict(enumerate(records))))
 
 
 def test_every_arm_is_a_cell_of_the_grid_in_every_place():

@@ -36,7 +36,7 @@ def drawn() -> str:
     seeds = ", ".join(map(str, laf.good))
     return (
         f"{table}\n\nThe paper's setting (profile `paper`, mode `reference`), means over training seeds "
-        f"{seeds}; the gap is the mean distance to the retrained model, with its 95 % interval. The goal is the row Retrain."
+        f"{seeds}; the gap is the mean distance to the retrained model, with its 95 % interval. The goal is the row Retrained."
     )
 
 

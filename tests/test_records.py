@@ -7,10 +7,11 @@ import re
 import pytest
 
 from laf_utils.evaluation import run_name
+from laf_utils.settings.names import MODEL_NAMES
 from laf_utils.settings.presets import preset
 from laf_utils.support import records
 from laf_utils.support.paths import ROOT
-from laf_utils.support.records import MODELS, REQUIRED, RecordError, read, read_all, write_json
+from laf_utils.support.records import REQUIRED, RecordError, read, read_all, write_json
 
 MODES = ["reference", "fixed"]
 
@@ -31,7 +32,7 @@ def recorded(request, optdigits):
 def test_a_record_holds_what_the_project_promises(recorded):
     run, _, record = recorded
     assert set(REQUIRED) <= set(record)
-    assert set(record["metrics"]) == set(MODELS) == {"original", "retrained", "laf", "laf_r"}
+    assert set(record["metrics"]) == set(MODEL_NAMES) == {"original", "retrained", "laf", "laf_r"}
     for measured in record["metrics"].values():
         assert set(measured) == {"train_r", "train_f", "test", "test_r", "test_f", "asr"}
         assert all(0 <= value <= 100 for value in measured.values())
@@ -67,7 +68,7 @@ def test_losses_per_epoch(recorded):
 
 def test_the_chance_level_stands_beside_the_attack(recorded):
     *_, record = recorded
-    for name in MODELS:
+    for name in MODEL_NAMES:
         attack = record["attack"][name]
         assert attack["asr"] == record["metrics"][name]["asr"]
         assert attack["chance"] == pytest.approx(100 * attack["members"] / (attack["members"] + attack["non_members"]))

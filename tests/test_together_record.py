@@ -11,8 +11,7 @@ from laf_utils.book.chapters import ch6_many_models
 from laf_utils.experiments import __main__ as command
 from laf_utils.experiments.record import SHADOWS
 from laf_utils.experiments.shadows import KINDS, PARTS, Shadows
-from laf_utils.experiments.shadows_record import example, inputs_of, make
-from laf_utils.experiments.shadows_spread import errors, jackknife, without
+from laf_utils.experiments.shadows_record import errors, example, inputs_of, jackknife, make, without
 from laf_utils.support.paths import results_folder
 from laf_utils.support.records import write_json
 

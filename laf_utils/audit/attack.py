@@ -78,20 +78,14 @@ def published_attack(
 
 @dataclass(frozen=True)
 class AttackScores:
-    """One attack on one model with what it read and what it said.
+    """One attack on one model with what it read and what it said."""
 
-    Args:
-        features: kind to sorted probabilities [n, classes]: ``members`` and ``non_members`` are what the attacker learns from,
-            ``forget`` what it is asked about.
-        truth: int [m], 1 for the rows of D_f and 0 for the attacked test images.
-        score: float [m], the attacker's probability of "member" for those rows.
-        result: as ``published_attack`` gives it.
-    """
-
+    # kind to sorted probabilities [n, classes]: ``members`` and ``non_members`` are what the attacker learns from, ``forget``
+    # what it is asked about
     features: dict[str, np.ndarray]
-    truth: np.ndarray
-    score: np.ndarray
-    result: AttackResult
+    truth: np.ndarray  # int [m], 1 for the rows of D_f and 0 for the attacked test images
+    score: np.ndarray  # float [m], the attacker's probability of "member" for those rows
+    result: AttackResult  # as ``published_attack`` gives it
 
 
 def attack_scores(retain: torch.Tensor, forget: torch.Tensor, test: torch.Tensor, *, seed: int) -> AttackScores:

@@ -22,14 +22,10 @@ REPEATS = 100  # plantings of each size
 
 @dataclass(frozen=True)
 class PerImage:
-    """A measure as means over images: in one group, or in two where it compares groups.
+    """A measure as means over images: in one group, or in two where it compares groups."""
 
-    Args:
-        first: float64 [n], of the images in question.
-        second: float64 [m], of those they are compared with; of an AUC, the share of the first that an image lies below.
-    """
-
-    first: np.ndarray
+    first: np.ndarray  # float64 [n], of the images in question
+    # float64 [m], of those they are compared with; of an AUC, the share of the first that an image lies below
     second: np.ndarray | None = None
 
     @property
@@ -40,15 +36,11 @@ class PerImage:
 
 @dataclass(frozen=True)
 class Power:
-    """The smallest leak that would have been found with probability 0.8, as a share of the images in question.
+    """The smallest leak that would have been found with probability 0.8, as a share of the images in question."""
 
-    Args:
-        as_original: share of images that are still as in the original model; ``None``: not even all of them would be seen.
-        given_away: share of images that have the highest value possible; ``None`` likewise.
-    """
-
+    # share of images that are still as in the original model; ``None``: not even all of them would be seen
     as_original: float | None
-    given_away: float | None
+    given_away: float | None  # share of images that have the highest value possible; ``None`` likewise
 
     def as_dict(self) -> dict[str, float | None]:
         return asdict(self)
@@ -56,26 +48,18 @@ class Power:
 
 @dataclass(frozen=True)
 class Finding:
-    """One measure of one model beside the retrained one.
+    """One measure of one model beside the retrained one."""
 
-    Args:
-        value, retrained: the measure of both.
-        excess: value - retrained.
-        low, high: 95 % interval of the excess. Its variance is that over images plus the square of ``floor``, the one estimate of
-            what training anew does. One pair of trainings bounds that poorly: a claim needs seeds (``verdict_over_seeds``).
-        floor: |excess| of a second retrained model.
-        differs: the interval excludes zero.
-        power: of the measure, the same for every model of a request.
-    """
-
-    value: float
-    retrained: float
-    excess: float
+    value: float  # the measure of both
+    retrained: float  # likewise
+    excess: float  # value - retrained
+    # 95 % interval of the excess. Its variance is that over images plus the square of ``floor``, the one estimate of what
+    # training anew does. One pair of trainings bounds that poorly: a claim needs seeds (``verdict_over_seeds``).
     low: float
-    high: float
-    floor: float
-    differs: bool
-    power: Power | None = None
+    high: float  # likewise
+    floor: float  # |excess| of a second retrained model
+    differs: bool  # the interval excludes zero
+    power: Power | None = None  # of the measure, the same for every model of a request
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)

@@ -22,17 +22,11 @@ RMIA_A = 0.3  # how much the retrained models' confidence counts for the models 
 
 @dataclass(frozen=True)
 class UMIA:
-    """U-MIA on one model; percent.
+    """U-MIA on one model; percent."""
 
-    Args:
-        accuracy: mean over the splits; 50 is blind.
-        std: over the splits.
-        images: how many of each kind were compared.
-    """
-
-    accuracy: float
-    std: float
-    images: int
+    accuracy: float  # mean over the splits; 50 is blind
+    std: float  # over the splits
+    images: int  # how many of each kind were compared
 
 
 @dataclass(frozen=True)

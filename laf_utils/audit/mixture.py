@@ -28,22 +28,15 @@ SIGNIFICANT = 5.0  # standard errors that the separation must lie above zero
 
 @dataclass(frozen=True)
 class Mixture:
-    """What SMI says of one model.
+    """What SMI says of one model."""
 
-    Args:
-        share: of members among the forgotten images, 0 to 1 but for noise; ``None`` where it cannot be known.
-        low, high: its 95 % bootstrap range over images, or ``None``.
-        separation: squared maximum mean discrepancy of members and non-members, without bias; 0 where the model does not tell.
-        error: standard error of ``separation``.
-        by_image: the share as a mean over forgotten images, or ``None``.
-    """
-
-    share: float | None
-    low: float | None
-    high: float | None
+    share: float | None  # of members among the forgotten images, 0 to 1 but for noise; ``None`` where it cannot be known
+    low: float | None  # its 95 % bootstrap range over images, or ``None``
+    high: float | None  # likewise
+    # squared maximum mean discrepancy of members and non-members, without bias; 0 where the model does not tell
     separation: float
-    error: float
-    by_image: PerImage | None
+    error: float  # standard error of ``separation``
+    by_image: PerImage | None  # the share as a mean over forgotten images, or ``None``
 
 
 def _kernel(groups: Sequence[torch.Tensor]) -> list[list[np.ndarray]]:

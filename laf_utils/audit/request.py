@@ -24,15 +24,10 @@ class LabelsNotDeclared(RuntimeError):
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels of the sampled images, int64 [n] by part, and of all training images.
+    """Labels of the sampled images, int64 [n] by part, and of all training images."""
 
-    Args:
-        true: as they came.
-        trained: those the original was trained on; they differ for noisy-label removal only.
-    """
-
-    true: Mapping[str, torch.Tensor]
-    trained: Mapping[str, torch.Tensor]
+    true: Mapping[str, torch.Tensor]  # as they came
+    trained: Mapping[str, torch.Tensor]  # those the original was trained on; they differ for noisy-label removal only
     every: torch.Tensor
 
 
@@ -44,27 +39,17 @@ class AuditRequest:
     true classes; ``retain``: of D_r, and ``test_retain``: test images, both of the classes that the request forgets in, or of the
     kept classes where whole classes go. Images of ``forget`` against ``test_forget``, and of ``retain`` against ``test_retain``,
     differ in whether they were trained on, not in their class.
-
-    Args:
-        models: by name; ``original``, ``retrained`` and ``retrained_again`` (another seed) among them.
-        task_name: ``data``, ``class`` or ``noisy``.
-        forget_classes: that disappear as a whole, else empty.
-        images: by part.
-        all_forget, all_retain: all images of D_f and D_r, with training transforms.
-        training: settings of one of the models' trainings; fine-tuning takes its rate and batch.
-        classes: number of classes.
-        seed: names every draw.
     """
 
-    models: Mapping[str, Network]
-    task_name: str
-    forget_classes: tuple[int, ...]
-    images: Mapping[str, Images]
-    all_forget: Images
-    all_retain: Images
-    training: TrainingConfig
-    classes: int
-    seed: int
+    models: Mapping[str, Network]  # by name; ``original``, ``retrained`` and ``retrained_again`` (another seed) among them
+    task_name: str  # ``data``, ``class`` or ``noisy``
+    forget_classes: tuple[int, ...]  # that disappear as a whole, else empty
+    images: Mapping[str, Images]  # by part
+    all_forget: Images  # all images of D_f and D_r, with training transforms
+    all_retain: Images  # likewise
+    training: TrainingConfig  # settings of one of the models' trainings; fine-tuning takes its rate and batch
+    classes: int  # number of classes
+    seed: int  # names every draw
     known_labels: Labels | None
     forget_rows: torch.Tensor
     retain_rows: torch.Tensor

@@ -40,21 +40,14 @@ class AuditError(ValueError):
 
 @dataclass(frozen=True)
 class Audit:
-    """An audit and what it declares.
+    """An audit and what it declares."""
 
-    Args:
-        name: in records.
-        source: paper, or whose it is.
-        function: the request to numbers (or findings) by model and name; ``None`` for a number that there is not.
-        reads_labels: whether it reads labels of images; without, ``request.labels`` is refused.
-        tasks: the kinds of removal that it is for.
-    """
-
-    name: str
-    source: str
+    name: str  # in records
+    source: str  # paper, or whose it is
+    # the request to numbers (or findings) by model and name; ``None`` for a number that there is not
     function: Callable[[AuditRequest], Found]
-    reads_labels: bool = True
-    tasks: tuple[str, ...] = TASKS
+    reads_labels: bool = True  # whether it reads labels of images; without, ``request.labels`` is refused
+    tasks: tuple[str, ...] = TASKS  # the kinds of removal that it is for
 
 
 AUDITS: dict[str, Audit] = {

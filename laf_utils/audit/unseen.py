@@ -20,23 +20,15 @@ LEAST = 20  # images on each side
 
 @dataclass(frozen=True)
 class Audit:
-    """Percentages.
+    """Percentages."""
 
-    Args:
-        auc: 50 is blind.
-        low, high: its 95 % interval.
-        detectable: distance from 50 that an audit of this size finds in four cases of five.
-        tpr_at_1_fpr: share of D_f that stands out among unseen images where one in a hundred of these does.
-        forget, unseen: images.
-    """
-
-    auc: float
-    low: float
-    high: float
-    detectable: float
-    tpr_at_1_fpr: float
-    forget: int
-    unseen: int
+    auc: float  # 50 is blind
+    low: float  # its 95 % interval
+    high: float  # likewise
+    detectable: float  # distance from 50 that an audit of this size finds in four cases of five
+    tpr_at_1_fpr: float  # share of D_f that stands out among unseen images where one in a hundred of these does
+    forget: int  # images
+    unseen: int  # likewise
 
     @property
     def side(self) -> str:

@@ -18,29 +18,20 @@ LEVEL = 0.05  # of every test; where several are asked the question, of all of t
 UNDER, OVER, CANNOT = "under-forgotten", "over-forgotten", "cannot tell"
 DIFFERENT, EQUIVALENT, NO_POWER = "different", "equivalent", "no power"
 VERDICTS = (UNDER, CANNOT, OVER)  # of a single model
-OUTCOMES = (EQUIVALENT, DIFFERENT, CANNOT, NO_POWER)  # of a method over seeds
 SHIFT, BY_IMAGE = "mean of φ", "φ image by image"
 LEAST = 3  # seeds, of a method and of the null, before equivalence can be said
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the mean of phi on D_f says about one unlearned model beside retrained ones.
+    """What the mean of phi on D_f says about one unlearned model beside retrained ones."""
 
-    Args:
-        verdict: one of ``VERDICTS``.
-        shift: mean of phi(unlearned) - phi(retrained) over D_f, in nats. Positive: still more confident of the label.
-        low, high: between which the shift of one more retrained model lies with 95 %; ``None`` where only one was trained.
-        retrained: number of retrained models.
-        detectable: shift that such a test finds four times in five, in nats; ``None`` where only one was trained.
-    """
-
-    verdict: str
-    shift: float
-    low: float | None
-    high: float | None
-    retrained: int
-    detectable: float | None
+    verdict: str  # one of ``VERDICTS``
+    shift: float  # mean of phi(unlearned) - phi(retrained) over D_f, in nats. Positive: still more confident of the label.
+    low: float | None  # between which the shift of one more retrained model lies with 95 %; ``None`` where only one was trained
+    high: float | None  # likewise
+    retrained: int  # number of retrained models
+    detectable: float | None  # shift that such a test finds four times in five, in nats; ``None`` where only one was trained
 
 
 def verdict(unlearned: torch.Tensor, retrained: torch.Tensor, again: torch.Tensor | None = None) -> Verdict:
@@ -75,34 +66,20 @@ def verdict(unlearned: torch.Tensor, retrained: torch.Tensor, again: torch.Tenso
 
 @dataclass(frozen=True)
 class SeedVerdict:
-    """What several training seeds say about a method beside retraining.
+    """What several training seeds say about a method beside retraining."""
 
-    Args:
-        outcome: one of ``OUTCOMES``.
-        side: ``under-forgotten`` or ``over-forgotten`` where the mean of phi differs, else empty.
-        shift: mean over seeds of the mean of phi(unlearned) - phi(retrained) over D_f, in nats.
-        low, high: its 95 % interval.
-        seeds: how many trainings the method has.
-        margin: within which the mean has to lie to be equivalent, in nats.
-        null: root mean square of the same shift between two retrained models, in nats.
-        found_by: the measures that tell the method from retraining, all of them together at a level of 5 %.
-        detectable: shift of the mean that this many seeds find four times in five, in nats.
-        exact_passes: percent of exact methods whose mean shift so many seeds would find equivalent.
-        missing: of what equivalence needs, what there is not.
-    """
-
-    outcome: str
-    side: str
-    shift: float
-    low: float
-    high: float
-    seeds: int
-    margin: float
-    null: float
-    found_by: tuple[str, ...]
-    detectable: float
-    exact_passes: float
-    missing: str = ""
+    outcome: str  # ``EQUIVALENT``, ``DIFFERENT``, ``CANNOT`` or ``NO_POWER``
+    side: str  # ``under-forgotten`` or ``over-forgotten`` where the mean of phi differs, else empty
+    shift: float  # mean over seeds of the mean of phi(unlearned) - phi(retrained) over D_f, in nats
+    low: float  # its 95 % interval
+    high: float  # likewise
+    seeds: int  # how many trainings the method has
+    margin: float  # within which the mean has to lie to be equivalent, in nats
+    null: float  # root mean square of the same shift between two retrained models, in nats
+    found_by: tuple[str, ...]  # the measures that tell the method from retraining, all of them together at a level of 5 %
+    detectable: float  # shift of the mean that this many seeds find four times in five, in nats
+    exact_passes: float  # percent of exact methods whose mean shift so many seeds would find equivalent
+    missing: str = ""  # of what equivalence needs, what there is not
 
     @property
     def words(self) -> str:

@@ -28,7 +28,6 @@ IDX_FILES = {
 CIFAR_ARCHIVE = "cifar-10-python.tar.gz"
 CIFAR_TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))
 CIFAR_TEST = "test_batch"
-CIFAR_META = "batches.meta"
 
 
 @dataclass(frozen=True)

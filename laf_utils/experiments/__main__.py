@@ -53,11 +53,7 @@ def kind_of(arguments: list[str]) -> tuple[str, list[str]]:
 
 
 def run(arguments: list[str]) -> int:
-    """Do what the arguments ask for; the exit code.
-
-    Raises:
-        Stop: what a user can mend, in one line.
-    """
+    """Do what the arguments ask for; the exit code."""
     need_checkout("making records")
     kind, rest = kind_of(arguments)
     if rest == arguments:  # no kind is named: help is about all of them

@@ -1,7 +1,6 @@
 """The audit of one request and one training seed: seven models, every measure that costs no further model, relearn time."""
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -25,7 +24,7 @@ from ..training import TrainingDiverged
 from .cells import AGAIN, Cell
 from .making import settings_of
 from .problem import Problem
-from .record import AUDIT, AuditPlace
+from .record import AuditPlace
 from .second_retrained import retrained_again
 
 COMPARED = ("scrub", "neggrad_plus_bounded")  # beside LAF and LAF+R, at their published settings
@@ -114,12 +113,6 @@ def _relearn(problem: Problem, models: dict[str, Network], before: float) -> dic
         name: relearn_time(model, forget, labels, accuracy, before, run.config.training, seed=run.config.seed)
         for name, model in models.items() if name != "original"
     }
-
-
-def audit_request(place: AuditPlace, say: Callable[[str], None] = print) -> dict:
-    """The record of a place, read where a valid one is there, else made and written."""
-    problem = Problem.asked(place.dataset, place.task, place.seed, place.profile, say=say)
-    return AUDIT.take(place.path, inputs_of(problem), lambda: made(problem, place), say)
 
 
 def made(problem: Problem, place: AuditPlace) -> dict:

@@ -14,9 +14,6 @@ PERCENT = ("asr", "auc", "balanced_accuracy", "chance", "tpr_at_1_fpr")  # of th
 def checked(path: Path, record: dict, kind: type) -> dict:
     """The record as it is.
 
-    Args:
-        kind: ``cell.Cell``, which knows the names that exist.
-
     Raises:
         RecordError: naming the file, and what in it cannot be meant.
     """

@@ -196,7 +196,7 @@ def tuning_states(task: str, path: Path) -> list[tuple[str, str]]:
 def training(arguments: list[str]) -> None:
     """one run of LAF with its losses, measured and written as ``make laf`` does, below ``Training``.
 
-    ``DATASET=mnist TASK=class SEED=0 PROFILE=paper MODE=reference``. Records from before there were keys are unkeyed.
+    ``DATASET=mnist TASK=class SEED=0 PROFILE=paper MODE=reference``.
     """
     usual = {"DATASET": "mnist", "TASK": "class", "SEED": "0", "PROFILE": "paper", "MODE": "reference"}
     found, plan = _values(arguments, usual)

@@ -10,8 +10,8 @@ from ..settings.config import ConfigError
 from ..support.paths import check_writable, results_folder, runs_folder
 from ..support.reading import items, seed, whole
 from .cells import Cell, listed
-from .estimate import hours, in_words, priced, seconds_per_pass
 from .expected import expected, table
+from .follow import hours, in_words, priced, seconds_per_pass
 from .grid import GRID, read_grid
 from .launch import run, workers_of
 from .making import problem_of, run_cell

@@ -8,7 +8,6 @@ classifier alone: where its representations are LAF's to the bit, the record say
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 
 import numpy as np
@@ -23,7 +22,7 @@ from ..support.definitions import code_version
 from ..support.devices import describe
 from ..support.keys import content_key
 from ..support.seeds import stream
-from .record import MAPS, MapPlace
+from .record import MapPlace
 
 EACH = 300  # images of D_r, and as many of D_f, where there are as many
 DIGITS = 3  # significant ones of a coordinate
@@ -88,17 +87,11 @@ def made(run: Run, place: MapPlace) -> dict:
     }
 
 
-def run_of(place: MapPlace, say: Callable[[str], None] = print) -> Run:
+def run_of(place: MapPlace) -> Run:
     """The run whose models are drawn.
 
     Raises:
         ConfigError: a name that does not exist.
         DataError: images that cannot be had.
     """
-    return Run(preset(place.dataset, place.task, profile=place.profile, seed=place.seed), say=say)
-
-
-def take(place: MapPlace, say: Callable[[str], None] = print) -> dict:
-    """The record of a place, read where a valid one is there, else made and written; raises as ``run_of``."""
-    run = run_of(place, say)
-    return MAPS.take(place.path, inputs_of(run), lambda: made(run, place), say)
+    return Run(preset(place.dataset, place.task, profile=place.profile, seed=place.seed))

@@ -24,15 +24,12 @@ MEMORY_MB = 2_000  # of a cell on images of 28 x 28: measured peak 1.3 GB, and w
 
 @dataclass(frozen=True)
 class Planned:
-    """A cell, the state of its record, and what it costs in training passes if it has to be made.
-
-    Args:
-        stale: the parts of a stale record that have changed: settings, data, task, or code of training, method, measuring.
-    """
+    """A cell, the state of its record, and what it costs in training passes if it has to be made."""
 
     cell: Cell
     state: str
     equivalent: float
+    # the parts of a stale record that have changed: settings, data, task, or code of training, method, measuring
     stale: tuple[str, ...] = ()
 
     @property

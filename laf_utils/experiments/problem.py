@@ -24,15 +24,10 @@ HELD_OUT_SHARE = 0.2  # of the test images, for methods that declare a held-out 
 
 @dataclass(frozen=True)
 class Measured:
-    """What one model scores.
+    """What one model scores."""
 
-    Args:
-        metrics: accuracies and ``asr`` in percent.
-        attack: the published attack in full.
-    """
-
-    metrics: dict[str, float | None]
-    attack: dict[str, float | int | bool]
+    metrics: dict[str, float | None]  # accuracies and ``asr`` in percent
+    attack: dict[str, float | int | bool]  # the published attack in full
 
 
 class Problem:

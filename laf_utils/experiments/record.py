@@ -16,20 +16,13 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Kind:
-    """Records of one kind, in a folder of ``results``.
+    """Records of one kind, in a folder of ``results``."""
 
-    Args:
-        name: of the folder, and of the kind on the command line.
-        schema: newest version of its layout that is understood here.
-        required: parts without which a file is none.
-        check: of the content, raises ``RecordError``.
-        older: whether there are records from before there were keys; they are read, and made anew where they are asked for.
-    """
-
-    name: str
-    schema: int
-    required: tuple[str, ...]
-    check: Callable[[Path, dict], dict] | None = None
+    name: str  # of the folder, and of the kind on the command line
+    schema: int  # newest version of its layout that is understood here
+    required: tuple[str, ...]  # parts without which a file is none
+    check: Callable[[Path, dict], dict] | None = None  # of the content, raises ``RecordError``
+    # whether there are records from before there were keys; they are read, and made anew where they are asked for
     older: bool = False
 
     @property
@@ -164,4 +157,4 @@ AUDIT = Kind("audit", 1, (*PLACED, "metrics", "attack", "gaps", "audit", "relear
 MAPS = Kind("maps", 1, (*PLACED, "maps", "same", "classes", "forgotten", "task"))
 SHADOWS = Kind("shadows", 1, (*PLACED, "settings", "seconds", "accuracy", "measures", "error", "example"), older=True)
 VERDICT = Kind("verdict", 1, ("runs", "images", "exact method", "at the margin"))
-TRAINING = Kind("Training", records.SCHEMA, records.REQUIRED[1:], records.checked_run, older=True)
+TRAINING = Kind("Training", records.SCHEMA, records.REQUIRED[1:], records.checked_run)

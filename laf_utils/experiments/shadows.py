@@ -54,20 +54,14 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Shadows:
-    """What K models of each kind (2K retrained ones) say of the same images.
+    """What K models of each kind (2K retrained ones) say of the same images."""
 
-    Args:
-        phi: by kind and part, float32 [K, n] ([2K, n] for ``retrained``, the seeds' own first), nats. ``forget`` is all of D_f,
-            ``retain`` and ``test`` are samples. A training image's label is the one it was trained with.
-        accuracy: by kind and part, percent of these images, one value per model.
-        settings: the configuration, seeds and numbers of images.
-        seconds: by stage, with the threads and the load average they were measured with.
-    """
-
+    # by kind and part, float32 [K, n] ([2K, n] for ``retrained``, the seeds' own first), nats. ``forget`` is all of D_f,
+    # ``retain`` and ``test`` are samples. A training image's label is the one it was trained with.
     phi: dict[str, dict[str, torch.Tensor]]
-    accuracy: dict[str, dict[str, list[float]]]
-    settings: dict
-    seconds: dict
+    accuracy: dict[str, dict[str, list[float]]]  # by kind and part, percent of these images, one value per model
+    settings: dict  # the configuration, seeds and numbers of images
+    seconds: dict  # by stage, with the threads and the load average they were measured with
 
     def halves(self, part: str) -> tuple[torch.Tensor, torch.Tensor]:
         """phi of the retrained models of the seeds themselves and of the other retrained models, [K, n] each."""

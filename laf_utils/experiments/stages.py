@@ -51,7 +51,6 @@ def train_stages(runs: Sequence[Run], stages: Sequence[str], *, device: str = ""
         runs: of one data set, the same images of it, and one way to train.
         stages: one of ``STAGES`` for each run: ``original``, ``retrained``, or ``again``, the second retrained model.
         device: type of the device of the runs that will take them, where it is not this one.
-        at_once: networks that are trained as one.
 
     Raises:
         ValueError: as ``train_together``, or runs that do not share their images (a profile with fewer of them draws them by the

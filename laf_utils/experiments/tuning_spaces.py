@@ -9,16 +9,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Dimension:
-    """One setting, by dotted name, between ``low`` and ``high``, both included.
-
-    Args:
-        scale: ``log`` or ``linear`` for numbers, ``whole`` for whole numbers, ``choice`` for one of ``choices``.
-    """
+    """One setting, by dotted name, between ``low`` and ``high``, both included."""
 
     name: str
     low: float = 0
     high: float = 1
-    scale: str = "log"
+    scale: str = "log"  # ``log`` or ``linear`` for numbers, ``whole`` for whole numbers, ``choice`` for one of ``choices``
     choices: tuple[object, ...] = ()
 
     def words(self) -> str:

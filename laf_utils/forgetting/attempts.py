@@ -29,34 +29,21 @@ FLAT = 0.05  # of the mean spread of a representation's dimensions: unlike the p
 
 @dataclass(frozen=True)
 class Work:
-    """What a run works with.
+    """What a run works with."""
 
-    Args:
-        network: the original, split.
-        forget: D_f.
-        retain: used images of D_r (none that the watch looks at), or ``None``.
-        labels: int64, of ``retain``, or ``None``.
-        settings: of the method; ``None``: derived from the data.
-        seed: draws everything random.
-        aim: utility below which a point that has forgotten is followed by a recovery.
-        otherwise: a class that LAF does not remove within the floor may be removed in closed form, and single images that it does
-            not remove may be left to ``relearn``.
-        everything: all of D_r, or ``None``: what ``relearn`` learns anew.
-        reference: gives the audit's models that never saw D_f.
-        checkpoint: where the work's state is kept.
-    """
-
-    network: Network
-    forget: OwnImages
-    retain: OwnImages | None
-    labels: torch.Tensor | None
-    settings: Any
-    seed: int
-    aim: float = 0.0
+    network: Network  # the original, split
+    forget: OwnImages  # D_f
+    retain: OwnImages | None  # used images of D_r (none that the watch looks at), or ``None``
+    labels: torch.Tensor | None  # int64, of ``retain``, or ``None``
+    settings: Any  # of the method; ``None``: derived from the data
+    seed: int  # draws everything random
+    aim: float = 0.0  # utility below which a point that has forgotten is followed by a recovery
+    # a class that LAF does not remove within the floor may be removed in closed form, and single images that it does not remove
+    # may be left to ``relearn``
     otherwise: bool = False
-    everything: OwnImages | None = None
-    reference: Callable[[], Reference] = field(default=lambda: Reference((), 0))
-    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    everything: OwnImages | None = None  # all of D_r, or ``None``: what ``relearn`` learns anew
+    reference: Callable[[], Reference] = field(default=lambda: Reference((), 0))  # gives the audit's models that never saw D_f
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)  # where the work's state is kept
 
 
 @dataclass

@@ -124,11 +124,7 @@ def _forget(model: nn.Module, given: Given, asked: Options, ledger: str | Path |
 
 
 def refused(model: nn.Module, given: Given, asked: Options, ledger: str | Path | None) -> None:
-    """All that ``forget`` checks before it trains; nothing is written.
-
-    Raises:
-        Refused, ValueError, PlaceError: as ``forget`` does.
-    """
+    """All that ``forget`` checks before it trains, refused as ``forget`` does; nothing is written."""
     before = fingerprint(bare(model))
     book, _ = opened(ledger, before, asked.accept)
     with Keeper(asked.memory) as keeper:
@@ -136,12 +132,7 @@ def refused(model: nn.Module, given: Given, asked: Options, ledger: str | Path |
 
 
 def _checkpoint(asked: Options, prepared: Prepared, model: str, with_ledger: bool, *, dry: bool = False) -> Checkpoint:
-    """The place of the call's state; of no other call's.
-
-    Raises:
-        PlaceError: it cannot be written to.
-        Refused: ``other_checkpoint``.
-    """
+    """The place of the call's state; of no other call's."""
     if asked.checkpoint is None:
         return Checkpoint()
     folder = check_writable(Path(asked.checkpoint), "checkpoint")

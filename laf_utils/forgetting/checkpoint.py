@@ -105,7 +105,6 @@ def identity(model: str, digests: Iterable[bytes], settings: object) -> dict[str
     """What a call is, by part.
 
     Args:
-        model: its fingerprint.
         digests: of the images that it works with, in their order.
         settings: whatever else it hangs on, as something whose ``repr`` says it.
     """

@@ -30,19 +30,12 @@ OF_PIXELS = ("boundary_expand", "boundary_shrink_pseudo")  # they move pixels, a
 
 @dataclass(frozen=True)
 class Scope:
-    """What kind of request it is, from the original's predictions alone.
+    """What kind of request it is, from the original's predictions alone."""
 
-    Args:
-        name: ``class`` where D_f is nearly all that the original assigns to some classes, else ``instances``.
-        classes: those classes.
-        reason: with the shares it rests on.
-        weak: it takes the original's second answers to see the classes.
-    """
-
-    name: str
-    classes: tuple[int, ...]
-    reason: str
-    weak: bool = False
+    name: str  # ``class`` where D_f is nearly all that the original assigns to some classes, else ``instances``
+    classes: tuple[int, ...]  # those classes
+    reason: str  # with the shares it rests on
+    weak: bool = False  # it takes the original's second answers to see the classes
 
 
 def scope_of(forget: torch.Tensor, retain: torch.Tensor | None, retain_total: int, asked: str = "auto") -> Scope:
@@ -96,8 +89,6 @@ def choose(asked: str, *, retain: bool, labels: bool) -> Choice:
 
     Args:
         asked: ``auto`` or a name of ``laf_utils.methods.METHODS``.
-        retain: whether images of D_r are at hand.
-        labels: whether labels of D_r are, too.
 
     Raises:
         Refused: ``method``: unknown, or it needs what is not there.
@@ -162,7 +153,6 @@ def derived_settings(forget: int, used: int, *, labels: bool = False, batch_stat
     """LAF's settings for a request of this size: mode ``fixed`` of this project, with lengths that follow the sets.
 
     Args:
-        forget, used: images of D_f and used images of D_r.
         labels: with the repair of LAF+R.
         batch_statistics: the model has some; they are estimated anew where there are retained images enough.
     """

@@ -110,11 +110,7 @@ def audit(options: argparse.Namespace) -> int:
 
 
 def _checked_targets(options: argparse.Namespace) -> None:
-    """Whether everything can be written that the end of a request writes, before its first step.
-
-    Raises:
-        PlaceError: a target cannot be written to.
-    """
+    """Whether everything can be written that the end of a request writes, before its first step."""
     check_writable(options.out, "--out")
     for name in ("unlearned.safetensors", "report.json", "report.html", *(("certificate.json",) if options.sign else ())):
         check_file_writable(options.out / name, "--out")

@@ -36,20 +36,15 @@ class CopiesFound(Refused):
 
 @dataclass(frozen=True)
 class Copies:
-    """What was found.
+    """What was found."""
 
-    Args:
-        pairs: ``forget`` and ``retain``, what their sets call them, and ``distance`` in units of the usual one.
-        rows: int64, of the retained images (as looked through) that are near-copies.
-        searched, asked: retained and forgotten images that were compared.
-        way: what was done: of ``WAYS``.
-    """
-
+    # ``forget`` and ``retain``, what their sets call them, and ``distance`` in units of the usual one
     pairs: list[dict[str, Any]] = field(default_factory=list)
+    # int64, of the retained images (as looked through) that are near-copies
     rows: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
-    searched: int = 0
-    asked: int = 0
-    way: str = "refuse"
+    searched: int = 0  # retained and forgotten images that were compared
+    asked: int = 0  # likewise
+    way: str = "refuse"  # what was done: of ``WAYS``
 
     def as_dict(self) -> dict[str, Any]:
         """For the report."""

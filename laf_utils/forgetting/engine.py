@@ -168,7 +168,6 @@ def carry_out(method: str, work: Work, make_watch: Callable[..., Watch], keeper:
 
     Args:
         make_watch: a fresh ``Watch`` for each attempt, given its ``content`` where that is not 0.
-        keeper: places for representations.
     """
     if method == CLOSED_FORM:
         return run_closed_form(work, make_watch(), [])

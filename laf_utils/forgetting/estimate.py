@@ -24,21 +24,16 @@ VAE_STEP = 1e-3  # seconds of a step of a representation VAE, a small fraction o
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds of one attempt that uses all its steps, of the most that three may take, and bytes.
-
-    Args:
-        frozen, training: images per second, forward and forward with backward.
-        representations: bytes, in files where they exceed the bound.
-    """
+    """Seconds of one attempt that uses all its steps, of the most that three may take, and bytes."""
 
     seconds: float
     most_seconds: float
     steps: int
-    frozen: float
-    training: float
+    frozen: float  # images per second, forward and forward with backward
+    training: float  # likewise
     weights: int
     activations: int
-    representations: int
+    representations: int  # bytes, in files where they exceed the bound
     retained_used: int
 
     def as_dict(self) -> dict[str, float | int]:
@@ -67,13 +62,7 @@ def _rates(network: nn.Module, inputs: torch.Tensor) -> tuple[float, float, int]
 
 
 def estimate(model: nn.Module, forget: OwnImages, retain: int, unseen: int = 0, head: str | None = None) -> Estimate:
-    """The cost of LAF on a request of this size.
-
-    Args:
-        model: the classifier; a copy is run.
-        forget: images of D_f.
-        retain, unseen: numbers of images.
-    """
+    """The cost of LAF on a request of this size."""
     batch = UnlearningConfig.batch_size
     inputs = forget.batch(torch.arange(min(2 * batch, len(forget))))
     copied = adapted(working_copy(model).to(forget.device), inputs[:EXAMPLE], forget.packing)

@@ -74,19 +74,13 @@ def _phi(logits: torch.Tensor, said: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class _Residuals:
-    """Of one model's own answers.
+    """Of one model's own answers."""
 
-    Args:
-        forget, unseen: standard residuals.
-        place: where D_f's images would lie without memory, in nats, and ``spread`` around it.
-        used: [n, m], the share that each unseen image has in a forget image's comparison.
-    """
-
-    forget: torch.Tensor
-    unseen: torch.Tensor
-    place: torch.Tensor
+    forget: torch.Tensor  # standard residuals
+    unseen: torch.Tensor  # likewise
+    place: torch.Tensor  # where D_f's images would lie without memory, in nats, and ``spread`` around it
     spread: torch.Tensor
-    used: torch.Tensor
+    used: torch.Tensor  # [n, m], the share that each unseen image has in a forget image's comparison
 
 
 def _nearest(hardness: torch.Tensor, among: torch.Tensor, itself: bool) -> torch.Tensor:

@@ -21,12 +21,9 @@ LABELS = ("label", "labels", "label_ids", "target", "targets", "y", "class", "cl
 
 @dataclass(frozen=True)
 class Packing:
-    """How a row [width] is cut into the inputs of one example.
+    """How a row [width] is cut into the inputs of one example."""
 
-    Args:
-        parts: name, shape without the batch, and number format of each input; the name of a single unnamed one is empty.
-    """
-
+    # name, shape without the batch, and number format of each input; the name of a single unnamed one is empty
     parts: tuple[tuple[str, tuple[int, ...], torch.dtype], ...]
 
     @property

@@ -119,12 +119,7 @@ def _template() -> Template:
 
 
 def criterion(scope: str, floor: float) -> tuple[str, str, str]:
-    """When a model is acceptable, in three sentences.
-
-    Args:
-        scope: ``class`` or ``instances``.
-        floor: least utility, 0 to 1.
-    """
+    """When a model is acceptable, in three sentences."""
     useful = f"A model is acceptable if it keeps at least {100 * floor:g} % of the original's utility on images that stay."
     if scope == "class":
         return (

@@ -61,41 +61,29 @@ def answers(network: nn.Module, forget: OwnImages, retain: OwnImages | None, uns
 
 @dataclass(frozen=True)
 class Prepared:
-    """A request that can be carried out.
+    """A request that can be carried out."""
 
-    Args:
-        network: a working copy of the model, split.
-        head: the name of its head.
-        forget: D_f.
-        retain: all of D_r that is left after checks; ``used`` and ``watched`` are disjoint parts of it.
-        unseen: images that nothing was trained on; ``alike`` are the rows of those that are like D_f. Single images: the watch
-            looks at ``shown`` alone, and the verdict's audit at ``audited``, which no look has seen. Classes: both see ``alike``.
-        labels: int64, of ``used``.
-        before: the original's answers.
-        digests: one for each image of D_f.
-        dropped: retained images left out because they are in D_f too.
-        copies: near-copies of D_f among the retained images, and what was done with them.
-        known: with a ledger, the digests of the watched and of the unseen images.
-    """
-
-    network: Network
-    head: str
-    forget: OwnImages
-    retain: OwnImages | None
+    network: Network  # a working copy of the model, split
+    head: str  # the name of its head
+    forget: OwnImages  # D_f
+    retain: OwnImages | None  # all of D_r that is left after checks; ``used`` and ``watched`` are disjoint parts of it
     used: OwnImages | None
     watched: OwnImages | None
+    # images that nothing was trained on; ``alike`` are the rows of those that are like D_f. Single images: the watch looks at
+    # ``shown`` alone, and the verdict's audit at ``audited``, which no look has seen. Classes: both see ``alike``.
     unseen: OwnImages | None
     alike: torch.Tensor | None
-    labels: torch.Tensor | None
+    labels: torch.Tensor | None  # int64, of ``used``
     unseen_labels: torch.Tensor | None
     scope: Scope
     choice: Choice
-    dropped: int
-    digests: list[bytes]
-    before: Answers
+    dropped: int  # retained images left out because they are in D_f too
+    digests: list[bytes]  # one for each image of D_f
+    before: Answers  # the original's answers
     shown: torch.Tensor | None = None
     audited: torch.Tensor | None = None
-    copies: Copies = Copies()
+    copies: Copies = Copies()  # near-copies of D_f among the retained images, and what was done with them
+    # with a ledger, the digests of the watched and of the unseen images
     known: dict[str, Sequence[bytes]] = field(default_factory=dict)
 
     def sets(self, seed: int) -> Sets:

@@ -27,7 +27,7 @@ from .ledger import Ledger
 from .options import ForgetOptions
 from .refusal import Refused
 
-SIZE, DAYS, FLOOR = 100, 30.0, ForgetOptions.floor
+SIZE, DAYS = 100, 30.0
 MOST_NAME, MOST_DAYS = 4_096, 36_500.0
 LEDGER = "ledger.jsonl"  # in the queue's folder
 

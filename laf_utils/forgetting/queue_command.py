@@ -28,7 +28,6 @@ def add_parsers(
     """``laf queue`` and what follows it.
 
     Args:
-        commands: the commands of ``laf`` so far.
         model, images, forget: what ``laf forget`` takes; ``images(ids=False)`` asks for no list.
         reads: a reader as argparse takes it.
     """

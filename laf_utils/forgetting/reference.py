@@ -83,15 +83,10 @@ def student(model: nn.Module, images: OwnImages, answers: torch.Tensor, generato
 
 @dataclass(frozen=True)
 class Reference:
-    """Students that never saw D_f.
+    """Students that never saw D_f."""
 
-    Args:
-        students: networks in evaluation mode.
-        images: how many of D_r each has learned from.
-    """
-
-    students: tuple[nn.Module, ...]
-    images: int
+    students: tuple[nn.Module, ...]  # networks in evaluation mode
+    images: int  # how many of D_r each has learned from
 
     def logits(self, images: OwnImages) -> torch.Tensor:
         """float32 [students, n, classes] on the CPU."""
@@ -108,8 +103,6 @@ def taught(
         original: whose answers on D_r are learned; it is left as it is.
         retain: images of D_r, of which ``IMAGES`` at most are used.
         removed: classes that vanish with D_f: no answer is one of them.
-        seed: draws starts and batches.
-        checkpoint: keeps each student.
     """
     order = torch.randperm(len(retain), generator=stream(seed, "own", "reference"))[:IMAGES].sort().values
     images = retain.subset(order)

@@ -31,11 +31,7 @@ LEAST_STEPS = 800  # of a student: a tenth of retraining's passes over a few hun
 
 
 def settings_for(forget: int, retain: int) -> RelearnSettings:
-    """The published share of retraining's passes, and what ``LEAST_STEPS`` take at least.
-
-    Args:
-        forget, retain: images of D_f and of D_r.
-    """
+    """The published share of retraining's passes, and what ``LEAST_STEPS`` take at least."""
     own = RelearnSettings()
     least = LEAST_STEPS * own.batch_size + FROZEN_PASS * (forget + retain)
     return replace(own, share=max(own.share, least / (own.training.epochs * retain)))

@@ -77,8 +77,6 @@ def retained_parts(
     """What is left of D_r, and which of it is trained on and which watched.
 
     Args:
-        given: D_r as it came, or ``None``.
-        labels: int64, of ``given``, or ``None``.
         digests: one for each image of D_f.
         most: bytes that each part may take in memory.
 

@@ -185,21 +185,14 @@ class _Still:
 
 @dataclass(frozen=True, eq=False)
 class OwnImages:
-    """A view of a store on a device: an ``images.ImageView``.
+    """A view of a store on a device: an ``images.ImageView``."""
 
-    Args:
-        store: where network inputs come from.
-        device, dtype: where batches go, and as which numbers.
-        rows: int64 [N] rows of the store that this view holds.
-        name: what messages call the set.
-    """
-
-    store: Store
-    device: torch.device
-    dtype: torch.dtype
-    rows: torch.Tensor
+    store: Store  # where network inputs come from
+    device: torch.device  # where batches go, and as which numbers
+    dtype: torch.dtype  # likewise
+    rows: torch.Tensor  # int64 [N] rows of the store that this view holds
     transform: _Still = _Still()
-    name: str = "images"
+    name: str = "images"  # what messages call the set
 
     @property
     def packing(self) -> Packing | None:

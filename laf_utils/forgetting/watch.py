@@ -31,17 +31,12 @@ COLLAPSE = 0.5  # of the original's number of classes in use (exp of the entropy
 
 @dataclass(frozen=True)
 class Sets:
-    """What is watched.
-
-    Args:
-        unseen: images like those of D_f that nothing was trained on.
-        once: steps of one pass over D_f.
-    """
+    """What is watched."""
 
     forget: OwnImages
     retain: OwnImages | None
-    unseen: OwnImages | None
-    once: int = 0
+    unseen: OwnImages | None  # images like those of D_f that nothing was trained on
+    once: int = 0  # steps of one pass over D_f
 
     def named(self) -> dict[str, OwnImages]:
         """Those that are at hand."""

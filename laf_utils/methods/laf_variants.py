@@ -54,13 +54,9 @@ class FrozenReference(Adaptation):
 
 @dataclass(frozen=True)
 class PrincipalComponents:
-    """m is the squared distance to the plane of largest variance through the mean.
+    """m is the squared distance to the plane of largest variance through the mean."""
 
-    Args:
-        centre: [256]; axes: [256, d], orthonormal.
-    """
-
-    centre: torch.Tensor
+    centre: torch.Tensor  # [256]; axes: [256, d], orthonormal
     axes: torch.Tensor
 
     def squared_error(self, representations: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
@@ -71,13 +67,9 @@ class PrincipalComponents:
 
 @dataclass(frozen=True)
 class Gaussian:
-    """m is the squared Mahalanobis distance: twice the negative log density, up to a constant.
+    """m is the squared Mahalanobis distance: twice the negative log density, up to a constant."""
 
-    Args:
-        centre: [256]; whitening: [256, 256], of the covariance.
-    """
-
-    centre: torch.Tensor
+    centre: torch.Tensor  # [256]; whitening: [256, 256], of the covariance
     whitening: torch.Tensor
 
     def squared_error(self, representations: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:

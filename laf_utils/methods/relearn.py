@@ -53,17 +53,12 @@ class RelearnSettings(Settings):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a budget buys.
+    """What a budget buys."""
 
-    Args:
-        steps: of the student, and ``images`` that pass through it in them.
-        retain, forget: images of D_r and D_f that are used, each answered once by the original.
-    """
-
-    steps: int
+    steps: int  # of the student, and ``images`` that pass through it in them
     images: int
-    retain: int
-    forget: int
+    retain: int  # images of D_r and D_f that are used, each answered once by the original
+    forget: int  # likewise
 
     @property
     def frozen(self) -> int:

@@ -20,34 +20,21 @@ MOST = 0.9  # quantile of the other classes' probabilities among the surer half:
 
 @dataclass(frozen=True)
 class Lessons:
-    """Targets of the student.
+    """Targets of the student."""
 
-    Args:
-        targets: float32 [n, classes], probabilities for the images of D_r.
-        gone: bool [classes], those that vanish with D_f (none without the mask).
-        contradicted: bool [n], images of which doubt was taken out; on the targets' device.
-    """
-
-    targets: torch.Tensor
-    gone: torch.Tensor
-    contradicted: torch.Tensor
+    targets: torch.Tensor  # float32 [n, classes], probabilities for the images of D_r
+    gone: torch.Tensor  # bool [classes], those that vanish with D_f (none without the mask)
+    contradicted: torch.Tensor  # bool [n], images of which doubt was taken out; on the targets' device
 
 
 @dataclass(frozen=True)
 class Crowd:
-    """The images that the original answers with one class.
+    """The images that the original answers with one class."""
 
-    Args:
-        share: pi, the part of them that lies in D_f.
-        doubt: 1 - p of the class at its quantile ``SUREST``: how unsure the original is even where it is surest.
-        noise: float32 [classes], the quantile ``MOST`` of what the surer half says of every other class; 0 of its own.
-        enough: whether both sets have images enough in it.
-    """
-
-    share: float
-    doubt: float
-    noise: torch.Tensor
-    enough: bool = True
+    share: float  # pi, the part of them that lies in D_f
+    doubt: float  # 1 - p of the class at its quantile ``SUREST``: how unsure the original is even where it is surest
+    noise: torch.Tensor  # float32 [classes], the quantile ``MOST`` of what the surer half says of every other class; 0 of its own
+    enough: bool = True  # whether both sets have images enough in it
 
     @property
     def contradicted(self) -> bool:

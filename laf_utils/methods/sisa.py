@@ -40,20 +40,14 @@ class SISASettings(Settings):
 
 @dataclass(frozen=True)
 class SISAState:
-    """What has to be kept to delete cheaply.
+    """What has to be kept to delete cheaply."""
 
-    Args:
-        settings: of the training; ``seed`` with them draws shards, order and initialisations.
-        shards: for each shard, for each slice, int64 image numbers (rows of the pixel tensor), in training order.
-        checkpoints: weights after each slice, by ``prefix_keys``.
-        template: a network of a member's shape; its weights mean nothing.
-    """
-
-    settings: SISASettings
+    settings: SISASettings  # of the training; ``seed`` with them draws shards, order and initialisations
     seed: int
+    # for each shard, for each slice, int64 image numbers (rows of the pixel tensor), in training order
     shards: tuple[tuple[torch.Tensor, ...], ...]
-    checkpoints: Mapping[str, Mapping[str, torch.Tensor]]
-    template: nn.Module
+    checkpoints: Mapping[str, Mapping[str, torch.Tensor]]  # weights after each slice, by ``prefix_keys``
+    template: nn.Module  # a network of a member's shape; its weights mean nothing
 
     def without(self, kept: torch.Tensor) -> "SISAState":
         """The state whose lists hold none but the image numbers ``kept``."""

@@ -41,22 +41,15 @@ class UnrollSettings(Settings):
 
 @dataclass(frozen=True)
 class UnrollState:
-    """What the original's training has to leave behind.
+    """What the original's training has to leave behind."""
 
-    Args:
-        initial: theta_0, by name of parameter.
-        learning_rate: eta, of the optimiser that trained the original.
-        epochs: E, that the original saw.
-        batch_size: with which it was trained.
-        optimiser: ``sgd``: gradients are added back as they are, each a mean over its batch. ``adam``: what Adam made of the
-            same gradients at theta_0 is added back (its recurrences from zero, bias-corrected, weight decay left out), since
-            eta times a bare gradient is not the step that such an original took.
-    """
-
-    initial: Mapping[str, torch.Tensor]
-    learning_rate: float
-    epochs: int
-    batch_size: int
+    initial: Mapping[str, torch.Tensor]  # theta_0, by name of parameter
+    learning_rate: float  # eta, of the optimiser that trained the original
+    epochs: int  # E, that the original saw
+    batch_size: int  # with which it was trained
+    # ``sgd``: gradients are added back as they are, each a mean over its batch. ``adam``: what Adam made of the same gradients at
+    # theta_0 is added back (its recurrences from zero, bias-corrected, weight decay left out), since eta times a bare gradient is
+    # not the step that such an original took.
     optimiser: str = "sgd"
 
 

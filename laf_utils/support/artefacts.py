@@ -65,11 +65,7 @@ def _checksum(texts: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> 
 def _verified(
     metadata: Mapping[str, str], tensors: dict[str, torch.Tensor], content: dict, like: Mapping[str, torch.Tensor] | None
 ) -> Artefact:
-    """The artefact, if it is what its name says. One without a checksum, from before there were any, passes that check.
-
-    Raises:
-        SealError: with the reason.
-    """
+    """The artefact, if it is what its name says. One without a checksum, from before there were any, passes that check."""
     if not {"facts", "content"} <= metadata.keys():
         raise SealError("says nothing of itself")
     if json.loads(metadata["content"]) != json.loads(json.dumps(content)):

@@ -69,15 +69,10 @@ NO_NUMBERS = {  # by place below this package: what is not followed, and why no 
 
 @dataclass(frozen=True)
 class Definition:
-    """A function, class header, method or assignment.
+    """A function, class header, method or assignment."""
 
-    Args:
-        module: the full name of its module.
-        name: its own, ``Class.method`` for a method.
-    """
-
-    module: str
-    name: str
+    module: str  # the full name of its module
+    name: str  # its own, ``Class.method`` for a method
     node: ast.AST = field(compare=False, repr=False)
 
     @property

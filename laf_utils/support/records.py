@@ -16,7 +16,6 @@ from .paths import CHECKOUT, NAME, whole_file
 from .sealing import SealError, sealed
 
 SCHEMA = 1
-MODELS = ("original", "retrained", "laf", "laf_r")
 REQUIRED = ("schema", "config", "dataset", "task", "metrics", "losses", "seconds", "versions", "machine")
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "xgboost", "safetensors")
 
@@ -55,11 +54,7 @@ def checked_run(path: Path, record: dict) -> dict:
 
 
 def _check_run(record: dict) -> None:
-    """The types of a run's parts, and its numbers.
-
-    Raises:
-        SealError: naming what cannot be meant.
-    """
+    """The types of a run's parts, and its numbers."""
     for part in REQUIRED[1:]:
         if not isinstance(record[part], dict):
             raise SealError(f"its {part} is no table of names and values")
@@ -88,11 +83,7 @@ def _no_number(constant: str) -> None:
 
 
 def _parsed(path: Path) -> Any:
-    """The JSON of a file.
-
-    Raises:
-        RecordError: no file, too large, no JSON, nested too deep, or NaN and infinity, which are none.
-    """
+    """The JSON of a file."""
     try:
         if path.stat().st_size > MOST_BYTES:
             raise ValueError(f"larger than {MOST_BYTES >> 20} MB")
@@ -128,10 +119,10 @@ def read_all(folder: Path) -> list[dict]:
     return [read(path) for path in sorted(folder.rglob("*.json"))]
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python, of this package (``laf-book`` in records of before it was renamed) and of what its numbers rest on."""
+def versions(*more: str) -> dict[str, str]:
+    """Versions of Python, this package (``laf-book`` in records of before it was renamed), what its numbers rest on, and more."""
     found = {"python": platform.python_version(), NAME: __version__}
-    for name in PACKAGES:
+    for name in (*PACKAGES, *more):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -62,11 +62,7 @@ class _Flatten(nn.Module):
 
 
 def _stacked(layers: Sequence[nn.Module]) -> nn.Module:
-    """One layer for K of the same kind and shape.
-
-    Raises:
-        ValueError: a layer that is not of the CNN or of the representation VAE.
-    """
+    """One layer for K of the same kind and shape."""
     first = layers[0]
     if isinstance(first, nn.Linear) and first.bias is not None:
         return _Linear(cast(Sequence[nn.Linear], layers))

@@ -196,11 +196,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def launch(given: dict[str, object], *, only_data: bool = False) -> None:
-    """A run from parameters to the three lines that say where everything is.
-
-    Raises:
-        Stop: whatever ended it.
-    """
+    """A run from parameters to the three lines that say where everything is."""
     from ...support.paths import check_writable, notebooks_folder, runs_folder
 
     source = notebooks_folder() / NOTEBOOK

@@ -18,29 +18,18 @@ PART = "part"  # the column of a CSV that names the block
 
 @dataclass(frozen=True)
 class Exhibit:
-    """What is drawn in one place.
+    """What is drawn in one place."""
 
-    Args:
-        name: what its files are called, without an ending.
-        about: one line that says what it is; of an exhibit without records, why it is empty.
-        table: rows by name, text in its cells; empty where there is nothing to show.
-        readings: sentences, each with its number.
-        draw: makes the figure, ``None`` where there is nothing to draw.
-        alt: the figure in words.
-        blocks: further tables below the first, each under its heading.
-        detail: what a reader opens: machines, caveats, how columns are meant.
-        full: the rows of all blocks with every column, folded away on a page and whole in the CSV; ``None``: as they are shown.
-    """
-
-    name: str
+    name: str  # what its files are called, without an ending
     title: str
-    about: str
-    table: pd.DataFrame
-    readings: tuple[str, ...] = ()
-    draw: Callable[[], Figure] | None = None
-    alt: str = ""
-    blocks: dict[str, pd.DataFrame] = field(default_factory=dict)
-    detail: str = ""
+    about: str  # one line that says what it is; of an exhibit without records, why it is empty
+    table: pd.DataFrame  # rows by name, text in its cells; empty where there is nothing to show
+    readings: tuple[str, ...] = ()  # sentences, each with its number
+    draw: Callable[[], Figure] | None = None  # makes the figure, ``None`` where there is nothing to draw
+    alt: str = ""  # the figure in words
+    blocks: dict[str, pd.DataFrame] = field(default_factory=dict)  # further tables below the first, each under its heading
+    detail: str = ""  # what a reader opens: machines, caveats, how columns are meant
+    # the rows of all blocks with every column, folded away on a page and whole in the CSV; ``None``: as they are shown
     full: pd.DataFrame | None = None
 
     def text(self) -> str:

@@ -71,8 +71,6 @@ def write_page(notebook: Path, page: Path, folder: Path) -> Path:
     """Write the page of an executed notebook, whole or not at all.
 
     Args:
-        notebook: the executed notebook.
-        page: where the page goes.
         folder: where images that the notebook's text names are looked for.
     """
     content = nbformat.read(notebook, as_version=4)

@@ -10,18 +10,12 @@ from matplotlib.transforms import Bbox
 
 @dataclass(frozen=True)
 class Place:
-    """Where an annotation may stand.
+    """Where an annotation may stand."""
 
-    Args:
-        xy: the point that it belongs to, data coordinates.
-        offset: from there to the text, points.
-        ha, va: the text's alignment at that place.
-    """
-
-    xy: tuple[float, float]
-    offset: tuple[float, float]
-    ha: str
-    va: str = "baseline"
+    xy: tuple[float, float]  # the point that it belongs to, data coordinates
+    offset: tuple[float, float]  # from there to the text, points
+    ha: str  # the text's alignment at that place
+    va: str = "baseline"  # likewise
 
 
 def around(xy: tuple[float, float], reach: float = 8) -> list[Place]:

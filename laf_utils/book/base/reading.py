@@ -1,9 +1,10 @@
-"""Every record of the comparison, by what it is about, over training seeds.
+"""Every record of the comparison, by what it is about, over training seeds; and whether a cell was scored against the retrained
+model that its table shows, told from the two records alone.
 
 A row of a table is a ``Group``: the records of one method at one choice of settings that differ in their seed only.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,7 +12,6 @@ from typing import Any, TypeAlias
 from ...audit import interval, paired
 from ...audit.statistics import Interval
 from ...experiments.cells import ORIGINAL, REFERENCES, RETRAIN, read
-from ...experiments.reference import same_reference
 from ...methods.catalogue import LISTED
 from ...support.paths import results_folder
 from ...support.records import RecordError
@@ -20,7 +20,7 @@ LEVELS = ("none", "few", "all")
 # In the order in which a table takes them; quick is a demonstration and fills no table.
 PROFILES = ("native", "paper", "small")
 DEFAULTS = "defaults"
-OTHER, UNKNOWN = "\u2020", "\u2021"  # of gaps: measured from another retrained model than the row Retrain, or it is not known
+OTHER, UNKNOWN = "\u2020", "\u2021"  # of gaps: measured from another retrained model than the row Retrained, or it is not known
 
 COLLAPSED = 20.0  # percent of Train_r: twice what one answer to everything scores on ten classes
 
@@ -160,7 +160,7 @@ def pick(rows: list[Group], method: str, variant: str = "") -> Group | MaybeNone
 
 
 def same_retrained(rows: list[Group], group: Group) -> dict[int, bool | None]:
-    """By seed, whether a row's records were scored against the model of the row Retrain; empty where there is no such row."""
+    """By seed, whether a row's records were scored against the model of the row Retrained; empty where there is no such row."""
     goal = pick(rows, RETRAIN)
     if goal is None or group is goal:
         return {}
@@ -168,7 +168,7 @@ def same_retrained(rows: list[Group], group: Group) -> dict[int, bool | None]:
 
 
 def reference_mark(rows: list[Group], group: Group) -> str:
-    """``OTHER`` of a row scored against another retrained model than the row Retrain, ``UNKNOWN`` where it is not known."""
+    """``OTHER`` of a row scored against another retrained model than the row Retrained, ``UNKNOWN`` where it is not known."""
     found = set(same_retrained(rows, group).values())
     return OTHER if False in found else UNKNOWN if None in found else ""
 
@@ -197,3 +197,45 @@ def difference(first: Group | None, second: Group | None, value: Value = gap) ->
         return None
     own, other = first.values(value), second.values(value)
     return paired(own, other) if own.keys() & other.keys() else None
+
+
+FINGERPRINT = "scored_against"  # of a record: SHA-256 of the weights of the original and the retrained model behind it
+TOLERANCE = 1e-4  # points: accuracies are stored in full, and went through float32
+# Not the published attack's: its attacker differs by the threads and the build that trained it, the models being the same.
+MEASURES = ("train_r", "train_f", "test", "test_r", "test_f")
+ENOUGH = 3  # measures that agree by arithmetic: two retrained models do not share all of them by chance
+
+
+def same_reference(record: Mapping[str, Any], retrain_record: Mapping[str, Any]) -> bool | None:
+    """Whether a cell was scored against the very model of a ``retrain`` record of its request and seed.
+
+    Records with a fingerprint say it. Older ones have none, but their arithmetic does: the gap of every measure is its distance
+    to the retrained model's, and where it is not the distance to this one's, the cell was scored against another.
+
+    Args:
+        record: any cell's.
+        retrain_record: of the cell ``retrain`` of the same data set, request, seed and profile.
+
+    Returns:
+        ``None`` where the records do not tell: one of them diverged, the cell's test accuracies leave held-out images out, or too
+        few measures are on record.
+    """
+    own, goal = record.get(FINGERPRINT), retrain_record.get(FINGERPRINT)
+    if own is not None and goal is not None:
+        return _retrained(own) == _retrained(goal)
+    metrics, goals, gaps = record.get("metrics"), retrain_record.get("metrics"), record.get("gap")
+    if not metrics or not goals or not gaps:
+        return None
+    held_out = ("test", "test_r", "test_f") if record.get("test_without_held_out") else ()
+    names = [
+        name for name in MEASURES
+        if name not in held_out and all(own.get(name) is not None for own in (metrics, goals, gaps))
+    ]
+    if any(abs(abs(metrics[name] - goals[name]) - gaps[name]) > TOLERANCE for name in names):
+        return False
+    return True if len(names) >= ENOUGH else None
+
+
+def _retrained(fingerprint: Any) -> Any:
+    """The retrained model's part of a fingerprint that names both models; the fingerprint itself where it is one text."""
+    return fingerprint.get("retrained") if isinstance(fingerprint, Mapping) else fingerprint

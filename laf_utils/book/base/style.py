@@ -1,7 +1,7 @@
 """Every figure of the notebooks and the book, one style. A figure draws; what it shows was computed elsewhere."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from io import BytesIO
 from typing import Any
@@ -30,6 +30,7 @@ STYLE: dict[Any, Any] = {
 }
 WIDTH = 6.6  # inches: a notebook's column
 NARROW = 5.4  # inches: so narrow that text stays legible on a phone
+LINEAR = 1.0  # points: below that the axes of gaps are linear
 SHARP = 2  # pixels drawn for each that is shown: screens of today have as many
 
 
@@ -94,6 +95,13 @@ def show(figure: Figure, alt: str) -> None:
     if words:
         data = json.dumps(words, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
         display(HTML(f'<script type="application/json" class="laf-hover">{data}</script>'))
+
+
+def gap_scale(axis: Axes, which: str, ticks: Sequence[float], **settings: Any) -> None:
+    """Points on a logarithmic ``x`` or ``y`` axis, linear within ``LINEAR`` so that zero is on it, with plain numbers."""
+    getattr(axis, f"set_{which}scale")("symlog", linthresh=LINEAR)
+    getattr(axis, f"set_{which}ticks")(ticks, [f"{tick:g}".replace("-", "\u2212") for tick in ticks], **settings)
+    axis.minorticks_off()
 
 
 def outlined(axis: Axes, values: np.ndarray, bins: Any, colour: str, label: str | None) -> None:

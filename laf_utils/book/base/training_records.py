@@ -25,17 +25,6 @@ def runs() -> list[dict]:
     return sorted(kept, key=lambda r: (*_place(r), r["config"]["mode"] != "reference", r["config"]["seed"]))
 
 
-def keys_sentence(found: Iterable[dict]) -> str:
-    """How many records are from before there were keys, so that nothing tells whether their code is still the present one."""
-    keyed = [bool(record.get("key")) for record in found]
-    if all(keyed):
-        return ""
-    return (
-        f"{len(keyed) - sum(keyed)} of {len(keyed)} runs on record are from before records had keys: each names its commit, and "
-        "nothing checks whether the code that made it is still the present one."
-    )
-
-
 def authors() -> dict:
     """The numbers of others, each group with its origin."""
     return json.loads((training_folder() / "authors.json").read_text(encoding="utf-8"))

@@ -6,11 +6,11 @@ from ...audit.statistics import Interval, interval
 from ...experiments.cells import AGAIN, ORIGINAL, RETRAIN
 from ...experiments.variants import VARIANTS
 from ...methods.catalogue import FURTHER, find
-from ...settings.names import DATASET_NAMES, TASK_NAMES
+from ...settings.names import DATASET_NAMES, MODEL_NAMES, TASK_NAMES
 from .reading import DEFAULTS, Group, gap
 from .tables import MISSING
 
-TITLES = {ORIGINAL: "Original", RETRAIN: "Retrain", AGAIN: "Retrain, another seed"}
+TITLES = {ORIGINAL: "Original", RETRAIN: MODEL_NAMES["retrained"], AGAIN: "Retrained, another seed"}
 NOTHING = "Doing nothing"  # the untouched original, where methods are compared
 SPREAD = "± is one standard deviation over training seeds"
 

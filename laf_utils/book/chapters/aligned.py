@@ -10,8 +10,6 @@ from pandas.io.formats.style import Styler
 
 from ..base.tables import MISSING
 
-PAGE = 688  # pixels: the text column of the book
-CHARACTER, PADDING = 7.2, 15  # pixels of a table's letter and of a cell's sides
 NAME = 26  # letters of a row's name on one line; longer names go on below
 HYPHEN = re.compile(r"(?<!\w)-(?=\d)")  # it stands for a minus
 NUMBER = re.compile(r"[~<+\-\u2212]?[\d,]+(\.\d+)?([eE][+-]?\d+)?( ?%)?(\s*(±|of|to|\().*)?|diverged.*|NaN|")
@@ -53,16 +51,3 @@ def with_values(table: pd.DataFrame) -> pd.DataFrame:
 def is_number(column: pd.Series) -> bool:
     """Whether a column holds numbers, written out or not, with what stands for a missing one."""
     return all(str(value) == MISSING or NUMBER.fullmatch(str(value)) for value in column)
-
-
-def width(table: pd.DataFrame) -> float:
-    """Pixels that a table needs at least: a column of numbers does not break, text and headings break between words."""
-    def letters(values: Sequence[object], *, breaks: bool) -> int:
-        words = [word for value in values for word in (re.split(r"[ -]", str(value)) if breaks else [str(value)])]
-        return max(map(len, words), default=0)
-
-    name = min(NAME, max((len(str(row)) for row in table.index), default=0))
-    columns = [
-        max(letters([head], breaks=True), letters(list(table[head]), breaks=not is_number(table[head]))) for head in table.columns
-    ]
-    return sum(CHARACTER * count + PADDING for count in (name, *columns))

@@ -12,7 +12,6 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from ...losses import Densities, saturating
-from ...models import REPRESENTATION_WIDTH
 from ...representations import FrozenRepresentations
 from ...run import Run
 from ...support.seeds import stream
@@ -30,17 +29,12 @@ DECODERS = {
 
 @dataclass(frozen=True)
 class Fit:
-    """What a pair of VAEs makes of the examined representations.
+    """What a pair of VAEs makes of the examined representations."""
 
-    Args:
-        errors: (VAE, set) to m, float [n], e.g. ``errors["h_f", "retain"]``.
-        given_back: (VAE, set) to the share of the representations' variance that the reconstruction explains.
-        pairs: float [2, k], single values of D_r's representations and what h gives back for them.
-    """
-
-    errors: dict[tuple[str, str], np.ndarray]
+    errors: dict[tuple[str, str], np.ndarray]  # (VAE, set) to m, float [n], e.g. ``errors["h_f", "retain"]``.
+    # (VAE, set) to the share of the representations' variance that the reconstruction explains
     given_back: dict[tuple[str, str], float]
-    pairs: np.ndarray
+    pairs: np.ndarray  # float [2, k], single values of D_r's representations and what h gives back for them
 
 
 def examined(run: Run) -> dict[str, torch.Tensor]:
@@ -152,14 +146,3 @@ def separation_table(found: dict[str, Fit]) -> pd.DataFrame:
         scores = {"large m under h": m["h"], "small m under h_f": -m["h_f"], "m under h \u2212 m under h_f": m["h"] - m["h_f"]}
         rows[name] = {label: f"{100 * roc_auc_score(forgotten, score):.1f}" for label, score in scores.items()}
     return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def saturation_finding(found: dict[str, Fit]) -> str:
-    """Where this run's data lie on the curve of s."""
-    middle = {name: np.median(fit.errors["h", "retain"]) for name, fit in found.items()}
-    first, last = next(iter(middle)), list(middle.values())[-1] / REPRESENTATION_WIDTH
-    return (
-        f"**Seen:** with the published decoder a retained image has a median $m$ of {middle[first]:.0f}, where the slope is "
-        f"{slope(middle[first]):.2g}: $L_{{UE}}$ hardly feels it. Mode `fixed` takes a mean over standardised dimensions; there "
-        f"$m$ is {last:.2f} and the slope {slope(last):.2f}. At $m = 0$ it is 1."
-    )

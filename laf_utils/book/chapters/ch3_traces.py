@@ -25,26 +25,18 @@ SETS = {"forget": "D_f", "retain": "D_r", "test": "test"}
 
 @dataclass(frozen=True)
 class Trace:
-    """The followed images before unlearning, after its epochs, and at the point that is kept.
+    """The followed images before unlearning, after its epochs, and at the point that is kept."""
 
-    Args:
-        representations: ``forget`` and ``retain`` to float16 [looks, n, 256]; the first look is the original.
-        logits: set to float32 [looks, n, classes].
-        labels: set to int64 [n], those that count for Train_f, Train_r and Test.
-        classes: set to int64 [n], the true ones.
-        epochs: whole epochs before each look; where the stopping rule went back to an earlier point, that is the last look,
-            and its epochs are a fraction.
-        passed: images passed forward and backward until each look.
-        losses: ``ue`` and ``ra``, mean per step of each epoch.
-    """
-
+    # ``forget`` and ``retain`` to float16 [looks, n, 256]; the first look is the original
     representations: dict[str, torch.Tensor]
-    logits: dict[str, torch.Tensor]
-    labels: dict[str, torch.Tensor]
-    classes: dict[str, torch.Tensor]
+    logits: dict[str, torch.Tensor]  # set to float32 [looks, n, classes]
+    labels: dict[str, torch.Tensor]  # set to int64 [n], those that count for Train_f, Train_r and Test
+    classes: dict[str, torch.Tensor]  # set to int64 [n], the true ones
+    # whole epochs before each look; where the stopping rule went back to an earlier point, that is the last look, and its epochs
+    # are a fraction
     epochs: list[float]
-    passed: list[int]
-    losses: dict[str, list[float]]
+    passed: list[int]  # images passed forward and backward until each look
+    losses: dict[str, list[float]]  # ``ue`` and ``ra``, mean per step of each epoch
 
     @property
     def went_back(self) -> bool:

@@ -119,25 +119,6 @@ def noise_finding(found: dict[str, list[AttackResult]]) -> str:
     )
 
 
-def direction_finding(evaluation: Evaluation, views: dict[str, AttackScores]) -> str:
-    """What the numbers say of LAF beside the retrained model, and how often the attacker says "member" at all."""
-    laf, goal = evaluation.attacks["laf"], evaluation.attacks["retrained"]
-    side = "less" if laf.auc < goal.auc else "more"
-    says = 100 * np.mean([(view.score > 0.5).mean() for view in views.values()])
-    share = 100 * laf.learned_members / (laf.learned_members + laf.learned_non_members)
-    original = evaluation.attacks["original"]
-    blind = "" if abs(original.auc - goal.auc) > 5 else (
-        f" On the untouched original it is {original.auc:.1f} %: an attack that cannot tell *that* from retraining has **no "
-        "power** here."
-    )
-    return (
-        f"**Seen:** forgotten images look {side} like members under LAF (AUC {laf.auc:.1f} %) than under the retrained model "
-        f"({goal.auc:.1f} %).{blind} The attacker learned from {share:.0f} % members and says “member” to {says:.0f} % of "
-        "what it "
-        f"is asked; always “non-member” would score {100 - laf.chance:.1f} %, LAF gets {laf.asr:.1f} %."
-    )
-
-
 def gap_table(record: dict) -> pd.DataFrame:
     """|difference| to the retrained model of every measure, the mean of the accuracies' first, in points; ToW is 1 at best."""
     rows = {}

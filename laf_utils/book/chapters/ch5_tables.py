@@ -10,14 +10,14 @@ import torch
 from ...datasets.catalogue import FACTS
 from ...experiments.cells import REFERENCES, RETRAIN, read
 from ...experiments.tuning_winners import winners_path
-from ...methods import FURTHER, METHODS, LabelAccess
+from ...methods import METHODS, LabelAccess
 from ...methods.flops import per_image
 from ...models import Architecture
 from ...settings.names import MEASURE_NAMES
 from ...settings.presets import preset
 from ...support.paths import ROOT, results_folder
 from ..base.tables import MISSING
-from ..base.words import TITLES, title_of
+from ..base.words import TITLES, method_name, title_of
 
 UNITS = "Image passes and their TFLOP; seconds of one thread, ~ on the wall clock; MB that the method added to the process."
 
@@ -40,11 +40,10 @@ def found(dataset: str, task: str, *, seed: int = 0, profile: str = "paper", fol
     return sorted(map(read, paths), key=_place)
 
 
-def name_of(record: dict) -> str:
+def record_name(record: dict) -> str:
     """The row of a record in tables."""
     cell = record["cell"]
-    title = TITLES.get(cell["method"]) or record["method"]["title"] or cell["method"]
-    title = f"LAF, {title}" if cell["method"].startswith("laf_") and cell["method"] in FURTHER else title  # a part exchanged
+    title = TITLES.get(cell["method"]) or method_name(cell["method"])
     profile = "" if cell["profile"] == "paper" else f", {cell['profile']}"
     return title + (", tuned" if cell["choice"] == "tuned" else "") + profile
 
@@ -71,7 +70,7 @@ def costs(records: list[dict]) -> pd.DataFrame:
         passes, memory = record["passes"], record["added_memory_mb"]
         seconds = record["processor_seconds"]
         wall = record["seconds"]
-        rows[name_of(record)] = {
+        rows[record_name(record)] = {
             "% of retraining": _number(cost_share(record, records), 1),
             "thousand images, forward and backward": _number(passes and passes["training"] / 1000, 1),
             "thousand images, forward only": _number(passes and passes["frozen"] / 1000, 1),
@@ -123,7 +122,7 @@ def own_originals(records: list[dict]) -> pd.DataFrame:
     for record in records:
         if record["before"]:
             own = {MEASURE_NAMES[name]: _number(value) for name, value in record["before"].items() if value is not None}
-            rows[name_of(record)] = own | {"seconds": _number(record["preparation"]["processor_seconds"], 0)}
+            rows[record_name(record)] = own | {"seconds": _number(record["preparation"]["processor_seconds"], 0)}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -177,17 +176,3 @@ def tuning_finding(dataset: str, task: str) -> str:
 
 def _plain(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def searched(dataset: str, task: str) -> str:
-    """What the search rests on, as a sentence."""
-    path = winners_path(dataset, task)
-    if not path.is_file():
-        return f"{title_of(dataset, task)} was not searched yet: no tuned row stands above."
-    about = json.loads(path.read_text(encoding="utf-8"))["about"]
-    images = about["images"]
-    return (
-        f"{title_of(dataset, task)}: {about['trials_per_method']} trials for every method, on {images['train']:,} images to "
-        f"train and {images['set_aside']:,} set aside, of {images['of']:,}. Objective: {about['objective']}. It reads "
-        "the retrained model: an oracle that no user has."
-    )

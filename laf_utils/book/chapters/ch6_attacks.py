@@ -1,4 +1,4 @@
-"""Chapter 6: each attack from the inside, on one run: what it reads, where it draws its line, what it finds.
+"""Chapter 6: each attack from the inside, on one run: what it reads, where it draws its line, what it finds; and layer by layer.
 
 All of them read phi or a number made from it, so each picture shows that number for forgotten images beside images that no model
 saw, or beside what a retrained model gives for the same images.
@@ -15,19 +15,84 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.linear_model import LogisticRegression
 
-from ...audit import ModelOutputs, free_measures, log_odds
+from ...audit import ModelOutputs, audit_representation, free_measures, log_odds
 from ...audit.confidence import label_loss, label_probability
 from ...audit.membership import CLIP, log_loss, relative_confidence
+from ...audit.request import AGAIN, RETRAINED, audit_request
 from ...audit.verdict import Verdict, verdict
 from ...evaluation import Evaluation
+from ...experiments import cells
 from ...experiments.audit_seeds import NULL
+from ...experiments.making import settings_of
+from ...experiments.problem import Problem
+from ...experiments.second_retrained import retrained_again
+from ...models import Network
 from ...representations import Outputs, outputs
 from ...run import Run
 from ...support.seeds import stream
 from ..base import style as figures
 from ..base.tables import MISSING
-from .ch6_layers import second_retrained_model
 from .ch6_tables import title_of
+
+LIMIT, LEARN = 300, 600  # images of a kind, and images that a probe learns from: seconds instead of minutes
+MEASURES = {
+    "few_image_recovery": "images of the removed class that a probe finds, taught by a few images.",
+    "membership": "AUC of a probe that tells forgotten from test images; 50 is blind.",
+}
+MODELS = ("original", AGAIN, "laf", "laf_r")
+
+
+def second_retrained_model(run: Run) -> Network:
+    """A model retrained from another seed; kept like any other stage."""
+    problem, cell = Problem(run), cells.Cell(run.data.name, run.config.task, cells.AGAIN)
+    return retrained_again(problem, settings_of(cell, problem, None))[0]
+
+
+def layer_audit(run: Run) -> dict:
+    """``audit.audit_representation`` with probes on a small sample of the run's images, of all its models."""
+    models = {"original": run.original, RETRAINED: run.retrained, AGAIN: second_retrained_model(run)}
+    models |= {"laf": run.laf, "laf_r": run.laf_r}
+    request = audit_request(
+        models, run.task, run.train_images, run.test_images, run.data.test.labels, run.config.training, seed=run.config.seed,
+        limit=LIMIT, learn=LEARN,
+    )
+    return audit_representation(request, ["probes"])
+
+
+def measure_of(found: dict) -> str:
+    """The measure that the table shows: recovery from few images where a class was removed, else membership."""
+    names = found["models"]["laf"]["probes"]
+    return "few_image_recovery" if any(name.endswith(": few_image_recovery") for name in names) else "membership"
+
+
+def layer_table(found: dict) -> pd.DataFrame:
+    """The measure by layer, from the image to the answer, in percent, a column for each model."""
+    ending, rows = f": {measure_of(found)}", {}
+    for name, own in found["models"]["laf"]["probes"].items():
+        if name.endswith(ending) and own:
+            values = {RETRAINED: own["retrained"]}
+            values |= {model: (found["models"][model]["probes"].get(name) or {}).get("value") for model in MODELS}
+            order = ("original", RETRAINED, "laf", "laf_r", AGAIN)
+            titles = {AGAIN: title_of(NULL)}
+            rows[name.removesuffix(ending)] = {
+                titles.get(model) or title_of(model): MISSING if values[model] is None else f"{100 * values[model]:.1f}"
+                for model in order
+            }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def layer_finding(found: dict) -> str:
+    """In which layers LAF and LAF+R give more away than the retrained model, with its own test beside it."""
+    ending, said = f": {measure_of(found)}", []
+    for model in ("laf", "laf_r"):
+        own = {k.removesuffix(ending): v for k, v in found["models"][model]["probes"].items() if k.endswith(ending) and v}
+        above = [layer for layer, value in own.items() if value["differs"] and value["excess"] > 0]
+        where = f"more than the retrained model in {len(above)} of {len(own)} layers ({', '.join(above)})" if above else (
+            f"no more than the retrained model in any of {len(own)} layers"
+        )
+        said.append(f"{title_of(model)} gives away {where}")
+    return ". ".join(said) + ". One run and a small sample: a trace that is found counts, one that is not may be too small."
+
 
 COLOURS = figures.COLOURS | {NULL: "#009E73"}
 LEAST_LOSS = 1e-6  # nats: what a logarithmic axis can still show
@@ -35,25 +100,17 @@ LEAST_LOSS = 1e-6  # nats: what a logarithmic axis can still show
 
 @dataclass(frozen=True)
 class Signals:
-    """What the attacks read of one model.
+    """What the attacks read of one model."""
 
-    Args:
-        phi: [n_f] log-odds of the label, on D_f.
-        forget_loss, test_loss: [n_f], [n_t] cross-entropy in nats, on D_f and on test images of the same classes.
-        forget_p, test_p: the label's probability, likewise.
-        line, right: where the attacker by loss draws its line, in nats, and percent of as many images of both kinds that it gets
-            right.
-        verdict: on this model beside the two retrained ones.
-    """
-
-    phi: torch.Tensor
-    forget_loss: torch.Tensor
-    test_loss: torch.Tensor
-    forget_p: torch.Tensor
-    test_p: torch.Tensor
+    phi: torch.Tensor  # [n_f] log-odds of the label, on D_f
+    forget_loss: torch.Tensor  # [n_f], [n_t] cross-entropy in nats, on D_f and on test images of the same classes
+    test_loss: torch.Tensor  # likewise
+    forget_p: torch.Tensor  # the label's probability, likewise
+    test_p: torch.Tensor  # likewise
+    # where the attacker by loss draws its line, in nats, and percent of as many images of both kinds that it gets right
     line: float
-    right: float
-    verdict: Verdict | None = None
+    right: float  # likewise
+    verdict: Verdict | None = None  # on this model beside the two retrained ones
 
 
 def second_retrained(run: Run) -> ModelOutputs:

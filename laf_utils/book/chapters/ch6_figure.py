@@ -27,9 +27,6 @@ def _differences(records: list[dict], model: str) -> dict[str, list[float]]:
 def against_retrained(places: dict[tuple[str, str], list[dict]]) -> Figure:
     """One row of panels per request: dots are seeds, bars 95 % intervals, the line at zero is the retrained model.
 
-    Args:
-        places: (data set, task) to its records.
-
     Raises:
         ValueError: no record at all.
     """

@@ -11,16 +11,18 @@ from ...audit.free import DEFINITION
 from ...audit.statistics import p_of_excess
 from ...audit.verdict import BY_IMAGE, CANNOT, DIFFERENT, EQUIVALENT, LEVEL, NO_POWER, SHIFT, SeedVerdict, verdict_over_seeds
 from ...experiments.audit_seeds import MODELS, NULL
+from ...experiments.cells import AGAIN
 from ...experiments.record import AUDIT
 from ...methods import METHODS
 from ...settings.names import MEASURE_NAMES, MODEL_NAMES
 from ...support.paths import results_folder
+from ..base import words
 from ..base.tables import MISSING
 from ..base.words import mean_text
 from ..base.words import title_of as heading
 from .aligned import aligned, folded
 
-TITLES = MODEL_NAMES | {NULL: "Retrained, another seed"}
+TITLES = MODEL_NAMES | {NULL: words.TITLES[AGAIN]}
 PLACES = (("mnist", "class"), ("mnist", "data"), ("fashion", "class"), ("fashion", "data"))
 
 EARLIER = (
@@ -185,7 +187,7 @@ def utility(records: list[dict]) -> pd.DataFrame:
 def membership(records: list[dict]) -> pd.DataFrame:
     """Every attack on every model, in percent: 50 is blind for all but the published ASR.
 
-    That stands last, with its chance level; ``limits`` says what the attacks cannot see.
+    That stands last, with its chance level.
     """
     columns = {
         "U-MIA on log loss": (u_mia, 1), "RMIA AUC": (lambda record, model: (record["audit"][model]["rmia"] or {}).get("auc"), 1),
@@ -195,18 +197,13 @@ def membership(records: list[dict]) -> pd.DataFrame:
     return _table(records, columns)
 
 
-def limits(records: list[dict]) -> str:
-    """What the attacks of a request cannot see: said under their table."""
-    said = [
-        "RMIA has one reference model, the retrained one that it is also read beside: a chance of its training counts twice.",
-        "The published ASR is no headline: what always answering “member” scores is its chance level, and that is not 50.",
-    ]
+def powerless(records: list[dict]) -> str:
+    """A sentence where the published attack lies below its chance level on original, retrained and unlearned models alike."""
     asr, level = ([values(records, model, value) for model in ("original", "retrained", "laf")] for value in (
         _metric("asr"), lambda record, model: record["attack"][model]["chance"],
     ))
-    if all(asr) and all(sum(own.values()) < sum(chance.values()) for own, chance in zip(asr, level, strict=True)):
-        said.append("On original, retrained and unlearned models alike it lies below its chance level here: no power.")
-    return " ".join(said)
+    below = all(asr) and all(sum(own.values()) < sum(chance.values()) for own, chance in zip(asr, level, strict=True))
+    return "On original, retrained and unlearned models alike the published ASR lies below its chance level: no power." * below
 
 
 def distances(records: list[dict]) -> pd.DataFrame:

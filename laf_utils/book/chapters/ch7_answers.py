@@ -8,8 +8,7 @@ from ...settings.names import TASK_NAMES
 from ..base.reading import Value, cka, gap, over
 from ..base.training_records import runs as training_records
 from ..base.words import title_of
-from .ch7_arms import Board, Place, agreement, passes
-from .ch7_questions import DENSITIES, PLACES, SCHEDULE, SIMILARITY, Arm, Question, of_task
+from .ch7_questions import DENSITIES, PLACES, SCHEDULE, SIMILARITY, Arm, Board, Place, Question, agreement, of_task, passes
 from .ch7_tables import AGAIN_NAME, LEAST, trajectory
 
 NOTHING = "No record answers this yet."
@@ -150,11 +149,7 @@ def _where_to_end(board: Board) -> str:
 
 
 def costs(table: pd.DataFrame, dataset: str = "mnist", task: str = "class") -> str:
-    """Question 1, from ``costs.request.cost_by_stage`` and the training records of mode ``reference``.
-
-    Args:
-        table: ``costs.request.cost_by_stage`` for this data set and task.
-    """
+    """Question 1, from ``costs.request.cost_by_stage`` and the training records of mode ``reference``."""
     same = [r for r in training_records() if (r["config"]["dataset"], r["config"]["task"]) == (dataset, task)
             and r["config"]["mode"] == "reference" and r["config"]["profile"] == "paper"]
     if not same or "LAF" not in table.index.get_level_values(0):

@@ -10,8 +10,7 @@ from ...settings.names import TASK_NAMES
 from ..base import style as figures
 from ..base.reading import Group, Value, cka, gap
 from ..base.words import title_of
-from .ch7_arms import Board, Place, agreement
-from .ch7_questions import EPOCHS, PLACES, Question, of_task
+from .ch7_questions import EPOCHS, PLACES, Board, Place, Question, agreement, of_task
 from .ch7_tables import AGAIN_NAME, trajectory
 
 MARKS: dict[Place, tuple[str, str]] = {
@@ -22,7 +21,6 @@ MARKS: dict[Place, tuple[str, str]] = {
 BARS: dict[str, tuple[float, Any]] = {"class": (0.14, "-"), "data": (0.32, ":")}
 STEPS = (-100, -30, -10, -3, -1, 0, 1, 3, 10, 30, 100)
 MOST_STEPS = 8  # numbers below the axis of a figure of this width
-LINEAR = 1.0  # points: below that the axis is linear, so that zero is on it
 
 
 @figures.styled
@@ -50,7 +48,7 @@ def differences(board: Board, question: Question) -> Figure:
             if mean and mean.count > 1:
                 axis.plot([mean.low, mean.high], [line + shift] * 2, color="black", linewidth=1.6, linestyle=style)
     axis.axvline(0, color="#666666", linewidth=0.9, zorder=0)
-    axis.set_xscale("symlog", linthresh=LINEAR)
+    axis.set_xscale("symlog", linthresh=figures.LINEAR)
     axis.set_yticks(range(len(arms)), [arm.title for arm in arms])
     axis.set_ylim(len(arms) - 0.5, -0.6)
     axis.set_xlabel("gap to retrained minus LAF's (points)")
@@ -73,8 +71,7 @@ def _ticks(axis: Axes) -> None:
     kept = [step for step in STEPS if low <= step <= high]
     if len(kept) > MOST_STEPS:
         kept = [step for step in kept if step not in (-30, -3, 3, 30)]
-    axis.set_xticks(kept, [str(step).replace("-", "\u2212") for step in kept])
-    axis.minorticks_off()
+    figures.gap_scale(axis, "x", kept)
 
 
 @figures.styled
@@ -96,10 +93,8 @@ def over_epochs(board: Board) -> Figure:
         for place, rows in known.items():
             _line(axis, place, rows, value)
         axis.set_title(title)
-    axes[0].set_yscale("symlog", linthresh=LINEAR)
-    axes[0].set_yticks([0, 1, 3, 10, 30], ["0", "1", "3", "10", "30"])
+    figures.gap_scale(axes[0], "y", (0, 1, 3, 10, 30))
     axes[0].set_ylim(-0.1, 60)
-    axes[0].minorticks_off()
     axes[-1].set_xscale("log")
     axes[-1].set_xticks(EPOCHS, [str(n) for n in EPOCHS])
     axes[-1].minorticks_off()

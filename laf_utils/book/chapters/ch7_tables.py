@@ -5,18 +5,16 @@ from dataclasses import replace
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from ...experiments.cells import AGAIN
 from ...settings.names import TASK_NAMES
 from ..base.captions import rests_on, seeds_text
 from ..base.reading import Group, cka, gap, metric, over
 from ..base.tables import MISSING
-from ..base.words import NOTHING, SPREAD, signed, spread_text, title_of
+from ..base.words import NOTHING, SPREAD, TITLES, signed, spread_text, title_of
 from .aligned import aligned
-from .ch7_arms import Board, Place, agreement, passes
-from .ch7_questions import EPOCHS, PLACES, Arm, Question, of_task
+from .ch7_questions import EPOCHS, PLACES, Arm, Board, Place, Question, agreement, of_task, passes
 
-BASE, AGAIN_NAME = "LAF as published", "Retrain, another seed"
-
-
+BASE, AGAIN_NAME = "LAF as published", TITLES[AGAIN]
 LEAST = 3  # runs from which an interval is said: that of two is hundreds of points wide
 
 

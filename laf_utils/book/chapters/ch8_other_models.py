@@ -17,7 +17,7 @@ from ...settings.config import TrainingConfig
 from ...support.devices import resolve
 from ...support.seeds import initialisation
 from ...training import train
-from .ch8_own_model import Own, centred, inputs
+from .ch8_own_model import Centred, Own, inputs
 
 WIDTH = 64
 RECIPE = TrainingConfig(epochs=6, learning_rate=1e-3)  # of profile ``quick``
@@ -63,7 +63,7 @@ def hugging_face_vit(own: Own) -> tuple[nn.Module, str]:
                 intermediate_size=2 * WIDTH, num_labels=classes, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
             ))
     device = resolve(own.config.device)
-    images = Images(own.pixels.expand(-1, 3, -1, -1).to(device), centred())
+    images = Images(own.pixels.expand(-1, 3, -1, -1).to(device), Centred())
     recipe = RECIPE if own.config.profile == "quick" else own.config.training
     train(Adapted(model.to(device), "logits"), images, own.labels, recipe, seed=own.config.seed, stage="Hugging Face")
     return model.eval(), made

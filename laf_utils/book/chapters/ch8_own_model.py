@@ -88,23 +88,18 @@ def classifier(name: str, own: Own) -> nn.Module:
             mlp_dim=128, num_classes=classes,
         )
     device = resolve(own.config.device)
-    images = Images(own.pixels.expand(-1, 3, -1, -1).to(device), centred())
+    images = Images(own.pixels.expand(-1, 3, -1, -1).to(device), Centred())
     recipe = RECIPES[name] if own.config.profile == "quick" else own.config.training
     train(model.to(device), images, own.labels, recipe, seed=own.config.seed, stage=name)
     return model
 
 
 @dataclass(frozen=True)
-class _Centred(Transform):
-    """uint8 pixels to -1..1, as ``inputs`` has them."""
+class Centred(Transform):
+    """uint8 pixels to -1..1 for training, as ``inputs`` has them."""
 
     def __call__(self, pixels: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
         return pixels.float() / 127.5 - 1
-
-
-def centred() -> Transform:
-    """What ``inputs`` does to pixels, for training."""
-    return _Centred()
 
 
 def caveats(own: Own) -> list[str]:

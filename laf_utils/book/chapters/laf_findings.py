@@ -45,16 +45,6 @@ def result_finding(record: Mapping) -> str:
     )
 
 
-def loss_finding(losses: Mapping[str, list[float]]) -> str:
-    """How far each loss fell."""
-    first, last = losses["original"][0], losses["original"][-1]
-    ra = losses.get("loss_ra") or [0.0]
-    return (
-        f"{SEEN}training loss falls from {first:.2f} to {last:.2f} nats. $L_{{RA}}$ changes by {ra[-1] - ra[0]:+.2f} per step "
-        "over its epochs; chapter 3 says what it starts at, and how little of it can fall."
-    )
-
-
 def attack_finding(record: Mapping) -> str:
     """What the attack says of LAF, of the retrained model and of the original, and whether it could have said anything."""
     auc = {model: own["auc"] for model, own in record["attack"].items()}
@@ -94,28 +84,24 @@ def class_finding(accuracy: Mapping[str, np.ndarray], touched: tuple[int, ...], 
     )
 
 
-def prediction_finding(shares: Mapping[str, np.ndarray]) -> str:
-    """How alike LAF and the retrained model call the forgotten images."""
-    overlap = {model: float(np.minimum(own, shares["retrained"]).sum(1).mean()) for model, own in shares.items()}
-    return (
-        f"{SEEN}LAF's answers fall on the same classes as the retrained model's for {overlap['laf']:.0f} % of the "
-        "forgotten images, the "
-        f"original's for {overlap['original']:.0f} %."
-    )
+def shared_answers(shares: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """By model, percent of the forgotten images whose answers fall on the same classes as the retrained model's."""
+    overlap = {MODEL_NAMES[name]: np.minimum(own, shares["retrained"]).sum(1).mean() for name, own in shares.items()}
+    return pd.DataFrame({"answered as Retrained": {name: f"{value:.0f}" for name, value in overlap.items()}})
 
 
-def map_finding(evaluation: Evaluation, forgotten: np.ndarray) -> str:
-    """How far forgotten representations lie from kept ones in each model, in the representation itself, not in the map."""
-    ratio = {}
-    for model in ("original", "retrained", "laf"):
-        e = evaluation.outputs[model].train.representations.cpu().numpy()
+def centre_distances(evaluation: Evaluation, forgotten: np.ndarray) -> pd.DataFrame:
+    """By model, how far the centre of forgotten representations lies from that of kept ones, where a kept one is at 1 on average.
+
+    In the representation itself, not in the map.
+    """
+    rows = {}
+    for name, output in evaluation.outputs.items():
+        e = output.train.representations.cpu().numpy()
         kept, gone = e[~forgotten], e[forgotten]
-        ratio[model] = np.linalg.norm(gone.mean(0) - kept.mean(0)) / np.linalg.norm(kept - kept.mean(0), axis=1).mean()
-    return (
-        f"{SEEN}under LAF the centre of the forgotten images is {ratio['laf']:.2f} times as far from the centre of the kept ones "
-        f"as a kept image is on average. Retrained model: {ratio['retrained']:.2f}; original: {ratio['original']:.2f}. Measured "
-        "in the full space, not in the map."
-    )
+        ratio = np.linalg.norm(gone.mean(0) - kept.mean(0)) / np.linalg.norm(kept - kept.mean(0), axis=1).mean()
+        rows[MODEL_NAMES[name]] = f"{ratio:.2f}"
+    return pd.DataFrame({"distance of the centres": rows})
 
 
 def cost_finding(record: Mapping) -> str:

@@ -52,11 +52,7 @@ def in_mode(config: RunConfig, mode: str) -> RunConfig:
 
 
 def measure(run: Run, models: Mapping[str, Network]) -> Evaluation:
-    """One pass of some models over training and test images: accuracies, without the attack.
-
-    Args:
-        models: by their names in records.
-    """
+    """One pass of some models over training and test images: accuracies, without the attack."""
     sample = sample_rows(run)
     passed = outputs_of(run, models, sample)
     metrics = {name: accuracies(output, run.task, run.data.test.labels) for name, output in passed.items()}

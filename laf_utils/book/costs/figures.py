@@ -68,7 +68,6 @@ def stage_seconds(by_setting: Mapping[str, Mapping[str, float]], unit: str = "ho
 
     Args:
         by_setting: title to seconds by stage.
-        unit: ``hours`` or ``minutes``.
     """
     names = list(dict.fromkeys(name for seconds in by_setting.values() for name in seconds))
     divisor = {"hours": 3600, "minutes": 60}[unit]
@@ -99,11 +98,7 @@ def _bars(axis: Axes, table: pd.DataFrame, methods: list[str], column: str) -> N
 
 @style.styled
 def cost_of_methods(table: pd.DataFrame) -> Figure:
-    """Passes as a share of retraining's, and bytes, by method and stage.
-
-    Args:
-        table: what ``cost_by_stage`` gives.
-    """
+    """Passes as a share of retraining's, and bytes, by method and stage."""
     methods = list(dict.fromkeys(table.index.get_level_values("method")))[::-1]
     figure, axes = style.plt.subplots(1, 2, figsize=(style.NARROW, BAR * len(methods) + 1.3), sharey=True, width_ratios=(1.3, 1))
     _bars(axes[0], table, methods, "% of retraining")

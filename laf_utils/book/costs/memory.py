@@ -19,20 +19,15 @@ ADAM, MOMENTUM = 2, 1  # numbers an optimiser keeps for each weight
 
 @dataclass(frozen=True)
 class Shape:
-    """What bytes depend on: numbers of images, weights, widths.
-
-    Args:
-        inputs: numbers of a network's input, channels x height x width.
-        crops: representations are computed anew in every epoch: an epoch's are held, none are kept.
-    """
+    """What bytes depend on: numbers of images, weights, widths."""
 
     forget: int
     retain: int
     parameters: int
     classes: int
     width: int
-    inputs: int
-    crops: bool = False
+    inputs: int  # numbers of a network's input, channels x height x width
+    crops: bool = False  # representations are computed anew in every epoch: an epoch's are held, none are kept
 
 
 def vae_bytes(config: Mapping, width: int) -> int:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import cast
 
 import pandas as pd
@@ -13,7 +12,7 @@ from ...methods.passes import FROZEN_PASS
 from ...models import REPRESENTATION_WIDTH, Architecture, parameter_count
 from ...settings.presets import DATASET_PRESETS, backbone_of
 from ..base.tables import MISSING
-from ..chapters.ch5_tables import found, name_of
+from ..chapters.ch5_tables import found, record_name
 from .memory import FLOAT, Shape, added, kept_before
 from .work import Work, family_of, of_record
 
@@ -25,13 +24,8 @@ COLUMNS = (
 TRAINING, OWN, VAES, UNLEARNING, REPAIR = "training", "its own original", "VAEs", "unlearning", "repair"
 
 
-def cost_by_stage(
-    dataset: str = "mnist", task: str = "class", seed: int = 0, *, profile: str = "paper", folder: Path | None = None
-) -> pd.DataFrame:
+def cost_by_stage(dataset: str = "mnist", task: str = "class", seed: int = 0) -> pd.DataFrame:
     """One row per method and stage of the comparison's records at published settings.
-
-    Args:
-        folder: of the comparison's records; the committed ones by default.
 
     Returns:
         Index (method, stage). Columns: passes of the stage; ``MB kept before``, what must have been kept since the original's
@@ -40,7 +34,7 @@ def cost_by_stage(
         with unlearning); the process's added memory, on a CPU; passes as percent of retraining's, a frozen pass counted as a
         third. What no record says is NaN.
     """
-    records = [r for r in found(dataset, task, seed=seed, profile=profile, folder=folder) if r["cell"]["choice"] == "defaults"]
+    records = [r for r in found(dataset, task, seed=seed) if r["cell"]["choice"] == "defaults"]
     goal = next((r["passes"]["equivalent"] for r in records if r["cell"]["method"] == RETRAIN and r["passes"]), math.nan)
     rows = {}
     for record in records:
@@ -48,7 +42,7 @@ def cost_by_stage(
             continue
         for stage, row in _stages(record).items():
             equivalent = row["training passes"] + FROZEN_PASS * row["frozen passes"]
-            rows[name_of(record), stage] = row | {"% of retraining": 100 * equivalent / goal}
+            rows[record_name(record), stage] = row | {"% of retraining": 100 * equivalent / goal}
     table = pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS))
     table.index = pd.MultiIndex.from_tuples(rows, names=["method", "stage"]) if rows else pd.MultiIndex.from_arrays(
         [[], []], names=["method", "stage"])

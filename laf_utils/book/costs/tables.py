@@ -1,20 +1,20 @@
-"""The tables of the cost model: coefficients, held-out errors, and what larger settings would take."""
+"""What the page of the cost model says: coefficients, held-out errors, and what larger settings would take."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
 
 from ...methods import METHODS
+from ...methods.passes import FROZEN_PASS
 from ...methods.table import FURTHER
 from ...settings.changes import plain
 from ..base.tables import MISSING
 from ..base.words import TITLES, in_time
-from .fit import NAMES, SPLITS, Fit, held_out, interval, resampled, within
+from .fit import NAMES, QUARTER, SPLITS, Fit, held_out, interval, resampled, within
 from .memory import added, kept_before
-from .passes import Alone
-from .timings import Timing
-from .workloads import Setting, grid, seconds_of_baselines, seconds_of_stages, stages
+from .timings import SMALL, Alone, Group, Timing
+from .workloads import LAF, Setting, grid, seconds_of_baselines, seconds_of_stages, stages
 
 
 def coefficients(fitted: Fit) -> pd.DataFrame:
@@ -69,11 +69,7 @@ def between(seconds: float, factors: tuple[float, float]) -> str:
 
 
 def stage_times(setting: Setting, alone: Alone, factors: tuple[float, float]) -> pd.DataFrame:
-    """Passes, steps and time of every stage of a setting, with the interval that held-out errors give.
-
-    Args:
-        factors: of ``fit.interval``.
-    """
+    """Passes, steps and time of every stage of a setting, with the interval that held-out errors give."""
     seconds, work = seconds_of_stages(setting, alone), stages(setting)
     total = sum(seconds.values())
     rows = {
@@ -84,7 +80,9 @@ def stage_times(setting: Setting, alone: Alone, factors: tuple[float, float]) ->
         }
         for name, value in seconds.items()
     }
-    rows["all"] = {"time": in_time(total), "interval": between(total, factors), "% of the run": "100.0"}
+    for name, among in (("all", seconds), ("LAF", LAF)):
+        own = sum(seconds[stage] for stage in among)
+        rows[name] = {"time": in_time(own), "interval": between(own, factors), "% of the run": f"{100 * own / total:.1f}"}
     return pd.DataFrame.from_dict(rows, orient="index").fillna("")
 
 
@@ -159,3 +157,67 @@ def grid_times(
         } | {f"on {n} devices": in_time(3600 * found.hours(n)) for n in devices} | {
             "longest chain": in_time(3600 * found.chain)}
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+# -- sentences, each number computed from what is there when the page is built -----------------------------------------------
+
+
+def factors_of(models: Mapping[Group, Fit]) -> tuple[float, float]:
+    """What to multiply a prediction by, from cells of data sets left out, on a GPU or else on any machine."""
+    chosen = [own for group, own in models.items() if group.device == "cuda"] or list(models.values())
+    left = [held_out(own.cells, by) for own in chosen for by in ("dataset", "task")]
+    ratios = pd.concat(left)["ratio"] if left else pd.Series(dtype=float)
+    if ratios.empty:
+        raise ValueError("no held-out prediction: there is no interval")
+    return interval(ratios)
+
+
+def outside_sentence(models: Mapping[Group, Fit]) -> str:
+    """Which families fail when nothing like them was seen, and why."""
+    said = []
+    for group, own in models.items():
+        left = held_out(own.cells, "family")
+        off = left[~left["ratio"].between(*QUARTER)]
+        for unpriced, rows in off.groupby("unpriced"):
+            names = ", ".join(dict.fromkeys(title_of(name) for name in rows["method"]))
+            why = f"no other family does {unpriced}, so that the others cannot tell its price" if unpriced else (
+                "every kind of its work occurs elsewhere, in another mixture: the price of a pass is not the same everywhere")
+            said.append(f"- {group.title}: {names} ({rows['ratio'].min():.2f} to {rows['ratio'].max():.2f} of measured): {why}.")
+    return "\n".join(said) or "- None."
+
+
+def prices_sentence(models: Mapping[Group, Fit]) -> str:
+    """How a frozen pass compares with a training pass, where both have a price, beside the third that counts of passes assume."""
+    said = []
+    for group, own in models.items():
+        for training, frozen in (("training", "frozen"), ("calls", "frozen_calls")):
+            prices = own.seconds
+            if prices.get(training) and prices.get(frozen):
+                said.append(f"{prices[frozen] / prices[training]:.2f} of one forward and backward ({group.title})")
+    return f"One forward only costs {', '.join(said)}; counts of passes take {FROZEN_PASS:.2f} everywhere." if said else ""
+
+
+def contention_sentence(models: Mapping[Group, Fit], alone: Alone) -> str:
+    """How much longer a call took in the records than alone on the device."""
+    said = []
+    for group, own in models.items():
+        network = f"{group.backbone}-{group.size}"
+        if group.device == "cuda" and "calls" in own.seconds:
+            single, shared = SMALL * alone.seconds(network, "training", "float32", SMALL), own.seconds["calls"]
+            said.append(
+                f"In the records of {group.title} a batch forward and backward took {1e3 * shared:.1f} ms; alone on the device a "
+                f"batch of {SMALL} takes {1e3 * single:.1f} ms, a factor of {shared / single:.1f}."
+            )
+    return " ".join(said)
+
+
+def counted_sentence(setting: Setting) -> str:
+    """The stage with the most image passes, a frozen one counted as a third."""
+    work = stages(setting)
+    passes = {name: w.training + FROZEN_PASS * w.frozen for name, w in work.items()}
+    first, laf = max(passes, key=passes.__getitem__), sum(passes[name] for name in LAF)
+    longest = percent(passes[first] / sum(passes.values()))
+    return (
+        f"**{setting.title}.** By image passes the longest stage is *{first}*, {longest} % of the run; LAF takes "
+        f"{percent(laf / passes['retrained'])} % of retraining's passes."
+    )

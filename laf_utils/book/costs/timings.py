@@ -1,4 +1,6 @@
-"""The records that can be timed. The rule, fixed before any fit:
+"""Seconds: of records, and of a pass measured alone on a device (``benchmarks/passes.py``).
+
+The records that can be timed. The rule, fixed before any fit:
 
 - on a CPU: processor seconds of a cell that was computed with one thread. Stages that came from artefacts carry only the wall
   clock of a machine that did other work; they are shown beside the fit and never enter it.
@@ -8,15 +10,19 @@
 - cells below ``LEAST`` seconds are predicted and shown, and not scored.
 """
 
+import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ...datasets.catalogue import FACTS
 from ...experiments.cells import read
+from ...representations import PASS_BATCH
 from ...settings.presets import DATASET_PRESETS, backbone_of
-from ...support.paths import results_folder
+from ...support.paths import ROOT, results_folder
 from .work import Work, family_of, of_record
 
 LEAST = 5.0  # seconds
@@ -122,3 +128,73 @@ def _timing(record: dict, work: Work, seconds: float, clock: str) -> Timing:
     details = [cell.get("variant", ""), "tuned" if cell["choice"] == "tuned" else "", f"seed {cell['seed']}"]
     label = ", ".join([f"{cell['dataset']} {cell['task']} {cell['method']}", *filter(None, details)])
     return Timing(group_of(record), cell["dataset"], cell["task"], cell["method"], label, seconds, work, clock)
+
+
+FOLDER = ROOT / "benchmarks" / "results"
+SMALL, LARGE = 32, 256  # images: the batches that training passes are measured at
+
+
+@dataclass(frozen=True)
+class Alone:
+    """One file: rows of passes, the VAE's step, a copy to the device, and what it ran on."""
+
+    found: Mapping
+
+    @property
+    def device(self) -> str:
+        return self.found["device"]["name"]
+
+    def row(self, network: str, kind: str, number_format: str, batch: int) -> Mapping:
+        """What was measured of ``kind`` (``training``, ``frozen``, ``laf``): seconds per image, their range, peak memory.
+
+        Raises:
+            KeyError: not measured.
+        """
+        for row in self.found["passes"]:
+            if (row["network"], row["pass"], row["format"], row["batch"]) == (network, kind, number_format, batch):
+                return row
+        raise KeyError(f"no {kind} pass of {network} at batch {batch} in {number_format} was measured on {self.device}")
+
+    def seconds(self, network: str, kind: str, number_format: str, batch: int) -> float:
+        """Seconds per image, as ``row``."""
+        return self.row(network, kind, number_format, batch)["seconds"]
+
+    def call(self, network: str, kind: str, number_format: str, images: float) -> float:
+        """Seconds of one call with so many images: on a line between measured batches, below the smallest as long as that one.
+
+        A GPU that waits for its next instruction takes as long for a few images as for 32: no call costs less than a smaller one.
+        """
+        sizes = (SMALL, LARGE) if kind == "training" else (SMALL, LARGE, PASS_BATCH)
+        took, least = [], 0.0
+        for batch in sizes:
+            least = max(least, batch * self.seconds(network, kind, number_format, batch))
+            took.append(least)
+        if images >= sizes[-1]:
+            return images / sizes[-1] * took[-1]
+        return float(np.interp(images, sizes, took))
+
+    @property
+    def vae_step(self) -> float:
+        """Seconds."""
+        return self.found["vae_step"]["seconds"]
+
+    def predict(self, work: Work, network: str, number_format: str = "float32") -> float:
+        """Seconds of so much work, from passes alone: what an optimiser and a loss add is in the training pass."""
+        beside = beside_steps(work)
+        training = work.calls * self.call(network, "training", number_format, work.training / work.calls) if work.calls else 0.0
+        frozen = sum(
+            images / batch * self.call(network, "frozen", number_format, batch)
+            for images, batch in ((beside, SMALL), (work.frozen - beside, PASS_BATCH)) if images
+        )
+        return training + frozen + work.vae_steps * self.vae_step
+
+
+def beside_steps(work: Work) -> float:
+    """Images passed forward in batches of 32 beside the steps; the rest goes in batches of 500."""
+    beside = (work.frozen_calls - work.frozen / PASS_BATCH) / (1 / SMALL - 1 / PASS_BATCH)
+    return min(work.frozen, max(0.0, beside))
+
+
+def alone(device: str = "cuda") -> Alone:
+    """What was measured of passes on a kind of device."""
+    return Alone(json.loads((FOLDER / f"passes_{device}.json").read_text(encoding="utf-8")))

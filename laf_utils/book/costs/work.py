@@ -16,25 +16,15 @@ from ...settings.presets import DATASET_PRESETS
 
 @dataclass(frozen=True)
 class Work:
-    """Amounts of each kind of work.
+    """Amounts of each kind of work."""
 
-    Args:
-        training: images forward and backward.
-        frozen: images forward only.
-        calls: batches forward and backward.
-        frozen_calls: batches forward only.
-        swept: times that a step reads or writes as many numbers as the network has weights, summed over steps.
-        tensorwise: steps with work on every weight tensor outside a fused optimiser.
-        vae_steps: steps of a representation VAE.
-    """
-
-    training: float = 0.0
-    frozen: float = 0.0
-    calls: float = 0.0
-    frozen_calls: float = 0.0
-    swept: float = 0.0
-    tensorwise: float = 0.0
-    vae_steps: float = 0.0
+    training: float = 0.0  # images forward and backward
+    frozen: float = 0.0  # images forward only
+    calls: float = 0.0  # batches forward and backward
+    frozen_calls: float = 0.0  # batches forward only
+    swept: float = 0.0  # times that a step reads or writes as many numbers as the network has weights, summed over steps
+    tensorwise: float = 0.0  # steps with work on every weight tensor outside a fused optimiser
+    vae_steps: float = 0.0  # steps of a representation VAE
 
     def __add__(self, other: "Work") -> "Work":
         return Work(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
@@ -42,22 +32,15 @@ class Work:
 
 @dataclass(frozen=True)
 class Family:
-    """How methods of one family step.
+    """How methods of one family step."""
 
-    Args:
-        images_per_call: in batches, of one call forward and backward: LAF passes both sets at once.
-        calls_per_step: NegGrad+ passes the two sets apart and steps once.
-        swept: as ``Work``, per step: SGD 1 (weights), with momentum 2, Adam 3 (weights, two moments).
-        tensorwise: per step.
-    """
-
-    images_per_call: int = 1
-    calls_per_step: int = 1
-    swept: int = 3
-    tensorwise: int = 0
+    images_per_call: int = 1  # in batches, of one call forward and backward: LAF passes both sets at once
+    calls_per_step: int = 1  # NegGrad+ passes the two sets apart and steps once
+    swept: int = 3  # as ``Work``, per step: SGD 1 (weights), with momentum 2, Adam 3 (weights, two moments)
+    tensorwise: int = 0  # per step
 
 
-SGD, MOMENTUM, ADAM = 1, 2, 3
+SGD, MOMENTUM = 1, 2
 BOTH = 2  # VAEs in a step of L_UE
 MASKED = 2  # SalUn puts back what it masks: the first weights are read, and weights written
 TETHER = 3  # NegGrad+'s distance to the original reads both sets of weights and adds its gradient
@@ -109,8 +92,6 @@ def work_of(method: str, settings: Mapping, passes: Passes, forget: int, retain:
 
     Args:
         settings: the method's, as records keep them.
-        passes: what the whole method passes.
-        forget, retain: images of D_f and D_r.
         crops: whether each pass sees an image anew, so that nothing frozen can be kept.
 
     Raises:

@@ -26,7 +26,7 @@ from ...settings.config import RunConfig
 from ...settings.presets import preset
 from ...stopping import EVERY, SAMPLE
 from .memory import Shape
-from .passes import Alone
+from .timings import Alone
 from .work import Work, family_of, of_extractor_unlearning, work_of
 
 IMAGENET = {"train": 1_281_167, "test": 50_000, "classes": 1_000}  # ILSVRC 2012
@@ -41,25 +41,18 @@ MODELS_EVALUATED = 4  # original, retrained, LAF, LAF+R
 
 @dataclass(frozen=True)
 class Setting:
-    """One request on one data set with one network.
-
-    Args:
-        network: its name in ``benchmarks/passes.py``.
-        config: of a run: training, VAEs, unlearning, repair, transforms.
-        side: of the stored uint8 images, three channels.
-        number_format: in which training and unlearning pass images.
-    """
+    """One request on one data set with one network."""
 
     title: str
-    network: str
-    config: RunConfig
+    network: str  # its name in ``benchmarks/passes.py``
+    config: RunConfig  # of a run: training, VAEs, unlearning, repair, transforms
     images: int
     test: int
     forget: int
     classes: int
     width: int
-    side: int
-    number_format: str = "float32"
+    side: int  # of the stored uint8 images, three channels
+    number_format: str = "float32"  # in which training and unlearning pass images
     channels: int = 3
 
     @property
@@ -211,27 +204,14 @@ def seconds_of_baselines(setting: Setting, alone: Alone, methods: Sequence[str] 
     return found
 
 
-def bottleneck(seconds: Mapping[str, float], among: Sequence[str] | None = None) -> tuple[str, float]:
-    """(the stage that takes longest, its share of all), of all stages or of some."""
-    taken = {name: value for name, value in seconds.items() if among is None or name in among}
-    name = max(taken, key=taken.__getitem__)
-    return name, taken[name] / sum(taken.values())
-
-
 @dataclass(frozen=True)
 class Grid:
-    """Hours of all cells of one request over several seeds.
-
-    Args:
-        alone: every cell by itself: it trains the original it starts from and the retrained model it is compared with.
-        shared: original and retrained once per seed, each cell its own work.
-        chain: the longest chain of work that no number of devices shortens.
-    """
+    """Hours of all cells of one request over several seeds."""
 
     cells: int
-    alone: float
-    shared: float
-    chain: float
+    alone: float  # every cell by itself: it trains the original it starts from and the retrained model it is compared with
+    shared: float  # original and retrained once per seed, each cell its own work
+    chain: float  # the longest chain of work that no number of devices shortens
 
     def hours(self, devices: int) -> float:
         """At least so long on so many devices."""

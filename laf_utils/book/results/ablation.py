@@ -27,7 +27,6 @@ PARTS = ("without_ue", "without_ra", "ra_retain_only", "ra_forget_only")
 BESIDE = (ORIGINAL, RETRAIN, AGAIN, METHOD)
 CKA = {"retain": "CKA on D_r", "forget": "CKA on D_f"}
 DIFFERENCE = "difference to LAF (95 % interval)"
-LINEAR = 1.0  # points: below that the axis is linear, so that zero is on it
 
 
 def rows_of(found: Found, dataset: str, task: str) -> list[Group]:
@@ -107,9 +106,7 @@ def _panel(axis: Axes, rows: list[Group]) -> None:
     laf = over(pick(rows, METHOD))
     if laf:
         axis.axvline(laf.mean, color=style.COLOURS["laf"], linewidth=0.8, linestyle="--", zorder=0)
-    axis.set_xscale("symlog", linthresh=LINEAR)
-    axis.set_xticks([0, 1, 3, 10, 30, 100], ["0", "1", "3", "10", "30", "100"])
-    axis.minorticks_off()
+    style.gap_scale(axis, "x", (0, 1, 3, 10, 30, 100))
     axis.set_xlim(-0.05, 130)
     axis.set_yticks(range(len(drawn)), [name_of(g) for g in drawn], fontsize=9)
     axis.set_ylim(len(drawn) - 0.5, -0.5)

@@ -5,7 +5,6 @@ switches, costs) from ``Training/``, and ``authors.json`` has the numbers of oth
 """
 
 from dataclasses import dataclass
-from importlib import metadata
 
 import pandas as pd
 
@@ -110,10 +109,4 @@ def left(table: str) -> str:
 
 def versions() -> pd.DataFrame:
     """What this build of the book ran on."""
-    found = records.versions()
-    for name in BOOK_PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return pd.DataFrame.from_dict({name: {"version": version} for name, version in found.items()}, orient="index")
+    return pd.DataFrame.from_dict(records.versions(*BOOK_PACKAGES), orient="index", columns=["version"])

@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matplotlib.transforms import Bbox
 
 from ...experiments.cells import AGAIN, ORIGINAL, REFERENCES
@@ -29,7 +28,6 @@ NAME, TITLE = "frontier", "Distance to retraining against cost"
 NAMED = ("laf", "laf_r", *tables.OWN)  # these always have their name beside them
 MOST = 0.6  # of the methods: a request that fewer have on record is none that they are compared on
 WIDTH, HEIGHT = 4.8, 3.7  # inches: narrow, so that text stays legible on a phone
-LINEAR = 1.0  # points: below that the axis is linear, so that zero is on it
 COLOURS = {"none": style.COLOURS["laf"], "few": style.COLOURS["laf_r"], "all": "#6a3d9a"}  # by the labels that are read
 MARKS = {"none": "o", "few": "^", "all": "s"}
 GREY, BAND = "#a8a8a8", "#e3efe6"
@@ -59,22 +57,15 @@ NOTHING_YET = "No record of two methods on one request yet."
 
 @dataclass(frozen=True)
 class Dot:
-    """One method over requests.
-
-    Args:
-        gap: mean over requests of the mean over seeds, points.
-        cost: mean over requests of image passes as a share of retraining's.
-        missing: of the requests that are compared on, those where it has no number.
-        seeds: training seeds, the fewest of any request.
-    """
+    """One method over requests."""
 
     method: str
     level: str
-    gap: float
-    cost: float
+    gap: float  # mean over requests of the mean over seeds, points
+    cost: float  # mean over requests of image passes as a share of retraining's
     count: int
-    missing: int
-    seeds: int
+    missing: int  # of the requests that are compared on, those where it has no number
+    seeds: int  # training seeds, the fewest of any request
 
     @property
     def free(self) -> bool:
@@ -178,14 +169,12 @@ def _panel(axis: Axes, own: list[Dot]) -> Notes:
     references = _references(axis, own, ends)
     notes = [note for dot in methods for note in _mark(axis, dot, names.get(dot.method))]
     axis.set_xscale("log")
-    axis.set_yscale("symlog", linthresh=LINEAR)
+    style.gap_scale(axis, "y", GAPS)
     axis.set(xlim=ends, ylim=(0, 130))
     axis.set_ylabel("gap to the retrained model (points)")
-    axis.xaxis.set_major_locator(FixedLocator([tick for tick in COSTS if tick >= ends[0]]))
-    axis.yaxis.set_major_locator(FixedLocator(GAPS))
-    for scale, text in ((axis.xaxis, lambda value, _: f"{100 * value:g} %"), (axis.yaxis, lambda value, _: f"{value:g}")):
-        scale.set_minor_locator(NullLocator())
-        scale.set_major_formatter(FuncFormatter(text))
+    costs = [tick for tick in COSTS if tick >= ends[0]]
+    axis.set_xticks(costs, [f"{100 * tick:g} %" for tick in costs])
+    axis.minorticks_off()
     return notes + references
 
 
@@ -240,23 +229,6 @@ def cure(own: list[Dot]) -> str:
         f"Nearer without a label and for less: **{method_name(near.method)}**, {near.gap:.2f} points from retraining for "
         f"{100 * near.cost:.0f} % of its passes, where LAF is at {laf.gap:.2f} for {100 * laf.cost:.0f} % ({over_what}{seeds})."
     )
-
-
-def findings(panels: dict[str, list[Dot]]) -> list[str]:
-    """By panel: how far doing nothing and LAF are from the goal, and which methods are nearer for half of LAF's cost or less."""
-    said = []
-    for title, own in panels.items():
-        laf, nothing = (next((dot for dot in own if dot.method == name), None) for name in ("laf", ORIGINAL))
-        if laf is None or nothing is None:
-            continue
-        both = [d for d in own if d.method not in REFERENCES and not d.missing and d.gap < laf.gap and d.cost <= laf.cost / 2]
-        named = ", ".join(f"{method_name(d.method)} ({d.gap:.2f} points, {100 * d.cost:.0f} %)" for d in both)
-        said.append(
-            f"{title[:1].upper()}{title[1:]}: doing nothing leaves {nothing.gap:.2f} points, LAF {laf.gap:.2f} for "
-            f"{100 * laf.cost:.0f} % of retraining's passes, means of {laf.count} request{'s' * (laf.count > 1)}; nearer for "
-            f"half of that or less: {named or 'none'}."
-        )
-    return said
 
 
 def by_task(found: Found, places: Sequence[tuple[str, str]]) -> dict[str, list[Dot]]:

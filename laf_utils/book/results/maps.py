@@ -16,6 +16,7 @@ from ..base.exhibit import Exhibit
 from ..base.tables import MISSING
 
 NEIGHBOURS = 10
+CHANCE = "images placed at random"
 COLUMN = f"forgotten among the {NEIGHBOURS} nearest of a forgotten image (%)"
 BESIDE = "lies among the retrained model's rather than the original's: {} images (%)"
 
@@ -26,11 +27,7 @@ def everything(folder: Path | None = None) -> reading.Found:
 
 
 def _checked(path: Path) -> dict:
-    """A record whose points, classes and marks fit together.
-
-    Raises:
-        RecordError: naming the file.
-    """
+    """A record whose points, classes and marks fit together."""
     record = MAPS.read(path)
 
     def check() -> None:
@@ -86,22 +83,8 @@ def table(record: dict) -> pd.DataFrame:
         parts = {"forgotten": forgotten, "kept": ~forgotten}
         where = {BESIDE.format(part): f"{moved(maps, own):.1f}" if name == "laf" else MISSING for part, own in parts.items()}
         rows[MODEL_NAMES[name]] = {COLUMN: f"{apart(points, forgotten):.1f}"} | where
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def readings(record: dict) -> tuple[str, ...]:
-    """Where LAF's images lie, and how much forgotten ones lie among themselves beside what that would be at random."""
-    maps, _, forgotten = arrays(record)
-    own = {name: apart(points, forgotten) for name, points in maps.items()}
-    chance = 100 * (forgotten.sum() - 1) / (len(forgotten) - 1)
-    each = ", ".join(f"{value:.1f} % in {MODEL_NAMES[name]}" for name, value in own.items())
-    return (
-        f"Of the neighbours of LAF's forgotten images {moved(maps, forgotten):.1f} % are the retrained model's rather than the "
-        f"original's, of its kept images' {moved(maps, ~forgotten):.1f} % (one seed): 0 is the original's place, 100 the "
-        "retrained model's.",
-        f"Of the {NEIGHBOURS} nearest neighbours of a forgotten image these are forgotten ones: {each}; {chance:.1f} % where "
-        "images lie at random (one seed).",
-    )
+    rows[CHANCE] = {COLUMN: f"{100 * (forgotten.sum() - 1) / (len(forgotten) - 1):.1f}"}
+    return pd.DataFrame.from_dict(rows, orient="index").fillna(MISSING)
 
 
 def exhibit(record: dict) -> Exhibit:
@@ -114,5 +97,5 @@ def exhibit(record: dict) -> Exhibit:
     alt = f"{len(maps)} panels, one for each model: {count}. How much the forgotten ones lie among themselves is in the table."
     name = f"map-{place['task']}-{place['dataset']}-{place['profile']}-seed{place['seed']}"
     return Exhibit(
-        name, title, about, table(record), readings(record), lambda: style.representation_maps(maps, classes, forgotten), alt
+        name, title, about, table(record), (), lambda: style.representation_maps(maps, classes, forgotten), alt
     )

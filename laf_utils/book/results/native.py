@@ -7,7 +7,7 @@ import pandas as pd
 
 from ...datasets.catalogue import FACTS
 from ...experiments.cells import Cell, read
-from ...experiments.estimate import PRICES
+from ...experiments.follow import PRICES
 from ...settings.config import RunConfig
 from ...settings.presets import preset
 from ..base.tables import MISSING

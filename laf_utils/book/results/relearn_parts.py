@@ -105,10 +105,8 @@ def figure(rows: Rows) -> Figure:
         if (level := mean(rows, name)) is not None:
             axis.axhline(level, color=colour, linestyle=dash, linewidth=1.2, label=f"{name}, mean")
     axis.set_xscale("log")
-    axis.set_yscale("symlog", linthresh=1)
     axis.set_xticks(list(whole), [f"{share} %" for share in whole])
-    axis.set_yticks([0, 1, 3, 10, 30], ["0", "1", "3", "10", "30"])
-    axis.minorticks_off()
+    style.gap_scale(axis, "y", (0, 1, 3, 10, 30))
     axis.set_ylim(0, 40)
     axis.set(xlabel="image passes as a share of retraining's", ylabel="gap to retrained (points)")
     axis.legend(fontsize=9)

@@ -18,7 +18,7 @@ from ...experiments.cells import AGAIN, ORIGINAL
 from ..base import style
 from ..base.exhibit import Exhibit
 from ..base.reading import Found, Group, difference, over, pick, profile_of
-from ..base.words import LEVEL, breakable, gap_text, mark_of, method_name, signed, title_of, within_noise
+from ..base.words import LEVEL, breakable, gap_text, mark_of, method_name, title_of, within_noise
 from . import ablation, labels, tables
 from .sentences import LEVEL_WORDS, against_nearest
 
@@ -37,7 +37,6 @@ NOTHING = "No record of two rows to compare yet."
 TITLE = "Over all requests"
 ALT = "{title}, a row for each comparison, dots for requests, a bar for the interval of their mean; the numbers are in the table."
 LEAST = 3  # data sets before a claim over data sets; two have intervals twelve times their deviation
-LINEAR = 1.0  # points: within that the axis is linear, so that zero is on it
 NEARER = "#0072B2"
 FREE = {ORIGINAL: "doing nothing", "laf": "LAF"}  # what no share of labels moves, and how columns call it
 TICKS = (-100, -30, -10, -3, -1, 0, 1, 3, 10, 30, 100)
@@ -45,33 +44,22 @@ TICKS = (-100, -30, -10, -3, -1, 0, 1, 3, 10, 30, 100)
 
 @dataclass(frozen=True)
 class Comparison:
-    """One column: a first row against a second, in every request that has both.
+    """One column: a first row against a second, in every request that has both."""
 
-    Args:
-        column: its heading.
-        first, second: what they are called in the sentence.
-        of: the paired difference first - second among a request's rows, ``None`` where it lacks one of them.
-    """
-
-    column: str
-    first: str
-    second: str
+    column: str  # its heading
+    first: str  # what they are called in the sentence
+    second: str  # likewise
+    # the paired difference first - second among a request's rows, ``None`` where it lacks one of them
     of: Callable[[list[Group]], Interval | None]
 
 
 @dataclass(frozen=True)
 class Together:
-    """A comparison over requests.
+    """A comparison over requests."""
 
-    Args:
-        requests: one difference for each, the mean over its seeds.
-        sets: one for each data set, the mean over its requests.
-        p: of the mean over data sets, corrected for the comparisons beside it.
-    """
-
-    requests: list[float]
-    sets: list[float]
-    p: float | None = None
+    requests: list[float]  # one difference for each, the mean over its seeds
+    sets: list[float]  # one for each data set, the mean over its requests
+    p: float | None = None  # of the mean over data sets, corrected for the comparisons beside it
 
     @property
     def claims(self) -> bool:
@@ -162,11 +150,9 @@ def figure(differences: dict[str, Together]) -> Figure:
         colour = "0.45" if not found.claims else style.COLOURS["laf"] if own.mean > 0 else NEARER
         style.spread(axis, place, found.requests, own, colour, "black")
     axis.axvline(0, color="black", linewidth=0.8, zorder=0)
-    axis.set_xscale("symlog", linthresh=LINEAR)
-    axis.set_xticks(TICKS, [signed(tick, 0) for tick in TICKS], fontsize=8)
-    axis.minorticks_off()
+    style.gap_scale(axis, "x", TICKS, fontsize=8)
     low, high = axis.dataLim.intervalx
-    axis.set_xlim(min(1.5 * low, -LINEAR), max(1.5 * high, LINEAR))  # of dots and bars
+    axis.set_xlim(min(1.5 * low, -style.LINEAR), max(1.5 * high, style.LINEAR))  # of dots and bars
     axis.set_yticks(range(len(differences)), list(differences), fontsize=9)
     axis.set_ylim(len(differences) - 0.5, -0.5)
     axis.set_xlabel("difference of gaps (points)\nfirst nearer \u2190   \u2192 first farther")
@@ -238,7 +224,7 @@ def of_shares(found: Found, places: Sequence[tuple[str, str]]) -> list[Exhibit]:
     others = {few: name for name, (few, _) in labels.LINES.items() if few != "laf_r"}
     for method, name in {**FREE, **others}.items():
         given = f"{name} without any" if method in FREE else f"{name} with the same labels"
-        # With all labels Retrain is the goal, and the others stand in the tables of methods.
+        # With all labels the retrained model is the goal, and the others stand in the tables of methods.
         asked = [share for share in labels.SHARES if method in FREE or share != labels.FULL]
         result.append(exhibit(
             f"across-labels-{method}", f"{labels.TITLE}, {TITLE.lower()}: LAF+R \u2212 {name}",

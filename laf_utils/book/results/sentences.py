@@ -21,13 +21,9 @@ DEAR = 99.0  # percent of retraining's passes from which nothing is saved
 
 @dataclass(frozen=True)
 class Said:
-    """One comparison: its difference, and the sentence that it makes once its p is corrected for the others.
+    """One comparison: its difference, and the sentence that it makes once its p is corrected for the others."""
 
-    Args:
-        apart: ``None`` where there is nothing to compare, and the sentence is no comparison.
-    """
-
-    apart: Interval | None
+    apart: Interval | None  # ``None`` where there is nothing to compare, and the sentence is no comparison
     text: Callable[[float | None], str]
 
 
@@ -174,10 +170,10 @@ def cost(rows: list[Group]) -> str | None:
 
 
 def elsewhere(rows: list[Group]) -> str | None:
-    """How many rows were scored against another retrained model than the row Retrain shows, or nobody knows against which."""
+    """How many rows were scored against another retrained model than the row Retrained shows, or nobody knows against which."""
     marks = [reading.reference_mark(rows, group) for group in rows]
     said = [
-        f"{mark}: scored against {what} retrained model than the row Retrain ({marks.count(mark)} of {len(rows)} rows)."
+        f"{mark}: scored against {what} retrained model than the row Retrained ({marks.count(mark)} of {len(rows)} rows)."
         for mark, what in ((reading.OTHER, "another"), (reading.UNKNOWN, "perhaps another")) if mark in marks
     ]
     return " ".join(said) or None

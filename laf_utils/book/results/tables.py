@@ -13,7 +13,7 @@ from ...audit.statistics import Interval
 from ...experiments.cells import EXACT, ORIGINAL, REFERENCES, RETRAIN, Cell
 from ...experiments.tuning_winners import published_stay
 from ...methods.catalogue import LISTED
-from ...settings.names import LABEL_ACCESS, MEASURE_NAMES
+from ...settings.names import LABEL_ACCESS, MEASURE_NAMES, MODEL_NAMES
 from ..base import reading
 from ..base.captions import chance_text, headline, machine_of, rests_on
 from ..base.exhibit import Exhibit
@@ -38,7 +38,7 @@ THEIRS = {
     ("mnist", "class"): ("authors_code_measured", "authors' code run by us"),
     ("cifar10", "class"): ("published_notebook", "authors' notebook"),
 }
-THEIR_MODELS = {"original": NOTHING, "retrained": "Retrain", "laf": "LAF"}
+THEIR_MODELS = {"original": NOTHING, "retrained": MODEL_NAMES["retrained"], "laf": "LAF"}
 READING = "Percent, means over seeds; *gap* in points, with its 95 % interval; *cost*: passes as a share of retraining's."
 EVERY_COLUMN = f"Below, with every column: {SPREAD}; ToW is 1 for the retrained model."
 
