@@ -72,7 +72,7 @@ def test_each_layer_is_read_in_every_model(opened):
     run, *_ = opened
     found = ch6_attacks.layer_audit(run)
     table = ch6_attacks.layer_table(found)
-    assert list(table.columns) == ["Original", "Retrained", "Retrained, another seed", "LAF", "LAF+R"]
+    assert list(table.columns) == ["Original", "Retrained", "LAF", "LAF+R", "Retrained, another seed"]
     assert {"representation", "logits"} <= set(table.index) and ch6_attacks.measure_of(found) in ch6_attacks.MEASURES
     value = found["models"]["laf"]["probes"][f"logits: {ch6_attacks.measure_of(found)}"]
     assert table.loc["logits", "LAF"] == f"{100 * value['value']:.1f}"

@@ -1,5 +1,6 @@
 """Wrong inputs over every door: one line on standard error, the right exit code, nothing written, nothing trained."""
 
+import argparse
 import json
 
 import pytest
@@ -7,7 +8,7 @@ import wrong_inputs
 from wrong_inputs import MAINS, by_argv, short
 
 from laf_utils.book.base import execute
-from laf_utils.forgetting import command, estimate
+from laf_utils.forgetting import arguments, command, estimate
 
 pytest_plugins = "wrong_fixtures"
 
@@ -125,6 +126,19 @@ def test_certificates_and_keys(words, code, told, ended, tmp_path):
 
 def test_audit_needs_unseen_images_and_says_so_first(laf, ended):
     ended(laf("audit"), 2, "--unseen")
+
+
+def test_every_option_of_every_command_says_what_it_is():
+    def walk(parser):
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                assert all(choice.help for choice in action._choices_actions)
+                for own in action.choices.values():
+                    walk(own)
+            else:
+                assert action.help, f"{parser.prog}: {action.option_strings or action.dest}"
+
+    walk(arguments.parser())
 
 
 @pytest.mark.parametrize("words", [["--help"], ["forget", "--help"], ["audit", "--help"], ["data", "--help"], ["--version"],

@@ -5,8 +5,10 @@ import json
 import os
 from pathlib import Path
 
+import forgetting_fakes
 import pytest
 import torch
+import wrong_inputs
 from exhibits_fakes import fake
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -14,6 +16,7 @@ from safetensors.torch import save_file
 from laf_utils.experiments import cells, making
 from laf_utils.experiments import record as experiment_record
 from laf_utils.forgetting import command, files
+from laf_utils.forgetting.checkpoint import Checkpoint
 from laf_utils.forgetting.ledger import Ledger
 from laf_utils.methods.method import fingerprint
 from laf_utils.support import artefacts, records
@@ -129,6 +132,21 @@ def test_weights_of_ours_are_told_when_a_byte_has_changed(own, tmp_path, laf, en
     content[-100] ^= 1
     path.write_bytes(bytes(content))
     ended(laf("forget", "--model", path, mode=["--dry-run"]), 3, "is damaged")
+
+
+@pytest.mark.parametrize("mode", [["--dry-run"], ["--json"]], ids=["dry", "wet"])
+@pytest.mark.parametrize(("make", "more", "told"), [
+    ("own_model", ["--checkpoint", "FOLDER"], "[other_checkpoint]"),
+    ("two_answers", ["--method", "closed_form", "--scope", "class"], "at least two of 2 classes must stay"),
+    ("tied_head", ["--method", "certified_head", "--scope", "instances"], "plain linear layer"),
+])
+def test_a_dry_run_refuses_what_the_run_would_meet_last(make, more, told, mode, tmp_path, laf, ended):
+    Checkpoint(tmp_path / "kept", {"model": "another"})
+    room = forgetting_fakes if make == "own_model" else wrong_inputs
+    save_file(getattr(room, make)().state_dict(), tmp_path / "weights.safetensors")
+    words = [tmp_path / "kept" if word == "FOLDER" else word for word in more]
+    given = ["--model", tmp_path / "weights.safetensors", "--arch", f"{room.__name__}:{make}", *words]
+    ended(laf("forget", *given, mode=mode), command.REFUSED, told)
 
 
 # -- artefacts ----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,9 @@
 import sys
 from importlib import import_module
 
+from forgetting_fakes import Own
+from torch import nn
+
 MAINS = {  # by door: the module, and the arguments that are given before
     "comparison": ("experiments.__main__", ["EXECUTOR=here"]), "audited": ("experiments.__main__", ["KIND=audit"]),
     "stages": ("experiments.__main__", ["KIND=stages"]), "maps": ("experiments.__main__", ["KIND=maps"]),
@@ -152,6 +155,17 @@ NO_QUEUE = [*PLACES, "FILE", "FILE/below"]  # of laf queue add
 
 def boom():
     raise KeyError("boom")
+
+
+def two_answers():
+    return Own(classes=2)
+
+
+def tied_head():
+    """A head whose weights are made of two parameters."""
+    model = Own()
+    model.decide = nn.utils.parametrizations.weight_norm(model.decide)
+    return model
 
 
 def raises():

@@ -24,8 +24,9 @@ DESCRIPTION = """Remove images from a trained classifier, and say whether they a
 
   laf forget --model model.safetensors --arch torchvision:resnet18 --data images/ --ids delete.csv --out unlearned/
 
-Exit codes: 0 done (and acceptable), 1 failed, 2 arguments, 3 data or weights, 4 refused, 5 done but retraining is advised, 130
-interrupted. With --json standard output is one JSON object and nothing else, {"error": ..., "code": ...} where it failed."""
+Exit codes: 0 done (and acceptable), 1 failed, 2 arguments, 3 data or weights, 4 refused, 5 done but retraining is advised, 6
+done but nobody can tell if it is acceptable, 130 interrupted. With --json standard output is one JSON object and nothing else,
+{"error": ..., "code": ...} where it failed."""
 
 
 def _reads(name: str, read: Callable[[str], Any]) -> Callable[[str], Any]:

@@ -123,7 +123,15 @@ def _forget(model: nn.Module, given: Given, asked: Options, ledger: str | Path |
     return Forgotten(unlearned, Report(content, tuple(prepared.digests)))
 
 
-def _checkpoint(asked: Options, prepared: Prepared, model: str, with_ledger: bool) -> Checkpoint:
+def refused(model: nn.Module, given: Given, asked: Options, ledger: str | Path | None) -> None:
+    """All that ``forget`` checks before it trains, refused as ``forget`` does; nothing is written."""
+    before = fingerprint(bare(model))
+    book, _ = opened(ledger, before, asked.accept)
+    with Keeper(asked.memory) as keeper:
+        _checkpoint(asked, prepare(model, given, asked, keeper, book), before, book is not None, dry=True)
+
+
+def _checkpoint(asked: Options, prepared: Prepared, model: str, with_ledger: bool, *, dry: bool = False) -> Checkpoint:
     """The place of the call's state; of no other call's."""
     if asked.checkpoint is None:
         return Checkpoint()
@@ -134,7 +142,7 @@ def _checkpoint(asked: Options, prepared: Prepared, model: str, with_ledger: boo
     labels = None if prepared.labels is None else prepared.labels.tolist()
     inputs = prepared.forget.batch(torch.arange(min(4, len(prepared.forget)))).tolist()  # after the user's transform
     request = identity(model, digests, [settings, prepared.choice.method, prepared.head, labels, inputs, with_ledger])
-    return Checkpoint(folder, request, asked.checkpoint_minutes)
+    return Checkpoint(folder, request, asked.checkpoint_minutes, dry=dry)
 
 
 class _Clock:

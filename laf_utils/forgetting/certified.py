@@ -169,6 +169,16 @@ def plain_head(network: Network) -> bool:
     return type(network.classifier) is nn.Linear and not network.classifier._forward_pre_hooks
 
 
+def check(network: Network) -> None:
+    """Refuse a head that no certified step can be taken from.
+
+    Raises:
+        Refused: ``method``.
+    """
+    if not plain_head(network):
+        raise Refused("method", "certified_head needs a plain linear layer as head; LAF works on any")
+
+
 def frozen(network: Network) -> bool:
     """Whether nothing below a plain head is to be trained, by ``requires_grad``, while the head is, or there is nothing."""
     own = {id(p) for p in network.classifier.parameters()}
@@ -185,8 +195,7 @@ def removed(
     Raises:
         Refused: ``budget``; ``method``: the head is no plain linear layer.
     """
-    if not plain_head(network):
-        raise Refused("method", "certified_head needs a plain linear layer as head; LAF works on any")
+    check(network)
     own = copy.deepcopy(network)
     last = cast(nn.Linear, own.classifier)
     e_f, e_r = (

@@ -37,22 +37,26 @@ class Checkpoint:
         folder: of its files; ``None``: nothing is kept.
         request: what the call is, by part: model, images, settings, versions.
         minutes: between saves of an adaptation; 0 saves at every step.
+        dry: only looks whether the folder may be used.
 
     Raises:
         Refused: ``other_checkpoint``: the folder holds another call's state.
     """
 
-    def __init__(self, folder: Path | None = None, request: dict[str, str] | None = None, minutes: float = MINUTES) -> None:
+    def __init__(
+        self, folder: Path | None = None, request: dict[str, str] | None = None, minutes: float = MINUTES, *, dry: bool = False
+    ) -> None:
         self.folder, self.request, self._every = folder, request or {}, 60 * minutes
         self._attempts, self._last = 0, time.monotonic()
         if folder is not None:
-            self._begin()
+            self._begin(dry)
 
-    def _begin(self) -> None:
+    def _begin(self, dry: bool) -> None:
         folder = cast(Path, self.folder)
         known = from_first(lambda: artefacts.load(folder, "request", {}, say=lambda line: None))
         if known is None:
-            self.keep("request", {}, self.request)
+            if not dry:
+                self.keep("request", {}, self.request)
         elif known.facts != self.request:
             parts = ", ".join(name for name in self.request if known.facts.get(name) != self.request[name]) or "a part"
             raise Refused(

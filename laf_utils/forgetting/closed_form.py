@@ -99,7 +99,24 @@ def _averaged(rows: torch.Tensor, removed: Sequence[int]) -> torch.Tensor:
     return result
 
 
-def _check(classes: Sequence[int], count: int) -> None:
+def check(network: Network, head: str, classes: Sequence[int]) -> None:
+    """Refuse what ``removed`` cannot do.
+
+    Raises:
+        Refused: ``method``: the head is neither a layer with a row of weights for each class nor a ``ZeroShot``; or too few
+            classes stay. ``nothing_to_forget``: classes that the model does not have.
+    """
+    model, layer = whole(network), whole(network).get_submodule(layer_of(head)[0])
+    rows = len(model.text) if isinstance(model, ZeroShot) else getattr(
+        layer, "out_features", getattr(layer, "out_channels", None))
+    plain = layer_of(head)[1] != "output" and rows is not None and hasattr(layer, "bias")
+    binary = isinstance(network.classifier, Rest) and getattr(network.extractor.model, "binary", False)
+    if not isinstance(model, ZeroShot) and (not plain or binary):
+        raise Refused(
+            "method", "in closed form a class can be removed from a linear or convolutional head of several classes, or from a "
+            "ZeroShot; with retained images LAF removes it from any",
+        )
+    count = cast(int, rows)
     if not classes or not all(0 <= c < count for c in classes):
         raise Refused("nothing_to_forget", f"classes to remove must be among 0 to {count - 1}, got {list(classes)}")
     if len(set(classes)) >= count - 1:
@@ -148,24 +165,15 @@ def removed(network: Network, head: str, classes: Sequence[int], example: torch.
         example: a network input or several, of any content.
 
     Raises:
-        Refused: ``method``: the head is neither a layer with a row of weights for each class nor a ``ZeroShot``; or too few
-            classes stay.
+        Refused: what ``check`` refuses.
     """
+    check(network, head, classes)
     own = copy.deepcopy(network)
-    model, layer = whole(own), whole(own).get_submodule(layer_of(head)[0])
+    model = whole(own)
     if isinstance(model, ZeroShot):
-        _check(classes, len(model.text))
         _project(model, classes, example)
-        return own
-    rows = getattr(layer, "out_features", getattr(layer, "out_channels", None))
-    plain = layer_of(head)[1] != "output" and rows is not None and hasattr(layer, "bias")
-    if not plain or (isinstance(own.classifier, Rest) and getattr(own.extractor.model, "binary", False)):
-        raise Refused(
-            "method", "in closed form a class can be removed from a linear or convolutional head of several classes, or from a "
-            "ZeroShot; with retained images LAF removes it from any",
-        )
-    _check(classes, cast(int, rows))
-    _average_head(layer, classes)
+    else:
+        _average_head(model.get_submodule(layer_of(head)[0]), classes)
     return own
 
 

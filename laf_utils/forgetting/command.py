@@ -127,22 +127,19 @@ def _asked(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "head": options.head, "transform": given_transform(options), "floor": options.floor, "memory": options.memory,
         "accept": tuple(options.accept), "overlap": options.overlap, "copies": options.copies, "scope": options.scope,
+        "checkpoint": options.checkpoint, "checkpoint_minutes": options.checkpoint_minutes,
     }
 
 
 def _dry(options: argparse.Namespace, model: Any, forget: list[Path], retain: list[Path], unseen: list[Path]) -> int:
     """All that ``call.forget`` does before it trains, and what the rest would cost."""
-    from ..methods.method import fingerprint
-    from .call import opened
+    from .call import refused
     from .estimate import estimate
-    from .keeping import Keeper
     from .options import Options
-    from .preparing import Given, prepare
+    from .preparing import Given
 
-    book, _ = opened(options.ledger, fingerprint(model), tuple(options.accept))
     asked = Options(**_asked(options), method=options.method, seed=options.seed)
-    with Keeper(options.memory) as keeper:
-        prepare(model, Given(forget, retain or None, unseen or None), asked, keeper, book)
+    refused(model, Given(forget, retain or None, unseen or None), asked, options.ledger)
     found = estimate(model, given_images(options, forget, model, "forget"), len(retain), len(unseen), options.head)
     total = found.weights + found.activations + min(found.representations, options.memory)
     say(options, {**found.as_dict(), "bytes": total, "forget": len(forget), "retain": len(retain)}, [
@@ -169,8 +166,7 @@ def forget(options: argparse.Namespace) -> int:
     keys = keys_of(options)
     if first():
         _checked_targets(options)
-    kept = {"checkpoint": options.checkpoint, "checkpoint_minutes": options.checkpoint_minutes}
-    asked = ForgetOptions(**_asked(options), **kept, save=save, requests=options.requests)
+    asked = ForgetOptions(**_asked(options), save=save, requests=options.requests)
     own, others, unseen = given_files(options)
     model = given_model(options)
     retain = [] if options.no_retain else others

@@ -12,8 +12,8 @@ from ..models import Network
 from ..settings.config import UnlearningConfig
 from ..support.reading import counted
 from ..support.seeds import stream
+from . import certified, closed_form
 from .adapting import adapted
-from .certified import frozen
 from .choice import CERTIFIED, CLOSED_FORM, Choice, Scope, choose, head_alone_or, ranked, scope_of
 from .copies import Copies
 from .copying import working_copy
@@ -218,8 +218,12 @@ def prepare(model: nn.Module, given: Given, options: Options, keeper: Keeper, le
     said, said_r = before.forget.argmax(1), None if before.retain is None else before.retain.argmax(1)
     like = None if before.unseen is None else alike(said, before.unseen.argmax(1))
     scope = scope_of(ranked(before.forget), said_r, 0 if rest.images is None else len(rest.images), options.scope)
-    choice = head_alone_or(choice, options.method, scope, forget.packing, frozen(network))
-    if choice.method not in (CLOSED_FORM, CERTIFIED):
+    choice = head_alone_or(choice, options.method, scope, forget.packing, certified.frozen(network))
+    if choice.method == CLOSED_FORM:
+        closed_form.check(network, head, scope.classes)
+    elif choice.method == CERTIFIED:
+        certified.check(network)
+    else:
         check_below(network)
     known: dict[str, Sequence[bytes]] = {} if ledger is None else {
         name: marks for name, marks in (("retain", rest.known), ("unseen", () if unseen is None else hashed(unseen, "reading")))

@@ -46,6 +46,13 @@ def signed(value: float, digits: int = 2) -> str:
     return text.replace("-", "\u2212") if float(text) else text.lstrip("-")
 
 
+def in_time(seconds: float) -> str:
+    """Hours from an hour on, else minutes or seconds."""
+    if seconds >= 3600:
+        return f"{seconds / 3600:,.1f} h"
+    return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.2g} s"
+
+
 def gap_text(found: Interval | None) -> str:
     """For a cell: ``0.85``, or ``0.85 (0.50 to 1.20)`` of several seeds, without a break."""
     if found is None:

@@ -69,8 +69,8 @@ def chance_table(evaluation: Evaluation, views: dict[str, AttackScores]) -> pd.D
         said = {f"member_{kind}": 100 * (view.score > 0.5)[view.truth == k].mean() for k, kind in ((1, "forget"), (0, "test"))}
         rows[f"the attack on {MODEL_NAMES[model]}"] = evaluation.attacks[model].as_dict() | said
     columns = {
-        "member_forget": "D_f called member", "member_test": "test called member", "asr": "ASR",
-        "balanced_accuracy": "balanced accuracy", "auc": "AUC", "tpr_at_1_fpr": "TPR at 1 % FPR",
+        "asr": "ASR", "auc": "AUC", "balanced_accuracy": "balanced accuracy", "member_forget": "D_f called member",
+        "member_test": "test called member", "tpr_at_1_fpr": "TPR at 1 % FPR",
     }
     table = {n: {c: f"{r[k]:.2f}" if k in r else "1.00" for k, c in columns.items()} for n, r in rows.items()}
     return pd.DataFrame.from_dict(table, orient="index")
@@ -94,14 +94,14 @@ def reruns(run: Run, evaluation: Evaluation, count: int = RERUNS) -> dict[str, l
 
 
 def rerun_table(found: dict[str, list[AttackResult]]) -> pd.DataFrame:
-    """Mean and standard deviation of ASR over the attack's seeds, and the distance of its mean to the retrained model's."""
+    """Mean and standard deviation of ASR over the attack's seeds, and first the distance of its mean to the retrained model's."""
     asr = {name: np.array([result.asr for result in results]) for name, results in found.items()}
     rows = {}
     for name, values in asr.items():
         rows[MODEL_NAMES[name]] = {
+            "distance to Retrained": f"{values.mean() - asr['retrained'].mean():+.2f}",
             "ASR, mean": f"{values.mean():.2f}", "standard deviation": f"{values.std(ddof=1):.2f}",
             "lowest": f"{values.min():.2f}", "highest": f"{values.max():.2f}",
-            "distance to Retrained": f"{values.mean() - asr['retrained'].mean():+.2f}",
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 

@@ -72,7 +72,7 @@ def layer_table(found: dict) -> pd.DataFrame:
         if name.endswith(ending) and own:
             values = {RETRAINED: own["retrained"]}
             values |= {model: (found["models"][model]["probes"].get(name) or {}).get("value") for model in MODELS}
-            order = ("original", RETRAINED, AGAIN, "laf", "laf_r")
+            order = ("original", RETRAINED, "laf", "laf_r", AGAIN)
             titles = {AGAIN: title_of(NULL)}
             rows[name.removesuffix(ending)] = {
                 titles.get(model) or title_of(model): MISSING if values[model] is None else f"{100 * values[model]:.1f}"

@@ -10,7 +10,7 @@ from ...methods.passes import FROZEN_PASS
 from ...methods.table import FURTHER
 from ...settings.changes import plain
 from ..base.tables import MISSING
-from ..base.words import TITLES
+from ..base.words import TITLES, in_time
 from .fit import NAMES, QUARTER, SPLITS, Fit, held_out, interval, resampled, within
 from .memory import added, kept_before
 from .timings import SMALL, Alone, Group, Timing
@@ -57,13 +57,6 @@ def equation(fitted: Fit) -> str:
     """The model of one machine and network as a line of TeX, with its coefficients in milliseconds."""
     terms = [rf"{1e3 * value:.3g}\,\text{{ms}}\times\text{{{NAMES[kind]}}}" for kind, value in fitted.seconds.items()]
     return r"\begin{aligned} t \approx {} & " + r" \\ & {} + ".join(terms) + r" \end{aligned}"  # a line each: phones are narrow
-
-
-def in_time(seconds: float) -> str:
-    """Hours from an hour on, else minutes or seconds."""
-    if seconds >= 3600:
-        return f"{seconds / 3600:,.1f} h"
-    return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.2g} s"
 
 
 def percent(share: float) -> str:
