@@ -142,7 +142,7 @@ def relearned(*seeds_of, **gaps):
     ))
 
 
-def test_relearn_is_shown_at_each_budget_with_the_mean_over_the_requests_that_all_rows_have():
+def test_relearn_is_shown_at_each_budget_with_the_mean_over_the_requests_that_every_budget_has():
     plain = {"": (1.0, 2.0, 9.0), "passes_2": (3.0, 4.0, 9.0), "passes_20": (0.5, 1.0)}
     exhibit = relearn_parts.exhibit(relearned(0, 1, **plain), PLACES)
     table = exhibit.table
@@ -155,7 +155,8 @@ def test_relearn_is_shown_at_each_budget_with_the_mean_over_the_requests_that_al
 
 
 def test_relearn_without_its_parts_names_what_carries_most_and_what_is_nearer_without():
-    own = {"": (1.0, 2.0), "retain_10": (2.0, 3.0), "without_mask": (9.0, 2.0), "soft": (1.0, 2.5), "hard": (0.5, 2.0)}
+    own = {"": (1.0, 2.0), "retain_10": (2.0, 3.0), "without_mask": (9.0, 2.0), "soft": (1.0, 2.5), "hard": (0.5, 2.0),
+           "from_fresh": (99.0,)}
     assert relearn_parts.exhibit(relearned(0, **own), PLACES).readings == (
         "With a tenth of D_r's images and the same passes it is 2.50 points, with all of them 1.50 (one seed, no claim).",
         "Started or taught without the mask, it ends 4.00 points farther on average (one seed, no claim).",

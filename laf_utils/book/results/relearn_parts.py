@@ -20,7 +20,7 @@ BUDGETS = {"passes_2": 2, "passes_5": 5, "": 10, "passes_20": 20}  # percent of 
 PARTS = tuple(name for name, variant in VARIANTS.items() if variant.method == METHOD and name not in BUDGETS)
 TITLE, NOTHING = "relearn: its budget and its parts", "No record of relearn at another setting yet."
 ABOUT = "Gap to the retrained model in points; each row changes one thing."
-DETAIL = "The mean is over the requests that all rows have. Seeds: those of the fewest."
+DETAIL = "The mean is over the requests that every budget has; a row that lacks one has none. Seeds: those of the fewest."
 BESIDE = {ORIGINAL: "doing nothing", "laf": "LAF", AGAIN: "a second retrained model"}
 
 Rows: TypeAlias = dict[str, dict[str, Group]]  # by what the row is called, then by request
@@ -47,14 +47,15 @@ def rows_of(found: Found, places: Sequence[tuple[str, str]]) -> Rows:
 
 
 def _shared(rows: Rows) -> list[str]:
-    """The requests that every row has."""
-    return [request for request in next(iter(rows.values()), {}) if all(request in own for own in rows.values())]
+    """The requests that every budget on record has, and what stands beside them."""
+    own = [rows[name] for name in (*BESIDE.values(), *map(_title, BUDGETS)) if name in rows]
+    return [request for request in own[0] if all(request in found for found in own)] if own else []
 
 
 def mean(rows: Rows, name: str) -> float | MaybeNone:
-    """Mean gap of a row over the requests that all rows have, points; ``None`` where there is none."""
-    gaps = [over(rows[name][request]).mean for request in _shared(rows)] if name in rows else []
-    return sum(gaps) / len(gaps) if gaps else None
+    """Mean gap of a row over the requests that every budget has, points; ``None`` where it lacks one of them."""
+    gaps = [over(rows.get(name, {}).get(request)) for request in _shared(rows)]
+    return sum(found.mean for found in gaps) / len(gaps) if gaps and None not in gaps else None
 
 
 def table(rows: Rows) -> pd.DataFrame:
@@ -81,7 +82,8 @@ def sentences(rows: Rows) -> tuple[str, ...]:
         said.append(f"From {least} to {most} % of retraining's passes the mean gap {way} {ends}")
     if (tenth := mean(rows, _title("retain_10"))) is not None:
         said.append(f"With a tenth of D_r's images and the same passes it is {tenth:.2f} points, with all of them {own:.2f}")
-    parts = {name: mean(rows, name) - own for name in map(_title, PARTS) if name in rows and name != _title("retain_10")}
+    names = [name for name in map(_title, PARTS) if mean(rows, name) is not None and name != _title("retain_10")]
+    parts = {name: mean(rows, name) - own for name in names}
     by_size = sorted(parts.items(), key=lambda item: -item[1])
     for name, apart in dict((*by_size[:1], *by_size[-1:])).items():
         way = f"{abs(apart):.2f} points {'farther' if apart > 0 else 'nearer'}"
