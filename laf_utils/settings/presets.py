@@ -78,7 +78,7 @@ FIXED_SETTINGS: Mapping[str, object] = {
     "all_wrong_labels": True,
 }
 
-# ``quick`` shows the method at work in under two minutes on two cores: fewer images, native resolution, shorter training.
+# ``quick`` shows the method at work in a few minutes on two cores: fewer images, native resolution, shorter training.
 # Its numbers are not the paper's setting, and every output says so.
 QUICK_SETTINGS: Mapping[str, object] = {
     "training.epochs": 4,
