@@ -82,8 +82,8 @@ def _check_images(found: dict[str, Any], folder: Path, key: bytes) -> str:
     there = set(hashes((digest_of(path.read_bytes()) for path in files_in(folder)), key))
     if named != there:
         raise Refused(
-            "certificate", f"of the {counted(len(named), 'image')} that it names {len(named - there)} cannot be found in "
-            f"{folder}, and of those there it does not name {len(there - named)} (the key of the hashes must be the one they "
+            "certificate", f"{len(named - there)} of {counted(len(named), 'image')} that it names cannot be found in {folder}, "
+            f"and it does not name {len(there - named)} of those there (the key of the hashes must be the one they "
             "were made with)",
         )
     return f"{folder} holds the {counted(len(there), 'image')} that had to be forgotten, and no other"
