@@ -84,7 +84,12 @@ def sentences(rows: Rows) -> tuple[str, ...]:
         said.append(f"With a tenth of D_r's images and the same passes it is {tenth:.2f} points, with all of them {own:.2f}")
     names = [name for name in map(_title, PARTS) if mean(rows, name) is not None and name != _title("retain_10")]
     parts = {name: mean(rows, name) - own for name in names}
-    by_size = sorted(parts.items(), key=lambda item: -item[1])
+    floor, by_size = mean(rows, BESIDE[AGAIN]), sorted(parts.items(), key=lambda item: -item[1])
+    largest = max(parts, key=lambda name: abs(parts[name]), default="")
+    if largest and floor is not None and abs(parts[largest]) <= floor:
+        said.append(f"Its parts are not seen to matter here: the largest change, {largest}, is {abs(parts[largest]):.2f} points, and "
+                    f"a second retrained model is {floor:.2f} away from the goal")
+        by_size = []
     for name, apart in dict((*by_size[:1], *by_size[-1:])).items():
         way = f"{abs(apart):.2f} points {'farther' if apart > 0 else 'nearer'}"
         said.append(f"Started or taught {name}, it ends {way} on average")
