@@ -165,8 +165,8 @@ def test_relearn_without_its_parts_names_what_carries_most_and_what_is_nearer_wi
     again = [fake("retrain_again", 0, 0.6, dataset=dataset, task=task) for dataset, task in PLACES[:2]]
     small = relearned(0, **{"": (1.0, 2.0), "without_mask": (1.5, 2.5), "soft": (1.0, 2.1)}).records.values()
     assert relearn_parts.exhibit(found(*small, *again), PLACES).readings == (
-        "Its parts are not seen to matter here: the largest change, without the mask, is 0.50 points, and a second retrained model "
-        "is 0.60 away from the goal (one seed, no claim).",
+        "Its parts are not seen to matter here: the largest change, without the mask, is 0.50 points, and a second retrained "
+        "model is 0.60 away from the goal (one seed, no claim).",
     )
     assert relearn_parts.exhibit(relearned(0, **{"": (1.0, 2.0)}), PLACES).text() == relearn_parts.NOTHING
 

@@ -87,8 +87,9 @@ def sentences(rows: Rows) -> tuple[str, ...]:
     floor, by_size = mean(rows, BESIDE[AGAIN]), sorted(parts.items(), key=lambda item: -item[1])
     largest = max(parts, key=lambda name: abs(parts[name]), default="")
     if largest and floor is not None and abs(parts[largest]) <= floor:
-        said.append(f"Its parts are not seen to matter here: the largest change, {largest}, is {abs(parts[largest]):.2f} points, and "
-                    f"a second retrained model is {floor:.2f} away from the goal")
+        size = f"{abs(parts[largest]):.2f} points"
+        said.append(f"Its parts are not seen to matter here: the largest change, {largest}, is {size}, and a second retrained "
+                    f"model is {floor:.2f} away from the goal")
         by_size = []
     for name, apart in dict((*by_size[:1], *by_size[-1:])).items():
         way = f"{abs(apart):.2f} points {'farther' if apart > 0 else 'nearer'}"
@@ -116,7 +117,7 @@ def figure(rows: Rows) -> Figure:
     style.gap_scale(axis, "y", (0, 1, 3, 10, 30))
     axis.set_ylim(0, 40)
     axis.set(xlabel="image passes as a share of retraining's", ylabel="gap to retrained (points)")
-    axis.legend(fontsize=9)
+    result.legend(loc="outside upper center", ncols=3, fontsize=9)
     return result
 
 
