@@ -15,7 +15,7 @@ from .support.seeds import initialisation
 
 REPRESENTATION_WIDTH = 256  # of both networks in the paper
 RESNET9_WIDTHS = (64, 128, 256)  # of its three stages
-WHITENING_FLOOR = 5e-4  # added to each variance, as in the source
+WHITENING_FLOOR = 5e-4  # added to each variance: what hardly varies is not blown up
 
 
 class Network(nn.Module):
@@ -73,7 +73,7 @@ class Whitening(nn.Module):
     """Patches of 2 x 2 pixels in coordinates that are not correlated, and the negatives: the first layer, which learns nothing.
 
     The coordinates are taken from the first batch in training mode and stay, as buffers. Source: K. Jordan, "94% on CIFAR-10 in
-    3.29 Seconds on a Single GPU", arXiv 2404.00498, section 3 (there from the first 5,000 images).
+    3.29 Seconds on a Single GPU", arXiv 2404.00498.
     """
 
     filters: torch.Tensor
@@ -99,7 +99,7 @@ class Whitening(nn.Module):
 
 
 def _convolution(inputs: int, width: int, *between: nn.Module) -> nn.Sequential:
-    """A convolution that begins as the identity on its first channels (same source, section 3.2), and what follows it."""
+    """A convolution that begins as the identity on its first channels (same source), and what follows it."""
     convolution = nn.Conv2d(inputs, width, 3, padding=1, bias=False)
     nn.init.dirac_(convolution.weight[:inputs].data)
     return nn.Sequential(convolution, *between, nn.BatchNorm2d(width), nn.GELU())
@@ -118,7 +118,7 @@ class _Residual(nn.Module):
 
 class _Ninth(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x / 9  # as the source scales its logits: without it SGD diverges at the rate of profile ``native``
+        return x / 9  # the source scales its logits: small ones stand the high rate of profile ``native``
 
 
 def resnet9(channels: int, size: int, classes: int) -> Network:
