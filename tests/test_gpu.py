@@ -1,6 +1,7 @@
 """A GPU that is lent: images in parts, units in the order of their worth, records handed back, whenever the work is cut off."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -14,7 +15,6 @@ from laf_utils.datasets import DataCorrupt, DataUnavailable, load, packed
 from laf_utils.experiments import gpu
 from laf_utils.experiments.cells import COMPARISON, Cell
 from laf_utils.experiments.grid import read_grid
-from laf_utils.experiments.planning import Planned
 from laf_utils.experiments.tuning_winners import winners_path
 from laf_utils.support.paths import results_folder
 from laf_utils.support.records import RecordError, write_json
@@ -56,15 +56,66 @@ def test_a_part_that_is_missing_or_another_is_refused(own):
 # -- units -------------------------------------------------------------------------------------------------------------------
 
 
+def units_of_native():
+    return [gpu.Unit(cell) for cell in read_grid(gpu.NATIVE)]
+
+
 def test_units_come_in_the_order_of_their_worth():
-    todo = [Planned(cell, "missing", 0.0) for cell in read_grid(gpu.NATIVE)]
-    units = gpu.ordered(gpu.units(todo), gpu._many(["mnist"], 64))
-    keys = [unit.key for unit in units]
-    assert keys[:3] == [("cifar10", seed, "native") for seed in (0, 1, 2)]
-    assert {cell.task for cell in units[0].cells} == {"class", "data"}
-    paper, many = keys.index(("cifar10", 0, "paper")), keys.index(("shadows", "mnist", "class"))
-    assert max(place for place, key in enumerate(keys[:paper])) < paper < many < keys.index(("svhn", 0, "native"))
-    assert sum(len(unit.cells) for unit in units) == len(todo), "none is lost"
+    cells = units_of_native()
+    units = gpu.ordered(cells, gpu._many(["mnist"], 64))
+    named = [unit.cell and (unit.cell.dataset, unit.cell.seed, unit.cell.profile) for unit in units]
+    assert set(named[:48]) == {("cifar10", seed, "native") for seed in (0, 1, 2)}
+    paper, many, svhn = named.index(("cifar10", 0, "paper")), named.index(None), named.index(("svhn", 0, "native"))
+    assert 48 < paper < many < svhn
+    assert len([unit for unit in units if unit.cell]) == len(cells), "none is lost"
+
+
+class Idle:
+    """A worker that was given nothing yet."""
+
+    def __init__(self, *places):
+        self.unit, self.places = None, set(places)
+
+
+def test_nothing_begins_before_what_it_starts_from():
+    todo = units_of_native()[:48]
+    begun = [unit for _, unit in gpu._given([], 16, todo, [], time.monotonic() + 60)]
+    assert {(unit.cell.task, unit.cell.method) for unit in begun} == {("class", "original")} and len(begun) == 3
+    busy = Idle()
+    busy.unit = begun[0]
+    rest = [unit for unit in todo if unit.cell.method != "original" and (unit.cell.task, unit.cell.seed) == ("class", 0)]
+    assert gpu._given([], 16, rest, [busy], time.monotonic() + 60) == [], "the original is under way"
+    after = [unit for _, unit in gpu._given([], 16, rest, [], time.monotonic() + 60)]
+    assert {unit.cell.method for unit in after} == {"retrain"}
+
+
+def test_a_worker_goes_on_with_a_request_that_it_knows():
+    todo = [gpu.Unit(Cell("mnist", "class", "original", seed)) for seed in (0, 1)]
+    one, other = Idle(todo[1].place), Idle(todo[0].place)
+    given = gpu._given([one, other], 0, todo, [], time.monotonic() + 60)
+    assert {(worker, unit.cell.seed) for worker, unit in given} == {(one, 1), (other, 0)}
+    assert gpu._given([one], 0, todo, [], time.monotonic() - 1) == [], "after the end nothing begins"
+
+
+def test_a_worker_that_dies_takes_only_its_unit_with_it(tmp_path, monkeypatch, capsys):
+    class Dies:
+        def __init__(self, out):
+            self.pipe, self.theirs = multiprocessing.Pipe()
+            self.unit, self.places = None, set()
+
+        def begin(self, unit):
+            self.unit = unit
+            if unit.cell.seed == 0:
+                self.theirs.close()
+            else:
+                self.theirs.send(True)
+
+        ended, stop = gpu._Worker.ended, lambda self: None
+
+    monkeypatch.setattr(gpu, "_Worker", Dies)
+    todo = [gpu.Unit(Cell("mnist", "class", "original", seed)) for seed in (0, 1, 2)]
+    assert gpu._all(todo, tmp_path, 1, time.monotonic() + 60) == 1
+    assert not todo and "1 units failed" in capsys.readouterr().out
 
 
 # -- records -----------------------------------------------------------------------------------------------------------------
@@ -136,12 +187,12 @@ def test_tuned_settings_are_asked_for_only_where_there_was_a_search(tmp_path, mo
 
 
 def test_a_grid_is_made_and_handed_back(tmp_path):
-    grid = RealGrid(tmp_path, "KIND=gpu", f"OUT={tmp_path / 'out'}", "WORKERS=1", "METHOD=original,lfssd")
+    grid = RealGrid(tmp_path, "KIND=gpu", f"OUT={tmp_path / 'out'}", "WORKERS=2", "METHOD=original,retrain,lfssd")
     run = grid.start()
     said = run.communicate(timeout=600)[0]
-    assert run.returncode == 0 and "2 records in" in said
+    assert run.returncode == 0 and "3 records in" in said
     lines = gpu.read_lines(tmp_path / "out" / gpu.LINES)
-    assert {line["record"]["cell"]["method"] for line in lines} == {"original", "lfssd"}
+    assert {line["record"]["cell"]["method"] for line in lines} == {"original", "retrain", "lfssd"}
 
 
 @pytest.mark.slow

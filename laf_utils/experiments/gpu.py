@@ -1,7 +1,7 @@
 """A GPU that is lent for minutes: cells in the order of their worth, each record handed back as it ends, whenever it is cut off.
 
-Units of work, the cells of one data set, seed and profile, run side by side in processes of their own: small networks leave a GPU
-waiting for the processor. What comes back is one file of text, a line for each record; a line that was cut is no line.
+Units of work run side by side in processes of their own, since small networks leave a GPU waiting for the processor; none begins
+before what it starts from is there. What comes back is one file of text, a line for each record; a line that was cut is no line.
 """
 
 import fcntl
@@ -10,11 +10,12 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from multiprocessing import connection
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..datasets import packed, remembered
 from ..settings.cli import known_values
@@ -24,7 +25,7 @@ from ..support.reading import items, whole
 from .cells import COMPARISON, Cell
 from .comparison import PICKS, chosen, report
 from .grid import name_of, read_grid
-from .planning import Planned, planned, quiet
+from .planning import planned, quiet, waits_for
 from .record import SHADOWS, VALID, Kind, ShadowsPlace
 from .tuning_winners import WinnersError, winners_of
 
@@ -36,16 +37,25 @@ NAMES = {
     "SHADOWS": "", "MODELS": "64", "PLAN": "0",
 }  # and those that pick cells
 MOST = 10_000
+REQUESTS = 6  # whose images and networks a worker keeps at hand
 
 
 @dataclass(frozen=True)
 class Unit:
-    """Work of one process: cells that share images and an original, or the arguments of ``KIND=shadows`` and its record."""
+    """What a worker does at a time: a cell, or ``KIND=shadows`` with its arguments and its record."""
 
-    key: tuple
-    cells: tuple[Cell, ...] = ()
+    cell: Cell | None = None
     arguments: tuple[str, ...] = ()
     path: Path | None = None
+
+    @property
+    def place(self) -> tuple:
+        """The request that it is about: a worker that had it before has images and networks at hand."""
+        return self.cell.place if self.cell else self.arguments[:2]
+
+    @property
+    def name(self) -> str:
+        return name_of(self.cell) if self.cell else f"shadows {' '.join(self.arguments)}"
 
 
 def gpu(arguments: list[str]) -> int:
@@ -80,19 +90,7 @@ def gpu(arguments: list[str]) -> int:
             give(out, item.cell.path)
     models = whole(found["MODELS"], "MODELS", 4, MOST)
     many = _many(items(found["SHADOWS"], "SHADOWS") if found["SHADOWS"] else [], models)
-    return _all(ordered(units(todo), many), out, workers, end)
-
-
-def units(todo: Iterable[Planned]) -> list[Unit]:
-    """Neighbours in the grid of one data set, seed and profile, together."""
-    found: list[Unit] = []
-    for item in todo:
-        key = item.cell.dataset, item.cell.seed, item.cell.profile
-        if found and found[-1].key == key:
-            found[-1] = Unit(key, (*found[-1].cells, item.cell))
-        else:
-            found.append(Unit(key, (item.cell,)))
-    return found
+    return _all(ordered([Unit(item.cell) for item in todo], many), out, workers, end)
 
 
 def _many(datasets: Sequence[str], models: int) -> list[Unit]:
@@ -100,7 +98,7 @@ def _many(datasets: Sequence[str], models: int) -> list[Unit]:
     for dataset, task in product(datasets, ("class", "data")):
         methods = [name for name in BESIDE if _searched(dataset, task, name)]
         arguments = (f"DATASET={dataset}", f"TASK={task}", f"MODELS={models}", f"METHOD={','.join(methods)}")
-        found.append(Unit(("shadows", dataset, task), (), arguments, ShadowsPlace(dataset, task, models).path))
+        found.append(Unit(None, arguments, ShadowsPlace(dataset, task, models).path))
     return found
 
 
@@ -116,57 +114,119 @@ def _searched(dataset: str, task: str, name: str) -> bool:
 
 def ordered(cells: list[Unit], many: list[Unit]) -> list[Unit]:
     """CIFAR-10 as the first tables have it, then the paper's own size, then many models, then the rest."""
-    last = max((place for place, unit in enumerate(cells, 1) if unit.key[2] == "paper"), default=0)
+    last = max((place for place, unit in enumerate(cells, 1) if unit.cell and unit.cell.profile == "paper"), default=0)
     return [*cells[:last], *many, *cells[last:]]
 
 
+class _Worker:
+    """A process that makes one unit after the other; ``None`` ends it."""
+
+    def __init__(self, out: Path) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(theirs, out), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.unit: Unit | None = None
+        self.places: set[tuple] = set()
+
+    def begin(self, unit: Unit) -> None:
+        self.unit = unit
+        self.places.add(unit.place)
+        self.pipe.send(unit)
+
+    def ended(self) -> bool | None:
+        """Whether the unit that ended gave its record; ``None``: the process died of it, and takes no other."""
+        self.unit = None
+        try:
+            return self.pipe.recv()
+        except (EOFError, OSError):
+            return None
+
+    def stop(self) -> None:
+        with suppress(OSError):
+            self.pipe.send(None)
+        self.process.join()
+
+
 def _all(todo: list[Unit], out: Path, workers: int, end: float) -> int:
-    """Every unit, at most so many at a time and never two of one key: the second finds what the first trained."""
-    context, failed = multiprocessing.get_context("spawn"), 0
-    running: dict[Any, Unit] = {}
-    while todo or running:
-        busy = {unit.key for unit in running.values()}
-        for unit in [unit for unit in todo if time.monotonic() < end]:
-            if len(running) < workers and unit.key not in busy:
-                process = context.Process(target=_one, args=(unit, out, end - time.monotonic()), daemon=True)
-                process.start()
-                running[process] = unit
-                busy.add(unit.key)
-                todo.remove(unit)
-        if not running:
+    """Every unit as soon as what it waits for has ended, the first ones first; a unit of a request that a free worker knows
+    goes before another that could begin as well."""
+    crew: list[_Worker] = []
+    failed = 0
+    while True:
+        for worker, unit in _given([worker for worker in crew if not worker.unit], workers - len(crew), todo, crew, end):
+            worker = worker or _Worker(out)
+            if worker not in crew:
+                crew.append(worker)
+            todo.remove(unit)
+            worker.begin(unit)
+        busy = {worker.pipe: worker for worker in crew if worker.unit}
+        if not busy:
             break
-        connection.wait([process.sentinel for process in running])
-        for process in [process for process in running if process.exitcode is not None]:
-            failed += process.exitcode != 0
-            del running[process]
+        for pipe in connection.wait(list(busy)):
+            gave = busy[cast(Any, pipe)].ended()
+            failed += not gave
+            if gave is None:
+                crew.remove(busy[cast(Any, pipe)])
+    for worker in crew:
+        worker.stop()
     print(f"{len(read_lines(out / LINES))} records in {out / LINES}" + (f", {failed} units failed" if failed else ""), flush=True)
     return int(failed > 0)
 
 
-def _one(unit: Unit, out: Path, seconds: float) -> None:
-    """A unit in a process of its own; a cell that fails fails alone."""
+def _given(
+    free: list[_Worker], more: int, todo: list[Unit], crew: list[_Worker], end: float
+) -> Iterable[tuple[_Worker | None, Unit]]:
+    """Which free worker, or new one (``None``), begins what now."""
+    under_way = [worker.unit for worker in crew if worker.unit]
+    open_cells = {unit.cell for unit in (*todo, *under_way) if unit.cell}
+    ready = [unit for unit in todo if not (unit.cell and waits_for(unit.cell, open_cells))] if time.monotonic() < end else []
+    ready, found = ready[: len(free) + more], []
+    for known in (True, False):
+        for unit in list(ready):
+            worker = next((worker for worker in free if not known or unit.place in worker.places), None)
+            if worker or (not known and more > 0):
+                more -= worker is None
+                ready.remove(unit)
+                if worker:
+                    free.remove(worker)
+                found.append((worker, unit))
+    return found
+
+
+def _work(pipe: Any, out: Path) -> None:
+    """Make the units that come through the pipe; say of each whether its record was given."""
+    problems: dict[tuple, Any] = {}
+    with remembered():
+        while (unit := pipe.recv()) is not None:
+            start = time.monotonic()
+            try:
+                _make(unit, out, problems)
+            except Exception as error:  # whatever a method does on a device that it was never run on
+                print(f"FAILED {unit.name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}", flush=True)
+                pipe.send(False)
+            else:
+                print(f"{unit.name} ({time.monotonic() - start:.0f} s)", flush=True)
+                pipe.send(True)
+
+
+def _make(unit: Unit, out: Path, problems: dict[tuple, Any]) -> None:
     from . import commands
     from .making import problem_of, run_cell
 
-    end, failed, last = time.monotonic() + seconds, 0, None
-    with remembered():
-        if unit.path is not None:
-            commands.shadows(list(unit.arguments))
-            give(out, unit.path)
-        for cell in unit.cells:
-            if time.monotonic() > end:
-                break
-            start = time.monotonic()
-            try:
-                problem = last = last if last and last[0] == cell.place else (cell.place, problem_of(cell, quiet))
-                run_cell(cell, problem[1], winners=winners_of(cell) if cell.choice == "tuned" else None, say=quiet)
-                give(out, cell.path)
-            except Exception as error:  # whatever a method does on a device that it was never run on
-                failed += 1
-                print(f"FAILED {name_of(cell)}: {type(error).__name__}: {' '.join(str(error).split())[:300]}", flush=True)
-            else:
-                print(f"{name_of(cell)} ({time.monotonic() - start:.0f} s)", flush=True)
-    raise SystemExit(int(failed > 0))
+    if not unit.cell:
+        assert unit.path is not None
+        commands.shadows(list(unit.arguments))
+        give(out, unit.path)
+        return
+    if unit.place not in problems:
+        while len(problems) >= REQUESTS:
+            del problems[next(iter(problems))]
+        problems[unit.place] = problem_of(unit.cell, quiet)
+    cell = unit.cell
+    run_cell(cell, problems[unit.place], winners=winners_of(cell) if cell.choice == "tuned" else None, say=quiet)
+    give(out, cell.path)
 
 
 def give(out: Path, path: Path) -> None:

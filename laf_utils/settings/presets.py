@@ -92,7 +92,7 @@ QUICK_RESNET_SETTINGS: Mapping[str, object] = {
 # D_f has as many images as in profile ``paper``, and batches of 32 for 40 epochs are as many steps.
 NATIVE_SETTINGS: Mapping[str, object] = {
     "training.epochs": 40,
-    "training.batch_size": 256,
+    "training.batch_size": 512,
     "training.rate": "one_cycle",
     "training.learning_rate": 0.4,
     "training.weight_decay": 5e-4,
