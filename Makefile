@@ -127,7 +127,7 @@ pdf: env  ## the built book as one file to print, _build/laf-book.pdf (after mak
 	@[ -f _build/html/search.html ] || { echo "laf: error: the book is not built: make book" >&2; exit 1; }
 	@[ -n "$(CHROMIUM)" ] || { echo "laf: error: needs chromium on the path" >&2; exit 1; }
 	PATH="$(BIN):$$PATH" "$(BIN)/jupyter-book" build . --builder singlehtml -q
-	sed 's|href="pages/index.html#|href="#|g' _build/singlehtml/pages/index.html >_build/singlehtml/book.html  # paths are as from here
+	sed 's|href="pages/index.html#|href="#|g; s|href="_images/[^"]*"||g' _build/singlehtml/pages/index.html >_build/singlehtml/book.html  # paths are as from here
 	"$(CHROMIUM)" --headless --no-sandbox --disable-gpu --no-pdf-header-footer --generate-pdf-document-outline --virtual-time-budget=120000 \
 	  --allow-file-access-from-files --print-to-pdf=_build/laf-book.pdf "file://$(CURDIR)/_build/singlehtml/book.html"
 

@@ -315,7 +315,8 @@ def test_a_link_leads_to_the_term_of_the_glossary(extension, tmp_path) -> None:
     (tmp_path / "index.md").write_text("# Book\n\n```{toctree}\nglossary\n```\n\n[near](glossary.md#noise-floor) {term}`gap`\n")
     source = ":::{glossary}\n### gap\n  Points.\n\n### noise floor\n  Another gap.\n:::\n"
     (tmp_path / "glossary.md").write_text(f"# Glossary\n\n{source}")
-    given = {"extensions": ["sphinx.ext.autodoc", "myst_parser", "laf_book"], "myst_enable_extensions": ["colon_fence"], "html_theme": "basic"}
+    given = {"extensions": ["sphinx.ext.autodoc", "myst_parser", "laf_book"], "html_theme": "basic"}
+    given |= {"myst_enable_extensions": ["colon_fence"]}
     out = tmp_path / "out"
     app = Sphinx(tmp_path, None, out, out / "trees", "html", given, status=None, warning=None, warningiserror=True)
     app.build()
