@@ -50,7 +50,7 @@ lab: env  ## open a copy of notebooks/LAF.ipynb in JupyterLab
 	@ln -sfn ../pages runs/pages  # where the notebooks' links lead
 	@for notebook in notebooks/*.ipynb; do [ -e "runs/lab/$${notebook##*/}" ] || cp "$$notebook" runs/lab; done
 	@echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}' >"$(BIN)/../share/jupyter/lab/settings/overrides.json"
-	"$(BIN)/jupyter" lab $(LAB_FLAGS) runs/lab/LAF.ipynb
+	"$(BIN)/jupyter" lab --ServerApp.root_dir=$(call quote,$(CURDIR)/runs) $(LAB_FLAGS) runs/lab/LAF.ipynb
 
 # Two at a time, one thread each: all are many small steps, on which a second thread gains little. The last of the three begins when one
 # of the others has ended, and then finds the models that the first notebooks trained.
