@@ -176,6 +176,13 @@ def test_curves_that_disagree_are_said_to() -> None:
     assert training_curves.readings("data", []) == ()
 
 
+def test_the_curves_of_all_tasks_are_summed_up() -> None:
+    said = training_curves.summary([record("cifar10"), record("fashion")])
+    assert said.startswith("**L_UE falls as the authors' does in 1 of 2 comparisons.**")
+    assert said.endswith("Ours falls less than half as far in CIFAR-10, class removal.")
+    assert training_curves.summary([]) == ""
+
+
 TERMS = re.findall(r"^### (.+)$", (ROOT / "pages" / "glossary.md").read_text(encoding="utf-8"), re.M)
 
 
