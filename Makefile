@@ -47,9 +47,10 @@ data:  ## fetch a data set: make data DATASET=fashion
 # question whether it may fetch news is answered: no.
 lab: env  ## open a copy of notebooks/LAF.ipynb in JupyterLab
 	@mkdir -p runs/lab "$(BIN)/../share/jupyter/lab/settings"
+	@ln -sfn ../pages runs/pages  # where the notebooks' links lead
 	@for notebook in notebooks/*.ipynb; do [ -e "runs/lab/$${notebook##*/}" ] || cp "$$notebook" runs/lab; done
 	@echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}' >"$(BIN)/../share/jupyter/lab/settings/overrides.json"
-	"$(BIN)/jupyter" lab $(LAB_FLAGS) runs/lab/LAF.ipynb
+	"$(BIN)/jupyter" lab --ServerApp.root_dir=$(call quote,$(CURDIR)/runs) $(LAB_FLAGS) runs/lab/LAF.ipynb
 
 # Two at a time, one thread each: all are many small steps, on which a second thread gains little. The last of the three begins when one
 # of the others has ended, and then finds the models that the first notebooks trained.
@@ -126,8 +127,8 @@ pdf: env  ## the built book as one file to print, _build/laf-book.pdf (after mak
 	@[ -f _build/html/search.html ] || { echo "laf: error: the book is not built: make book" >&2; exit 1; }
 	@[ -n "$(CHROMIUM)" ] || { echo "laf: error: needs chromium on the path" >&2; exit 1; }
 	PATH="$(BIN):$$PATH" "$(BIN)/jupyter-book" build . --builder singlehtml -q
-	cp _build/singlehtml/pages/index.html _build/singlehtml/book.html  # Sphinx writes its links as from here
-	"$(CHROMIUM)" --headless --no-sandbox --disable-gpu --no-pdf-header-footer --virtual-time-budget=120000 \
+	sed 's|href="pages/index.html#|href="#|g; s|href="_images/[^"]*"||g' _build/singlehtml/pages/index.html >_build/singlehtml/book.html  # paths are as from here
+	"$(CHROMIUM)" --headless --no-sandbox --disable-gpu --no-pdf-header-footer --generate-pdf-document-outline --virtual-time-budget=120000 \
 	  --allow-file-access-from-files --print-to-pdf=_build/laf-book.pdf "file://$(CURDIR)/_build/singlehtml/book.html"
 
 archive:  ## the committed records with their checksums, _build/records.tar.gz: what a DOI is asked for

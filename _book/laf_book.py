@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.domains.std import Glossary
 from sphinx.errors import ExtensionError
 
 PACKAGE = "sphinx-mathjax-offline"  # a distribution of MathJax 3 on PyPI; its own Sphinx extension would copy 24 MB
@@ -128,10 +129,28 @@ def words_for_pictures(app: Sphinx, doctree: nodes.document, page: str) -> None:
         text.parent.replace(text, nodes.Text(words[text.astext().strip()]))
 
 
+class Terms(Glossary):
+    """A glossary whose terms are headings in its source, so that JupyterLab and GitHub can lead to one as well."""
+
+    def run(self) -> list[nodes.Node]:
+        self.content.data = [line.removeprefix("### ") for line in self.content.data]
+        return super().run()
+
+
+def links_to_terms(app: Sphinx, doctree: nodes.document) -> None:
+    """A link to ``glossary.md#noise-floor`` is one to the term, as JupyterLab names it; MyST knows headings only."""
+    slugs = app.env.metadata[app.env.docname].setdefault("myst_slugs", {})
+    for term in doctree.findall(nodes.term):
+        for target in term["ids"]:
+            slugs[term.astext().replace(" ", "-")] = (0, target, term.astext())
+
+
 def setup(app: Sphinx) -> dict[str, object]:
     """Called by Sphinx."""
     mathjax()
     app.config.mathjax_path = f"mathjax/{ENTRY}"
+    app.add_directive_to_domain("std", "glossary", Terms, override=True)
+    app.connect("doctree-read", links_to_terms)
     app.connect("build-finished", copy_mathjax)
     app.connect("autodoc-process-signature", no_enum_signature)
     app.connect("autodoc-process-docstring", before_napoleon, priority=400)

@@ -176,12 +176,30 @@ def test_curves_that_disagree_are_said_to() -> None:
     assert training_curves.readings("data", []) == ()
 
 
+def test_the_curves_of_all_tasks_are_summed_up() -> None:
+    said = training_curves.summary([record("cifar10"), record("fashion")])
+    assert said.startswith("**L_UE falls as the authors' does in 1 of 2 comparisons.**")
+    assert said.endswith("Ours falls less than half as far in CIFAR-10, class removal.")
+    assert training_curves.summary([]) == ""
+
+
+TERMS = re.findall(r"^### (.+)$", (ROOT / "pages" / "glossary.md").read_text(encoding="utf-8"), re.M)
+
+
 def test_terms_that_pages_use_are_in_the_glossary() -> None:
-    glossary = (ROOT / "pages" / "glossary.md").read_text(encoding="utf-8")
-    known = {name.strip().lower() for line in re.findall(r"^(\S.*)\n  \S", glossary, re.M) for name in [line]}
+    known = {term.lower() for term in TERMS}
     for page in PAGES:
         for term in re.findall(r"\{term\}`([^`]+)`", page.read_text(encoding="utf-8")):
             assert re.sub(r".*<(.+)>", r"\1", term).lower() in known, f"{page.name}: {term}"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_links_of_notebooks_lead_to_the_term(path) -> None:
+    """Where JupyterLab has it: a heading's words with hyphens. Only the line about the glossary itself leads to its top."""
+    known = {term.replace(" ", "-") for term in TERMS}
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        for words, place in re.findall(r"\[([^]]*)\]\(\.\./pages/glossary\.md#?([^)]*)\)", "".join(cell["source"])):
+            assert place in known or (words, place) == ("glossary", ""), f"{words}: {place or 'no term'}"
 
 
 def test_authors_numbers_have_an_origin() -> None:
@@ -294,6 +312,25 @@ def test_a_link_shows_title_first_paragraph_and_picture(extension) -> None:
     assert "https://book.example/_static/frontier.png" in context["metatags"]
     extension.preview(app, "search", "", {}, None)
     assert (ROOT / "_book" / "static" / "frontier.png").is_file()
+
+
+def test_a_link_leads_to_the_term_of_the_glossary(extension, tmp_path) -> None:
+    """In the book; a term that is not there is a warning, and so an error."""
+    pytest.importorskip("myst_parser")
+    from sphinx.application import Sphinx
+
+    (tmp_path / "index.md").write_text("# Book\n\n```{toctree}\nglossary\n```\n\n[near](glossary.md#noise-floor) {term}`gap`\n")
+    source = ":::{glossary}\n### gap\n  Points.\n\n### noise floor\n  Another gap.\n:::\n"
+    (tmp_path / "glossary.md").write_text(f"# Glossary\n\n{source}")
+    given = {"extensions": ["sphinx.ext.autodoc", "myst_parser", "laf_book"], "html_theme": "basic"}
+    given |= {"myst_enable_extensions": ["colon_fence"]}
+    out = tmp_path / "out"
+    app = Sphinx(tmp_path, None, out, out / "trees", "html", given, status=None, warning=None, warningiserror=True)
+    app.build()
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert app.statuscode == 0
+    assert 'href="glossary.html#term-noise-floor"' in page and 'href="glossary.html#term-gap"' in page
+    assert "### " not in (out / "glossary.html").read_text(encoding="utf-8")
 
 
 def test_missing_mathjax_is_one_clear_error(extension, monkeypatch) -> None:

@@ -155,11 +155,11 @@ def test_page_on_a_phone(browser, address, page) -> None:
 def test_the_deciding_column_is_seen_beside_the_name(browser, address, page, wide) -> None:
     """In every table, folded ones too: on a phone name and deciding column are seen together, on a desktop all columns.
 
-    What decides is the gap, the verdict or the distance to the retrained model, else the column after the name.
+    What decides is the gap, the verdict, the distance to the retrained model or the time, else the column after the name.
     """
     show(browser, address, f"{page}.html", *([] if wide else [PHONE]))
     hidden = browser.execute_async_script("""
-        const [wide, done] = arguments, decisive = /^(gap|verdict|distance to)/;
+        const [wide, done] = arguments, decisive = /^(gap|verdict|distance to|time$)/;
         document.querySelectorAll("article .cell_output details").forEach(part => { part.open = true; });
         const cut = table => {
             const box = table.closest(".pst-scrollable-table-container, details, .output, article");

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from laf_utils.book.chapters import ch5_tables, ch6_many_models, ch6_tables, ch8_own_model, laf_findings
-from laf_utils.book.chapters.aligned import NAME, aligned, is_number
+from laf_utils.book.chapters.aligned import NAME, aligned, folded, is_number
 from laf_utils.evaluation import evaluate, make_record
 from laf_utils.forgetting import Report
 from laf_utils.support.progress import track, watched, without_bars
@@ -63,6 +63,13 @@ def test_text_is_left_numbers_are_right_and_nothing_is_cut():
 def test_a_column_without_values_is_not_shown():
     table = pd.DataFrame({"a": ["1", "2"], "b": ["–", "–"], "c": ["3", "–"]})
     assert list(aligned(table).data) == ["a", "c"] and list(aligned(table, columns=("c", "a", "x")).data) == ["c", "a"]
+
+
+def test_nothing_is_folded_that_has_no_row():
+    full, empty = aligned(pd.DataFrame({"gap": ["0.12"]}, index=["LAF"])), aligned(pd.DataFrame())
+    assert folded("Costs", empty, "read off MNIST").data == ""
+    assert folded("Costs", empty, full, "read off <b>").data.count("<table") == 1
+    assert "read off &lt;b&gt;" in folded("Costs", full, "read off <b>").data
 
 
 @pytest.mark.parametrize("value", ["0.85", "12,000", "~51", "3 of 8", "46 %", "0.85 ± 0.35", "0.75 to 2.67", "1e-04", "–"])

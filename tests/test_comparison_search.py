@@ -266,4 +266,6 @@ def test_trials_and_winners_are_shown_with_what_they_rest_on(make_search, counte
     assert table.loc["LAF", "published"] == f"{kept['laf']['trials'][0]['gap']:.2f}"
     assert table.loc["LAF", "best"] == f"{min(trial['gap'] for trial in kept['laf']['trials']):.2f}"
     assert set(table["winner, full size"]) == {"–"}
-    assert ch5_tables.tuning("mnist", "noisy").empty and "no search" in ch5_tables.tuning_finding("mnist", "noisy")
+    assert ch5_tables.tuning("mnist", "noisy").empty and ch5_tables.tuning_finding("mnist", "noisy") == ""
+    assert "no winner" in ch5_tables.tuning_finding("mnist", "class")
+    assert ch5_tables.unsearched("mnist") == "No search is on record yet for MNIST, data removal, noisy-label removal."

@@ -38,8 +38,11 @@ def aligned(table: pd.DataFrame, title: str = "", columns: Sequence[str] | None 
 
 
 def folded(summary: str, *shown: Styler | str) -> HTML:
-    """Tables, and paragraphs of plain text, that a reader opens; on paper they are open."""
-    parts = [f"<p>{html.escape(part)}</p>" if isinstance(part, str) else part.to_html() for part in shown if part]
+    """Tables, and paragraphs of plain text, that a reader opens; on paper they are open. Nothing where no table has a row."""
+    full = [part for part in shown if (part if isinstance(part, str) else len(part.index))]
+    if all(isinstance(part, str) for part in full):
+        return HTML("")
+    parts = [f"<p>{html.escape(part)}</p>" if isinstance(part, str) else part.to_html() for part in full]
     return HTML(f"<details><summary>{html.escape(summary)}</summary>{''.join(parts)}</details>")
 
 

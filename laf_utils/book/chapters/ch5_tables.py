@@ -13,7 +13,7 @@ from ...experiments.tuning_winners import winners_path
 from ...methods import METHODS, LabelAccess
 from ...methods.flops import per_image
 from ...models import Architecture
-from ...settings.names import MEASURE_NAMES
+from ...settings.names import DATASET_NAMES, MEASURE_NAMES, TASK_NAMES
 from ...settings.presets import preset
 from ...support.paths import ROOT, results_folder
 from ..base.tables import MISSING
@@ -158,10 +158,10 @@ def tuning(dataset: str, task: str) -> pd.DataFrame:
 
 
 def tuning_finding(dataset: str, task: str) -> str:
-    """What the tuning was worth at full size, in words; and that nothing was searched."""
+    """What the tuning was worth at full size, in words; empty where nothing was searched."""
     table = tuning(dataset, task)
     if table.empty:
-        return f"{title_of(dataset, task)}: no search is on record."
+        return ""
     pairs = {
         name: (float(row["published, full size"]), float(row["winner, full size"])) for name, row in table.iterrows()
         if MISSING not in (row["published, full size"], row["winner, full size"])
@@ -172,6 +172,12 @@ def tuning_finding(dataset: str, task: str) -> str:
         f"{title_of(dataset, task)}: at full size {len(worse)} of {len(pairs)} winners of the search are farther from the "
         f"retrained model than the published settings.{laf}"
     ) if pairs else f"{title_of(dataset, task)}: no winner of the search was run at full size."
+
+
+def unsearched(dataset: str) -> str:
+    """The requests of a data set without a search, in one sentence; empty where each has one."""
+    tasks = [name for task, name in TASK_NAMES.items() if not winners_path(dataset, task).is_file()]
+    return f"No search is on record yet for {DATASET_NAMES[dataset]}, {', '.join(tasks)}." if tasks else ""
 
 
 def _plain(value: object) -> str:

@@ -2,6 +2,7 @@
 
 import copy
 import importlib.util
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ def hugging_face_vit(own: Own) -> tuple[nn.Module, str]:
         if importlib.util.find_spec("transformers") is None:
             model: nn.Module = StandIn(side, patch, classes)
         else:
+            warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, of a bar that is not drawn; it names folders
             transformers: Any = importlib.import_module("transformers")  # whose configurations take more than their types say
             made = f"transformers {transformers.__version__}, ViTForImageClassification from a configuration"
             model = transformers.ViTForImageClassification(transformers.ViTConfig(

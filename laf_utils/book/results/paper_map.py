@@ -11,7 +11,7 @@ from ..base.words import in_time
 from . import ablation, labels
 
 PAGES = {"data": "results_data.md", "class": "results_class.md", "noisy": "results_noisy.md"}
-COLUMNS = ("page", "command", "records", "time")
+COLUMNS = ("records", "time", "page", "command")  # what decides beside the name: a phone shows that much
 
 
 def _seconds(found: Found, variants: Iterable[str], task: str | None = None) -> list[float | None]:
@@ -24,7 +24,7 @@ def _seconds(found: Found, variants: Iterable[str], task: str | None = None) -> 
 def _row(page: str, command: str, seconds: list[float | None]) -> dict[str, str]:
     known = [value for value in seconds if value is not None]
     time = in_time(sum(known)) if known else MISSING
-    return dict(zip(COLUMNS, (f"[{page.removesuffix('.md')}]({page})", f"`{command}`", str(len(seconds)), time), strict=True))
+    return dict(zip(COLUMNS, (str(len(seconds)), time, f"[{page.removesuffix('.md')}]({page})", f"`{command}`"), strict=True))
 
 
 def table(found: Found, runs: list[dict]) -> pd.DataFrame:

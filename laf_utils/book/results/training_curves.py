@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from ...settings.names import DATASET_NAMES
+from ...settings.names import DATASET_NAMES, TASK_NAMES
+from ...support.reading import counted
 from ..base.style import COLOURS, STYLE, WIDTH
 from ..base.tables import MISSING
 from ..base.training_records import PAPER_DATASETS, authors, groups, images_text
@@ -83,6 +84,18 @@ def readings(task: str, found: list[dict]) -> tuple[str, ...]:
             run = f"; the series of the {SERIES[dataset, task][1]} falls to {signed(min(_series(dataset, task).values()), 1)}"
         said.append(f"{words}{off if fell + 2 * READING_ERROR < falls / 2 else far}{run}.")
     return tuple(said)
+
+
+def summary(found: list[dict]) -> str:
+    """In how many comparisons of all tasks L_UE falls as the authors' does, and where it does not; empty without any."""
+    said = {f"{line.partition(':')[0]}, {name}": line for task, name in TASK_NAMES.items() for line in readings(task, found)}
+    less = [name for name, line in said.items() if "disagree" in line]
+    farther = [name for name, line in said.items() if "farther" in line]
+    alike = len(said) - len(less) - len(farther)
+    lines = [f"**L_UE falls as the authors' does in {alike} of {counted(len(said), 'comparison')}.**"]
+    lines += [f"Ours falls farther in {'; '.join(farther)}."] if farther else []
+    lines += [f"Ours falls less than half as far in {'; '.join(less)}."] if less else []
+    return " ".join(lines) if said else ""
 
 
 def drawn(task: str, found: list[dict]) -> list[str]:
