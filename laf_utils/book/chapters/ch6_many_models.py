@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...audit.many_models import SIGMA_FLOOR, klom_null, models_for_klom
+from ...audit.many_models import SIGMA_FLOOR
 from ...experiments.record import SHADOWS
 from ...experiments.shadows import DEFINITION
 from ...support.paths import results_folder
@@ -112,19 +112,7 @@ def many_models_finding(groups: list[dict], kinds: tuple[str, ...] = ("laf", "la
     usable = [group for group in groups if current(group)]
     if not usable:
         return f"**No verdict of U-LiRA yet.** {EARLIER}"
-    return "\n".join(f"- {said}" for said in [*(sentence(g, kind) for kind in kinds for g in usable), klom_sentence(usable)])
-
-
-def klom_sentence(groups: list[dict]) -> str:
-    """What KLoM says where there is nothing to find: on record, simulated, and how many models bring it below one nat."""
-    said = []
-    for models in sorted({group["place"]["models"] for group in groups}):
-        own = [g["measures"]["null"]["klom"]["forget"]["mean"] for g in groups if g["place"]["models"] == models]
-        said.append(f"{np.mean(own):.1f} nats with {models} models of each kind ({klom_null(models):.1f} simulated)")
-    return (
-        f"KLoM between two groups of retrained models is {', '.join(said)}: empty bins, and no difference. It takes "
-        f"{models_for_klom()} models of each kind to bring it below 1 nat; with 64 it is {klom_null(64):.1f} (simulated)."
-    )
+    return "\n".join(f"- {sentence(group, kind)}" for kind in kinds for group in usable)
 
 
 def verdict_sentence(records: list[dict], model: str, folder: Path | None = None) -> str:
