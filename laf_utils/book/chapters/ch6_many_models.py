@@ -14,6 +14,7 @@ from ...experiments.record import SHADOWS
 from ...experiments.shadows import DEFINITION
 from ...support.paths import results_folder
 from ..base import style
+from ..base.captions import caption
 from ..base.words import method_name
 from . import ch6_tables
 from .ch6_tables import TITLES, heading
@@ -22,10 +23,7 @@ ROWS = {"original": TITLES["original"], "null": "Retrained, other seeds", "laf":
 COLOURS = style.COLOURS | {"null": "#555555"}
 ATTACK = "u_lira_by_pair"
 UNKEYED = "From before records had keys: nothing checks whether the code that made it is still the present one."
-EARLIER = (
-    "U-LiRA and the forget score have other definitions since this was recorded (pairs apart, the competition's rules): both are "
-    "left out until it is made anew."
-)
+EARLIER = caption("many models, earlier")
 COLUMNS = {
     "U-LiRA AUC": ((ATTACK, "auc"), 1), "of the most exposed": (("u_lira_of_exposed", "auc"), 1),
     "forget score": (("neurips_forget_score",), 3),

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ...experiments.cells import AGAIN, ORIGINAL, RETRAIN
 from ..base import reading, style
+from ..base.captions import caption
 from ..base.reading import DEFAULTS, Found, Group, difference, gap, over, pick
 from ..base.tables import MISSING
 from ..base.words import breakable, exploratory, gap_text, method_name, name_of, short_points, verdict_text, within_noise
@@ -18,10 +19,7 @@ from .sentences import diverged, elsewhere
 from .tables import COST, GAP, LABELS, table
 
 NAME, TITLE, NOTHING = "ablation", "Ablation", "No record of LAF without one of its parts yet."
-FIGURE = (
-    "Gap to the retrained model of LAF with and without its parts: dots are seeds, strokes their means, bars 95 % intervals; the "
-    "dashed line is full LAF."
-)
+FIGURE = caption("ablation")
 METHOD = "laf"
 PARTS = ("without_ue", "without_ra", "ra_retain_only", "ra_forget_only")
 BESIDE = (ORIGINAL, RETRAIN, AGAIN, METHOD)
