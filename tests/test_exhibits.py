@@ -357,7 +357,7 @@ def test_coverage_names_what_is_missing(folder, tmp_path):
     besides = fake("scrub", dataset="svhn")
     for record in (fake("laf"), fake("jit", failure="no number"), fake("laf", variant="without_ue"), besides):
         put(record)
-    summary, mnist = coverage.exhibits(reading.everything(), grid)
+    summary, mnist = coverage.exhibits(reading.everything(), [grid])
     assert mnist.table.loc["LAF", "class removal"] == "1 of 2 (no seed 1)"
     assert mnist.table.loc["JiT", "class removal"] == "1 of 2 (no seed 1), 1 diverged"
     assert mnist.table.loc["LAF", "data removal"] == "0 of 2"

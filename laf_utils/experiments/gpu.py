@@ -20,16 +20,15 @@ from typing import Any, cast
 from ..datasets import packed, remembered
 from ..settings.cli import known_values
 from ..support import records, sealing
-from ..support.paths import ROOT, check_writable, data_folder, results_folder, runs_folder
+from ..support.paths import check_writable, data_folder, results_folder, runs_folder
 from ..support.reading import items, whole
 from .cells import COMPARISON, Cell
 from .comparison import PICKS, chosen, report
-from .grid import name_of, read_grid
+from .grid import NATIVE, name_of, read_grid
 from .planning import planned, quiet, waits_for
 from .record import SHADOWS, VALID, Kind, ShadowsPlace
 from .tuning_winners import WinnersError, winners_of
 
-NATIVE = ROOT / "workflow" / "native.toml"
 LINES = "records.jsonl"
 BESIDE = ("relearn", "neggrad_plus_pseudo", "svd", "scrub-tuned")  # many models: the three nearest label-free methods, and SCRUB
 NAMES = {

@@ -12,6 +12,7 @@ from ..support.reading import MOST_SEED, ReadingError, file_name
 from .cells import Cell, listed
 
 GRID = ROOT / "workflow" / "grid.toml"
+NATIVE = ROOT / "workflow" / "native.toml"  # what wants a GPU
 MOST_CELLS = 100_000
 
 

@@ -1,4 +1,4 @@
-"""Which cells of the project's own grid are on record, and which are not.
+"""Which cells of the project's own grids are on record, and which are not.
 
 Presence only: whether a record still is what making it now would give is what ``make experiments PLAN=1`` says.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from ...experiments.cells import REFERENCES, Cell
-from ...experiments.grid import GRID, read_grid
+from ...experiments.grid import GRID, NATIVE, read_grid
 from ...experiments.variants import VARIANTS
 from ...methods.catalogue import LISTED
 from ...settings.names import DATASET_NAMES, TASK_NAMES
@@ -85,9 +85,9 @@ def sentence(grid: list[Cell], found: Found) -> str:
     return said + (f" No record, and left out: {unread}." if unread else "")
 
 
-def exhibits(found: Found, path: Path = GRID) -> list[Exhibit]:
-    """The summary, then one table for each data set of the grid."""
-    grid = read_grid(path)
+def exhibits(found: Found, paths: Iterable[Path] = (GRID, NATIVE)) -> list[Exhibit]:
+    """The summary, then one table for each data set of the grids."""
+    grid = list(dict.fromkeys(cell for path in paths for cell in read_grid(path)))
     first = Exhibit("coverage", "What was run and what was not", ABOUT, summary(grid, found), (sentence(grid, found),))
     rest = [
         Exhibit(f"coverage-{dataset}", f"Cells of the grid: {DATASET_NAMES.get(dataset, dataset)}", ABOUT,

@@ -161,7 +161,7 @@ def _panel(axis: Axes, own: list[Dot]) -> Notes:
     axis.set_xscale("log")
     style.gap_scale(axis, "y", GAPS)
     axis.set(xlim=ends, ylim=(0, 130))
-    axis.set_ylabel("gap to the retrained model (points)")
+    axis.set_ylabel("gap to retraining (points)")
     costs = [tick for tick in COSTS if tick >= ends[0]]
     axis.set_xticks(costs, [f"{100 * tick:g} %" for tick in costs])
     axis.minorticks_off()

@@ -2,15 +2,19 @@
 
 import pandas as pd
 
-from ...settings.names import DATASET_NAMES
+from ...experiments.cells import ORIGINAL
+from ...settings.names import DATASET_NAMES, TASK_NAMES
 from ...support.choices import TASKS
 from ..base.reading import DEFAULTS, Found, Group, gap, groups, metric, over
+from ..base.tables import MISSING
 from ..base.words import gap_text, method_name
 from . import tables
 
 TUNED = "tuned"
 ROWS = (*((method, DEFAULTS) for method in ("original", "laf", "scrub", "mixunlearn", "relearn")), ("scrub", TUNED))
 DATASETS = ("mnist", "fashion")
+RELEASED = ("delete", "salun", "sparse", "lotus", "synthetic", "svd")  # whose authors' settings are for CIFAR-10
+BESIDE = (ORIGINAL, "laf", "relearn")
 
 
 def authors_rows() -> pd.DataFrame:
@@ -22,8 +26,8 @@ def authors_rows() -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").drop(columns=["ToW"])
 
 
-def _row(found: Found, dataset: str, task: str, method: str, choice: str) -> Group | None:
-    rows = groups(found, dataset, task, "paper")
+def _row(found: Found, dataset: str, task: str, method: str, choice: str, profile: str = "paper") -> Group | None:
+    rows = groups(found, dataset, task, profile)
     return next((g for g in rows if (g.method, g.variant, g.choice) == (method, "", choice) and g.good), None)
 
 
@@ -53,3 +57,17 @@ def beside_authors(found: Found) -> str:
         beside = f", ours {gap_text(over(own))} from ours." if own else "; ours at their size is not run."
         said.append(f"On {DATASET_NAMES[dataset]} their LAF is {theirs:.2f} points from their retrained model{beside}")
     return " ".join(said)
+
+
+def on_cifar(found: Found) -> pd.DataFrame:
+    """Gaps on CIFAR-10 in profile ``native`` of the methods whose released settings are for CIFAR-10."""
+    rows = {}
+    for method in (*BESIDE, *RELEASED):
+        own = {task: _row(found, "cifar10", task, method, DEFAULTS, "native") for task in ("class", "data")}
+        if not (there := [row for row in own.values() if row]):
+            continue
+        rows[method_name(method)] = {
+            **{TASK_NAMES[task]: gap_text(over(row)) if row else MISSING for task, row in own.items()},
+            "seeds": str(min(len(row.good) for row in there)),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")

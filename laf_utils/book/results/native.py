@@ -2,17 +2,22 @@
 
 import json
 import math
+from itertools import product
 
 import pandas as pd
 
 from ...datasets.catalogue import FACTS
-from ...experiments.cells import Cell, read
+from ...experiments.cells import ORIGINAL, RETRAIN, Cell, read
 from ...experiments.follow import PRICES
 from ...settings.config import RunConfig
+from ...settings.names import DATASET_NAMES, TASK_NAMES
 from ...settings.presets import preset
+from ..base import captions, reading
 from ..base.tables import MISSING
 from ..base.training_records import authors
+from ..base.words import spread_text
 
+TEST = reading.metric("test")
 TASKS = {"class": 1 / 10, "data": 0.2, "noisy": 0.3}  # forgotten images as a share of all, on ten equal classes
 
 
@@ -71,19 +76,18 @@ def _row(config: RunConfig, images: int, error: float | None, ue: list[float]) -
     }
 
 
-def carried_sentence() -> str:
-    """What the steps alone do not explain, from the same numbers."""
-    notebook = authors()["published_notebook"]["loss_ue_by_epoch"]
-    paper, images = preset("cifar10", "class", profile="paper"), FACTS["cifar10"].counts[0]
-    per_epoch = steps(paper, images)[1] // paper.unlearning.epochs
-    _, small, _ = steps(config := preset("cifar10", "class", profile="small"), config.images or 0)
-    by_then = min((value for epoch, value in notebook.items() if (int(epoch) + 1) * per_epoch <= small), default=None)
-    _, native, _ = steps(config := preset("cifar10", "class", profile="native"), images)
-    lowest = "" if by_then is None else (
-        f" Steps do not explain all: after the {small:,} steps that profile `small` takes the authors' $L_{{UE}}$ had been at "
-        f"{by_then:.1f}. What differs besides is $h_f$, which saw a fifth of the images there: how well it fits decides where "
-        "$s$ has a slope."
-    )
-    own = config.unlearning
-    said = f"Profile `native` forgets as many images as the paper, in batches of {own.batch_size} for {own.epochs} epochs"
-    return f"{said}: {native:,} steps, as published.{lowest}"
+def originals() -> pd.DataFrame:
+    """What the originals of the profile reach, by data set and request: test accuracy over the seeds, and its lowest."""
+    found, rows = reading.everything(), {}
+    for dataset, task in product(("cifar10", "svhn"), ("class", "data", "noisy")):
+        kept = reading.groups(found, dataset, task, "native")
+        if (own := reading.pick(kept, ORIGINAL)) is None or not (reached := own.values(TEST)):
+            continue
+        goal = reading.pick(kept, RETRAIN)
+        record = next(iter(own.records.values()))
+        rows[f"{DATASET_NAMES[dataset]}, {TASK_NAMES[task]}"] = {
+            "original (%)": spread_text(reading.over(own, TEST)), "lowest (%)": f"{min(reached.values()):.1f}",
+            "retrained (%)": spread_text(reading.over(goal, TEST)), "seeds": str(len(reached)),
+            "training images": f"{record['task']['forget'] + record['task']['retain']:,}", "made on": captions.machine_of(record),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
