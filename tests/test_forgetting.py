@@ -16,6 +16,9 @@ from torchvision.transforms import functional as TF
 import laf_utils
 from laf_utils.forgetting import Refused, engine, preparing
 from laf_utils.forgetting import call as call_room
+from laf_utils.forgetting.choice import check_network
+from laf_utils.forgetting.options import Options
+from laf_utils.forgetting.preparing import Given
 from laf_utils.forgetting.sources import ArrayStore, DatasetStore
 from laf_utils.methods.laf import LAFRSettings
 from laf_utils.methods.method import fingerprint, shares_storage
@@ -261,6 +264,30 @@ def test_overlap_is_refused_or_dropped(model):
     plain = light(model, X[:40], X[40:])
     assert dropped.report.content["images"]["dropped"] == 10
     assert fingerprint(dropped.model) == fingerprint(plain.model)
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_a_method_that_the_network_is_not_made_for_is_refused_before_anything_is_trained(monkeypatch, dry):
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(192, 16), nn.ReLU(), nn.Linear(16, 4)).eval()
+    monkeypatch.setattr(call_room, "carry_out", lambda *_: pytest.fail("it began"))
+
+    def said(method):
+        if not dry:
+            return refused("method", flat, X[GONE], X[~GONE], method=method, scope="class")
+        with pytest.raises(Refused) as caught:
+            call_room.refused(flat, Given(X[GONE], X[~GONE]), Options(method=method, scope="class"), None)
+        return str(caught.value)
+
+    assert "mixunlearn: MixUnlearn's generator needs a feature map" in said("mixunlearn")
+
+
+def test_a_class_that_random_embeddings_never_reach_is_refused():
+    network = nn.Sequential(nn.Linear(4, 3))
+    with torch.no_grad():
+        network[0].bias.copy_(torch.tensor([1e3, 0.0, 0.0]))
+    check_network("synthetic", network, torch.zeros(2, 4), [0])
+    with pytest.raises(Refused, match=r"takes none for \[2\]"):
+        check_network("synthetic", network, torch.zeros(2, 4), [2])
 
 
 def test_a_model_without_a_linear_head():

@@ -1,12 +1,17 @@
 """What is derived from the data: the kind of request, the method, and the settings. Every choice comes with its reason."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from torch import nn
 
 from ..methods import METHODS, DataAccess, LabelAccess, available
 from ..methods.laf import LAFRSettings, LAFSettings
+from ..methods.mixing import FeatureTap
+from ..methods.synthetic import embeddings
+from ..methods.view import last_linear
 from ..settings.config import RepairConfig, UnlearningConfig, VAEConfig
 from ..support.reading import counted
 from .packing import Packing
@@ -116,6 +121,27 @@ def choose(asked: str, *, retain: bool, labels: bool) -> Choice:
     if method.label_access == LabelAccess.FEW and not labels:
         raise Refused("method", f"{asked} needs labels of D_r: give retain_labels=...")
     return Choice(asked, "asked for")
+
+
+def check_network(method: str, network: nn.Module, inputs: torch.Tensor, classes: Sequence[int]) -> None:
+    """What a method asks of a network beside images and labels, before anything is trained.
+
+    Args:
+        inputs: a few network inputs [B, ...].
+        classes: those that the original answers the forget images with.
+
+    Raises:
+        Refused: ``method``: a network without what the method works on.
+    """
+    try:
+        if method == "mixunlearn":
+            with torch.no_grad(), FeatureTap(network) as tap:
+                network(inputs)
+                _ = tap.features
+        if method == "synthetic":
+            embeddings(last_linear(network)[1], torch.tensor(classes), 1, torch.Generator().manual_seed(0))
+    except ValueError as error:
+        raise Refused("method", f"{method}: {error}") from error
 
 
 def head_alone_or(choice: Choice, asked: str, scope: Scope, packing: Packing | None, fixed: bool = False) -> Choice:

@@ -14,7 +14,7 @@ from ..support.reading import counted
 from ..support.seeds import stream
 from . import certified, closed_form
 from .adapting import adapted
-from .choice import CERTIFIED, CLOSED_FORM, Choice, Scope, choose, head_alone_or, ranked, scope_of
+from .choice import CERTIFIED, CLOSED_FORM, Choice, Scope, check_network, choose, head_alone_or, ranked, scope_of
 from .copies import Copies
 from .copying import working_copy
 from .evidence import LEAST_COMPARED
@@ -225,6 +225,7 @@ def prepare(model: nn.Module, given: Given, options: Options, keeper: Keeper, le
         certified.check(network)
     else:
         check_below(network)
+        check_network(choice.method, network, example, said.unique().tolist())
     known: dict[str, Sequence[bytes]] = {} if ledger is None else {
         name: marks for name, marks in (("retain", rest.known), ("unseen", () if unseen is None else hashed(unseen, "reading")))
         if marks
