@@ -69,7 +69,7 @@ def readings(rows: list[Group], where: str) -> tuple[str, ...]:
                 f"{start}{name_of(group)} collapses: {kept:.1f} % on D_r, so its gap of {short_points(over(group))} measures "
                 "damage, not forgetting."
             )
-        elif within_noise(apart, floor):
+        elif within_noise(apart):
             ends = ": on this request the part is not seen to matter" if apart.count > 1 else ""
             said.append(f"{words}; it and full LAF {verdict_text(apart, floor)}{ends}.")
         elif apart.mean > 0:

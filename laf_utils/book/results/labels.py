@@ -86,7 +86,7 @@ def _beside_baselines(own: Group, others: dict[str, Group], usable: dict[str, Gr
     said = f"; the nearest baseline with the same, chosen on these numbers, is {name} with {short_points(over(usable[name]))}"
     if apart.count == 1:
         return f"{said} (one seed, no claim)"
-    return f"{said}: LAF+R {'and it' if within_noise(apart, floor) else 'is'} {verdict_text(apart, floor)}"
+    return f"{said}: LAF+R {'and it' if within_noise(apart) else 'is'} {verdict_text(apart, floor)}"
 
 
 def readings(rows: list[Group], where: str) -> tuple[str, ...]:
@@ -104,7 +104,7 @@ def readings(rows: list[Group], where: str) -> tuple[str, ...]:
     first = min(drawn.get("LAF+R", {}), default=None)
     apart = difference(drawn["LAF+R"][first], laf) if first else None
     if apart:
-        free, same = "LAF without any label", within_noise(apart, floor)
+        free, same = "LAF without any label", within_noise(apart)
         way = f"and {free} {verdict_text(apart, floor)}" if same else f"is {verdict_text(apart, floor, free)}"
         said.append(f"LAF+R with {first} % of the labels {way}.")
     variants = [group for group in rows if group.variant]
