@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from laf_utils.support import artefacts
-from laf_utils.support.artefacts import Artefact, load, prefixed, save, unprefixed
-from laf_utils.support.keys import content_key
+from laf_utils.support.artefacts import Artefact, exists, load, prefixed, save, unprefixed
+from laf_utils.support.keys import content_key, equivalents_file
+from laf_utils.support.records import write_json
 
 CONTENT = {"stage": "original", "seed": 0, "lr": 1e-4, "none": None, "nested": {"b": [1, 2], "a": True}}
 TENSORS = {
@@ -50,6 +51,23 @@ def test_other_content_is_not_there(kept, change):
 def test_another_stage_is_not_there(kept):
     assert load(kept.parent, "retrained", CONTENT) is None
     assert load(kept.parent / "nowhere", "original", CONTENT) is None
+
+
+@pytest.fixture
+def rewritten(tmp_path, monkeypatch):
+    """Code ``old``, then ``newer``, then ``newest``, each proven to be the one before."""
+    monkeypatch.setenv("LAF_RESULTS", str(tmp_path))
+    proof = {"because": "a test", "checked_by": "a test"}
+    write_json(equivalents_file(), {"old": {"new": "newer", **proof}, "newer": {"new": "newest", **proof}})
+
+
+@pytest.mark.parametrize(("made", "asked"), [("old", "newest"), ("newer", "newest"), ("newest", "old"), ("old", "newer")])
+def test_what_equivalent_code_made_is_found(tmp_path, rewritten, made, asked):
+    save(tmp_path, "laf", CONTENT | {"code": made, "method_code": made}, Artefact(TENSORS, FACTS))
+    content = CONTENT | {"code": asked, "method_code": made}
+    assert exists(tmp_path, "laf", content) and load(tmp_path, "laf", content).facts == FACTS
+    for other in ({"code": "other"}, {"seed": 1}, {"method_code": "other"}):
+        assert not exists(tmp_path, "laf", content | other) and load(tmp_path, "laf", content | other) is None
 
 
 values = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text("a1.", max_size=3))

@@ -1,8 +1,9 @@
 """What a stage computed, kept under the name of everything it depends on.
 
 One safetensors file per stage: weights, and beside them as JSON the losses, the seconds and the key's content. The key is
-the content: settings, data checksum and the code that computes the stage (``support.definitions``). A changed setting is another
-file, so nothing stale can be taken for fresh, and nothing is ever unpickled.
+the content: settings, data checksum and the code that computes the stage (``support.definitions``), or code that is proven to
+give the same bits (``keys.equivalents``). A changed setting is another file, so nothing stale can be taken for fresh, and
+nothing is ever unpickled.
 """
 
 import hashlib
@@ -10,15 +11,18 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from .keys import content_key
+from .keys import content_key, equivalent_to
 from .paths import whole_file
 from .sealing import SealError, check_not_negative
+
+CODES = ("code", "method_code", "repair_code")  # of a content: names of code, which may have equivalents
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,19 @@ def _path(folder: Path, stage: str, content: dict) -> Path:
     return folder / f"{stage}-{content_key(content)}.safetensors"
 
 
+def _there(folder: Path, stage: str, content: dict) -> tuple[Path, dict] | None:
+    """The file of this content and what it is the file of: the same, or with equivalent code."""
+    named = [name for name in CODES if isinstance(content.get(name), str)]
+    for codes in product(*(equivalent_to(content[name]) for name in named)):
+        own = content | dict(zip(named, codes, strict=True))
+        if (path := _path(folder, stage, own)).exists():
+            return path, own
+    return None
+
+
 def exists(folder: Path, stage: str, content: dict) -> bool:
     """Whether ``load`` has a file to look at."""
-    return _path(folder, stage, content).exists()
+    return _there(folder, stage, content) is not None
 
 
 def save(folder: Path, stage: str, content: dict, artefact: Artefact) -> Path:
@@ -87,16 +101,16 @@ def load(
     folder: Path, stage: str, content: dict, *, like: Mapping[str, torch.Tensor] | None = None, needs: Iterable[str] = (),
     say: Callable[[str], None] = print,
 ) -> Artefact | None:
-    """The artefact of exactly this content, or ``None`` where it is not there or is not what it should be.
+    """The artefact of this content, by this code or an equivalent one; ``None`` where it is not there or not what it should be.
 
     Args:
         like: tensors whose names, shapes and types it must have.
         needs: facts that it must have.
         say: is told which file is broken, and how.
     """
-    path = _path(folder, stage, content)
-    if not path.exists():
+    if (there := _there(folder, stage, content)) is None:
         return None
+    path, content = there
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

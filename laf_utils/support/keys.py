@@ -46,6 +46,12 @@ def present(part: str) -> str:
     return part
 
 
+def equivalent_to(part: str) -> list[str]:
+    """The hash of a part, then all others that are proven to be equivalent."""
+    newest = present(part)
+    return list(dict.fromkeys([part, newest, *(old for old in equivalents() if present(old) == newest)]))
+
+
 def stale_parts(record: Mapping, inputs: Mapping[str, str]) -> list[str]:
     """Which parts of a record are not what making it now would depend on; empty for a valid one."""
     own = record.get("inputs")
