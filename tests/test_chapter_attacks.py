@@ -12,7 +12,7 @@ from laf_utils.experiments.audit_seeds import NULL
 @pytest.fixture(scope="module")
 def opened(optdigits):
     run, evaluation, _ = optdigits("reference")
-    again = ch6_attacks.second_retrained(run)
+    again = ch6_attacks.second_retrained(run, evaluation)
     return run, evaluation, again, ch6_attacks.signals(run, evaluation, again)
 
 

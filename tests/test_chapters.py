@@ -10,6 +10,7 @@ import torch
 
 from laf_utils.audit import published_attack
 from laf_utils.audit.attack import _scored
+from laf_utils.book.base import style
 from laf_utils.book.chapters import (
     ch1_ch2_figures,
     ch1_pretraining,
@@ -278,7 +279,7 @@ def test_figures_of_chapters_one_and_two(make_run):
     assert drawn(ch1_ch2_figures.class_counts(ch1_pretraining.class_counts(tasks, 10), run.data.class_names), 3)
     assert drawn(ch1_ch2_figures.training(run.losses, evaluation.metrics), 2)
     assert drawn(ch1_ch2_figures.representation_values({name: e.numpy() for name, e in representations.items()}), 2)
-    assert drawn(ch1_ch2_figures.vae_losses(run.losses), 1)
+    assert drawn(style.loss_curves({name: run.losses[name] for name in ("vae_h", "vae_h_f")}), 1)
     assert drawn(ch1_ch2_figures.given_back(found), 3)
     assert drawn(ch1_ch2_figures.saturation(found), 5)
     assert drawn(ch1_ch2_figures.both_sets_under_both(found), 6)
@@ -289,7 +290,8 @@ def test_figures_of_chapters_three_and_four(make_run):
     evaluation = evaluate(run)
     trace, goal = ch3_traces.follow(run), ch3_adaptation.goal_on_followed(run)
     views = ch4_membership.attack_views(run, evaluation)
-    assert drawn(ch3_ch4_figures.both_losses(trace.losses, ch3_adaptation.start_of_alignment(run)), 2)
+    losses = {f"loss_{name}": values for name, values in trace.losses.items()}
+    assert drawn(style.loss_curves(losses, ch3_adaptation.start_of_alignment(run)), 2)
     assert drawn(ch3_ch4_figures.moving(ch3_adaptation.projection(trace), trace.classes["retain"].numpy()), 3)
     assert drawn(ch3_ch4_figures.by_epoch(trace, goal), 3)
     assert drawn(ch3_ch4_figures.each_alone({"both": trace, "again": trace}, goal), 4)

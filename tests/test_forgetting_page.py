@@ -10,7 +10,7 @@ from forgetting_fakes import UNSEEN, X, Y, forget, own_model, trained
 
 from laf_utils.book.base import style
 from laf_utils.forgetting.evidence import CRITICAL
-from laf_utils.forgetting.page import AFTER, BEFORE, KINDS, MEANING, SEEN, Report, picture, sentences, untested
+from laf_utils.forgetting.page import AFTER, BEFORE, Report, picture
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -39,8 +39,15 @@ def test_the_verdict_stands_first_then_three_sentences_the_audit_what_was_not_te
     assert "<table" not in first and "<pre" not in first and "<details open" not in text
 
 
-def test_each_verdict_has_its_colour_and_its_word():
-    assert set(MEANING) == {*KINDS, "retraining advised"} == {"acceptable", "cannot tell", "retraining advised"}
+def items(text, before, after):
+    """The list items between two marks of a page."""
+    return re.findall(r"<li>(.*?)</li>", text.split(before)[1].split(after)[0], re.DOTALL)
+
+
+def test_each_verdict_has_its_colour_and_its_word(content):
+    pages = {verdict: page(content, verdict=verdict) for verdict in ("acceptable", "cannot tell", "retraining advised")}
+    assert len({re.search(r"<html[^>]*>", text)[0] for text in pages.values()}) == 3
+    assert len({text.split('class="verdict">')[1].split("</div>")[0] for text in pages.values()}) == 3
 
 
 def test_the_colours_are_the_books(content):
@@ -65,13 +72,17 @@ def test_without_an_audit_there_is_no_picture_and_it_says_so(content):
 
 
 def test_what_is_known_follows_what_was_found(content):
-    said = {finding: sentences(content | {"evidence": content["evidence"] | {"finding": finding}})[1] for finding in SEEN}
-    assert len(set(said.values())) == 5
-    lost = sentences(content | {"kept": False, "utility": {}})
+    findings = ("none", "leak", "over-forgotten", "apart", "unclear")
+    pages = [page(content, evidence=content["evidence"] | {"finding": finding}) for finding in findings]
+    assert len({items(text, 'class="plain"', "</ol>")[1] for text in pages}) == 5
+    lost = items(page(content, kept=False, utility={}), 'class="plain"', "</ol>")
     assert "has forgotten nothing" in lost[1] and "not measured" in lost[2]
 
 
 def test_what_was_not_tested_follows_the_request(content):
+    def untested(own):
+        return items(page(own), "What was not tested", "</ul>")
+
     plain, images = untested(content), content["images"]
     assert len(untested(content | {"images": images | {"retain": 45_000}})) == len(plain) + 1
     assert len(untested(content | {"images": images | {"retain": 0, "unseen": 0}})) == len(plain) + 2

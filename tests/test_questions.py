@@ -2,7 +2,6 @@
 
 import re
 
-import pandas as pd
 import pytest
 
 from laf_utils.audit import interval
@@ -12,6 +11,7 @@ from laf_utils.book.chapters.ch7_questions import Arm
 from laf_utils.experiments.grid import read_grid
 from laf_utils.experiments.variants import VARIANTS
 from laf_utils.methods import find
+from laf_utils.support.paths import ROOT
 
 
 def fake(method="laf", seed=0, gap=1.0, *, dataset="mnist", task="class", variant="", failure=None, train_f=5.0, cka=0.5):
@@ -34,19 +34,19 @@ def board_of(*records):
 
 def test_every_arm_is_a_cell_of_the_grid_in_every_place():
     grid = {(c.dataset, c.task, c.method, c.variant) for c in read_grid() if c.profile == ch7_questions.PROFILE}
-    asked = [arm for question in ch7_questions.QUESTIONS for arm in question.arms]
+    asked = [arm for question in ch7_questions.QUESTIONS for arm in question]
     wanted = [Arm(), Arm("original"), Arm("retrain_again"), *asked]
     for dataset, task in ch7_questions.PLACES:
         assert {(dataset, task, arm.method, arm.variant) for arm in wanted} <= grid
 
 
 def test_an_arm_changes_one_thing_of_laf():
+    page = (ROOT / "notebooks" / "07_questions.ipynb").read_text(encoding="utf-8")
     for question in ch7_questions.QUESTIONS:
-        for arm in question.arms:
+        for arm in question:
             assert (arm.method == "laf") == bool(arm.variant), "a method or a variant, not both"
             assert arm.variant in VARIANTS or find(arm.method).label_access == find("laf").label_access
-            assert arm.title in ch7_questions.question_list()
-    assert {question.number for question in ch7_questions.QUESTIONS} == {1, 4, 5, 6, 7}
+            assert arm.title in page
 
 
 def test_differences_pair_each_run_with_laf_of_its_own_place_and_seed():
@@ -120,7 +120,6 @@ def test_without_records_every_question_says_so():
         assert len(ch7_tables.of_question(board, question)) == 1
     assert ch7_tables.of_epochs(board) == []
     assert ch7_answers.goal(board) == ch7_answers.NOTHING and ch7_tables.about(board) == "No record of profile quick yet."
-    assert ch7_answers.costs(pd.DataFrame(index=pd.MultiIndex.from_tuples([("SCRUB", "x")]))) == ch7_answers.NOTHING
 
 
 def goal_records():

@@ -14,6 +14,7 @@ import numpy as np
 from laf_utils.datasets.catalogue import CIFAR_ARCHIVE, CIFAR_TEST, CIFAR_TRAIN, FACTS
 from laf_utils.datasets.errors import DoorClosed, corrupt, one_line
 from laf_utils.datasets.sets import Arrays
+from laf_utils.datasets.transfer import content_md5
 
 # All that CIFAR-10's files refer to (they were written by Python 2 and an early numpy; the function has moved since).
 _RECONSTRUCT = np.empty(0).__reduce__()[0]
@@ -52,8 +53,7 @@ def read_cifar(name: str, folder: Path) -> tuple[Arrays, Path]:
 
 def _read_archive(name: str, archive: Path) -> Arrays:
     try:
-        with archive.open("rb") as stream:
-            found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        found = content_md5(archive)
         if found != FACTS[name].downloads[CIFAR_ARCHIVE]:
             raise corrupt(archive, f"has the checksum {found}, not {FACTS[name].downloads[CIFAR_ARCHIVE]}")
         wanted = {f"{FACTS[name].folder}/{file}": file for file in (*CIFAR_TRAIN, CIFAR_TEST)}
@@ -70,14 +70,9 @@ def _read_archive(name: str, archive: Path) -> Arrays:
 
 def _collect(name: str, read: Callable[[str], tuple[bytes, Path]]) -> Arrays:
     """Fill the four arrays batch by batch; ``read`` gives a batch's bytes and the file to blame."""
-    train, test = FACTS[name].counts
-    shape = FACTS[name].shape
-    arrays: Arrays = {
-        "train_images": np.empty((train, *shape), np.uint8),
-        "train_labels": np.empty(train, np.int64),
-        "test_images": np.empty((test, *shape), np.uint8),
-        "test_labels": np.empty(test, np.int64),
-    }
+    (train, test), shape, arrays = FACTS[name].counts, FACTS[name].shape, Arrays()
+    for part, count in (("train", train), ("test", test)):
+        arrays |= {f"{part}_images": np.empty((count, *shape), np.uint8), f"{part}_labels": np.empty(count, np.int64)}
     step = train // len(CIFAR_TRAIN)
     places = [("train", file, index * step, step) for index, file in enumerate(CIFAR_TRAIN)]
     for part, batch, start, count in [*places, ("test", CIFAR_TEST, 0, test)]:

@@ -57,7 +57,7 @@ def torchvision_cifar(name: str, folder: Path, temp: Path) -> None:
 def torchvision_svhn(name: str, folder: Path, temp: Path) -> None:
     """SVHN's missing MATLAB files."""
     addresses = {file: url for url, file, _ in _torchvision().SVHN.split_list.values()}
-    for file, md5 in FACTS[name].downloads.items():
+    for file, md5 in FACTS[name].files.items():
         if not (folder / file).exists():
             download([addresses[file]], temp / file, md5)
             put_in_place(temp / file, folder / file)

@@ -1,6 +1,5 @@
 """Door 2 for SVHN: the two MATLAB files of cropped digits."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from laf_utils.datasets.catalogue import FACTS
 from laf_utils.datasets.errors import DataCorrupt, DoorClosed, corrupt, one_line
 from laf_utils.datasets.sets import Arrays
+from laf_utils.datasets.transfer import content_md5
 
 
 def read_svhn(name: str, folder: Path) -> tuple[Arrays, Path]:
@@ -29,8 +29,7 @@ def _read_mat(name: str, file: Path) -> tuple[np.ndarray, np.ndarray]:
     from scipy.io import loadmat  # needed by this door only, and slow to import
 
     try:
-        with file.open("rb") as stream:
-            found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        found = content_md5(file)
         if found != FACTS[name].files[file.name]:
             raise corrupt(file, f"has the checksum {found}, not {FACTS[name].files[file.name]}")
         content = loadmat(file, variable_names=("X", "y"))

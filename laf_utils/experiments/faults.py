@@ -17,20 +17,14 @@ STRAY_AFTER = 600.0  # seconds since the last write: a file takes seconds, so no
 
 def full_disk() -> str | None:
     """Which of the grid's folders lies on the disk with the least room, and how much that is; ``None`` if none exists."""
-    rooms = []
-    for folder in (results_folder(), runs_folder()):
-        if folder.exists():
-            rooms.append((shutil.disk_usage(folder).free, str(folder)))
-    if not rooms:
-        return None
-    free, fullest = min(rooms)
-    return f"{free / 1e6:.1f} MB left for {fullest}"
+    rooms = _rooms()
+    return f"{rooms[0][0] / 1e6:.1f} MB left for {rooms[0][1]}" if rooms else None
 
 
-def _no_room() -> bool:
-    return any(
-        shutil.disk_usage(folder).free < LEAST_FREE for folder in (results_folder(), runs_folder()) if folder.exists()
-    )
+def _rooms() -> list[tuple[int, str]]:
+    """Bytes free for each of the grid's folders, least first."""
+    folders = [folder for folder in (results_folder(), runs_folder()) if folder.exists()]
+    return sorted((shutil.disk_usage(folder).free, str(folder)) for folder in folders)
 
 
 def cluster_message(log: Path, name: str) -> str:
@@ -59,7 +53,7 @@ def reason(log: Path, *, ended: bool = False, cluster: str = "") -> str:
     except OSError:
         lines = None
     last = lines[-1].strip() if lines else ""
-    if any(text in last for text in FULL) or (not lines and _no_room()):
+    if any(text in last for text in FULL) or (not lines and any(free < LEAST_FREE for free, _ in _rooms())):
         return f"the disk is full: {full_disk()}"
     if ended:
         return "the workflow itself was killed"

@@ -1,6 +1,6 @@
 """The report as JSON and as one HTML page that needs nothing else: no script, no network, no image of anybody.
 
-The page is a template, ``page.html``, which escapes whatever it is given: names of files and classes are other people's words.
+The page is a template, ``page.html``, with all its words; it escapes what it is given: names of files are other people's.
 """
 
 import json
@@ -18,57 +18,11 @@ from ..support.paths import whole_file
 from ..support.reading import counted
 from .copies import SEARCHED
 from .evidence import CRITICAL, LEAST_COMPARED
-from .report import ACCEPTABLE, CANNOT_TELL, RETRAIN, STILL_NAMED
+from .report import ACCEPTABLE, STILL_NAMED
 from .workers import first
 
 FACTS = ("method", "scope", "images", "options", "model", "memory", "seconds", "versions", "machine")
-MEANING = {
-    ACCEPTABLE: "Nothing that was measured speaks against this model.",
-    RETRAIN: "What was measured speaks against this model. Train it anew without the forget images; or accept what stands here.",
-    CANNOT_TELL: "Nothing shows that forgetting failed, but not everything could be seen. That is no permission to use it.",
-}
-
-
-KINDS = {ACCEPTABLE: "ok", CANNOT_TELL: "open"}  # of the page's colours; the word says the same
 BEFORE, AFTER = "#7f7f7f", "#D55E00"  # the original and LAF in every figure of the book
-SEEN = {  # by finding: what it means, without a number
-    "none": "An audit could not tell these images from ones that the model never saw.",
-    "leak": "An audit still recognises these images: the model treats them as ones that it has seen.",
-    "over-forgotten": "An audit can point these images out: the model avoids them more than if it had never seen them.",
-    "apart": "An audit can point these images out: the model does not treat them as ones that it never saw.",
-    "unclear": "An audit found no sign of these images, but it could have missed one that matters.",
-}
-
-
-def sentences(c: Mapping[str, Any]) -> tuple[str, str, str]:
-    """What was asked, what is known of it, and what it cost, for whoever reads nothing else."""
-    what = "all images of some classes" if c["scope"]["name"] == "class" else "single images"
-    count = c["images"]["forget"]
-    asked = f"The model was asked to forget {counted(count, 'image')} ({what}); a changed copy was made for that."
-    evidence, least = c["evidence"], min((entry["utility"] for entry in c["utility"].values()), default=None)
-    seen = "No audit was possible, so nobody knows how much of them is left." if evidence is None else SEEN[evidence["finding"]]
-    if not c["kept"]:
-        seen = "Nothing that was tried could be kept: the copy is the model as it was, and has forgotten nothing."
-    cost = "What else the copy has lost was not measured."
-    if least is not None:
-        floor = 100 * c["options"]["floor"]
-        cost = f"On images that stay the copy does {least:.1f} % of what the model did; at least {floor:g} % was asked for."
-    return asked, seen, cost.replace(" %", "\u00a0%")  # no number stands at the end of a line without its unit
-
-
-def untested(c: Mapping[str, Any]) -> list[str]:
-    """What nobody should read out of the verdict."""
-    lines = ["Attacks with more effort: with many models trained for the purpose, or with access to the model's inside."]
-    if c["scope"]["name"] == "class":
-        lines.append("Whether the classes can be taught again faster than to a new model.")
-    if not c["images"]["unseen"]:
-        lines.append("Whether the images can be recognised: no unseen images were given.")
-    retained = c["images"]["retain"]
-    if not retained:
-        lines.append("Near-copies of the images elsewhere in the training data: no retained images were given.")
-    elif retained > SEARCHED:
-        lines.append(f"Near-copies of the images beyond {SEARCHED:,} of the {retained:,} retained ones.")
-    return [*lines, "Copies of the model, models taught from it, backups, and the images themselves."]
 
 
 def picture(evidence: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -115,22 +69,12 @@ def _rows(looks: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
 @cache
 def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"plain": _plain, "columns": _columns, "names": _names, "rows": _rows}
+    environment.filters |= {"plain": _plain, "columns": _columns, "names": _names, "rows": _rows, "counted": counted}
+    environment.globals |= {
+        "critical": round(CRITICAL, 1), "least": LEAST, "compared": LEAST_COMPARED, "searched": SEARCHED,
+        "still_named": f"{100 * STILL_NAMED:g}",
+    }
     return environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
-
-
-def criterion(scope: str, floor: float) -> tuple[str, str, str]:
-    """When a model is acceptable, in three sentences."""
-    useful = f"A model is acceptable if it keeps at least {100 * floor:g} % of the original's utility on images that stay."
-    if scope == "class":
-        return (
-            useful, f"At most {100 * STILL_NAMED:g} % of the forget images may still be answered with a removed class.",
-            "And an audit must not be able to tell the forget images from unseen images like them.",
-        )
-    return (
-        useful, "It must answer the forget images, and be as sure of them, as models that were taught without them.",
-        "And the audit must have been able to see a leak that matters; otherwise the verdict is: cannot tell.",
-    )
 
 
 @dataclass(frozen=True)
@@ -159,10 +103,7 @@ class Report:
         c: dict[str, Any] = {"reasons": [], "notes": [], "date": None, "evidence": None, "kept": True} | self.content
         audit = c["audit"] or {}
         return _template().render(
-            c=c, meaning=MEANING[c["verdict"]], criterion=criterion(c["scope"]["name"], c["options"]["floor"]),
-            sentences=sentences(c), untested=untested(c), picture=picture(c["evidence"]), kinds=KINDS,
-            critical=round(CRITICAL, 1),
-            facts=json.dumps({key: c[key] for key in FACTS}, indent=1, sort_keys=True), least=LEAST, compared=LEAST_COMPARED,
+            c=c, picture=picture(c["evidence"]), facts=json.dumps({key: c[key] for key in FACTS}, indent=1, sort_keys=True),
             utility=[
                 (name, e["images"], e["utility"], e["agreement"], e.get("accuracy_before"), e.get("accuracy_after"))
                 for name, e in c["utility"].items()

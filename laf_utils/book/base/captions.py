@@ -1,6 +1,8 @@
-"""What a table rests on, computed from its records: images, epochs, resolution, seeds, machines, caveats."""
+"""The words beside a table or figure, and what it rests on, from its records: images, epochs, seeds, machines, caveats."""
 
 from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
 
 from ...datasets.catalogue import FACTS
 from ...experiments.cells import ORIGINAL, RETRAIN
@@ -9,6 +11,17 @@ from .reading import Group, chance, over
 
 MINIMAL_SPREAD = 0.05  # percent: a chance level that moves less from seed to seed is one number
 ONE_SEED = "What is said of this one seed describes one run of each method and has no interval."
+
+
+@cache
+def _captions() -> dict[str, str]:
+    parts = Path(__file__).with_name("captions.md").read_text(encoding="utf-8").split("\n## ")[1:]
+    return {name: " ".join(text.split()) for name, _, text in (part.partition("\n") for part in parts)}
+
+
+def caption(name: str, **values: str) -> str:
+    """The paragraph of that name in ``captions.md``, its words in braces filled in."""
+    return _captions()[name].format(**values)
 
 
 def count_text(numbers: Iterable[int]) -> str:

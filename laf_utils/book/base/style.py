@@ -119,50 +119,41 @@ def spread(axis: Axes, place: float, dots: list[float], over: Interval, colour: 
         axis.plot([over.low, over.high], [place] * 2, color=colour, linewidth=2)
 
 
-@styled
-def image_sets(sets: dict[str, tuple[np.ndarray, list[str]]]) -> Figure:
-    """A row of sample images per set.
-
-    Args:
-        sets: title to (uint8 [n, C, H, W], n captions).
-    """
-    columns = max(len(images) for images, _ in sets.values())
-    figure, axes = panels(len(sets), columns, 1.15 * len(sets))
-    for row, (title, (images, captions)) in zip(axes, sets.items(), strict=True):
-        for axis in row:
-            axis.set_axis_off()
-        for axis, image, caption in zip(row, images, captions, strict=False):
-            picture = image.transpose(1, 2, 0)
-            axis.imshow(picture.squeeze(), cmap="gray_r", vmin=0, vmax=255)
-            axis.set_title(caption, fontsize=7, loc="center", pad=2)
-        row[0].text(-0.15, 0.5, title, transform=row[0].transAxes, ha="right", va="center", fontsize=9)
-    return figure
-
-
 def _curve(axis: Axes, values: list[float], label: str, colour: str) -> None:
     said = f"{label}, epoch {{x:.0f}}: {{y:.4g}}"
     axis.plot(range(1, len(values) + 1), values, marker="o", markersize=3, label=label, color=colour, gid=said)
 
 
 @styled
-def loss_curves(losses: dict[str, list[float]]) -> Figure:
-    """Losses by epoch: training, the VAEs, and the two losses of LAF."""
-    figure, axes = panels(2, 2, 4.8)
-    drawn = [
+def loss_curves(losses: dict[str, list[float]], start: float | None = None) -> Figure:
+    """Losses by epoch, a panel for each kind that is given: training, the VAEs, and the two losses of LAF.
+
+    Args:
+        start: the value of L_RA before anything has moved, a dashed line.
+    """
+    kinds: list[tuple[str, dict[str, tuple[str, str]]]] = [
         ("Training: cross-entropy (nats)", {"original": ("Original", COLOURS["original"]),
                                             "retrained": ("Retrained", COLOURS["retrained"])}),
         ("VAEs: squared error + KL, per image", {"vae_h": ("h (kept)", TEST), "vae_h_f": ("h_f (forgotten)", FORGET)}),
         ("L_UE: extractor unlearning, per step", {"loss_ue": ("L_UE", COLOURS["laf"])}),
         ("L_RA: representation alignment, per step", {"loss_ra": ("L_RA", COLOURS["laf"])}),
     ]
-    for axis, (title, curves) in zip(axes.flat, drawn, strict=True):
+    kinds = [(title, curves) for title, curves in kinds if any(losses.get(key) for key in curves)]
+    rows = -(-len(kinds) // 2)
+    figure, axes = panels(rows, min(2, len(kinds)), 2.5 * rows)
+    for axis, (title, curves) in zip(axes.flat, kinds, strict=False):
         for key, (label, colour) in curves.items():
             if losses.get(key):
                 _curve(axis, losses[key], label, colour)
+        if start is not None and "loss_ra" in curves:
+            axis.axhline(start, color="black", linestyle="--", linewidth=1, label="at g_U = g_D, by arithmetic")
         axis.set(title=title, xlabel="epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
-        if len(curves) > 1:
-            axis.legend()
+        axis.ticklabel_format(axis="y", useOffset=False)
+        if len(axis.lines) > 1:
+            axis.legend(fontsize=8)
+    for axis in axes.flat[len(kinds) :]:
+        axis.set_axis_off()
     return figure
 
 

@@ -15,6 +15,11 @@ def _number(value: float | None, digits: int = 2) -> str:
     return MISSING if value is None else f"{value:.{digits}f}"
 
 
+def with_values(table: pd.DataFrame) -> pd.DataFrame:
+    """The table without columns in which no row has a value."""
+    return table[[name for name in table.columns if not table[name].isin([MISSING, ""]).all()]]
+
+
 def attack(record: dict) -> pd.DataFrame:
     """The published attack beside what makes it interpretable, one row per model; percent."""
     rows = {}

@@ -79,11 +79,11 @@ def points_text(found: Interval) -> str:
     return f"{signed(found.mean)} points ({spread})"
 
 
-def within_noise(found: Interval, floor: Interval | None = None, p: float | None = None) -> bool:
+def within_noise(found: Interval, p: float | None = None) -> bool:
     """Whether a paired difference of gaps claims nothing.
 
     Of several seeds: its interval holds zero, or its p, corrected for the comparisons beside it, is 0.05 or more. Of one seed,
-    always: one run has no error rate, whatever ``floor``, the gap of a second retrained model, may be.
+    always: one run has no error rate.
     """
     if found.count == 1:
         return True
@@ -102,8 +102,8 @@ def verdict_text(
     noise = f"no more than the noise floor of {points_text(small)}" if small else ""
     if found.count == 1:
         return f"are not compared: one seed, no claim (difference {signed(found.mean)} points{f', {noise}' if noise else ''})"
-    if within_noise(found, floor, p):
-        beside = p is not None and not within_noise(found, floor)
+    if within_noise(found, p):
+        beside = p is not None and not within_noise(found)
         once = f", and p = {p:.2f} once corrected for the other comparisons" if beside else ""
         return f"cannot be told apart: difference {points_text(found)}{once}"
     way = "farther" if found.mean > 0 else "nearer"

@@ -8,7 +8,7 @@ import pandas as pd
 from IPython.display import HTML
 from pandas.io.formats.style import Styler
 
-from ..base.tables import MISSING
+from ..base.tables import MISSING, with_values
 
 NAME = 26  # letters of a row's name on one line; longer names go on below
 HYPHEN = re.compile(r"(?<!\w)-(?=\d)")  # it stands for a minus
@@ -44,11 +44,6 @@ def folded(summary: str, *shown: Styler | str) -> HTML:
         return HTML("")
     parts = [f"<p>{html.escape(part)}</p>" if isinstance(part, str) else part.to_html() for part in full]
     return HTML(f"<details><summary>{html.escape(summary)}</summary>{''.join(parts)}</details>")
-
-
-def with_values(table: pd.DataFrame) -> pd.DataFrame:
-    """The table without columns in which no row has a value."""
-    return table[[name for name in table.columns if any(str(value) not in (MISSING, "") for value in table[name])]]
 
 
 def is_number(column: pd.Series) -> bool:

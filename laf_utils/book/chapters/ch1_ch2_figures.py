@@ -91,18 +91,6 @@ def representation_values(representations: dict[str, np.ndarray]) -> Figure:
 
 
 @styled
-def vae_losses(losses: dict[str, list[float]]) -> Figure:
-    """Loss per image of h and h_f by epoch."""
-    figure, axes = panels(1, 1, 2.6)
-    for key, label, colour in (("vae_h", "h, on the data to keep", TEST), ("vae_h_f", "h_f, on the data to forget", FORGET)):
-        axes[0, 0].plot(range(1, len(losses[key]) + 1), losses[key], marker="o", markersize=3, color=colour, label=label)
-    axes[0, 0].set(title="Squared error + KL, per image", xlabel="epoch", ylim=(0, None))
-    axes[0, 0].xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes[0, 0].legend()
-    return figure
-
-
-@styled
 def given_back(fits: dict[str, Fit]) -> Figure:
     """Single values of retained representations and what h gives back for them, one panel per decoder."""
     figure, axes = panels(1, len(fits), 3.0, sharex=True, sharey=True)

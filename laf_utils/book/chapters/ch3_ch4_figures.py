@@ -27,23 +27,6 @@ def _whole_epochs(axis: Axes) -> None:
 
 
 @styled
-def both_losses(losses: dict[str, list[float]], start: float) -> Figure:
-    """L_UE and L_RA by epoch, mean per step; dashed: the value of L_RA before anything has moved."""
-    names = [name for name in ("ue", "ra") if losses[name]]
-    figure, axes = panels(1, len(names), 2.6)
-    for axis, name in zip(axes[0], names, strict=True):
-        axis.plot(range(1, len(losses[name]) + 1), losses[name], marker="o", markersize=4 if len(losses[name]) < 30 else 2,
-                  color=COLOURS["laf"], gid=f"L_{name.upper()}, epoch {{x:.0f}}: {{y:.4g}}")
-        axis.set_title({"ue": "L_UE, mean per step", "ra": "L_RA, mean per step"}[name])
-        _whole_epochs(axis)
-        axis.ticklabel_format(axis="y", useOffset=False)
-        if name == "ra":
-            axis.axhline(start, color="black", linestyle="--", linewidth=1, label="at g_U = g_D, by arithmetic")
-            axis.legend(fontsize=8, loc="lower left")
-    return figure
-
-
-@styled
 def moving(points: dict[str, dict[str, np.ndarray]], classes: np.ndarray) -> Figure:
     """The same images after some epochs, one panel each, all on the same two axes.
 

@@ -20,16 +20,14 @@ from ...audit.confidence import label_loss, label_probability
 from ...audit.membership import CLIP, log_loss, relative_confidence
 from ...audit.request import AGAIN, RETRAINED, audit_request
 from ...audit.verdict import Verdict, verdict
-from ...evaluation import Evaluation
+from ...evaluation import Evaluation, outputs_of
 from ...experiments import cells
 from ...experiments.audit_seeds import NULL
 from ...experiments.making import settings_of
 from ...experiments.problem import Problem
 from ...experiments.second_retrained import retrained_again
 from ...models import Network
-from ...representations import Outputs, outputs
 from ...run import Run
-from ...support.seeds import stream
 from ..base import style as figures
 from ..base.tables import MISSING
 from .ch6_tables import title_of
@@ -113,14 +111,9 @@ class Signals:
     verdict: Verdict | None = None  # on this model beside the two retrained ones
 
 
-def second_retrained(run: Run) -> ModelOutputs:
+def second_retrained(run: Run, evaluation: Evaluation) -> ModelOutputs:
     """Outputs of a model retrained from another seed: what every measure is held against."""
-    model = second_retrained_model(run)
-    draw, none = stream(run.config.seed, "evaluation"), torch.empty(0, dtype=torch.int64)
-    return ModelOutputs(
-        outputs(model, run.frozen_images, f"{NULL} on training images", draw),
-        outputs(model, run.test_images, f"{NULL} on test images", keep=none),
-    )
+    return outputs_of(run, {NULL: second_retrained_model(run)}, evaluation.sample)[NULL]
 
 
 def signals(run: Run, evaluation: Evaluation, again: ModelOutputs) -> dict[str, Signals]:
@@ -150,11 +143,8 @@ def _line(forget: torch.Tensor, test: torch.Tensor) -> tuple[float, float]:
 
 def free_audit(run: Run, evaluation: Evaluation, again: ModelOutputs) -> pd.DataFrame:
     """Every free measure of this run, the second retrained model among them as the null of each."""
-    every = again.train.representations
-    sampled = ModelOutputs(Outputs(every[evaluation.sample.to(every.device)], again.train.logits), again.test)
-    found = free_measures(
-        {**evaluation.outputs, NULL: sampled}, run.task, run.data.test.labels, evaluation.sample, seed=run.config.seed
-    )
+    models = {**evaluation.outputs, NULL: again}
+    found = free_measures(models, run.task, run.data.test.labels, evaluation.sample, seed=run.config.seed)
 
     def text(value: float | None, digits: int) -> str:
         return MISSING if value is None else f"{value:.{digits}f}"

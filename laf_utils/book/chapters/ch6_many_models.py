@@ -9,11 +9,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...audit.many_models import SIGMA_FLOOR, klom_null, models_for_klom
+from ...audit.many_models import SIGMA_FLOOR
 from ...experiments.record import SHADOWS
 from ...experiments.shadows import DEFINITION
 from ...support.paths import results_folder
 from ..base import style
+from ..base.captions import caption
 from ..base.words import method_name
 from . import ch6_tables
 from .ch6_tables import TITLES, heading
@@ -22,10 +23,7 @@ ROWS = {"original": TITLES["original"], "null": "Retrained, other seeds", "laf":
 COLOURS = style.COLOURS | {"null": "#555555"}
 ATTACK = "u_lira_by_pair"
 UNKEYED = "From before records had keys: nothing checks whether the code that made it is still the present one."
-EARLIER = (
-    "U-LiRA and the forget score have other definitions since this was recorded (pairs apart, the competition's rules): both are "
-    "left out until it is made anew."
-)
+EARLIER = caption("many models, earlier")
 COLUMNS = {
     "U-LiRA AUC": ((ATTACK, "auc"), 1), "of the most exposed": (("u_lira_of_exposed", "auc"), 1),
     "forget score": (("neurips_forget_score",), 3),
@@ -112,19 +110,7 @@ def many_models_finding(groups: list[dict], kinds: tuple[str, ...] = ("laf", "la
     usable = [group for group in groups if current(group)]
     if not usable:
         return f"**No verdict of U-LiRA yet.** {EARLIER}"
-    return "\n".join(f"- {said}" for said in [*(sentence(g, kind) for kind in kinds for g in usable), klom_sentence(usable)])
-
-
-def klom_sentence(groups: list[dict]) -> str:
-    """What KLoM says where there is nothing to find: on record, simulated, and how many models bring it below one nat."""
-    said = []
-    for models in sorted({group["place"]["models"] for group in groups}):
-        own = [g["measures"]["null"]["klom"]["forget"]["mean"] for g in groups if g["place"]["models"] == models]
-        said.append(f"{np.mean(own):.1f} nats with {models} models of each kind ({klom_null(models):.1f} simulated)")
-    return (
-        f"KLoM between two groups of retrained models is {', '.join(said)}: empty bins, and no difference. It takes "
-        f"{models_for_klom()} models of each kind to bring it below 1 nat; with 64 it is {klom_null(64):.1f} (simulated)."
-    )
+    return "\n".join(f"- {sentence(group, kind)}" for kind in kinds for group in usable)
 
 
 def verdict_sentence(records: list[dict], model: str, folder: Path | None = None) -> str:

@@ -17,6 +17,7 @@ from ...methods import METHODS
 from ...settings.names import MEASURE_NAMES, MODEL_NAMES
 from ...support.paths import results_folder
 from ..base import words
+from ..base.captions import caption
 from ..base.tables import MISSING
 from ..base.words import mean_text
 from ..base.words import title_of as heading
@@ -25,10 +26,7 @@ from .aligned import aligned, folded
 TITLES = MODEL_NAMES | {NULL: words.TITLES[AGAIN]}
 PLACES = (("mnist", "class"), ("mnist", "data"), ("fashion", "class"), ("fashion", "data"))
 
-EARLIER = (
-    "These records were made with the earlier definitions of U-MIA (on raw losses), of KS (a p value), of CKA (biased) and of "
-    "the verdict; what has another definition now is left out until they are made anew."
-)
+EARLIER = caption("audit, earlier")
 JS, CKA = "JS on D_f", "CKA on D_f"
 # By name in sentences: the distances of the verdict, and how many digits they are said with.
 OUTPUTS = ("shift of φ (nats)", "φ by image (nats)", "W1 of φ (nats)", "KS, D", "JS on D_f (nats)")

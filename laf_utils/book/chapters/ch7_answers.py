@@ -1,13 +1,9 @@
 """The answer to each question in words, computed from the records; intervals stand in the tables."""
 
-import pandas as pd
-
-from ...audit import interval
 from ...audit.statistics import Interval
 from ...settings.names import TASK_NAMES
 from ...support.reading import counted
 from ..base.reading import Value, cka, gap, over
-from ..base.training_records import runs as training_records
 from ..base.words import title_of
 from .ch7_questions import DENSITIES, PLACES, SCHEDULE, SIMILARITY, Arm, Board, Place, Question, agreement, of_task, passes
 from .ch7_tables import AGAIN_NAME, LEAST, trajectory
@@ -23,7 +19,7 @@ def told_apart(found: Interval) -> bool:
 def kinds_of(board: Board, question: Question, task: str) -> dict[str, dict[str, Interval]]:
     """The arms of a question that end farther from retrained than LAF, nearer, or cannot be told apart: title to difference."""
     kinds: dict[str, dict[str, Interval]] = {"farther": {}, "nearer": {}, "alike": {}}
-    for arm in question.arms:
+    for arm in question:
         if one := board.pooled(arm, places=of_task(task)):
             kinds["alike" if not told_apart(one) else "farther" if one.mean > 0 else "nearer"][arm.title] = one
     return kinds
@@ -44,7 +40,7 @@ def in_request(board: Board, question: Question, task: str) -> str | None:
     ]
     if kinds["alike"]:
         said.append(f"{', '.join(f'*{name}*' for name in kinds['alike'])} cannot be told from LAF")
-    failed = [f"*{arm.title}* in {count}" for arm in question.arms if (count := board.diverged(arm, places))]
+    failed = [f"*{arm.title}* in {count}" for arm in question if (count := board.diverged(arm, places))]
     said += [f"diverged: {', '.join(failed)}"] if failed else []
     runs = max(one.count for own in kinds.values() for one in own.values())
     few = f" {counted(runs, 'paired run is', 'paired runs are')} too few to tell." if runs < LEAST else ""
@@ -145,25 +141,4 @@ def _where_to_end(board: Board) -> str:
     return (
         f"The gap is smallest after the most epochs tried in {most} of {len(ends)} requests ({', '.join(ends)}). CKA on $D_f$ "
         f"to the retrained model falls meanwhile in {away} of {shapes}: {verdict}."
-    )
-
-
-def costs(table: pd.DataFrame, dataset: str = "mnist", task: str = "class") -> str:
-    """Question 1, from ``costs.request.cost_by_stage`` and the training records of mode ``reference``."""
-    same = [r for r in training_records() if (r["config"]["dataset"], r["config"]["task"]) == (dataset, task)
-            and r["config"]["mode"] == "reference" and r["config"]["profile"] == "paper"]
-    if not same or "LAF" not in table.index.get_level_values(0):
-        return NOTHING
-    shares = {}
-    for name in ("vae", "unlearning"):
-        shares[name] = interval([100 * r["seconds"][name] / r["seconds"]["retrained"] for r in same])
-    laf = table.loc["LAF", "% of retraining"]
-    dear, others = laf.sum(), table["% of retraining"].groupby(level=0).sum()
-    cheaper = sum(1 for name, share in others.items() if share < dear and name not in ("LAF", "LAF+R"))
-    kept = table.loc["LAF", "MB added, counted"]
-    return (
-        f"On {title_of(dataset, task)} LAF passes {dear:.0f} % of the images that retraining passes, {laf['unlearning']:.0f} in "
-        f"unlearning. In seconds its VAEs take {shares['vae'].mean:.0f} % of retraining, its unlearning "
-        f"{shares['unlearning'].mean:.0f} %. {cheaper} of the {len(others) - 2} other rows pass fewer images. LAF keeps nothing "
-        f"before the request and {kept.max():.0f} MB while working."
     )

@@ -30,7 +30,7 @@ def differences(board: Board, question: Question) -> Figure:
     Raises:
         ValueError: no arm has a run beside LAF.
     """
-    arms = [arm for arm in question.arms if board.differences(arm)]
+    arms = [arm for arm in question if board.differences(arm)]
     if not arms:
         raise ValueError("no run to compare: nothing to draw")
     figure, axes = figures.plt.subplots(1, 1, figsize=(figures.NARROW, 0.62 * len(arms) + 1.6), squeeze=False)

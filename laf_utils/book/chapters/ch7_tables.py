@@ -21,7 +21,7 @@ LEAST = 3  # runs from which an interval is said: that of two is hundreds of poi
 def rows_of(board: Board, question: Question, place: Place) -> dict[str, Group]:
     """Rows of one place: doing nothing, the second retrained model, LAF, then each arm that has records."""
     rows = {NOTHING: board.row(place, Arm("original")), AGAIN_NAME: board.again(place), BASE: board.base(place)}
-    rows |= {arm.title: board.row(place, arm) for arm in question.arms}
+    rows |= {arm.title: board.row(place, arm) for arm in question}
     return {name: group for name, group in rows.items() if group}
 
 
@@ -33,7 +33,7 @@ def by_place(board: Board, question: Question) -> pd.DataFrame:
         columns[title_of(*place)] = {
             name: spread_text(over(group)) if group.good else "diverged" for name, group in rows.items()
         }
-    order = [NOTHING, AGAIN_NAME, BASE, *(arm.title for arm in question.arms)]
+    order = [NOTHING, AGAIN_NAME, BASE, *(arm.title for arm in question)]
     table = pd.DataFrame(columns, dtype=object)
     return table.reindex([name for name in order if name in table.index]).fillna(MISSING)
 
@@ -46,7 +46,7 @@ def pooled(board: Board, question: Question, task: str) -> pd.DataFrame:
     measures = {"gap (points)": gap, "Train_f (points)": metric("train_f"), "Train_r (points)": metric("train_r"),
                 "CKA on D_f": cka("forget")}
     rows = {}
-    for arm in question.arms:
+    for arm in question:
         own, failed = board.differences(arm, places=places), board.diverged(arm, places)
         if not own and not failed:
             continue

@@ -113,11 +113,6 @@ def caveats(own: Own) -> list[str]:
     return found
 
 
-def sizes(own: Own) -> str:
-    """The numbers of images."""
-    return f"forget {len(own.rows_forget):,}, retain {len(own.rows_retain):,}, unseen {len(own.unseen):,}"
-
-
 def mistakes(model: nn.Module, own: Own) -> dict[str, dict[str, object]]:
     """Requests that are refused, by what is wrong with them."""
     forget, retain = own.forget, own.retain

@@ -6,24 +6,11 @@ import torch
 from ...audit.projection import shared_projection
 from ...evaluation import Evaluation
 from ...run import Run
-from ...support.seeds import stream
 
 
 def touched_classes(run: Run) -> tuple[int, ...]:
     """The true classes of the forget set."""
     return tuple(run.task.true_labels[run.task.forget].unique().tolist())
-
-
-def sample_images(run: Run, per_set: int = 9) -> dict[str, tuple[np.ndarray, list[str]]]:
-    """Some images of D_f and D_r with their training labels (and the true one where they differ)."""
-    task, sets = run.task, {}
-    for name, rows in (("forget", task.forget), ("retain", task.retain)):
-        chosen = rows[torch.randperm(len(rows), generator=stream(run.config.seed, "shown", name))[:per_set]]
-        given, true = task.train_labels[chosen].tolist(), task.true_labels[chosen].tolist()
-        names = run.data.class_names
-        captions = [names[g] if g == t else f"{names[g]} (is {names[t]})" for g, t in zip(given, true, strict=True)]
-        sets[f"{name}\n{len(rows):,}"] = (run.train_set.images[chosen].numpy(), captions)
-    return sets
 
 
 def class_accuracy(run: Run, evaluation: Evaluation) -> dict[str, np.ndarray]:

@@ -63,24 +63,23 @@ def predicted_against_measured(models: Mapping[Group, Fit]) -> Figure:
 
 
 @style.styled
-def stage_seconds(by_setting: Mapping[str, Mapping[str, float]], unit: str = "hours") -> Figure:
-    """Time of every stage, one mark per setting, on a logarithmic axis.
+def stage_seconds(by_setting: Mapping[str, Mapping[str, float]]) -> Figure:
+    """Minutes of every stage, one mark per setting, on a logarithmic axis.
 
     Args:
         by_setting: title to seconds by stage.
     """
     names = list(dict.fromkeys(name for seconds in by_setting.values() for name in seconds))
-    divisor = {"hours": 3600, "minutes": 60}[unit]
     height = 0.42 * len(names) + 0.2 * len(by_setting) + 0.9
     figure, axes = style.plt.subplots(figsize=(style.NARROW, height))
     offsets = np.linspace(-0.25, 0.25, len(by_setting)) if len(by_setting) > 1 else [0.0]
     for number, (offset, (title, seconds)) in enumerate(zip(offsets, by_setting.items(), strict=True)):
         places = [names.index(name) + offset for name in seconds]
-        axes.plot([value / divisor for value in seconds.values()], places, SETTING_MARKS[number % 6],
+        axes.plot([value / 60 for value in seconds.values()], places, SETTING_MARKS[number % 6],
                   color=SETTING_COLOURS[number % 6], markersize=5.5, label=title)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
-    axes.set(xscale="log", xlabel=unit)
+    axes.set(xscale="log", xlabel="minutes")
     _plain(axes, "x")
     figure.legend(fontsize=TEXT, loc="outside lower center")
     return figure

@@ -144,22 +144,18 @@ class Alone:
     def device(self) -> str:
         return self.found["device"]["name"]
 
-    def row(self, network: str, kind: str, number_format: str, batch: int) -> Mapping:
-        """What was measured of ``kind`` (``training``, ``frozen``, ``laf``): seconds per image, their range, peak memory.
+    def seconds(self, network: str, kind: str, batch: int) -> float:
+        """Seconds per image of ``kind`` (``training``, ``frozen``, ``laf``) in float32.
 
         Raises:
             KeyError: not measured.
         """
         for row in self.found["passes"]:
-            if (row["network"], row["pass"], row["format"], row["batch"]) == (network, kind, number_format, batch):
-                return row
-        raise KeyError(f"no {kind} pass of {network} at batch {batch} in {number_format} was measured on {self.device}")
+            if (row["network"], row["pass"], row["format"], row["batch"]) == (network, kind, "float32", batch):
+                return row["seconds"]
+        raise KeyError(f"no {kind} pass of {network} at batch {batch} was measured on {self.device}")
 
-    def seconds(self, network: str, kind: str, number_format: str, batch: int) -> float:
-        """Seconds per image, as ``row``."""
-        return self.row(network, kind, number_format, batch)["seconds"]
-
-    def call(self, network: str, kind: str, number_format: str, images: float) -> float:
+    def call(self, network: str, kind: str, images: float) -> float:
         """Seconds of one call with so many images: on a line between measured batches, below the smallest as long as that one.
 
         A GPU that waits for its next instruction takes as long for a few images as for 32: no call costs less than a smaller one.
@@ -167,7 +163,7 @@ class Alone:
         sizes = (SMALL, LARGE) if kind == "training" else (SMALL, LARGE, PASS_BATCH)
         took, least = [], 0.0
         for batch in sizes:
-            least = max(least, batch * self.seconds(network, kind, number_format, batch))
+            least = max(least, batch * self.seconds(network, kind, batch))
             took.append(least)
         if images >= sizes[-1]:
             return images / sizes[-1] * took[-1]
@@ -178,14 +174,12 @@ class Alone:
         """Seconds."""
         return self.found["vae_step"]["seconds"]
 
-    def predict(self, work: Work, network: str, number_format: str = "float32") -> float:
+    def predict(self, work: Work, network: str) -> float:
         """Seconds of so much work, from passes alone: what an optimiser and a loss add is in the training pass."""
         beside = beside_steps(work)
-        training = work.calls * self.call(network, "training", number_format, work.training / work.calls) if work.calls else 0.0
-        frozen = sum(
-            images / batch * self.call(network, "frozen", number_format, batch)
-            for images, batch in ((beside, SMALL), (work.frozen - beside, PASS_BATCH)) if images
-        )
+        training = work.calls * self.call(network, "training", work.training / work.calls) if work.calls else 0.0
+        parts = ((beside, SMALL), (work.frozen - beside, PASS_BATCH))
+        frozen = sum(images / batch * self.call(network, "frozen", batch) for images, batch in parts)
         return training + frozen + work.vae_steps * self.vae_step
 
 

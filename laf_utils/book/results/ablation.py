@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ...experiments.cells import AGAIN, ORIGINAL, RETRAIN
 from ..base import reading, style
+from ..base.captions import caption
 from ..base.reading import DEFAULTS, Found, Group, difference, gap, over, pick
 from ..base.tables import MISSING
 from ..base.words import breakable, exploratory, gap_text, method_name, name_of, short_points, verdict_text, within_noise
@@ -18,10 +19,7 @@ from .sentences import diverged, elsewhere
 from .tables import COST, GAP, LABELS, table
 
 NAME, TITLE, NOTHING = "ablation", "Ablation", "No record of LAF without one of its parts yet."
-FIGURE = (
-    "Gap to the retrained model of LAF with and without its parts: dots are seeds, strokes their means, bars 95 % intervals; the "
-    "dashed line is full LAF."
-)
+FIGURE = caption("ablation")
 METHOD = "laf"
 PARTS = ("without_ue", "without_ra", "ra_retain_only", "ra_forget_only")
 BESIDE = (ORIGINAL, RETRAIN, AGAIN, METHOD)
@@ -71,7 +69,7 @@ def readings(rows: list[Group], where: str) -> tuple[str, ...]:
                 f"{start}{name_of(group)} collapses: {kept:.1f} % on D_r, so its gap of {short_points(over(group))} measures "
                 "damage, not forgetting."
             )
-        elif within_noise(apart, floor):
+        elif within_noise(apart):
             ends = ": on this request the part is not seen to matter" if apart.count > 1 else ""
             said.append(f"{words}; it and full LAF {verdict_text(apart, floor)}{ends}.")
         elif apart.mean > 0:

@@ -10,6 +10,7 @@ from ...experiments.cells import AGAIN, EXACT, ORIGINAL, REFERENCES, RETRAIN
 from ...settings.names import DATASET_NAMES, TASK_NAMES
 from ...support.reading import counted
 from ..base import reading
+from ..base.captions import caption
 from ..base.exhibit import Exhibit
 from ..base.reading import DEFAULTS, Found, Group, collapsed, difference, gap, metric, over, pick, profile_of, ranked
 from ..base.words import NOTHING, SPREAD, mark_of, mean_text, name_of, signed, title_of, within_noise
@@ -21,11 +22,7 @@ COLUMNS = (NOTHING, "LAF", "retrained again", "LAF's cost")
 WHAT = {"class": "Where a whole class must go", "data": "Where random images must go", "noisy": "Where wrong labels must go"}
 MOST = 3  # rows that a sentence names
 LITTLE = 0.1  # of the way from the original to the retrained model: less is next to nothing
-ABOUT = (
-    "Gap to the retrained model in points, by request; 0 is the goal. *Retrained again*: a second retrained model, as near as "
-    f"one can be told to be. *LAF's cost*: its image passes as a share of retraining's. Means over training seeds, {SPREAD}; "
-    "`native`: at 32 × 32, in a small residual network; `small`: on fewer images, too."
-)
+ABOUT = caption("answer", spread=SPREAD)
 NO_RECORD = "No record of LAF beside doing nothing yet."
 
 Place = tuple[str, str]

@@ -13,15 +13,13 @@ from ...experiments.grid import GRID, NATIVE, read_grid
 from ...experiments.variants import VARIANTS
 from ...methods.catalogue import LISTED
 from ...settings.names import DATASET_NAMES, TASK_NAMES
+from ..base.captions import caption
 from ..base.exhibit import Exhibit
 from ..base.reading import DEFAULTS, Found
 from ..base.tables import MISSING
 from ..base.words import method_name
 
-ABOUT = (
-    "Seeds on record of those that the grids (`workflow/grid.toml`, and `workflow/native.toml` for a GPU) name; single missing "
-    "ones in brackets. A record is there or not: `make experiments PLAN=1` tells valid records from stale ones."
-)
+ABOUT = caption("coverage")
 
 
 def row_of(cell: Cell) -> str:

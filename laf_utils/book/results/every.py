@@ -9,7 +9,7 @@ import pandas as pd
 from ...settings.names import DATASET_NAMES, TASK_NAMES
 from ...support.choices import TASKS
 from ..base import reading, training_records
-from ..base.captions import chance_text, headline, rests_on
+from ..base.captions import caption, chance_text, headline, rests_on
 from ..base.exhibit import Exhibit
 from ..base.words import title_of
 from . import ablation, answer, coverage, frontier, labels, relearn_parts, requests, tables, training_curves
@@ -17,22 +17,17 @@ from . import maps as mapped
 
 DATASETS = training_records.PAPER_DATASETS
 PLACES = tuple((dataset, task) for task in TASKS for dataset in DATASETS)
-CURVES_ABOUT = "L_UE and L_RA by epoch, mean over steps and runs, beside the authors' values."
-CURVES_ORIGIN = "The authors' values are those of `Training/authors.json`: {origin}."
 
 
 def _curves(task: str, runs: list[dict]) -> Exhibit:
     """The loss curves of a task, as the page of training records draws them."""
     there = training_curves.drawn(task, runs)
     draw: Callable | None = (lambda: training_curves.figure(task, runs)) if there else None
-    names = ", ".join(DATASET_NAMES[dataset] for dataset in there)
-    alt = f"L_UE and L_RA by epoch in {TASK_NAMES[task]} on {names}, ours and the authors'; the values are in the table."
-    origin = training_records.authors()["published_curves"]["origin"]
-    table = training_curves.table(task, runs)
-    said = training_curves.readings(task, runs)
+    names, origin = ", ".join(map(DATASET_NAMES.__getitem__, there)), training_records.authors()["published_curves"]["origin"]
     return Exhibit(
-        f"curves-{task}", f"Loss curves: {TASK_NAMES[task]}", CURVES_ABOUT, table, said, draw, alt,
-        detail=CURVES_ORIGIN.format(origin=origin),
+        f"curves-{task}", f"Loss curves: {TASK_NAMES[task]}", caption("curves"), training_curves.table(task, runs),
+        training_curves.readings(task, runs), draw, caption("curves, picture", task=TASK_NAMES[task], names=names),
+        detail=caption("curves, detail", origin=origin),
     )
 
 
@@ -57,7 +52,7 @@ def by_task(room: ModuleType, found: reading.Found, task: str) -> list[Exhibit]:
 def of_request(room: ModuleType, rows: list[reading.Group], dataset: str, task: str) -> Exhibit:
     """Table and sentences of one request's rows."""
     title = title_of(dataset, task)
-    control = labels.CONTROL if any(group.method == labels.PSEUDO for group in rows) else ""
+    control = f" {caption('labels, control')}" if any(group.method == labels.PSEUDO for group in rows) else ""
     table = ablation.numbers(rows, task) if room is ablation else tables.table(rows, task)
     return Exhibit(
         f"{room.NAME}-{task}-{dataset}", f"{room.TITLE}: {title}", f"{headline(rows)} {tables.READING}{control}", table,

@@ -17,6 +17,7 @@ from matplotlib.transforms import Bbox
 from ...experiments.cells import AGAIN, ORIGINAL, REFERENCES
 from ...settings.names import TASK_NAMES
 from ..base import style
+from ..base.captions import caption
 from ..base.exhibit import Exhibit
 from ..base.placing import Place, around, settle
 from ..base.reading import DEFAULTS, Found, Group, collapsed, gap, over, ranked, share_of_retraining
@@ -41,17 +42,6 @@ MARK = 5  # points from the middle of a mark to its edge
 Notes = list[tuple[Annotation, list[Place]]]
 CHOSEN = ("take", "gap", "doing nothing", "cost", "seeds")
 COLUMNS = ("gap", "cost", "labels", "requests", "seeds")
-ABOUT = (
-    "Each mark is a method at published settings: mean gap to the retrained model against image passes as a share of "
-    "retraining's. Down and left is better. The shape says which labels it reads; the nearest have a name, the rest is grey. A "
-    "hollow mark lacks some of the requests, so its place is not comparable. The band is as near as a second retrained model "
-    "comes."
-)
-ALT = (
-    "Gap to the retrained model against cost as a share of retraining, both axes logarithmic: one mark for each method, its "
-    "shape by the labels that it reads, LAF, LAF+R and the nearest others named, a line for doing nothing and a band for a "
-    "second retrained model. The numbers are in the table."
-)
 NOTHING_YET = "No record of two methods on one request yet."
 
 
@@ -253,9 +243,10 @@ def exhibit(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
     if not [dot for dot in own if dot.method not in REFERENCES]:
         return Exhibit(NAME, TITLE, NOTHING_YET, pd.DataFrame())
     core = "; ".join(title_of(*place) for place in compared_on(found, places))
-    detail = f"The requests that most methods have on record: {core}. Rows that are not ranked or collapsed have no mark."
-    said = tuple(filter(None, [cure(own)]))
-    return Exhibit(NAME, TITLE, ABOUT, pd.DataFrame(), said, lambda: figure({"": own}), ALT, detail=detail, full=table(own))
+    return Exhibit(
+        NAME, TITLE, caption("frontier"), pd.DataFrame(), tuple(filter(None, [cure(own)])), lambda: figure({"": own}),
+        caption("frontier, picture"), detail=caption("frontier, detail", requests=core), full=table(own),
+    )
 
 
 def choices(found: Found, places: Sequence[tuple[str, str]]) -> pd.DataFrame:

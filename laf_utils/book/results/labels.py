@@ -12,22 +12,16 @@ from ...audit import interval
 from ...audit.statistics import Interval
 from ...experiments.cells import AGAIN, ORIGINAL, RETRAIN
 from ..base import style as figures
+from ..base.captions import caption
 from ..base.reading import DEFAULTS, Found, Group, difference, gap, groups, over, pick, profile_of, seeds_of_variants
 from ..base.words import FEW_NAMES, exploratory, method_name, short_points, verdict_text, within_noise
 from .sentences import broken, diverged, elsewhere
 
 NAME, TITLE, NOTHING = "labels", "Few labels", "No record with a share of the labels yet."
-FIGURE = (
-    "Gap to the retrained model against the share of D_r whose labels may be read, mean over seeds with a band of one standard "
-    "deviation; horizontal lines are what no share moves: doing nothing, LAF, T-S, and a second retrained model, the noise floor."
-)
+FIGURE = caption("labels")
 SHARES = (1, 5, 10, 50, 100)
 FULL = SHARES[-1]
 PSEUDO, BOUNDED = "neggrad_plus_pseudo", FEW_NAMES["neggrad_plus_few"]
-CONTROL = (
-    " At 100 % NegGrad+ (bounded, ours) is its control, which takes the original's predictions for all labels and reads none of "
-    "D_r's."
-)
 # By method: with a share of the labels, and what stands for it with all of them where it has no cell of its own there.
 LINES = {
     "LAF+R": ("laf_r", "laf_r"), "Retrain": ("retrain_few", RETRAIN), "SCRUB": ("scrub_few", "scrub"),
@@ -92,7 +86,7 @@ def _beside_baselines(own: Group, others: dict[str, Group], usable: dict[str, Gr
     said = f"; the nearest baseline with the same, chosen on these numbers, is {name} with {short_points(over(usable[name]))}"
     if apart.count == 1:
         return f"{said} (one seed, no claim)"
-    return f"{said}: LAF+R {'and it' if within_noise(apart, floor) else 'is'} {verdict_text(apart, floor)}"
+    return f"{said}: LAF+R {'and it' if within_noise(apart) else 'is'} {verdict_text(apart, floor)}"
 
 
 def readings(rows: list[Group], where: str) -> tuple[str, ...]:
@@ -110,7 +104,7 @@ def readings(rows: list[Group], where: str) -> tuple[str, ...]:
     first = min(drawn.get("LAF+R", {}), default=None)
     apart = difference(drawn["LAF+R"][first], laf) if first else None
     if apart:
-        free, same = "LAF without any label", within_noise(apart, floor)
+        free, same = "LAF without any label", within_noise(apart)
         way = f"and {free} {verdict_text(apart, floor)}" if same else f"is {verdict_text(apart, floor, free)}"
         said.append(f"LAF+R with {first} % of the labels {way}.")
     variants = [group for group in rows if group.variant]

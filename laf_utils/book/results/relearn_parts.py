@@ -10,6 +10,7 @@ from ...experiments.cells import AGAIN, ORIGINAL
 from ...experiments.variants import VARIANTS
 from ...settings.names import DATASET_NAMES, TASK_NAMES
 from ..base import reading, style
+from ..base.captions import caption
 from ..base.exhibit import Exhibit
 from ..base.reading import Found, Group, MaybeNone, gap, over, pick
 from ..base.tables import MISSING
@@ -19,8 +20,6 @@ METHOD, OWN = "relearn", "all parts, 10 % of retraining's passes, all of D_r"
 BUDGETS = {"passes_2": 2, "passes_5": 5, "": 10, "passes_20": 20}  # percent of retraining's passes
 PARTS = tuple(name for name, variant in VARIANTS.items() if variant.method == METHOD and name not in BUDGETS)
 TITLE, NOTHING = "relearn: its budget and its parts", "No record of relearn at another setting yet."
-ABOUT = "Gap to the retrained model in points; each row changes one thing."
-DETAIL = "The mean is over the requests that every budget has; a row that lacks one has none. Seeds: those of the fewest."
 BESIDE = {ORIGINAL: "doing nothing", "laf": "LAF", AGAIN: "a second retrained model"}
 
 Rows: TypeAlias = dict[str, dict[str, Group]]  # by what the row is called, then by request
@@ -127,7 +126,7 @@ def exhibit(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
     if not set(rows) - {*BESIDE.values(), OWN}:
         return Exhibit("relearn-parts", TITLE, NOTHING, pd.DataFrame())
     drawn = bool(_shared(rows)) and _title("passes_2") in rows
-    alt = "Gap of relearn against its share of retraining's passes, a line for each request and their mean; numbers in the table."
     return Exhibit(
-        "relearn-parts", TITLE, ABOUT, table(rows), sentences(rows), (lambda: figure(rows)) if drawn else None, alt, detail=DETAIL
+        "relearn-parts", TITLE, caption("relearn"), table(rows), sentences(rows), (lambda: figure(rows)) if drawn else None,
+        caption("relearn, picture"), detail=caption("relearn, detail"),
     )

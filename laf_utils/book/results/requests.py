@@ -16,26 +16,16 @@ from ...audit import interval
 from ...audit.statistics import Interval, holm
 from ...experiments.cells import AGAIN, ORIGINAL
 from ..base import style
+from ..base.captions import caption
 from ..base.exhibit import Exhibit
 from ..base.reading import Found, Group, difference, over, pick, profile_of
 from ..base.words import LEVEL, breakable, gap_text, mark_of, method_name, title_of, within_noise
 from . import ablation, labels, tables
 from .sentences import LEVEL_WORDS, against_nearest
 
-ABOUT = (
-    "{what}: difference of their gaps in points, below zero where the first is nearer; brackets are 95 % intervals over seeds."
-)
-DETAIL = (
-    "Differences are taken seed by seed. The last two rows are over requests and over data sets, each weighing the same. What "
-    "is said rests on data sets, because requests of one share its images, and is corrected for the number of comparisons "
-    "(Holm). In the figure dots are requests, strokes the mean over data sets, bars its 95 % interval: blue where the first is "
-    "nearer, orange where it is farther, grey where neither can be said."
-)
 MEAN = "mean over {} {} (95 % interval)"
-CHOSEN = " The nearest of several is chosen on other seeds than it is compared on; a request of one seed has no such comparison."
 NOTHING = "No record of two rows to compare yet."
 TITLE = "Over all requests"
-ALT = "{title}, a row for each comparison, dots for requests, a bar for the interval of their mean; the numbers are in the table."
 LEAST = 3  # data sets before a claim over data sets; two have intervals twelve times their deviation
 NEARER = "#0072B2"
 FREE = {ORIGINAL: "doing nothing", "laf": "LAF"}  # what no share of labels moves, and how columns call it
@@ -134,10 +124,10 @@ def exhibit(name: str, title: str, what: str, rows_by_title: dict[str, list[Grou
         table.loc[MEAN.format(counts.pop() if len(counts) == 1 else "the", unit)] = pd.Series(
             {column: breakable(gap_text(mean)) for column, mean in means.items()}
         )
-    said = sentences(kept, found)
-    detail = DETAIL + _left_out(rows_by_title, used)
+    detail = caption("requests, detail") + _left_out(rows_by_title, used)
     return Exhibit(
-        name, title, ABOUT.format(what=what), table, said, lambda: figure(found), ALT.format(title=title), detail=detail
+        name, title, caption("requests", what=what), table, sentences(kept, found), lambda: figure(found),
+        caption("requests, picture", title=title), detail=detail,
     )
 
 
@@ -190,7 +180,7 @@ def of_methods(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
     by_place = {place: tables.rows_of(found, *place) for place in places}
     rows = {_title(place, own, profile_of(found, *place)): own for place, own in by_place.items()}
     result = exhibit("across", TITLE, "Two methods", rows, columns)
-    return replace(result, detail=result.detail + CHOSEN) if result.readings else result
+    return replace(result, detail=f"{result.detail} {caption('requests, chosen')}") if result.readings else result
 
 
 def of_parts(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:

@@ -73,7 +73,7 @@ def _pair(
 ) -> Said | None:
     """Two rows of which the second is what the first is held against: ``alike`` where noise may do it, ``other`` where not."""
     def text(p: float | None) -> str:
-        words = alike if within_noise(apart, floor, p) else other
+        words = alike if within_noise(apart, p) else other
         return f"{said}; {words} {verdict_text(apart, floor, '' if words is alike else than, p=p)}."
 
     return None if apart is None else Said(apart, text)

@@ -18,7 +18,7 @@ from ..base import reading
 from ..base.captions import chance_text, headline, machine_of, rests_on
 from ..base.exhibit import Exhibit
 from ..base.reading import DEFAULTS, Found, Group, Value, gap, groups, metric, over, pick, ranked, tow
-from ..base.tables import MISSING
+from ..base.tables import MISSING, with_values
 from ..base.training_records import authors
 from ..base.words import NOTHING, SPREAD, gap_text, labels_read, mean_text, name_of, short_points, title_of
 from .sentences import readings
@@ -91,11 +91,6 @@ def gap_cell(rows: list[Group], group: Group) -> str:
     return ("the goal" if goal else gap_text(over(group, gap))) + reading.reference_mark(rows, group)
 
 
-def without_empty(table: pd.DataFrame) -> pd.DataFrame:
-    """The table without columns that have no value in any row."""
-    return table[[column for column in table.columns if not table[column].isin([MISSING, ""]).all()]]
-
-
 def _labels(group: Group) -> str:
     """Labels that a method was told; who does nothing asks for none."""
     return MISSING if group.method == ORIGINAL else labels_read(group.any)
@@ -120,7 +115,7 @@ def table(rows: list[Group], task: str, among: list[Group] | None = None) -> pd.
         }
         for group in rows if group.good
     }
-    return without_empty(pd.DataFrame.from_dict(found, orient="index"))
+    return with_values(pd.DataFrame.from_dict(found, orient="index"))
 
 
 def full(rows: list[Group], task: str) -> pd.DataFrame:
@@ -133,7 +128,7 @@ def full(rows: list[Group], task: str) -> pd.DataFrame:
             **{MEASURE_NAMES[name]: _text(group, metric(name)) for name in (*MEASURES[task], "asr")},
             "ToW": MISSING if goal else _text(group, tow, 3), "seconds": seconds_text(group), SEEDS: seeds_text(group),
         }
-    return without_empty(pd.DataFrame.from_dict(found, orient="index"))
+    return with_values(pd.DataFrame.from_dict(found, orient="index"))
 
 
 def blocks(rows: list[Group]) -> dict[str, list[Group]]:
