@@ -76,5 +76,8 @@ VARIANTS: Mapping[str, Variant] = {
         _of_relearn("without_prior", "without the prior", prior=False),
         _of_relearn("soft", "with soft answers", sharpness="soft"),
         _of_relearn("hard", "with hard answers", sharpness="hard"),
+        # Where labels contradict, the cleaned answers leave the prior out; soft and hard ones never notice.
+        _of_relearn("soft_alone", "with soft answers, without the prior", sharpness="soft", prior=False),
+        _of_relearn("hard_alone", "with hard answers, without the prior", sharpness="hard", prior=False),
     )
 }
