@@ -118,7 +118,7 @@ def test_the_variants_name_is_in_its_settings_and_only_there(make_run, folder):
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"variant": "without_vae"}, "variant must be one of without_ue, .*smoke, .*hard, got 'without_vae'"),
+    ({"variant": "without_vae"}, "variant must be one of without_ue, .*smoke, .*hard_alone, got 'without_vae'"),
     ({"variant": "joint", "choice": "tuned"}, "laf joint has no settings to tune"),
 ])
 def test_what_is_no_variant_is_one_error(changes, message):
