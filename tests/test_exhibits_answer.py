@@ -119,9 +119,19 @@ def test_the_picture_says_who_is_nearer_and_cheaper_than_laf():
 def test_the_cure_is_the_nearest_label_free_method_for_half_of_lafs_cost_and_says_how_many_seeds_it_has():
     rest = [priced(method, gap, passes, dataset=dataset) for dataset in DATASETS
             for method, gap, passes in (("ts", 0.4, 3.0), ("lfssd", 0.3, 90.0), ("scrub", 0.2, 3.0))]
-    said = frontier.cure(frontier.dots(found(*requests("class", 1.0, 30.0), *rest), PLACES))
+    said = frontier.cure(found(*requests("class", 1.0, 30.0), *rest), PLACES)
     assert "**T-S**, 0.40 points" in said and "one training seed" in said and "means of 4 requests" in said
-    assert frontier.cure(frontier.dots(found(*requests("class", 1.0, 30.0)), PLACES)) == ""
+    assert frontier.cure(found(*requests("class", 1.0, 30.0)), PLACES) == ""
+
+
+def test_the_cure_is_told_over_every_request_that_both_have():
+    rest = [priced(method, gap, passes, dataset=dataset) for dataset in DATASETS
+            for method, gap, passes in (("ts", 0.4, 3.0), ("lfssd", 0.5, 90.0), ("scrub", 0.6, 3.0), ("neggrad", 0.7, 3.0))]
+    alone = [priced("ts", 2.4, 3.0, dataset=dataset, task="data") for dataset in DATASETS]
+    everything = found(*requests("class", 1.0, 30.0), *requests("data", 1.0, 30.0), *rest, *alone)
+    assert {task for _, task in frontier.compared_on(everything, PLACES)} == {"class"}, "few methods have the data requests"
+    said = frontier.cure(everything, PLACES)
+    assert "**T-S**, 1.40 points" in said and "means of 8 requests" in said, "though it is farther than LAF there"
 
 
 def test_what_is_pointed_at_lies_where_it_is_drawn():

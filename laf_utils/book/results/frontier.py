@@ -80,9 +80,10 @@ def compared_on(found: Found, places: Sequence[tuple[str, str]]) -> list[tuple[s
     return [place for place, own in have.items() if methods and len(own) >= MOST * len(methods)]
 
 
-def dots(found: Found, places: Sequence[tuple[str, str]]) -> list[Dot]:
-    """Every method over the requests that are compared on, doing nothing first, then by gap."""
-    core, result = compared_on(found, places), []
+def dots(found: Found, places: Sequence[tuple[str, str]], core: Sequence[tuple[str, str]] | None = None) -> list[Dot]:
+    """Every method over the requests ``core``, else those that most methods have; doing nothing first, then by gap."""
+    result = []
+    core = compared_on(found, places) if core is None else core
     rows = {place: tables.rows_of(found, *place) for place in core}
     scored = {place: _scored(own) for place, own in rows.items()}
     for method in dict.fromkeys(name for own in scored.values() for name in own):
@@ -206,15 +207,22 @@ def figure(panels: dict[str, list[Dot]]) -> Figure:
     return result
 
 
-def cure(own: list[Dot]) -> str:
-    """Which method that reads no label is nearer than LAF for half of its cost or less, the nearest of them; empty for none."""
+def cure(found: Found, places: Sequence[tuple[str, str]]) -> str:
+    """Which method that reads no label is nearer than LAF for half of its cost or less, the nearest of them; empty for none.
+
+    Chosen among the dots of the picture; what is said of it is over every request that it and LAF both have.
+    """
+    own = dots(found, places)
     laf = next((dot for dot in own if dot.method == "laf"), None)
     fit = [d for d in own if d.free and d.method not in REFERENCES and not d.missing and laf and d.gap < laf.gap]
     near = min((dot for dot in fit if laf and dot.cost <= laf.cost / 2), key=lambda dot: dot.gap, default=None)
     if near is None or laf is None:
         return ""
+    both = [place for place, rows in _rows(found, places).items() if {near.method, laf.method} <= _scored(rows).keys()]
+    near, laf = (next(d for d in dots(found, places, both) if d.method == name) for name in (near.method, laf.method))
     over_what = f"means of {near.count} request{'s' * (near.count > 1)}"
-    seeds = "; **one training seed**, so no claim yet" if near.seeds == 1 else f"; {near.seeds} training seeds or more"
+    least = min(near.seeds, laf.seeds)
+    seeds = "; **one training seed**, so no claim yet" if least == 1 else f"; {least} training seeds or more"
     return (
         f"Nearer without a label and for less: **{method_name(near.method)}**, {near.gap:.2f} points from retraining for "
         f"{100 * near.cost:.0f} % of its passes, where LAF is at {laf.gap:.2f} for {100 * laf.cost:.0f} % ({over_what}{seeds})."
@@ -243,9 +251,10 @@ def exhibit(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
     if not [dot for dot in own if dot.method not in REFERENCES]:
         return Exhibit(NAME, TITLE, NOTHING_YET, pd.DataFrame())
     core = "; ".join(title_of(*place) for place in compared_on(found, places))
+    about, said = caption("frontier", count=str(len(compared_on(found, places)))), tuple(filter(None, [cure(found, places)]))
     return Exhibit(
-        NAME, TITLE, caption("frontier"), pd.DataFrame(), tuple(filter(None, [cure(own)])), lambda: figure({"": own}),
-        caption("frontier, picture"), detail=caption("frontier, detail", requests=core), full=table(own),
+        NAME, TITLE, about, pd.DataFrame(), said, lambda: figure({"": own}), caption("frontier, picture"),
+        detail=caption("frontier, detail", requests=core), full=table(own),
     )
 
 

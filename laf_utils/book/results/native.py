@@ -39,6 +39,20 @@ def costs() -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def on_a_gpu() -> str:
+    """Seconds of an original alone on the card that was measured, from its steps."""
+    own, config = prices()["cuda"], preset("cifar10", "class", profile="native").training
+    images = config.batch_size
+    counted = config.epochs * -(-FACTS["cifar10"].counts[0] // images)
+    prices_of = own["networks"]["native"]
+    step = images * prices_of["training"]
+    exact = f" ({1e3 * images * prices_of['training_float32']:.1f} ms in float32)" if "training_float32" in prices_of else ""
+    return (
+        f"**On a GPU an original takes {counted * step:.0f} seconds.** A step of {images} images takes {1e3 * step:.1f} ms alone "
+        f"on an {own['device']['name']}{exact}, and there are {counted:,}."
+    )
+
+
 def slope(error: float) -> float:
     """Derivative of ``losses.saturating`` at a reconstruction error m: exp(m / (m + 1)) / (m + 1)^2."""
     return math.exp(error / (error + 1)) / (error + 1) ** 2
