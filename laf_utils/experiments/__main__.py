@@ -67,23 +67,23 @@ def run(arguments: list[str]) -> int:
             return 0
 
 
+def command() -> int:
+    """What the command line asks for; the exit code."""
+    from .launch import GridError
+
+    try:
+        return run(sys.argv[1:])
+    except GridError as error:
+        raise Stop(str(error)) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise Stop(f"the disk is full: {full_disk()}") from error
+
+
 def main() -> int:
     """The command; its exit code."""
-    code = [0]
-
-    def command() -> None:
-        from .launch import GridError
-
-        try:
-            code[0] = run(sys.argv[1:])
-        except GridError as error:
-            raise Stop(str(error)) from error
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise Stop(f"the disk is full: {full_disk()}") from error
-
-    return one_line_errors(command, AGAIN) or code[0]
+    return one_line_errors(command, AGAIN)
 
 
 if __name__ == "__main__":

@@ -15,30 +15,29 @@ from ..images import Images
 from ..methods import find, run_method
 from ..models import Network
 from ..representations import outputs
-from ..run import TRAINED, method_code, repair_code, training_code
+from ..run import TRAINED, method_code, repair_code
 from ..settings.names import caveats, headline
 from ..support.definitions import code_version
 from ..support.devices import describe
 from ..support.keys import content_key
 from ..training import TrainingDiverged
+from . import training_run
 from .cells import AGAIN, Cell
 from .making import settings_of
 from .problem import Problem
-from .record import AuditPlace
+from .record import Place
 from .second_retrained import retrained_again
 
 COMPARED = ("scrub", "neggrad_plus_bounded")  # beside LAF and LAF+R, at their published settings
 NULL = "retrained_again"  # another seed in the place of an unlearned model: what a measure says where nothing is to be found
 MODELS = ("original", "retrained", NULL, "laf", "laf_r", *COMPARED)
+
+
 def inputs_of(problem: Problem) -> dict[str, str]:
     """Everything the numbers depend on, 16 hex digits for each part."""
-    run = problem.run
-    return {
-        "settings": content_key(run.config.as_dict()), "data": content_key(run.data.checksum),
-        "task": content_key(run.task.checksum()), "training": training_code(),
-        "method": content_key([
-            method_code(), repair_code(), *(code_version((find(name).function,), TRAINED) for name in COMPARED),
-        ]),
+    others = (code_version((find(name).function,), TRAINED) for name in COMPARED)
+    return training_run.inputs_of(problem.run) | {
+        "method": content_key([method_code(), repair_code(), *others]),
         "measuring": code_version(_MEASURING, TRAINED | {"run.Run"}),
     }
 
@@ -115,7 +114,7 @@ def _relearn(problem: Problem, models: dict[str, Network], before: float) -> dic
     }
 
 
-def made(problem: Problem, place: AuditPlace) -> dict:
+def made(problem: Problem, place: Place) -> dict:
     """The record of a place, without its head."""
     start, run = time.perf_counter(), problem.run
     models = models_of(problem)

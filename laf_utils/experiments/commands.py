@@ -3,10 +3,11 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import astuple
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from ..audit.study import study
 from ..run import Run
@@ -14,42 +15,21 @@ from ..settings.cli import known_values, spanned
 from ..settings.config import MODES, MOST_IMAGES
 from ..support import records
 from ..support.definitions import code_version
-from ..support.paths import check_writable, results_folder, runs_folder, training_folder
+from ..support.paths import check_places
 from ..support.reading import chosen, items, whole
 from ..tasks import TASKS
 from . import audit_seeds as audits
 from . import maps as representation_maps
+from . import record as kinds
 from . import shadows_record, training_run
 from .problem import Problem
-from .record import (
-    AUDIT,
-    MAPS,
-    MISSING,
-    SHADOWS,
-    STALE,
-    TRAINING,
-    VALID,
-    VERDICT,
-    AuditPlace,
-    Kind,
-    MapPlace,
-    ShadowsPlace,
-    TrainingPlace,
-    VerdictPlace,
-)
+from .record import MISSING, STALE, TRAINING, VALID, Kind, Place, Placed, ShadowsPlace, TrainingPlace, VerdictPlace
 from .shadows import IMAGES, LEAST, shadow_config
 from .tuning import SCHEMA, Search, search
 from .tuning_spaces import SPACES
 from .tuning_winners import winners_path
 
 MOST_MODELS = 10_000
-
-
-class Placed(Protocol):
-    """What a record is about, and where it lies."""
-
-    @property
-    def path(self) -> Path: ...
 
 
 P = TypeVar("P", bound=Placed)
@@ -73,7 +53,7 @@ def say_states(states: Iterable[tuple[str, str]], plan: int, what: str = "record
 
 def carry_out(
     kind: Kind, places: Iterable[P], opened: Callable[[P], T], inputs: Callable[[T], Mapping[str, str]],
-    made: Callable[[T, P], dict], plan: int, folder: Callable[[], Path] = results_folder,
+    made: Callable[[T, P], dict], plan: int,
 ) -> None:
     """Make every record of a kind that is missing, stale or without a key, or say which those are.
 
@@ -84,28 +64,29 @@ def carry_out(
         plan: 0 makes them, 1 counts them, 2 names each too.
     """
     if plan:
-        found = [(place.path, *kind.state(place.path, inputs(opened(place)))) for place in places]
+        found = [(path, *kind.state(path, inputs(opened(place)))) for place in places for path in [kind.path(place)]]
         say_states([(f"{path.parent.name}/{path.stem}" + (f" ({', '.join(parts)})" if parts else ""), state)
                     for path, state, parts in found], plan)
         return
-    check_writable(folder(), "LAF_TRAINING" if kind is TRAINING else "LAF_RESULTS")
-    check_writable(runs_folder(), "LAF_RUNS")
+    check_places("LAF_TRAINING" if kind is TRAINING else "LAF_RESULTS")
     for place in places:
-        start, path, thing = time.perf_counter(), place.path, opened(place)
+        start, path, thing = time.perf_counter(), kind.path(place), opened(place)
         kind.take(path, inputs(thing), partial(made, thing, place), lambda line: print(line, flush=True))
         print(f"{path.parent.name}/{path.name} ({time.perf_counter() - start:.0f} s)", flush=True)
 
 
-def audit_places(arguments: list[str]) -> tuple[list[AuditPlace], int]:
-    """Every place that the arguments span, seeds outermost, so that what is there after a while is balanced.
+def places_of(arguments: list[str], dataset: str, task: str, seed: str) -> tuple[list[Place], int]:
+    """Every place that the arguments span, and what ``PLAN`` is.
+
+    Args:
+        dataset, task, seed: where the arguments do not say.
 
     Raises:
         Stop: an argument that is not ``NAME=VALUE`` with a known name.
         ReadingError: a seed that is no number, or an item twice.
     """
-    usual = {"DATASET": "mnist,fashion", "TASK": "class,data", "SEED": "0,1,2,3,4", "PROFILE": "quick"}
-    found, plan = _values(arguments, usual)
-    return [AuditPlace(*place, found["PROFILE"]) for place in spanned(found)], plan
+    found, plan = _values(arguments, {"DATASET": dataset, "TASK": task, "SEED": seed, "PROFILE": "quick"})
+    return [Place(*place, found["PROFILE"]) for place in spanned(found)], plan
 
 
 def audit(arguments: list[str]) -> None:
@@ -113,18 +94,8 @@ def audit(arguments: list[str]) -> None:
 
     ``DATASET=mnist,fashion TASK=class,data SEED=0,1,2,3,4 PROFILE=quick``; a record that is there and valid stays.
     """
-    places, plan = audit_places(arguments)
-
-    def opened(place: AuditPlace) -> Problem:
-        return Problem.asked(place.dataset, place.task, place.seed, place.profile)
-
-    carry_out(AUDIT, places, opened, audits.inputs_of, audits.made, plan)
-
-
-def map_places(arguments: list[str]) -> tuple[list[MapPlace], int]:
-    """Every place that the arguments span; raises as ``audit_places``."""
-    found, plan = _values(arguments, {"DATASET": "mnist", "TASK": "class,data,noisy", "SEED": "0", "PROFILE": "quick"})
-    return [MapPlace(*place, found["PROFILE"]) for place in spanned(found)], plan
+    places, plan = places_of(arguments, "mnist,fashion", "class,data", "0,1,2,3,4")
+    carry_out(kinds.AUDIT, places, lambda place: Problem.asked(*astuple(place)), audits.inputs_of, audits.made, plan)
 
 
 def maps(arguments: list[str]) -> None:
@@ -132,8 +103,8 @@ def maps(arguments: list[str]) -> None:
 
     ``DATASET=mnist TASK=class,data,noisy SEED=0 PROFILE=quick``.
     """
-    places, plan = map_places(arguments)
-    carry_out(MAPS, places, representation_maps.run_of, representation_maps.inputs_of, representation_maps.made, plan)
+    places, plan = places_of(arguments, "mnist", "class,data,noisy", "0")
+    carry_out(kinds.MAPS, places, training_run.run_of, representation_maps.inputs_of, representation_maps.made, plan)
 
 
 def shadows(arguments: list[str]) -> None:
@@ -148,11 +119,10 @@ def shadows(arguments: list[str]) -> None:
     images = whole(found["IMAGES"], "IMAGES", 100, MOST_IMAGES)
     methods = items(found["METHOD"], "METHOD") if found["METHOD"] else []
     models = whole(found["MODELS"], "MODELS", LEAST + 1, MOST_MODELS)
-    seeds = range(models)
-    places = [ShadowsPlace(*place, models, images, tuple(methods)) for place in product(items(found["DATASET"], "DATASET"),
-                                                                chosen(found["TASK"], "TASK", TASKS))]
+    seeds, requests = range(models), product(items(found["DATASET"], "DATASET"), chosen(found["TASK"], "TASK", TASKS))
+    places = [ShadowsPlace(*request, models, images, tuple(methods)) for request in requests]
     carry_out(
-        SHADOWS, places, lambda place: Run(shadow_config(place.dataset, place.task, images=images)),
+        kinds.SHADOWS, places, lambda place: Run(shadow_config(place.dataset, place.task, images=images)),
         lambda run: shadows_record.inputs_of(run, seeds, methods), lambda run, _: shadows_record.make(run, seeds, methods), plan,
     )
 
@@ -161,7 +131,7 @@ def verdict(arguments: list[str]) -> None:
     """levels and powers of the audit's verdicts, simulated: nothing is trained. It takes minutes."""
     _, plan = _values(arguments, {})
     inputs = {"measuring": code_version((study,))}
-    carry_out(VERDICT, [VerdictPlace()], lambda place: place, lambda _: inputs, lambda *_: study(), plan)
+    carry_out(kinds.VERDICT, [VerdictPlace()], lambda place: place, lambda _: inputs, lambda *_: study(), plan)
 
 
 def tuning(arguments: list[str]) -> None:
@@ -176,7 +146,7 @@ def tuning(arguments: list[str]) -> None:
         return say_states(
             [named for task in tasks for named in tuning_states(task, winners_path(found["DATASET"], task))], plan, "searches"
         )
-    check_writable(results_folder(), "LAF_RESULTS")
+    check_places()
     for task in tasks:
         search(Search.asked(found["DATASET"], task), winners_path(found["DATASET"], task))
     return None
@@ -202,7 +172,4 @@ def training(arguments: list[str]) -> None:
     found, plan = _values(arguments, usual)
     modes = chosen(found["MODE"], "MODE", MODES)
     places = [TrainingPlace(*place, found["PROFILE"], mode) for place in spanned(found) for mode in modes]
-    carry_out(
-        TRAINING, places, training_run.run_of, training_run.inputs_of, lambda run, _: training_run.made(run), plan,
-        training_folder,
-    )
+    carry_out(TRAINING, places, training_run.run_of, training_run.inputs_of, lambda run, _: training_run.made(run), plan)

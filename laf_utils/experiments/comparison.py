@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..settings.cli import SETTINGS, Stop, known_values
 from ..settings.config import ConfigError
-from ..support.paths import check_writable, results_folder, runs_folder
+from ..support.paths import check_places
 from ..support.reading import items, seed, whole
 from .cells import Cell, listed
 from .expected import expected, table
@@ -20,16 +20,13 @@ from .problem import Problem
 from .record import STATES
 from .tuning_winners import winners_of
 
-PICKS = {  # what each name picks cells by
-    "DATASET": "dataset", "TASK": "task", "METHOD": "method", "SEED": "seed", "PROFILE": "profile", "SETTINGS": "choice",
-    "VARIANT": "variant",
-}
 PLAIN = "none"  # a variant's name for cells that are none
 HERE = "here"  # the executor that is this process
 USUAL = {
     "DATASET": "mnist", "TASK": "class", "METHOD": "all", "SEED": "0", "PROFILE": "paper", "SETTINGS": "defaults",
     "VARIANT": PLAIN,
 }
+PICKS = {name: name.lower() for name in USUAL} | {"SETTINGS": "choice"}  # what each name picks cells by
 NAMES = ("PLAN", "EXECUTOR", "WORKERS", "GRID", *PICKS)
 FAILED = 1
 MOST_WORKERS = 10_000
@@ -99,8 +96,7 @@ def _grid(options: dict[str, str]) -> int:
     profile, asked = options.get("EXECUTOR", "local"), int(options.get("PLAN", "0"))
     usual = workers_of(profile)
     if not asked:
-        check_writable(results_folder(), "LAF_RESULTS")
-        check_writable(runs_folder(), "LAF_RUNS")
+        check_places()
     grid = planned(chosen(read_grid(Path(options.get("GRID", GRID))), options), print if asked else quiet, download=not asked)
     workers = whole(options["WORKERS"], "WORKERS") if "WORKERS" in options else None
     todo, expected = report(grid, workers or usual)
@@ -137,8 +133,7 @@ def cells_here(options: dict[str, str]) -> int:
     cells, asked = cells_of(options), options.get("PLAN", "0") != "0"
     problems: dict[tuple, Problem] = {}
     if not asked:
-        check_writable(results_folder(), "LAF_RESULTS")
-        check_writable(runs_folder(), "LAF_RUNS")
+        check_places()
     for cell in cells:
         problems[cell.place] = problems.get(cell.place) or problem_of(cell)
     plan = [(cell, expected(cell, problems[cell.place])) for cell in cells]

@@ -26,7 +26,7 @@ from .cells import COMPARISON, Cell
 from .comparison import PICKS, chosen, report
 from .grid import NATIVE, name_of, read_grid
 from .planning import planned, quiet, waits_for
-from .record import SHADOWS, VALID, Kind, ShadowsPlace
+from .record import SHADOWS, VALID, ShadowsPlace
 from .tuning_winners import WinnersError, winners_of
 
 LINES = "records.jsonl"
@@ -79,8 +79,9 @@ def gpu(arguments: list[str]) -> int:
     plan, workers = whole(found["PLAN"], "PLAN", 0, 2), whole(found["WORKERS"], "WORKERS", 1, MOST)
     grid = planned(chosen(read_grid(Path(found["GRID"])), found), quiet, download=not plan)
     todo, _ = report(grid, workers)
+    for item in grid if plan > 1 else ():
+        print(f"{item.state} {item.name}")
     if plan:
-        print("\n".join(f"{item.state} {item.name}" for item in grid) if plan > 1 else "", end="\n" if plan > 1 else "")
         return 0
     out = check_writable(Path(found["OUT"] or os.environ.get("OUT") or runs_folder() / "gpu"), "OUT")
     out.mkdir(parents=True, exist_ok=True)
@@ -95,9 +96,9 @@ def gpu(arguments: list[str]) -> int:
 def _many(datasets: Sequence[str], models: int) -> list[Unit]:
     found = []
     for dataset, task in product(datasets, ("class", "data")):
-        methods = [name for name in BESIDE if _searched(dataset, task, name)]
-        arguments = (f"DATASET={dataset}", f"TASK={task}", f"MODELS={models}", f"METHOD={','.join(methods)}")
-        found.append(Unit(None, arguments, ShadowsPlace(dataset, task, models).path))
+        methods = ",".join(name for name in BESIDE if _searched(dataset, task, name))
+        arguments = (f"DATASET={dataset}", f"TASK={task}", f"MODELS={models}", f"METHOD={methods}")
+        found.append(Unit(None, arguments, SHADOWS.path(ShadowsPlace(dataset, task, models))))
     return found
 
 
@@ -214,18 +215,17 @@ def _make(unit: Unit, out: Path, problems: dict[tuple, Any]) -> None:
     from . import commands
     from .making import problem_of, run_cell
 
-    if not unit.cell:
+    cell = unit.cell
+    if not cell:
         assert unit.path is not None
         commands.shadows(list(unit.arguments))
-        give(out, unit.path)
-        return
+        return give(out, unit.path)
     if unit.place not in problems:
         while len(problems) >= REQUESTS:
             del problems[next(iter(problems))]
-        problems[unit.place] = problem_of(unit.cell, quiet)
-    cell = unit.cell
+        problems[unit.place] = problem_of(cell, quiet)
     run_cell(cell, problems[unit.place], winners=winners_of(cell) if cell.choice == "tuned" else None, say=quiet)
-    give(out, cell.path)
+    return give(out, cell.path)
 
 
 def give(out: Path, path: Path) -> None:
@@ -245,10 +245,8 @@ def give(out: Path, path: Path) -> None:
 def _parsed(text: str) -> list[dict]:
     found = []
     for line in text.splitlines():
-        try:
+        with suppress(ValueError):  # the writer was cut off
             found.append(json.loads(line))
-        except ValueError:  # the writer was cut off
-            continue
     return found
 
 
@@ -269,25 +267,18 @@ def take(path: Path) -> int:
         if not isinstance(where, str) or not isinstance(record, dict):
             raise records.RecordError(f"{path}: a line is no record with its place")
         target = results_folder() / where
-        kind = _kind(target)
+        kind = next((kind for kind in (COMPARISON, SHADOWS) if target.is_relative_to(kind.folder)), None)
         if kind is None or ".." in target.parts:
             raise records.RecordError(f"{path}: {where} is no place of a record")
-        try:
+        known = False
+        with suppress(records.RecordError):
             known = kind.read(target).get("key") == record.get("key")
-        except records.RecordError:
-            known = False
         if not known:
             try:
                 sealing.check(dict(record))
             except sealing.SealError as error:
                 raise records.RecordError(f"{path}: {where}: {error}") from error
-            if kind.check:
-                kind.check(target, record)
-            records.write_json(target, record)
+            records.write_json(target, kind.check(target, record) if kind.check else record)
         counts["there already" if known else "taken"] += 1
     print(", ".join(f"{count} {what}" for what, count in counts.items()), flush=True)
     return 0
-
-
-def _kind(target: Path) -> Kind | None:
-    return next((kind for kind in (COMPARISON, SHADOWS) if target.is_relative_to(kind.folder)), None)

@@ -14,7 +14,7 @@ from ..methods.laf import LAFRSettings, LAFSettings
 from ..methods.method import MethodResult, fingerprint
 from ..methods.passes import Passes, repair_images
 from ..models import Network
-from ..run import TRAINED, method_code, repair_code, training_code
+from ..run import TRAINED, Run, method_code, repair_code, training_code
 from ..settings.changes import changed, plain
 from ..settings.config import ConfigError, RunConfig, TrainingConfig
 from ..settings.names import caveats, headline
@@ -37,8 +37,7 @@ STAGES = {  # of a run, whose seconds a cell from the pipeline adds up; the last
 
 def problem_of(cell: Cell, say: Callable[[str], None] = print) -> Problem:
     """The request that the cell is about, with the variant's settings."""
-    changes = VARIANTS[cell.variant].arguments if cell.variant else {}
-    return Problem.asked(cell.dataset, cell.task, cell.seed, cell.profile, say=say, **changes)
+    return Problem(Run(config_of(cell), say=say))
 
 
 def config_of(cell: Cell) -> RunConfig:
@@ -118,8 +117,7 @@ class _Made:
 def _from_pipeline(cell: Cell, problem: Problem) -> _Made:
     """A model that is a stage of the run: its seconds are those it took when it was computed."""
     run, task = problem.run, problem.run.task
-    models = {ORIGINAL: "original", RETRAIN: "retrained", "laf": "laf", "laf_r": "laf_r"}
-    model, everything = getattr(run, models[cell.method]), len(task.train_labels)
+    model, everything = getattr(run, "retrained" if cell.method == RETRAIN else cell.method), len(task.train_labels)
     if cell.method in (ORIGINAL, RETRAIN):
         passes = Passes(run.config.training.epochs * (everything if cell.method == ORIGINAL else len(task.retain)))
     else:

@@ -15,27 +15,25 @@ import torch
 
 from ..audit.projection import shared_projection
 from ..representations import outputs
-from ..run import TRAINED, Run, method_code, repair_code, training_code
+from ..run import TRAINED, Run
 from ..settings.names import caveats, headline
-from ..settings.presets import preset
 from ..support.definitions import code_version
 from ..support.devices import describe
 from ..support.keys import content_key
 from ..support.seeds import stream
-from .record import MapPlace
+from . import training_run
+from .record import Place
 
 EACH = 300  # images of D_r, and as many of D_f, where there are as many
 DIGITS = 3  # significant ones of a coordinate
+
+
 def inputs_of(run: Run) -> dict[str, str]:
     """Everything the coordinates depend on, 16 hex digits for each part."""
     config = run.config.as_dict()
     config["repair"].pop("pairing", None)  # came later, and the repair moves no representation
-    return {
-        "settings": content_key(config), "data": content_key(run.data.checksum),
-        "task": content_key(run.task.checksum()), "training": training_code(),
-        "method": content_key([method_code(), repair_code()]),
-        "measuring": code_version(_MEASURING, TRAINED | {"run.Run.laf", "run.Run.laf_r"}),
-    }
+    measuring = code_version(_MEASURING, TRAINED | {"run.Run.laf", "run.Run.laf_r"})
+    return training_run.inputs_of(run) | {"settings": content_key(config), "measuring": measuring}
 
 
 def sample_of(run: Run) -> torch.Tensor:
@@ -76,7 +74,7 @@ def mapped(run: Run) -> dict[str, object]:
 _MEASURING = (mapped,)
 
 
-def made(run: Run, place: MapPlace) -> dict:
+def made(run: Run, place: Place) -> dict:
     """The record of a run's map, without its head."""
     start = time.perf_counter()
     return {
@@ -85,13 +83,3 @@ def made(run: Run, place: MapPlace) -> dict:
         "task": {"forget": len(run.task.forget), "retain": len(run.task.retain), "checksum": run.task.checksum()},
         "seconds": time.perf_counter() - start, "machine": describe(run.device),
     }
-
-
-def run_of(place: MapPlace) -> Run:
-    """The run whose models are drawn.
-
-    Raises:
-        ConfigError: a name that does not exist.
-        DataError: images that cannot be had.
-    """
-    return Run(preset(place.dataset, place.task, profile=place.profile, seed=place.seed))

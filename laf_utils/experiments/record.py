@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from ..support import records
 from ..support.keys import content_key, stale_parts
@@ -12,6 +13,13 @@ VALID, STALE, MISSING = STATES = ("valid", "stale", "missing")
 SHADOW_IMAGES = 6_000  # training images of many models, the same number of each class: a tenth of the paper's
 UNKEYED = "unkeyed"  # from before there were keys: it can be read, and nothing tells what it was made with
 Say = Callable[[str], None]
+
+
+class Placed(Protocol):
+    """What a record is about."""
+
+    @property
+    def file(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,11 @@ class Kind:
 
     @property
     def folder(self) -> Path:
-        return results_folder() / self.name
+        return training_folder() if self.name == "Training" else results_folder() / self.name
+
+    def path(self, place: Placed) -> Path:
+        """Of a record of this kind."""
+        return self.folder / place.file
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -84,7 +96,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Place:
-    """What a record of one request, seed and profile is about."""
+    """What a record of one request, seed and profile is about: an audit, or a map of representations."""
 
     dataset: str
     task: str
@@ -92,27 +104,9 @@ class Place:
     profile: str = "quick"
 
     @property
-    def name(self) -> str:
-        """Of its file, below a folder of the data set."""
-        return f"{self.task}-{self.profile}-seed{self.seed}.json"
-
-
-@dataclass(frozen=True)
-class AuditPlace(Place):
-    """What one audit is about."""
-
-    @property
-    def path(self) -> Path:
-        return AUDIT.folder / self.dataset / self.name
-
-
-@dataclass(frozen=True)
-class MapPlace(Place):
-    """What one map of representations is about."""
-
-    @property
-    def path(self) -> Path:
-        return MAPS.folder / self.dataset / self.name
+    def file(self) -> str:
+        """Its record, below the folder of its kind."""
+        return f"{self.dataset}/{self.task}-{self.profile}-seed{self.seed}.json"
 
 
 @dataclass(frozen=True)
@@ -122,9 +116,9 @@ class TrainingPlace(Place):
     mode: str = "reference"
 
     @property
-    def path(self) -> Path:
+    def file(self) -> str:
         ending = "" if self.profile == "paper" else f"-{self.profile}"
-        return training_folder() / self.dataset / f"{self.task}-{self.mode}-seed{self.seed}{ending}.json"
+        return f"{self.dataset}/{self.task}-{self.mode}-seed{self.seed}{ending}.json"
 
 
 @dataclass(frozen=True)
@@ -138,18 +132,16 @@ class ShadowsPlace:
     methods: tuple[str, ...] = ()  # beside LAF and LAF+R: in the record
 
     @property
-    def path(self) -> Path:
+    def file(self) -> str:
         fewer = f"-images{self.images}" if self.images not in (None, SHADOW_IMAGES) else ""
-        return SHADOWS.folder / self.dataset / f"{self.task}-models{self.models}{fewer}.json"
+        return f"{self.dataset}/{self.task}-models{self.models}{fewer}.json"
 
 
 @dataclass(frozen=True)
 class VerdictPlace:
     """The one simulation of the verdicts."""
 
-    @property
-    def path(self) -> Path:
-        return VERDICT.folder / "study.json"
+    file = "study.json"
 
 
 PLACED = ("place", "headline", "caveats")

@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 
-from ..run import Run, training_code
+from ..run import Run
 from ..settings.names import caveats, headline
 from ..support.definitions import code_version
 from ..support.devices import describe
 from ..support.keys import content_key
+from . import training_run
 from .shadows import LEAST, SAMPLE, Shadows, shadow_code, shadows
 
 
@@ -70,12 +71,9 @@ def errors(found: Shadows) -> dict[str, dict]:
 
 def inputs_of(run: Run, seeds: Sequence[int], methods: Sequence[str] = ()) -> dict[str, str]:
     """Everything the numbers depend on, 16 hex digits for each part."""
-    return {
-        "settings": content_key(
-            {"config": run.config.as_dict(), "seeds": list(seeds), "sample": SAMPLE, "methods": list(methods)}
-        ),
-        "data": content_key(run.data.checksum), "task": content_key(run.task.checksum()),
-        "training": training_code(), "method": shadow_code(tuple(methods)),
+    settings = {"config": run.config.as_dict(), "seeds": list(seeds), "sample": SAMPLE, "methods": list(methods)}
+    return training_run.inputs_of(run) | {
+        "settings": content_key(settings), "method": shadow_code(tuple(methods)),
         "measuring": code_version((Shadows.measures, errors, example)),
     }
 

@@ -1,21 +1,24 @@
 """The record of one run: every loss, and what the four models score. ``make laf`` makes the same in a notebook."""
 
+from dataclasses import asdict
+
 from ..evaluation import Evaluation, evaluate, make_record
 from ..run import TRAINED, Run, method_code, repair_code, training_code
 from ..settings.presets import preset
 from ..support.definitions import code_version
 from ..support.keys import content_key
-from .record import TRAINING, TrainingPlace
+from .record import TRAINING, Place
 
 
-def run_of(place: TrainingPlace) -> Run:
+def run_of(place: Place) -> Run:
     """The run that a record is of.
 
     Raises:
         ConfigError: a name that does not exist.
         DataError: images that cannot be had.
     """
-    return Run(preset(place.dataset, place.task, profile=place.profile, mode=place.mode, seed=place.seed))
+    own = asdict(place)
+    return Run(preset(own.pop("dataset"), own.pop("task"), **own))
 
 
 def inputs_of(run: Run) -> dict[str, str]:

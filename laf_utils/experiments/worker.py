@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..settings.cli import SETTINGS, Stop, help_wanted, one_line_errors
 from ..support.paths import check_file_writable
+from .__main__ import AGAIN
 from .__main__ import main as experiments
 
 
@@ -35,19 +36,16 @@ def alone(lock: Path, say: Callable[[str], None] = print) -> Iterator[None]:
 
 def main() -> int:
     """The command; its exit code is that of ``laf_utils.experiments``."""
-    codes = []
-
-    def command() -> None:
+    def command() -> int:
         help_wanted(sys.argv[1:])
         if len(sys.argv) < 2 or "=" in sys.argv[1] or sys.argv[1].startswith("-"):
             raise Stop("expected the file of the cell's lock and NAME=VALUE of laf_utils.experiments", SETTINGS)
         lock = check_file_writable(Path(sys.argv.pop(1)), "LOCK")
         with alone(lock, lambda line: print(line, flush=True)):
             sys.argv.append("EXECUTOR=here")
-            codes.append(experiments())
+            return experiments()
 
-    failed = one_line_errors(command, "interrupted; records that are there stay, and the same command goes on")
-    return codes[0] if codes else failed
+    return one_line_errors(command, AGAIN)
 
 
 if __name__ == "__main__":

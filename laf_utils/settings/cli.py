@@ -42,26 +42,10 @@ def value(text: str) -> object:
     return WORDS[text.lower()] if text.lower() in WORDS else plain(text)
 
 
-def _once(name: str, found: Collection[str]) -> None:
-    if name in found:
-        raise Stop(f"{name} is given twice", SETTINGS)
-
-
 def values(arguments: Sequence[str]) -> dict[str, object]:
-    """``["SEED=1", "FORGET_CLASS=3,5"]`` as ``{"SEED": 1, "FORGET_CLASS": "3,5"}``.
-
-    Raises:
-        Stop: something that is not ``NAME=VALUE``, or a name twice.
-    """
-    help_wanted(arguments)
-    found: dict[str, object] = {}
-    for argument in arguments:
-        name, _, text = (part.strip() for part in argument.partition("="))
-        if not name or not text:
-            raise Stop(f"expected NAME=VALUE, got {ascii(argument)[:80]}", SETTINGS)
-        _once(name, found)
-        found[name] = text if name in TEXT and text.lower() not in WORDS else value(text)
-    return found
+    """``["SEED=1", "FORGET_CLASS=3,5"]`` as ``{"SEED": 1, "FORGET_CLASS": "3,5"}``; raises as ``known_values``."""
+    given = known_values(arguments)
+    return {name: text if name in TEXT and text.lower() not in WORDS else value(text) for name, text in given.items()}
 
 
 class Terminal:
@@ -105,8 +89,8 @@ def signals_as_interrupt() -> Iterator[None]:
             signal.signal(name, handler)
 
 
-def known_values(arguments: Sequence[str], names: Collection[str]) -> dict[str, str]:
-    """``["SEED=1,2"]`` as ``{"SEED": "1,2"}``: text, of these names only.
+def known_values(arguments: Sequence[str], names: Collection[str] | None = None) -> dict[str, str]:
+    """``["SEED=1,2"]`` as ``{"SEED": "1,2"}``: text, of these names only where any are given.
 
     Raises:
         Stop: something that is not ``NAME=VALUE`` with one of the names, or a name twice.
@@ -114,10 +98,12 @@ def known_values(arguments: Sequence[str], names: Collection[str]) -> dict[str, 
     help_wanted(arguments)
     found: dict[str, str] = {}
     for argument in arguments:
-        name, _, text = argument.partition("=")
-        if name not in names or not text:
-            raise Stop(f"expected NAME=VALUE with one of {', '.join(names)}, got {ascii(argument)[:80]}", SETTINGS)
-        _once(name, found)
+        name, _, text = (part.strip() for part in argument.partition("="))
+        if not text or name not in (names or [name]) or not name:
+            which = f" with one of {', '.join(names)}" if names else ""
+            raise Stop(f"expected NAME=VALUE{which}, got {ascii(argument)[:80]}", SETTINGS)
+        if name in found:
+            raise Stop(f"{name} is given twice", SETTINGS)
         found[name] = text
     return found
 
@@ -134,14 +120,18 @@ def spanned(found: Mapping[str, str]) -> list[tuple[str, str, int]]:
 
 
 @contextlib.contextmanager
-def stopping(*wrong_settings: type[Exception]) -> Iterator[None]:
-    """What a user can mend ends the command: settings that cannot be meant (these errors too), data that cannot be had."""
+def stopping(*wrong_settings: type[Exception], data: int = FAILED) -> Iterator[None]:
+    """What a user can mend ends the command: settings that cannot be meant (these errors too), data that cannot be had.
+
+    Args:
+        data: exit code of the latter.
+    """
     try:
         yield
     except (ConfigError, ReadingError, PlaceError, *wrong_settings) as error:  # type: ignore[misc]
         raise Stop(str(error), SETTINGS) from error
     except DataError as error:
-        raise Stop(str(error)) from error
+        raise Stop(str(error), data) from error
 
 
 # What a place that was named wrongly, or a disk, says; anything else is a mistake of ours and keeps its traceback.
@@ -151,8 +141,8 @@ OF_PLACES = (
 )
 
 
-def one_line_errors(command: Callable[[], None], interrupted: str, say: Callable[[str, int], None] | None = None) -> int:
-    """Run a command; its exit code. What a user can do something about is said in one line instead of a traceback.
+def one_line_errors(command: Callable[[], int | None], interrupted: str, say: Callable[[str, int], None] | None = None) -> int:
+    """Run a command; its exit code, 0 where it gives none. What a user can mend is said in one line instead of a traceback.
 
     Help is the text at the head of the command's module.
 
@@ -160,16 +150,13 @@ def one_line_errors(command: Callable[[], None], interrupted: str, say: Callable
         say: is told the line and the code too, for what a program reads.
     """
     try:
-        with signals_as_interrupt():
-            command()
-        return 0
+        with signals_as_interrupt(), stopping():
+            return command() or 0
     except Help:
         print((sys.modules[command.__module__].__doc__ or "").strip())
         return 0
     except Stop as stop:
         message, code = str(stop), stop.code
-    except (PlaceError, ReadingError) as error:
-        message, code = str(error), SETTINGS
     except KeyboardInterrupt:
         message, code = interrupted, INTERRUPTED
     except ImportError as error:

@@ -4,8 +4,9 @@
 is a field here. ``presets.preset`` gives the published numbers.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, cast
 
 from ..support.choices import BACKBONES, CROPS, PRECISIONS, RATES, TASKS
 from ..support.reading import MOST_SEED, ReadingError
@@ -36,53 +37,93 @@ def _require(condition: bool, message: str) -> None:
         raise ConfigError(message)
 
 
-def _positive(settings: object, *names: str) -> None:
-    for name in names:
-        value = getattr(settings, name)
-        _require(_is_number(value) and value > 0, f"{name} must be a number above zero, got {_shown(value)}")
-        _require(value <= MOST_RATE, f"{name} must be at most {MOST_RATE:g}, got {_shown(value)}")
-
-
-def _not_negative(settings: object, *names: str) -> None:
-    for name in names:
-        value = getattr(settings, name)
-        _require(_is_number(value) and value >= 0, f"{name} must be a number, zero or more, got {_shown(value)}")
-        _require(value <= MOST_RATE, f"{name} must be at most {MOST_RATE:g}, got {_shown(value)}")
-
-
-def _switches(settings: Any) -> None:
-    """Every field that is a switch by its default must be True or False: "False" would count as true."""
-    for setting in fields(settings):
-        value = getattr(settings, setting.name)
-        if isinstance(setting.default, bool):
-            _require(isinstance(value, bool), f"{setting.name} must be True or False, got {value!r}")
-
-
-def _whole(settings: object, *names: str, least: int = 0, most: int) -> None:
-    for name in names:
-        value = getattr(settings, name)
-        valid = isinstance(value, int) and not isinstance(value, bool) and value >= least
-        _require(valid, f"{name} must be a whole number, at least {least}, got {_shown(value)}")
-        _require(value <= most, f"{name} must be at most {most}, got {_shown(value)}")
-
-
 def _shown(value: object) -> str:
     """A value in a message, on one line of bounded length."""
     text = repr(value) if not isinstance(value, int) or abs(value) < 10**40 else "a number of more than 40 digits"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _choice(settings: object, name: str, allowed: tuple) -> None:
-    value = getattr(settings, name)
-    _require(value in allowed, f"{name} must be one of {', '.join(map(str, allowed))}, got {_shown(value)}")
-
-
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value == value and abs(value) != float("inf")
 
 
+Rule = Callable[[str, Any], None]  # refuses a value of a setting
+
+
+def _rate(zero: bool = False) -> Rule:
+    """A number above zero, or zero too."""
+    def check(name: str, value: Any) -> None:
+        what = "a number, zero or more" if zero else "a number above zero"
+        _require(_is_number(value) and (value > 0 or (zero and value == 0)), f"{name} must be {what}, got {_shown(value)}")
+        _require(value <= MOST_RATE, f"{name} must be at most {MOST_RATE:g}, got {_shown(value)}")
+
+    return check
+
+
+def _whole(least: int, most: int) -> Rule:
+    def check(name: str, value: Any) -> None:
+        valid = isinstance(value, int) and not isinstance(value, bool) and value >= least
+        _require(valid, f"{name} must be a whole number, at least {least}, got {_shown(value)}")
+        _require(value <= most, f"{name} must be at most {most}, got {_shown(value)}")
+
+    return check
+
+
+def _choice(*allowed: str) -> Rule:
+    def check(name: str, value: Any) -> None:
+        _require(value in allowed, f"{name} must be one of {', '.join(allowed)}, got {_shown(value)}")
+
+    return check
+
+
+def _device(name: str, value: Any) -> None:
+    try:
+        device_name(value, name)
+    except ReadingError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _classes(name: str, value: Any) -> None:
+    numbers = isinstance(value, tuple | list) and all(type(c) is int and 0 <= c < MOST_CLASSES for c in value)
+    valid = bool(value) and numbers and len(set(value)) == len(value)
+    _require(valid, f"{name} must be one class number or several, each once, got {_shown(value)}")
+
+
+# By setting; what only one kind of settings has otherwise is under its name, too.
+RULES: dict[str, Rule] = {name: rule for names, rule in (
+    ("epochs", _whole(0, MOST_EPOCHS)), ("TrainingConfig.epochs VAEConfig.epochs", _whole(1, MOST_EPOCHS)),
+    ("batch_size", _whole(1, MOST_BATCH)), ("latent_dims", _whole(1, MOST_DIMS)), ("resize", _whole(8, MOST_SIDE)),
+    ("seed", _whole(0, MOST_SEED)), ("images", _whole(100, MOST_IMAGES)),
+    ("learning_rate lr_ue lr_ra temperature ra_weight retain_ratio labelled_share", _rate()),
+    ("weight_decay kl_weight", _rate(zero=True)),
+    ("precision", _choice(*PRECISIONS)), ("rate", _choice(*RATES)), ("decoder", _choice("sigmoid", "linear")),
+    ("error reduction", _choice("sum", "mean")), ("fit_h_on", _choice("all", "retain")),
+    ("schedule", _choice("alternate", "two_stage", "joint")), ("use_ra", _choice("both", "retain", "forget", "none")),
+    ("batchnorm", _choice("original", "retain")), ("stop", _choice("last", "agreement")), ("pairing", _choice("all", "forget")),
+    ("crop", _choice(*CROPS)), ("task", _choice(*TASKS)), ("profile", _choice(*PROFILES)), ("mode", _choice(*MODES)),
+    ("backbone", _choice(*BACKBONES)), ("device", _device), ("forget_classes", _classes),
+) for name in names.split()}
+
+
+class Checked:
+    """Settings whose fields keep to ``RULES``, or are ``None`` where that is the default; switches are True or False.
+
+    Raises:
+        ConfigError: a value that a setting cannot have.
+    """
+
+    def __post_init__(self) -> None:
+        for setting in fields(cast(Any, self)):
+            name, value = setting.name, getattr(self, setting.name)
+            if isinstance(setting.default, bool):  # "False" would count as true
+                _require(isinstance(value, bool), f"{name} must be True or False, got {value!r}")
+            rule = RULES.get(f"{type(self).__name__}.{name}") or RULES.get(name)
+            if rule and not (value is None and setting.default is None):
+                rule(name, value)
+
+
 @dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(Checked):
     """Supervised training of the original and the retrained model (paper, experimental settings)."""
 
     epochs: int = 20
@@ -93,18 +134,9 @@ class TrainingConfig:
     compile: bool = False  # torch.compile: did not pay on the CPU it was measured on (benchmarks/README.md)
     rate: str = "constant"  # published; "one_cycle": SGD whose rate rises and falls once, for accuracies of today in few epochs
 
-    def __post_init__(self) -> None:
-        _switches(self)
-        _whole(self, "epochs", least=1, most=MOST_EPOCHS)
-        _whole(self, "batch_size", least=1, most=MOST_BATCH)
-        _positive(self, "learning_rate")
-        _not_negative(self, "weight_decay")
-        _choice(self, "precision", PRECISIONS)
-        _choice(self, "rate", RATES)
-
 
 @dataclass(frozen=True)
-class VAEConfig:
+class VAEConfig(Checked):
     """The two representation VAEs h and h_f."""
 
     latent_dims: int = 8  # 8 for the CNN, 16 for ResNet-18
@@ -117,20 +149,9 @@ class VAEConfig:
     error: str = "sum"  # published: m sums over the 256 dimensions; "mean": m near 1, where s(m) still has a slope
     fit_h_on: str = "all"  # published: h sees all of D; "retain": only D_r
 
-    def __post_init__(self) -> None:
-        _switches(self)
-        _whole(self, "latent_dims", least=1, most=MOST_DIMS)
-        _whole(self, "epochs", least=1, most=MOST_EPOCHS)
-        _whole(self, "batch_size", least=1, most=MOST_BATCH)
-        _positive(self, "learning_rate")
-        _not_negative(self, "kl_weight")
-        _choice(self, "decoder", ("sigmoid", "linear"))
-        _choice(self, "error", ("sum", "mean"))
-        _choice(self, "fit_h_on", ("all", "retain"))
-
 
 @dataclass(frozen=True)
-class UnlearningConfig:
+class UnlearningConfig(Checked):
     """Representation adaptation: extractor unlearning L_UE and representation alignment L_RA."""
 
     epochs: int = 20  # 20 for the CNN, 40 for ResNet-18
@@ -149,23 +170,9 @@ class UnlearningConfig:
     retain_ratio: float | None = None  # retained images used, per forgotten image; None: all of D_r (published)
     precision: str = "float32"
 
-    def __post_init__(self) -> None:
-        _switches(self)
-        _whole(self, "epochs", most=MOST_EPOCHS)
-        _whole(self, "batch_size", least=1, most=MOST_BATCH)
-        _positive(self, "lr_ue", "lr_ra", "temperature", "ra_weight")
-        _choice(self, "schedule", ("alternate", "two_stage", "joint"))
-        _choice(self, "reduction", ("sum", "mean"))
-        _choice(self, "use_ra", ("both", "retain", "forget", "none"))
-        _choice(self, "batchnorm", ("original", "retain"))
-        _choice(self, "stop", ("last", "agreement"))
-        _choice(self, "precision", PRECISIONS)
-        if self.retain_ratio is not None:
-            _positive(self, "retain_ratio")
-
 
 @dataclass(frozen=True)
-class RepairConfig:
+class RepairConfig(Checked):
     """LAF+R: cross-entropy on labelled retained images, classifier only. The authors publish the loop and no numbers.
 
     Their loop takes batches of D_f and D_r side by side and ends with the shorter set, although it reads nothing of D_f: a pass
@@ -182,16 +189,12 @@ class RepairConfig:
     pairing: str = "all"  # a pass takes all of those; "forget" (published): as many batches as D_f has
 
     def __post_init__(self) -> None:
-        _switches(self)
-        _choice(self, "pairing", ("all", "forget"))
-        _whole(self, "epochs", most=MOST_EPOCHS)
-        _whole(self, "batch_size", least=1, most=MOST_BATCH)
-        _positive(self, "learning_rate", "labelled_share")
+        super().__post_init__()
         _require(self.labelled_share <= 1, f"labelled_share must be at most 1, got {self.labelled_share!r}")
 
 
 @dataclass(frozen=True)
-class TransformConfig:
+class TransformConfig(Checked):
     """What happens to an image before the network sees it."""
 
     resize: int | None = None  # side in pixels; published for CIFAR-10 and SVHN: 224; None: native
@@ -200,15 +203,9 @@ class TransformConfig:
     crop: str = "pad"  # a window of the image padded by 4 pixels; "resized" (published): of 8 to 100 % of its area, resized
     augment_everywhere: bool = False  # published: also when fitting, unlearning, measuring Train_r and Train_f, attacking
 
-    def __post_init__(self) -> None:
-        _switches(self)
-        _choice(self, "crop", CROPS)
-        if self.resize is not None:
-            _whole(self, "resize", least=8, most=MOST_SIDE)
-
 
 @dataclass(frozen=True)
-class RunConfig:
+class RunConfig(Checked):
     """One run: an original, a retrained model, LAF and LAF+R on one forget request."""
 
     dataset: str
@@ -226,29 +223,6 @@ class RunConfig:
     unlearning: UnlearningConfig = field(default_factory=UnlearningConfig)
     repair: RepairConfig = field(default_factory=RepairConfig)
     transforms: TransformConfig = field(default_factory=TransformConfig)
-
-    def __post_init__(self) -> None:
-        _switches(self)
-        _choice(self, "task", TASKS)
-        _choice(self, "profile", PROFILES)
-        _choice(self, "mode", MODES)
-        _choice(self, "backbone", BACKBONES)
-        _whole(self, "seed", most=MOST_SEED)
-        try:
-            device_name(self.device)
-        except ReadingError as error:
-            raise ConfigError(str(error)) from error
-        self._check_classes()
-        if self.images is not None:
-            _whole(self, "images", least=100, most=MOST_IMAGES)
-
-    def _check_classes(self) -> None:
-        classes = self.forget_classes
-        numbers = isinstance(classes, tuple | list) and all(type(c) is int and 0 <= c < MOST_CLASSES for c in classes)
-        _require(
-            bool(classes) and numbers and len(set(classes)) == len(classes),
-            f"forget_classes must be one class number or several, each once, got {_shown(classes)}",
-        )
 
     def as_dict(self) -> dict:
         """Nested plain values, as records keep them; see ``MEANT`` for what is left out."""

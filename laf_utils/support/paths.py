@@ -132,6 +132,12 @@ def check_file_writable(file: Path, name: str) -> Path:
     return path
 
 
+def check_places(records: str = "LAF_RESULTS") -> None:
+    """Whether records can be written where this variable says, and runs; raises as ``check_writable``."""
+    check_writable(training_folder() if records == "LAF_TRAINING" else results_folder(), records)
+    check_writable(runs_folder(), "LAF_RUNS")
+
+
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A file to write that becomes ``path`` at the end: readers see the old one or the new one, never a half."""

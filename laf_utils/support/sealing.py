@@ -55,27 +55,21 @@ def numbers(value: object, where: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def check_percent(value: object, where: str) -> None:
-    """Every leaf below is ``None`` or a finite number from 0 to 100.
-
-    Raises:
-        SealError: naming the first that is not.
-    """
-    for name, leaf in numbers(value, where):
-        if leaf is None:
-            continue
-        if not is_number(leaf) or not -1e-6 <= leaf <= 100 + 1e-6:
-            raise SealError(f"{name} is {shown(leaf)}, no percentage")
+    """Every leaf below is ``None`` or a finite number from 0 to 100; raises as ``check_not_negative``."""
+    check_not_negative(value, where, -1e-6, 100 + 1e-6, "percentage")
 
 
-def check_not_negative(value: object, where: str) -> None:
+def check_not_negative(
+    value: object, where: str, least: float = 0, most: float = math.inf, what: str = "number of zero or more"
+) -> None:
     """Every leaf below is ``None`` or a finite number, zero or more.
 
     Raises:
         SealError: naming the first that is not.
     """
     for name, leaf in numbers(value, where):
-        if leaf is not None and (not is_number(leaf) or leaf < 0):
-            raise SealError(f"{name} is {shown(leaf)}, no number of zero or more")
+        if leaf is not None and not (is_number(leaf) and least <= leaf <= most):
+            raise SealError(f"{name} is {shown(leaf)}, no {what}")
 
 
 def is_number(value: Any) -> bool:

@@ -30,12 +30,16 @@ def count_text(numbers: Iterable[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
+def side_of(dataset: str, profile: str) -> int:
+    """Pixels of a side as the network sees them."""
+    return (profile == "paper" and DATASET_PRESETS[dataset].resize) or FACTS[dataset].shape[-1]
+
+
 def resolution(dataset: str, profile: str) -> str:
     """``28 × 28``, ``224 × 224 (enlarged from 32 × 32)``; ``native`` of a data set of one's own."""
     if dataset not in FACTS:
         return "native"
-    native, known = FACTS[dataset].shape[-1], DATASET_PRESETS.get(dataset)
-    size = known.resize if known and known.resize and profile == "paper" else native
+    native, size = FACTS[dataset].shape[-1], side_of(dataset, profile)
     return f"{size} × {size}" + (f" (enlarged from {native} × {native})" if size != native else "")
 
 
@@ -49,22 +53,13 @@ def machine_of(record: dict) -> str:
     return f"CPU ({own['name']}), {own['threads']} thread{'s' if own['threads'] > 1 else ''}, PyTorch {torch}"
 
 
-def _setting(rows: list[Group], method: str, *names: str) -> str | None:
-    for group in rows:
-        if group.method == method and not group.variant:
-            value = group.any["settings"]
-            for name in names:
-                value = value.get(name) if isinstance(value, dict) else None
-            return None if value is None else str(value)
-    return None
-
-
 def epochs_text(rows: list[Group]) -> str:
     """``20 epochs of training, 20 of LAF's unlearning``, as far as the records say."""
-    training = _setting(rows, ORIGINAL, "epochs") or _setting(rows, RETRAIN, "epochs")
-    unlearning = _setting(rows, "laf", "unlearning", "epochs") or _setting(rows, "laf_r", "unlearning", "epochs")
-    said = [f"{training} epochs of training"] if training else []
-    return ", ".join(said + ([f"{unlearning} of LAF's unlearning"] if unlearning else []))
+    own = {group.method: group.any["settings"] for group in reversed(rows) if not group.variant}
+    training = [own[name].get("epochs") for name in (ORIGINAL, RETRAIN) if name in own]
+    unlearning = [own[name].get("unlearning", {}).get("epochs") for name in ("laf", "laf_r") if name in own]
+    ends = (training, "epochs of training"), (unlearning, "of LAF's unlearning")
+    return ", ".join(f"{next(filter(None, found))} {what}" for found, what in ends if any(found))
 
 
 def seeds_text(rows: list[Group]) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...settings.cli import DATA, SETTINGS, Stop, Terminal, one_line_errors, values
+from ...settings.cli import DATA, Stop, Terminal, one_line_errors, stopping, values
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -37,28 +37,18 @@ def settle(given: Mapping[str, object]) -> "tuple[RunConfig, Dataset]":
     Raises:
         Stop: a setting that cannot be meant, or images that cannot be had.
     """
-    from ...datasets import DataError, load
-    from ...settings.config import ConfigError
+    from ...datasets import load
     from ...settings.parameters import check_classes, configuration, fallback_from
     from ...settings.presets import adapted
     from ...support.devices import resolve
 
-    try:
+    with stopping(ValueError, data=DATA):  # one's own arrays are read for their settings
         config, fallback = configuration(given), fallback_from(given)
         resolve(config.device)
-    except DataError as error:  # one's own arrays are read for their settings
-        raise Stop(str(error), DATA) from error
-    except (ConfigError, ValueError) as error:
-        raise Stop(str(error), SETTINGS) from error
-    try:
+    with stopping(data=DATA):
         data = load(config.dataset, fallback=fallback)
-    except DataError as error:
-        raise Stop(str(error), DATA) from error
-    config = adapted(config, data.name) if data.is_fallback else config
-    try:
+        config = adapted(config, data.name) if data.is_fallback else config
         check_classes(config, data.num_classes)
-    except ConfigError as error:
-        raise Stop(str(error), SETTINGS) from error
     print(f"data: {data.name}, {len(data.train):,} training and {len(data.test):,} test images, from: {data.source}")
     for note in data.notes:
         print(f"note: {note}")
@@ -91,16 +81,14 @@ def announcer(titles: Mapping[str, str]) -> Callable[..., None]:
 @contextlib.contextmanager
 def kernel_environment(folder: Path) -> Iterator[None]:
     """What the kernel inherits: where to write, bars for a terminal, and no remarks on its own debugger and sockets."""
-    wanted = {"LAF_RUN_FOLDER": str(folder), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-    if "LAF_PROGRESS" not in os.environ:
-        wanted["LAF_PROGRESS"] = "1" if sys.stdout.isatty() else "0"
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
+    before = dict(os.environ)
+    os.environ |= {"LAF_RUN_FOLDER": str(folder), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    os.environ.setdefault("LAF_PROGRESS", "1" if sys.stdout.isatty() else "0")
     try:
         yield
     finally:
-        for name, old in before.items():
-            os.environ.pop(name) if old is None else os.environ.update({name: old})
+        os.environ.clear()
+        os.environ |= before
 
 
 def execute(source: Path, given: Mapping[str, object], folder: Path) -> Path:
@@ -114,6 +102,8 @@ def execute(source: Path, given: Mapping[str, object], folder: Path) -> Path:
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
+
+    from ...support.progress import without_bars
 
     # It warns of parameters that the notebook does not name; ``settings.parameters`` knows which exist. The other two would print
     # tracebacks of a kernel that was told to end; that it died is said in one line anyway.
@@ -138,23 +128,13 @@ def execute(source: Path, given: Mapping[str, object], folder: Path) -> Path:
         if "Kernel" not in str(error):  # jupyter_client has no class of its own for one that does not start
             raise
         raise Stop(f"the notebook's process did not start: {error}") from error
-    drop_bars(partial)
+    notebook = nbformat.read(partial, as_version=4)
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        if output.output_type == "stream":  # the terminal has shown the bars
+            output.text = without_bars(output.text)
+    nbformat.write(notebook, partial)
     partial.replace(target)
     return target
-
-
-def drop_bars(path: Path) -> None:
-    """Take the bars, which the terminal has shown, out of an executed notebook's printed outputs."""
-    import nbformat
-
-    from ...support.progress import without_bars
-
-    notebook = nbformat.read(path, as_version=4)
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if output.output_type == "stream":
-                output.text = without_bars(output.text)
-    nbformat.write(notebook, path)
 
 
 def failure(error: "PapermillExecutionError", partial: Path) -> str:
@@ -184,15 +164,12 @@ def alone(folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=0)
+        held = FileLock(folder / ".lock").acquire(timeout=0)
     except Timeout as error:
         raise Stop(f"another process is doing this very run, in {folder}; wait for it") from error
-    try:
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def launch(given: dict[str, object], *, only_data: bool = False) -> None:
@@ -200,9 +177,9 @@ def launch(given: dict[str, object], *, only_data: bool = False) -> None:
     from ...support.paths import check_writable, notebooks_folder, runs_folder
 
     source = notebooks_folder() / NOTEBOOK
-    if not only_data and not source.is_file():
-        raise Stop(f"there is no notebook {source}")
     if not only_data:
+        if not source.is_file():
+            raise Stop(f"there is no notebook {source}")
         check_writable(runs_folder(), "LAF_RUNS")
     if "DATASET" not in given:
         given = {"FALLBACK": DEFAULT_FALLBACK, **given}

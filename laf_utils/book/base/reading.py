@@ -108,6 +108,11 @@ def chance(record: dict) -> float | None:
     return record["attack"] and record["attack"]["chance"]
 
 
+def passes(record: dict) -> float | None:
+    """Image passes of a method, in training passes."""
+    return record["passes"] and record["passes"]["equivalent"]
+
+
 def ranked(group: Group) -> bool:
     """Whether a row stands beside the others: not what is asked beyond its own claim, or works on an original of its own."""
     return not (group.method in LISTED and LISTED[group.method].outside_claim)
@@ -136,8 +141,17 @@ def groups(found: Found, dataset: str, task: str, profile: str, variants: tuple[
     return sorted((Group(*row, dict(sorted(own.items()))) for row, own in rows.items()), key=_order)
 
 
-def seeds_of_variants(rows: list[Group]) -> list[Group]:
-    """All rows with those training seeds alone that a row of a variant has: what stands side by side rests on the same."""
+def with_variants(found: Found, dataset: str, task: str, variants: Collection[str], methods: Collection[str] = ()) -> list[Group]:
+    """The plain rows of a request at published settings and those of its variants; none where no variant is on record.
+
+    All with those training seeds alone that a row of a variant has: what stands side by side rests on the same.
+
+    Args:
+        methods: whose rows they are; of all methods by default.
+    """
+    profile = profile_of(found, dataset, task, variants)
+    rows = groups(found, dataset, task, profile, ("", *variants)) if profile else []
+    rows = [group for group in rows if group.choice == DEFAULTS and (not methods or group.method in methods)]
     wanted = {seed for group in rows if group.variant for seed in group.records}
     kept = [replace(group, records={seed: r for seed, r in group.records.items() if seed in wanted}) for group in rows]
     return [group for group in kept if group.records]
@@ -159,30 +173,24 @@ def pick(rows: list[Group], method: str, variant: str = "") -> Group | MaybeNone
     return next((g for g in rows if (g.method, g.variant, g.choice) == (method, variant, DEFAULTS)), None)
 
 
-def same_retrained(rows: list[Group], group: Group) -> dict[int, bool | None]:
-    """By seed, whether a row's records were scored against the model of the row Retrained; empty where there is no such row."""
-    goal = pick(rows, RETRAIN)
-    if goal is None or group is goal:
-        return {}
-    return {seed: same_reference(own, goal.records[seed]) for seed, own in group.good.items() if seed in goal.records}
-
-
 def reference_mark(rows: list[Group], group: Group) -> str:
     """``OTHER`` of a row scored against another retrained model than the row Retrained, ``UNKNOWN`` where it is not known."""
-    found = set(same_retrained(rows, group).values())
+    goal = pick(rows, RETRAIN)
+    known = goal.records if goal and group is not goal else {}
+    found = {same_reference(own, known[seed]) for seed, own in group.good.items() if seed in known}
     return OTHER if False in found else UNKNOWN if None in found else ""
 
 
-def share_of_retraining(rows: list[Group], group: Group) -> dict[int, float]:
-    """By seed, a row's image passes as a share of retraining's of the same seed, 1 for as many; doing nothing takes none."""
-    goal = pick(rows, RETRAIN)
-    if group.method == ORIGINAL:
-        return dict.fromkeys(group.good, 0.0)
-    return {
-        seed: record["passes"]["equivalent"] / goal.good[seed]["passes"]["equivalent"]
-        for seed, record in group.good.items()
-        if goal and record["passes"] and seed in goal.good and goal.good[seed]["passes"]
-    }
+def share_of_retraining(rows: list[Group], group: Group | None) -> float | MaybeNone:
+    """A row's image passes as a share of retraining's of the same seed, mean over seeds, 1 for as many; doing nothing takes none.
+
+    ``None`` where no seed has both on record.
+    """
+    if group and group.method == ORIGINAL:
+        return 0.0
+    own, goal = (each.values(passes) if each else {} for each in (group, pick(rows, RETRAIN)))
+    shares = [own[seed] / goal[seed] for seed in own if seed in goal]
+    return sum(shares) / len(shares) if shares else None
 
 
 def over(group: Group | None, value: Value = gap) -> Interval | MaybeNone:

@@ -1,7 +1,7 @@
 """Every figure of the notebooks and the book, one style. A figure draws; what it shows was computed elsewhere."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from io import BytesIO
 from typing import Any
@@ -10,7 +10,6 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import HTML, Image, display
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
@@ -67,12 +66,9 @@ def pointed_at(figure: Figure, box: Bbox) -> list[list[float | str]]:
     found: list[list[float | str]] = []
     size = figure.get_dpi() * np.array([box.width, box.height])
     for axis in figure.axes:
-        drawn: list[tuple[Artist, Any]] = [(line, line.get_xydata()) for line in axis.lines]
-        drawn += [(dots, dots.get_offsets()) for dots in axis.collections]
-        for artist, points in drawn:
-            said = artist.get_gid()
-            if said is None:
-                continue
+        drawn: list[tuple[str | None, Any]] = [(line.get_gid(), line.get_xydata()) for line in axis.lines]
+        drawn += [(dots.get_gid(), dots.get_offsets()) for dots in axis.collections]
+        for said, points in ((said, points) for said, points in drawn if said is not None):
             places = (axis.transData.transform(points) - figure.get_dpi() * np.array(box.min)) / size
             for (x, y), (across, up) in zip(points, places, strict=True):
                 found.append([round(100 * across, 1), round(100 * (1 - up), 1), said.format(x=x, y=y)])
@@ -119,9 +115,30 @@ def spread(axis: Axes, place: float, dots: list[float], over: Interval, colour: 
         axis.plot([over.low, over.high], [place] * 2, color=colour, linewidth=2)
 
 
-def _curve(axis: Axes, values: list[float], label: str, colour: str) -> None:
-    said = f"{label}, epoch {{x:.0f}}: {{y:.4g}}"
-    axis.plot(range(1, len(values) + 1), values, marker="o", markersize=3, label=label, color=colour, gid=said)
+def name_rows(axis: Axes, names: Sequence[str], fontsize: float | None = 9) -> None:
+    """A name for each row of a panel, the first at the top."""
+    axis.set_yticks(range(len(names)), names, fontsize=fontsize)
+    axis.set_ylim(len(names) - 0.5, -0.5)
+
+
+@styled
+def by_request(
+    by_title: Mapping[str, Any], panel: Callable[[Axes, Any], None], height: float, beside: float, below: str, sharex: bool = True
+) -> Figure:
+    """One panel for each request, or whatever has a title, below one another.
+
+    Args:
+        panel: draws what stands under a title.
+        height, beside: inches of a panel, and of what stands around all of them.
+        below: what the horizontal axis shows.
+    """
+    count = len(by_title)
+    figure, axes = plt.subplots(count, 1, figsize=(NARROW, height * count + beside), squeeze=False, sharex=sharex)
+    for axis, (title, own) in zip(axes[:, 0], by_title.items(), strict=True):
+        panel(axis, own)
+        axis.set_title(title)
+    axes[-1, 0].set_xlabel(below)
+    return figure
 
 
 @styled
@@ -131,9 +148,8 @@ def loss_curves(losses: dict[str, list[float]], start: float | None = None) -> F
     Args:
         start: the value of L_RA before anything has moved, a dashed line.
     """
-    kinds: list[tuple[str, dict[str, tuple[str, str]]]] = [
-        ("Training: cross-entropy (nats)", {"original": ("Original", COLOURS["original"]),
-                                            "retrained": ("Retrained", COLOURS["retrained"])}),
+    kinds = [
+        ("Training: cross-entropy (nats)", {name: (MODEL_NAMES[name], COLOURS[name]) for name in ("original", "retrained")}),
         ("VAEs: squared error + KL, per image", {"vae_h": ("h (kept)", TEST), "vae_h_f": ("h_f (forgotten)", FORGET)}),
         ("L_UE: extractor unlearning, per step", {"loss_ue": ("L_UE", COLOURS["laf"])}),
         ("L_RA: representation alignment, per step", {"loss_ra": ("L_RA", COLOURS["laf"])}),
@@ -143,8 +159,9 @@ def loss_curves(losses: dict[str, list[float]], start: float | None = None) -> F
     figure, axes = panels(rows, min(2, len(kinds)), 2.5 * rows)
     for axis, (title, curves) in zip(axes.flat, kinds, strict=False):
         for key, (label, colour) in curves.items():
-            if losses.get(key):
-                _curve(axis, losses[key], label, colour)
+            if values := losses.get(key):
+                said = f"{label}, epoch {{x:.0f}}: {{y:.4g}}"
+                axis.plot(range(1, len(values) + 1), values, marker="o", markersize=3, label=label, color=colour, gid=said)
         if start is not None and "loss_ra" in curves:
             axis.axhline(start, color="black", linestyle="--", linewidth=1, label="at g_U = g_D, by arithmetic")
         axis.set(title=title, xlabel="epoch")

@@ -11,8 +11,9 @@ STAGE_NAMES = {
 }
 
 
-def _number(value: float | None, digits: int = 2) -> str:
-    return MISSING if value is None else f"{value:.{digits}f}"
+def number(value: float | None, form: str = ".2f") -> str:
+    """A cell of a table; ``MISSING`` for what no record says."""
+    return MISSING if value is None or pd.isna(value) else f"{value:{form}}"
 
 
 def with_values(table: pd.DataFrame) -> pd.DataFrame:
@@ -22,14 +23,12 @@ def with_values(table: pd.DataFrame) -> pd.DataFrame:
 
 def attack(record: dict) -> pd.DataFrame:
     """The published attack beside what makes it interpretable, one row per model; percent."""
-    rows = {}
-    for model, own in record["attack"].items():
-        rows[MODEL_NAMES[model]] = {
-            "ASR": _number(own["asr"]), "always “member”": _number(own["chance"]),
-            "balanced accuracy": _number(own["balanced_accuracy"]), "AUC": _number(own["auc"]),
-            "TPR at 1 % FPR": _number(own["tpr_at_1_fpr"]),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    columns = {
+        "asr": "ASR", "chance": "always “member”", "balanced_accuracy": "balanced accuracy", "auc": "AUC",
+        "tpr_at_1_fpr": "TPR at 1 % FPR",
+    }
+    table = pd.DataFrame.from_dict(record["attack"], orient="index")[list(columns)]
+    return table.map(number).rename(columns=columns, index=MODEL_NAMES)
 
 
 def cost(record: dict) -> pd.DataFrame:
@@ -39,8 +38,8 @@ def cost(record: dict) -> pd.DataFrame:
         if stage in record["seconds"]:
             passes = record["passes"].get(stage)
             rows[name] = {
-                "share of retraining": _number(passes["equivalent"] / goal) if passes else MISSING,
-                "seconds": _number(record["seconds"][stage], 1), "from disk": "yes" if record["reused"].get(stage) else "no",
+                "share of retraining": number(passes["equivalent"] / goal if passes else None),
+                "seconds": number(record["seconds"][stage], ".1f"), "from disk": "yes" if record["reused"].get(stage) else "no",
             }
     return pd.DataFrame.from_dict(rows, orient="index")
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 
-from ...settings.config import MEANT, RunConfig
+from ...settings.config import MEANT, MODES, RunConfig
 from ...settings.presets import DATASET_PRESETS, every_setting, leaves, preset
 from ...support import records
 from ...support.choices import TASKS
@@ -62,7 +62,8 @@ def groups(found: Iterable[dict]) -> dict[tuple[str, str, str], list[dict]]:
     for same in result.values():
         if any(r["config"]["profile"] == "paper" for r in same):
             same[:] = [r for r in same if r["config"]["profile"] == "paper"]
-        present = [r for r in same if settings(r["config"])[LATER] == published_pairing(r["config"]["mode"])]
+        published = {mode: every_setting(preset("mnist", "class", mode=mode))[LATER] for mode in MODES}
+        present = [r for r in same if settings(r["config"])[LATER] == published[r["config"]["mode"]]]
         same[:] = present or same
     return result
 
@@ -71,8 +72,3 @@ def images_text(same: list[dict]) -> str:
     """``10,000 images at 32 x 32`` of runs on fewer images than the paper's, else nothing."""
     config = same[0]["config"]
     return f"{config['images']:,} images at 32 × 32" if config["profile"] == "small" else ""
-
-
-def published_pairing(mode: str) -> object:
-    """How a pass of LAF+R's repair ends in a mode."""
-    return every_setting(preset("mnist", "class", mode=mode))[LATER]

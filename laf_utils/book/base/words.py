@@ -35,9 +35,14 @@ def _title(method: str) -> str:
     return f"LAF, {title}" if method in FURTHER and method.startswith("laf_") else title  # a part of LAF exchanged
 
 
+def detail_of(choice: str, profile: str = "paper") -> str:
+    """``, tuned, quick`` behind a method's name: settings and a profile that are not the published ones."""
+    return (", tuned" if choice != DEFAULTS else "") + ("" if profile == "paper" else f", {profile}")
+
+
 def name_of(group: Group) -> str:
     """The row of a group."""
-    return method_name(group.method, group.variant) + (", tuned" if group.choice != DEFAULTS else "")
+    return method_name(group.method, group.variant) + detail_of(group.choice)
 
 
 def signed(value: float, digits: int = 2) -> str:
@@ -144,6 +149,11 @@ def mark_of(profile: str | None, group: Group | None) -> str:
     marks = [profile] if profile not in ("paper", None) else []
     marks += ["one seed"] if group is not None and len(group.values(gap)) == 1 else []
     return f" ({', '.join(map(str, marks))})" if marks else ""
+
+
+def percent(share: float | None) -> str:
+    """``46 %``, without a break."""
+    return MISSING if share is None else f"{100 * share:.0f}\u00a0%"
 
 
 def spread_text(found: Interval | None, digits: int = 2) -> str:

@@ -37,7 +37,7 @@ def requests(shown: dict[str, dict[str, tuple[np.ndarray, list[str]]]]) -> Figur
 
 
 @styled
-def class_counts(counts: dict[str, tuple[np.ndarray, np.ndarray]], class_names: tuple[str, ...]) -> Figure:
+def class_counts(counts: dict[str, tuple[np.ndarray, ...]], class_names: tuple[str, ...]) -> Figure:
     """Training images by true class, those to forget on top of those to keep; one panel per request."""
     figure, axes = panels(1, len(counts), 2.5, sharey=True)
     place, long = np.arange(len(class_names)), max(map(len, class_names)) > 2
@@ -57,9 +57,8 @@ def training(losses: dict[str, list[float]], metrics: dict[str, dict[str, float 
     """Left: training loss by epoch. Right: where both models ended, accuracy by set."""
     figure, axes = panels(1, 2, 2.9)
     for model in ("original", "retrained"):
-        values = losses[model]
-        axes[0, 0].plot(range(1, len(values) + 1), values, marker=MARKERS[model], markersize=4, color=COLOURS[model],
-                        label=MODEL_NAMES[model])
+        drawn = {"marker": MARKERS[model], "markersize": 4, "color": COLOURS[model], "label": MODEL_NAMES[model]}
+        axes[0, 0].plot(range(1, len(losses[model]) + 1), losses[model], **drawn)
     axes[0, 0].set(title="Training loss (cross-entropy, nats)", xlabel="epoch", ylim=(0, None))
     axes[0, 0].xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes[0, 0].legend()

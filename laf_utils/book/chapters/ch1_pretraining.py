@@ -1,6 +1,7 @@
 """Chapter 1: the three forget requests, and what original and retrained make of them."""
 
 from dataclasses import replace
+from itertools import product
 from typing import cast
 
 import numpy as np
@@ -30,42 +31,32 @@ def requests(run: Run) -> dict[str, ForgetTask]:
 
 def set_sizes(tasks: dict[str, ForgetTask]) -> pd.DataFrame:
     """Images of D, D_f and D_r by request, and the labels in D_f that are wrong."""
-    rows = {}
-    for name, task in tasks.items():
-        wrong = int((task.train_labels != task.true_labels).sum())
-        rows[TASK_NAMES[name]] = {
-            "D": len(task.train_labels), "D_f": len(task.forget), "D_r": len(task.retain), "wrong labels": wrong,
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return pd.DataFrame.from_dict({
+        TASK_NAMES[name]: {
+            "D": len(task.train_labels), "D_f": len(task.forget), "D_r": len(task.retain),
+            "wrong labels": int((task.train_labels != task.true_labels).sum()),
+        } for name, task in tasks.items()
+    }, orient="index")
 
 
 def request_images(run: Run, tasks: dict[str, ForgetTask], per_set: int) -> dict[str, dict[str, tuple[np.ndarray, list[str]]]]:
     """Some images of D_f and D_r of each request: task to set to (uint8 [n, C, H, W], n captions)."""
-    shown: dict[str, dict[str, tuple[np.ndarray, list[str]]]] = {}
-    names = run.data.class_names
-    for name, task in tasks.items():
-        shown[name] = {}
-        for part, rows in (("D_f", task.forget), ("D_r", task.retain)):
-            chosen = draw(rows, per_set, run.config.seed, "shown", name, part)
-            pairs = zip(task.train_labels[chosen].tolist(), task.true_labels[chosen].tolist(), strict=True)
-            captions = [names[g] if g == t else _wrong(names[g], names[t]) for g, t in pairs]
-            shown[name][part] = run.train_set.images[chosen].numpy(), captions
+    def caption(given: str, true: str) -> str:
+        line = given if given == true else f"{given} (is {true})"
+        return line if given == true or len(line) < 12 else line.replace(" (is", "\n(is")
+
+    shown: dict[str, dict[str, tuple[np.ndarray, list[str]]]] = {name: {} for name in tasks}
+    for (name, task), part in product(tasks.items(), ("D_f", "D_r")):
+        chosen = draw(task.forget if part == "D_f" else task.retain, per_set, run.config.seed, "shown", name, part)
+        given, true = ([run.data.class_names[label] for label in own[chosen]] for own in (task.train_labels, task.true_labels))
+        shown[name][part] = run.train_set.images[chosen].numpy(), list(map(caption, given, true))
     return shown
 
 
-def _wrong(given: str, true: str) -> str:
-    line = f"{given} (is {true})"
-    return line if len(line) < 12 else f"{given}\n(is {true})"
-
-
-def class_counts(tasks: dict[str, ForgetTask], classes: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def class_counts(tasks: dict[str, ForgetTask], classes: int) -> dict[str, tuple[np.ndarray, ...]]:
     """Images of D_f and of D_r by true class: task to two int [classes]."""
-    def counted(labels: torch.Tensor) -> np.ndarray:
-        return torch.bincount(labels, minlength=classes).numpy()
-
-    return {
-        name: (counted(task.true_labels[task.forget]), counted(task.true_labels[task.retain])) for name, task in tasks.items()
-    }
+    sets = {name: (task.true_labels[task.forget], task.true_labels[task.retain]) for name, task in tasks.items()}
+    return {name: tuple(torch.bincount(own, minlength=classes).numpy() for own in pair) for name, pair in sets.items()}
 
 
 def _percent(hit: torch.Tensor) -> str:

@@ -5,6 +5,7 @@ m(e, v) = ||v(e) - e||^2 is measured as L_UE measures it, with the latent noise 
 
 import math
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,6 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from ...losses import Densities, saturating
-from ...representations import FrozenRepresentations
 from ...run import Run
 from ...support.seeds import stream
 from ...vae import RepresentationVAE
@@ -39,25 +39,25 @@ class Fit:
 
 def examined(run: Run) -> dict[str, torch.Tensor]:
     """The original's representations [n, 256] of random images of D_r and D_f."""
-    return {name: _some(getattr(run.procedure.represented, name), run.config.seed, name) for name in SETS}
-
-
-def _some(representations: FrozenRepresentations, seed: int, name: str) -> torch.Tensor:
-    e, order = representations.epoch(stream(seed, "examined", name)), stream(seed, "examined", name, "rows")
-    return e[torch.randperm(len(e), generator=order)[:EXAMINED].to(e.device)]
+    found, seed = {}, run.config.seed
+    for name in SETS:
+        e = getattr(run.procedure.represented, name).epoch(stream(seed, "examined", name))
+        rows = torch.randperm(len(e), generator=stream(seed, "examined", name, "rows"))[:EXAMINED]
+        found[name] = e[rows.to(e.device)]
+    return found
 
 
 def facts(representations: dict[str, torch.Tensor]) -> pd.DataFrame:
     """How many values a sigmoid could reach, one row per set."""
-    rows = {}
-    for name, e in representations.items():
-        inside = ((e > 0) & (e < 1)).float().mean().item()
-        rows[SETS[name]] = {
-            "below 0 (%)": f"{100 * (e <= 0).float().mean().item():.1f}", "in (0, 1) (%)": f"{100 * inside:.1f}",
-            "above 1 (%)": f"{100 * (e >= 1).float().mean().item():.1f}",
+    def share(inside: torch.Tensor) -> str:
+        return f"{100 * inside.float().mean().item():.1f}"
+
+    return pd.DataFrame.from_dict({
+        SETS[name]: {
+            "below 0 (%)": share(e <= 0), "in (0, 1) (%)": share((e > 0) & (e < 1)), "above 1 (%)": share(e >= 1),
             "standard deviation": f"{e.std().item():.2f}", "mean squared length": f"{e.square().sum(1).mean().item():.1f}",
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
+        } for name, e in representations.items()
+    }, orient="index")
 
 
 def unreachable(e: torch.Tensor) -> torch.Tensor:
@@ -77,13 +77,12 @@ def _examine(vae: RepresentationVAE, e: torch.Tensor, seed: int, *names: object)
 def examine(densities: Densities, representations: dict[str, torch.Tensor], seed: int, values: int = 20_000) -> Fit:
     """Both VAEs on both sets."""
     errors, shares, pairs = {}, {}, np.empty((2, 0))
-    for vae in ("h", "h_f"):
-        for name, e in representations.items():
-            errors[vae, name], shares[vae, name], back = _examine(getattr(densities, vae), e, seed, vae, name)
-            if (vae, name) == ("h", "retain"):
-                both = torch.stack([e.flatten(), back.flatten()]).cpu()
-                chosen = torch.randperm(both.shape[1], generator=stream(seed, "examined", "values"))[:values]
-                pairs = both[:, chosen].numpy()
+    for vae, (name, e) in product(("h", "h_f"), representations.items()):
+        errors[vae, name], shares[vae, name], back = _examine(getattr(densities, vae), e, seed, vae, name)
+        if (vae, name) == ("h", "retain"):
+            both = torch.stack([e.flatten(), back.flatten()]).cpu()
+            chosen = torch.randperm(both.shape[1], generator=stream(seed, "examined", "values"))[:values]
+            pairs = both[:, chosen].numpy()
     return Fit(errors, shares, pairs)
 
 
@@ -97,17 +96,15 @@ def fits(run: Run, representations: dict[str, torch.Tensor]) -> dict[str, Fit]:
 
 def reconstruction_table(found: dict[str, Fit], representations: dict[str, torch.Tensor]) -> pd.DataFrame:
     """Median m of each set under its own VAE, the part no sigmoid could avoid, and the variance given back, by decoder."""
-    rows: dict[str, dict[str, str]] = {}
-    for name, fit in found.items():
-        rows[name] = {}
-        for vae, part in (("h", "retain"), ("h_f", "forget")):
-            m = fit.errors[vae, part]
-            floor = unreachable(representations[part]).cpu().numpy().mean() / m.mean()
-            rows[name] |= {
-                f"m({SETS[part]}, {vae})": f"{np.median(m):.1f}",
-                f"of it outside (0, 1), {vae}": f"{100 * floor:.0f} %" if name in list(DECODERS)[:1] else "does not apply",
-                f"variance given back, {vae}": f"{100 * fit.given_back[vae, part]:.0f} %",
-            }
+    rows: dict[str, dict[str, str]] = {name: {} for name in found}
+    for (name, fit), (vae, part) in product(found.items(), (("h", "retain"), ("h_f", "forget"))):
+        m = fit.errors[vae, part]
+        floor = unreachable(representations[part]).cpu().numpy().mean() / m.mean()
+        rows[name] |= {
+            f"m({SETS[part]}, {vae})": f"{np.median(m):.1f}",
+            f"of it outside (0, 1), {vae}": f"{100 * floor:.0f} %" if name in list(DECODERS)[:1] else "does not apply",
+            f"variance given back, {vae}": f"{100 * fit.given_back[vae, part]:.0f} %",
+        }
     return pd.DataFrame(rows)
 
 

@@ -12,7 +12,7 @@ from ...losses import representation_alignment_loss
 from ...run import Run
 from ...settings.names import MODEL_NAMES
 from ..base.tables import MISSING
-from .ch3_traces import SETS, Trace, adaptation_of, follow, followed_rows, look
+from .ch3_traces import SETS, Trace, adaptation_of, follow, followed_labels, look
 from .shared import in_mode, run_with, variant
 
 MOVED = 5.0  # points of accuracy on the followed images that are more than their noise
@@ -50,9 +50,8 @@ def projection(trace: Trace, looks: int = 6) -> dict[str, dict[str, np.ndarray]]
 
 def goal_on_followed(run: Run) -> dict[str, float]:
     """The retrained model's accuracy in percent on the followed images of each set."""
-    looked, rows = look(run, run.retrained), followed_rows(run)
-    labels = {"forget": run.task.train_labels, "retain": run.task.train_labels, "test": run.data.test.labels}
-    hit = {name: looked[f"logits.{name}"].argmax(1) == labels[name][rows[name]] for name in SETS}
+    looked, labels = look(run, run.retrained), followed_labels(run, run.task.train_labels)
+    hit = {name: looked[f"logits.{name}"].argmax(1) == labels[name] for name in SETS}
     return {name: 100 * value.float().mean().item() for name, value in hit.items()}
 
 
@@ -77,13 +76,9 @@ def arithmetic(run: Run) -> str:
 def start_of_alignment(run: Run) -> float:
     """L_RA's mean over one epoch in which nothing moves."""
     config, pairs = run.config.unlearning, adaptation_of(run, run.config.unlearning).pairs()
-    start = [
-        representation_alignment_loss(
-            torch.zeros(len(retain)), torch.zeros(len(forget)), config.temperature, config.reduction, config.use_ra
-        ).item()
-        for forget, retain in pairs
-    ]
-    return sum(start) / len(start)
+    rest = config.temperature, config.reduction, config.use_ra
+    still = ((torch.zeros(len(retain)), torch.zeros(len(forget))) for forget, retain in pairs)
+    return float(np.mean([representation_alignment_loss(r, f, *rest).item() for r, f in still]))
 
 
 def forgetting_finding(trace: Trace, goal: dict[str, float]) -> str:
@@ -100,16 +95,16 @@ def forgetting_finding(trace: Trace, goal: dict[str, float]) -> str:
     )
 
 
-def distance_to_goal(trace: Trace, goal: dict[str, float]) -> float:
-    """Mean of |accuracy - retrained's| on the followed images of D_f, D_r and test where a trace ended, points."""
-    return float(np.mean([abs(trace.accuracy(part)[-1] - goal[part]) for part in SETS]))
+def distance_to_goal(trace: Trace, goal: dict[str, float], look: int = -1) -> float:
+    """Mean of |accuracy - retrained's| on the followed images of D_f, D_r and test at a look of a trace, the last one; points."""
+    return float(np.mean([abs(trace.accuracy(part)[look] - goal[part]) for part in SETS]))
 
 
 def alone_finding(traces: dict[str, Trace], goal: dict[str, float]) -> str:
     """Which of both losses and each alone ended nearest to the retrained model, in words."""
     far = {name: distance_to_goal(trace, goal) for name, trace in traces.items()}
     both, ue, ra = (far[name] for name in ALONE)
-    nothing = float(np.mean([abs(traces["both losses"].accuracy(part)[0] - goal[part]) for part in SETS]))
+    nothing = distance_to_goal(traces["both losses"], goal, 0)
     better = "better than both losses together" if ra < both else "not as well as both losses together"
     return (
         f"**On this run $L_{{RA}}$ alone does {better}.** Mean distance to the retrained model in points: doing nothing "
@@ -137,15 +132,13 @@ def first_gradients(run: Run) -> pd.DataFrame:
 
 def last_looks(traces: dict[str, Trace], goal: dict[str, float]) -> pd.DataFrame:
     """Where each trace ended, on the followed images; percent, drift c(x) as its median, length over the original's."""
-    rows = {}
-    for name, trace in traces.items():
-        rows[name] = {
-            "Train_f": f"{trace.accuracy('forget')[-1]:.1f}", "Train_r": f"{trace.accuracy('retain')[-1]:.1f}",
-            "Test": f"{trace.accuracy('test')[-1]:.1f}",
+    accuracies = {"Train_f": "forget", "Train_r": "retain", "Test": "test"}
+    rows = {
+        name: {label: f"{trace.accuracy(part)[-1]:.1f}" for label, part in accuracies.items()} | {
             "drift, D_f": f"{np.median(trace.drift('forget')[-1]):.3f}",
             "drift, D_r": f"{np.median(trace.drift('retain')[-1]):.3f}",
             "length, D_r": f"{trace.length('retain')[-1]:.2f}", "images passed": f"{trace.passed[-1]:,}",
-        }
-    accuracies = {"Train_f": "forget", "Train_r": "retain", "Test": "test"}
+        } for name, trace in traces.items()
+    }
     rows[MODEL_NAMES["retrained"]] = {label: f"{goal[part]:.1f}" for label, part in accuracies.items()}
     return pd.DataFrame.from_dict(rows, orient="index").fillna(MISSING)

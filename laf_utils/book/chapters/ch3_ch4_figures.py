@@ -49,13 +49,14 @@ def moving(points: dict[str, dict[str, np.ndarray]], classes: np.ndarray) -> Fig
     return figure
 
 
-def _band(axis: Axes, trace: Trace, part: str) -> None:
-    """Median drift by epoch, and the range from 10 to 90 % of the images."""
-    colour, epochs = SET_COLOURS[part], trace.epochs[: _in_order(trace)]
-    low, middle, high = np.quantile(trace.drift(part)[: len(epochs)], [0.1, 0.5, 0.9], axis=1)
-    axis.fill_between(epochs, low, high, color=colour, alpha=0.18, linewidth=0)
-    axis.plot(epochs, middle, color=colour, marker="o", markersize=3, label=SET_NAMES[part])
-    axis.set_ylim(-0.02, max(0.1, axis.get_ylim()[1], 1.05 * high.max()))  # no drift should look like none
+def _bands(axis: Axes, trace: Trace) -> None:
+    """Median drift of D_r and of D_f by epoch, and the range from 10 to 90 % of the images."""
+    epochs = trace.epochs[: _in_order(trace)]
+    for part in ("retain", "forget"):
+        low, middle, high = np.quantile(trace.drift(part)[: len(epochs)], [0.1, 0.5, 0.9], axis=1)
+        axis.fill_between(epochs, low, high, color=SET_COLOURS[part], alpha=0.18, linewidth=0)
+        axis.plot(epochs, middle, color=SET_COLOURS[part], marker="o", markersize=3, label=SET_NAMES[part])
+        axis.set_ylim(-0.02, max(0.1, axis.get_ylim()[1], 1.05 * high.max()))  # no drift should look like none
 
 
 def _curves(axis: Axes, trace: Trace, measure: str, goal: dict[str, float] | None = None) -> None:
@@ -72,8 +73,7 @@ def _curves(axis: Axes, trace: Trace, measure: str, goal: dict[str, float] | Non
 def by_epoch(trace: Trace, goal: dict[str, float]) -> Figure:
     """Drift c(x), agreement with the original, and accuracy by epoch; dotted: the retrained model's accuracy."""
     figure, axes = panels(1, 3, 2.9)
-    for part in ("retain", "forget"):
-        _band(axes[0, 0], trace, part)
+    _bands(axes[0, 0], trace)
     _whole_epochs(axes[0, 0])
     axes[0, 0].set_title("Drift c(x): median, 10–90 %")
     _curves(axes[0, 1], trace, "agreement")
@@ -89,8 +89,7 @@ def each_alone(traces: dict[str, Trace], goal: dict[str, float]) -> Figure:
     """Both losses and each alone: drift above, accuracy below; dotted: the retrained model's accuracy."""
     figure, axes = panels(2, len(traces), 4.6, sharey="row", sharex=True)
     for column, (name, trace) in zip(axes.T, traces.items(), strict=True):
-        for part in ("retain", "forget"):
-            _band(column[0], trace, part)
+        _bands(column[0], trace)
         column[0].set_title(name)
         _curves(column[1], trace, "accuracy", goal)
     axes[0, 0].set_ylabel("drift c(x)")

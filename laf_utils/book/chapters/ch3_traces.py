@@ -14,7 +14,7 @@ from ...models import Network
 from ...representations import outputs
 from ...run import TRAINED, Run
 from ...settings.config import UnlearningConfig
-from ...support.artefacts import Artefact
+from ...support.artefacts import Artefact, unprefixed
 from ...support.definitions import code_version
 from .shared import draw
 
@@ -69,6 +69,11 @@ def followed_rows(run: Run) -> dict[str, torch.Tensor]:
     return {name: draw(rows, FOLLOWED, run.config.seed, "followed", name) for name, rows in everything.items()}
 
 
+def followed_labels(run: Run, training: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Labels of the followed images by set: of these of the training images, and those of the test images."""
+    return {name: (run.data.test.labels if name == "test" else training)[rows] for name, rows in followed_rows(run).items()}
+
+
 def look(run: Run, model: Network) -> dict[str, torch.Tensor]:
     """Representations (half precision) and logits of the followed images, by name and set."""
     found: dict[str, torch.Tensor] = {}
@@ -120,13 +125,8 @@ def follow(run: Run) -> Trace:
         "unlearning": asdict(run.config.unlearning), "followed": FOLLOWED, "looks": code_version((unlearn_and_look,), TRAINED),
     }
     kept = run.kept("trace", content, lambda: unlearn_and_look(run)[1])
-    rows, task = followed_rows(run), run.task
-    true = {"forget": task.true_labels, "retain": task.true_labels, "test": run.data.test.labels}
-    given = {"forget": task.train_labels, "retain": task.train_labels, "test": run.data.test.labels}
     return Trace(
-        {name: kept.tensors[f"representations.{name}"] for name in ("forget", "retain")},
-        {name: kept.tensors[f"logits.{name}"] for name in SETS},
-        {name: given[name][rows[name]] for name in SETS},
-        {name: true[name][rows[name]] for name in SETS},
+        unprefixed("representations", kept.tensors), unprefixed("logits", kept.tensors),
+        followed_labels(run, run.task.train_labels), followed_labels(run, run.task.true_labels),
         kept.facts["epochs"], kept.facts["passed"], kept.facts["looked"],
     )

@@ -5,6 +5,7 @@ Convention, as in ``audit.attack``: *member* is the positive class, all numbers 
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.metrics import roc_curve
 
 from ...audit import published_attack
@@ -21,11 +22,13 @@ KINDS = {"members": "members (D_r)", "non_members": "non-members (test)", "forge
 
 def attack_views(run: Run, evaluation: Evaluation) -> dict[str, AttackScores]:
     """The published attack on each model, with its rows and scores."""
-    task, found = run.task, {}
-    for name, output in evaluation.outputs.items():
-        train, test = output.train.probabilities.cpu(), output.test.probabilities.cpu()
-        found[name] = attack_scores(train[task.retain], train[task.forget], test, seed=run.config.seed)
-    return found
+    return {name: attack_scores(*sets, seed=run.config.seed) for name, sets in attacked_sets(run, evaluation).items()}
+
+
+def attacked_sets(run: Run, evaluation: Evaluation) -> dict[str, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """By model, its probabilities [n, classes] on D_r, on D_f and on the test images."""
+    passed = {name: (out.train.probabilities.cpu(), out.test.probabilities.cpu()) for name, out in evaluation.outputs.items()}
+    return {name: (train[run.task.retain], train[run.task.forget], test) for name, (train, test) in passed.items()}
 
 
 def row_counts(result: AttackResult) -> str:
@@ -54,11 +57,10 @@ def rank_odds(views: dict[str, AttackScores]) -> dict[str, dict[str, dict[str, n
 
 def blind_attackers(chance: float) -> dict[str, dict[str, float]]:
     """What attackers score who look at nothing; ``member_forget`` and ``member_test``: how often they say "member"."""
-    blind = {"balanced_accuracy": 50.0, "auc": 50.0}
+    blind = {"always “member”": (chance, 100.0), "always “non-member”": (100 - chance, 0.0), "tosses a coin": (50.0, 50.0)}
     return {
-        "always “member”": blind | {"asr": chance, "member_forget": 100.0, "member_test": 100.0},
-        "always “non-member”": blind | {"asr": 100 - chance, "member_forget": 0.0, "member_test": 0.0},
-        "tosses a coin": blind | {"asr": 50.0, "member_forget": 50.0, "member_test": 50.0},
+        name: {"balanced_accuracy": 50.0, "auc": 50.0, "asr": asr, "member_forget": member, "member_test": member}
+        for name, (asr, member) in blind.items()
     }
 
 
@@ -84,31 +86,30 @@ def roc_points(views: dict[str, AttackScores]) -> dict[str, tuple[np.ndarray, np
 
 def reruns(run: Run, evaluation: Evaluation, count: int = RERUNS) -> dict[str, list[AttackResult]]:
     """The attack again with other seeds of its own: other members to learn from, other rows left out. The models stay."""
-    task, found = run.task, {}
-    for name, output in evaluation.outputs.items():
-        train, test = output.train.probabilities.cpu(), output.test.probabilities.cpu()
-        retain, forget = train[task.retain], train[task.forget]
-        seeds = [derive(run.config.seed, "rerun", k) for k in range(count)]
-        found[name] = [published_attack(retain, forget, test, seed=seed) for seed in seeds]
-    return found
+    seeds = [derive(run.config.seed, "rerun", k) for k in range(count)]
+    sets = attacked_sets(run, evaluation)
+    return {name: [published_attack(*own, seed=seed) for seed in seeds] for name, own in sets.items()}
 
 
 def rerun_table(found: dict[str, list[AttackResult]]) -> pd.DataFrame:
     """Mean and standard deviation of ASR over the attack's seeds, and first the distance of its mean to the retrained model's."""
-    asr = {name: np.array([result.asr for result in results]) for name, results in found.items()}
-    rows = {}
-    for name, values in asr.items():
-        rows[MODEL_NAMES[name]] = {
+    asr = _asr(found)
+    return pd.DataFrame.from_dict({
+        MODEL_NAMES[name]: {
             "distance to Retrained": f"{values.mean() - asr['retrained'].mean():+.2f}",
             "ASR, mean": f"{values.mean():.2f}", "standard deviation": f"{values.std(ddof=1):.2f}",
             "lowest": f"{values.min():.2f}", "highest": f"{values.max():.2f}",
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
+        } for name, values in asr.items()
+    }, orient="index")
+
+
+def _asr(found: dict[str, list[AttackResult]]) -> dict[str, np.ndarray]:
+    return {name: np.array([result.asr for result in results]) for name, results in found.items()}
 
 
 def noise_finding(found: dict[str, list[AttackResult]]) -> str:
     """Whether the differences between models are larger than the attack's own noise."""
-    asr = {name: np.array([result.asr for result in results]) for name, results in found.items()}
+    asr = _asr(found)
     noise = np.sqrt(np.mean([values.var(ddof=1) for values in asr.values()]))
     distance = abs(asr["laf"].mean() - asr["retrained"].mean())
     verdict = "more than" if distance > 2 * np.sqrt(2) * noise else "within"
@@ -121,8 +122,8 @@ def noise_finding(found: dict[str, list[AttackResult]]) -> str:
 
 def gap_table(record: dict) -> pd.DataFrame:
     """|difference| to the retrained model of every measure, the mean of the accuracies' first, in points; ToW is 1 at best."""
-    rows = {}
-    for model, gap in record["gaps"].items():
-        row = {"gap": f"{gap['mean']:.2f}"} | {name: f"{gap[key]:.2f}" for key, name in MEASURE_NAMES.items() if key in gap}
-        rows[MODEL_NAMES[model]] = row | {"ToW": f"{gap['tow']:.3f}"}
-    return pd.DataFrame.from_dict(rows, orient="index")
+    columns = {"mean": "gap", **MEASURE_NAMES, "tow": "ToW"}
+    return pd.DataFrame.from_dict({
+        MODEL_NAMES[model]: {name: f"{gap[key]:.{3 if key == 'tow' else 2}f}" for key, name in columns.items() if key in gap}
+        for model, gap in record["gaps"].items()
+    }, orient="index")

@@ -4,6 +4,7 @@ that want labels and are told none do as well as LAF.
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import pandas as pd
 
@@ -16,13 +17,12 @@ from ..base.words import name_of, title_of, within_noise
 from .ch5_tables import record_name
 
 
-def _accuracy(record: dict, original: dict) -> str:
-    return f"Train_f from {original['metrics']['train_f']:.2f} to {record['metrics']['train_f']:.2f} %"
-
-
-def _accuracies(record: dict, original: dict) -> str:
+def _accuracies(record: dict, original: dict, names: tuple[str, ...] = ("train_f", "train_r")) -> str:
     before, after = original["metrics"], record["metrics"]
-    return ", ".join(f"{name.capitalize()} from {before[name]:.2f} to {after[name]:.2f} %" for name in ("train_f", "train_r"))
+    return ", ".join(f"{name.capitalize()} from {before[name]:.2f} to {after[name]:.2f} %" for name in names)
+
+
+_accuracy = partial(_accuracies, names=("train_f",))
 
 
 def _ends(name: str, what: str = "", rises: bool = False) -> Callable[[dict, dict], str]:
@@ -124,24 +124,23 @@ def control_finding(rows: list[Group]) -> str:
     laf, apart = pick(rows, "laf"), _controls(rows)
     if not apart:
         return ""
-    cell = laf.any["cell"]
-    where, of = title_of(cell["dataset"], cell["task"]), counted(len(apart), "label-blind control")
-    nearer = [(group, found) for group, found in apart if found.mean < 0]
-    named = "; ".join(f"{name_of(g)} ({over(g).mean:.2f})" for g, _ in nearer)
+    nearer = {name_of(group): (over(group).mean, found) for group, found in apart if found.mean < 0}
+    where, of = title_of(laf.any["cell"]["dataset"], laf.any["cell"]["task"]), counted(len(apart), "label-blind control")
     beside = f"than LAF ({over(laf).mean:.2f} points)"
     if not nearer:
         return f"{where}: none of {of} ends nearer {beside}."
-    if all(within_noise(found) for _, found in nearer):
-        worth = "one seed, no claim" if all(found.count == 1 for _, found in nearer) else "by no more than chance"
-        return f"{where}: {len(nearer)} of {of} end nearer {beside}, {worth}: {named}."
-    return f"{where}: **LAF fails the test.** {len(nearer)} of {of} end nearer {beside}: {named}."
+    fails, worth = "**LAF fails the test.** ", ""
+    if all(within_noise(found) for _, found in nearer.values()):
+        once = all(found.count == 1 for _, found in nearer.values())
+        fails, worth = "", f", {'one seed, no claim' if once else 'by no more than chance'}"
+    named = "; ".join(f"{name} ({gap:.2f})" for name, (gap, _) in nearer.items())
+    return f"{where}: {fails}{len(nearer)} of {of} end nearer {beside}{worth}: {named}."
 
 
 def control_findings(requests: Iterable[list[Group]]) -> str:
     """The same for several requests, as a Markdown list; a note where no control is on record."""
-    said = [line for rows in requests if (line := control_finding(rows))]
-    lines = "\n".join(f"- {line}" for line in said)
-    return f"The test of this chapter, request by request:\n\n{lines}" if said else "No label-blind control is on record."
+    said = "\n".join(f"- {line}" for line in map(control_finding, requests) if line)
+    return f"The test of this chapter, request by request:\n\n{said}" if said else "No label-blind control is on record."
 
 
 def control_summary(requests: Mapping[str, Iterable[list[Group]]]) -> str:

@@ -1,6 +1,7 @@
 """What chapter 5 says beside the tables of the results pages: who reads what, costs, originals of their own, and tuning."""
 
 import json
+import math
 from functools import cache
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from ...experiments.cells import REFERENCES, RETRAIN, read
 from ...experiments.tuning_winners import winners_path
 from ...methods import METHODS, LabelAccess
 from ...methods.flops import per_image
-from ...models import Architecture
+from ...models import Architecture, Network
 from ...settings.names import DATASET_NAMES, MEASURE_NAMES, TASK_NAMES
-from ...settings.presets import preset
+from ...settings.presets import DATASET_PRESETS, backbone_of
 from ...support.paths import ROOT, results_folder
-from ..base.tables import MISSING
-from ..base.words import TITLES, method_name, title_of
+from ..base.captions import caption, side_of
+from ..base.tables import MISSING, number
+from ..base.words import TITLES, detail_of, method_name, title_of
 
 UNITS = "Image passes and their TFLOP; seconds of one thread, ~ on the wall clock; MB that the method added to the process."
 
@@ -44,18 +46,12 @@ def record_name(record: dict) -> str:
     """The row of a record in tables."""
     cell = record["cell"]
     title = TITLES.get(cell["method"]) or method_name(cell["method"])
-    profile = "" if cell["profile"] == "paper" else f", {cell['profile']}"
-    return title + (", tuned" if cell["choice"] == "tuned" else "") + profile
+    return title + detail_of(cell["choice"], cell["profile"])
 
 
-def _number(value: float | None, digits: int = 2) -> str:
-    return MISSING if value is None else f"{value:,.{digits}f}"
-
-
-def cost_share(record: dict, records: list[dict]) -> float | None:
-    """Image passes in percent of retraining's; ``None`` where either is not on record."""
-    goal = next((r["passes"]["equivalent"] for r in records if r["cell"]["method"] == RETRAIN and r["passes"]), None)
-    return None if record["passes"] is None or not goal else 100 * record["passes"]["equivalent"] / goal
+def retraining_passes(records: list[dict]) -> float:
+    """Image passes of retraining, in training passes; NaN where no record says."""
+    return next((r["passes"]["equivalent"] for r in records if r["cell"]["method"] == RETRAIN and r["passes"]), math.nan)
 
 
 def costs(records: list[dict]) -> pd.DataFrame:
@@ -65,18 +61,16 @@ def costs(records: list[dict]) -> pd.DataFrame:
     Seconds are processor seconds of one thread where they were measured, else the wall clock's of the artefact (marked ~).
     Memory is what the method added to what the process held before.
     """
-    rows = {}
+    rows, goal = {}, retraining_passes(records)
     for record in records:
-        passes, memory = record["passes"], record["added_memory_mb"]
-        seconds = record["processor_seconds"]
-        wall = record["seconds"]
+        passes, seconds, wall = record["passes"], record["processor_seconds"], record["seconds"]
         rows[record_name(record)] = {
-            "% of retraining": _number(cost_share(record, records), 1),
-            "thousand images, forward and backward": _number(passes and passes["training"] / 1000, 1),
-            "thousand images, forward only": _number(passes and passes["frozen"] / 1000, 1),
-            "TFLOP": _number(passes and operations(record), 1),
-            "seconds": _number(seconds, 1) if seconds is not None else MISSING if wall is None else f"~{wall:,.0f}",
-            "MB added": _number(memory, 0),
+            "% of retraining": number(passes and 100 * passes["equivalent"] / goal, ",.1f"),
+            "thousand images, forward and backward": number(passes and passes["training"] / 1000, ",.1f"),
+            "thousand images, forward only": number(passes and passes["frozen"] / 1000, ",.1f"),
+            "TFLOP": number(passes and operations(record), ",.1f"),
+            "seconds": f"~{wall:,.0f}" if seconds is None and wall is not None else number(seconds, ",.1f"),
+            "MB added": number(record["added_memory_mb"], ",.0f"),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -93,11 +87,15 @@ def operations(record: dict) -> float | None:
 @cache
 def _operations_of_an_image(dataset: str, profile: str) -> tuple[float, float]:
     """Of a frozen and of a training pass through the network that the profile trains."""
-    config, facts = preset(dataset, "class", profile=profile), FACTS[dataset]
-    channels, side, _ = facts.shape
-    network = Architecture(config.backbone, channels, side, len(facts.class_names)).build(0, "original")
-    seen = config.transforms.resize or side
-    return per_image(network, torch.zeros(2, channels, seen, seen))
+    side = side_of(dataset, profile)
+    return per_image(network_of(dataset, profile), torch.zeros(2, FACTS[dataset].shape[0], side, side))
+
+
+def network_of(dataset: str, profile: str) -> Network:
+    """The network that a profile trains on a data set, untrained."""
+    facts = FACTS[dataset]
+    backbone = backbone_of(DATASET_PRESETS[dataset], profile)
+    return Architecture(backbone, *facts.shape[:2], len(facts.class_names)).build(0, "original")
 
 
 def beside_passes() -> str:
@@ -109,20 +107,16 @@ def beside_passes() -> str:
     factors = {METHODS[name].title: one["factor"] for name, one in found["methods"].items() if one.get("factor")}
     ranked = sorted(factors.items(), key=lambda item: -item[1])
     more = [f"{title} {factor:.1f} times" for title, factor in ranked if factor > 1.05]
-    images = found["about"]["images"]
-    return (
-        f"TFLOP are those of the image passes. Counted one by one on {images:,} images, the operations are as many for "
-        f"{len(factors) - len(more)} of {len(factors)} methods. More than their passes take: {', '.join(more) or 'none'}."
-    )
+    counts = {"images": f"{found['about']['images']:,}", "alike": str(len(factors) - len(more)), "all": str(len(factors))}
+    return caption("operations", **counts, more=", ".join(more) or "none")
 
 
 def own_originals(records: list[dict]) -> pd.DataFrame:
     """Methods that need an original of their own: what it scores before anything is forgotten, and what training it took."""
     rows = {}
-    for record in records:
-        if record["before"]:
-            own = {MEASURE_NAMES[name]: _number(value) for name, value in record["before"].items() if value is not None}
-            rows[record_name(record)] = own | {"seconds": _number(record["preparation"]["processor_seconds"], 0)}
+    for record in (record for record in records if record["before"]):
+        own = {MEASURE_NAMES[name]: number(value) for name, value in record["before"].items() if value is not None}
+        rows[record_name(record)] = own | {"seconds": number(record["preparation"]["processor_seconds"], ",.0f")}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -148,11 +142,12 @@ def tuning(dataset: str, task: str) -> pd.DataFrame:
     rows = {}
     for name, own in methods.items():
         winner, trials = own["winner"], own["trials"]
-        changes = ", ".join(f"{key.rpartition('.')[2]} {_plain(value)}" for key, value in winner["changes"].items())
+        changes = ", ".join(f"{key.rpartition('.')[2]} {f'{value:.3g}' if isinstance(value, float) else value}"
+                            for key, value in winner["changes"].items())
         rows[METHODS[name].title] = {
-            "published": _number(trials[0]["gap"]), "best": _number(trials[winner["best_trial"]]["gap"]),
-            "published, full size": _number(full.get((name, "defaults"))),
-            "winner, full size": _number(full.get((name, "tuned"))), "changed to": changes or "nothing: published stays",
+            "published": number(trials[0]["gap"]), "best": number(trials[winner["best_trial"]]["gap"]),
+            "published, full size": number(full.get((name, "defaults"))),
+            "winner, full size": number(full.get((name, "tuned"))), "changed to": changes or "nothing: published stays",
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -162,23 +157,16 @@ def tuning_finding(dataset: str, task: str) -> str:
     table = tuning(dataset, task)
     if table.empty:
         return ""
-    pairs = {
-        name: (float(row["published, full size"]), float(row["winner, full size"])) for name, row in table.iterrows()
-        if MISSING not in (row["published, full size"], row["winner, full size"])
-    }
-    worse = [name for name, (before, after) in pairs.items() if after > before]
-    laf = f" LAF gets {'worse' if 'LAF' in worse else 'better'}." if "LAF" in pairs else ""
+    gaps = table[["published, full size", "winner, full size"]].replace(MISSING, None).dropna().astype(float)
+    worse = gaps.index[gaps["winner, full size"] > gaps["published, full size"]]
+    laf = f" LAF gets {'worse' if 'LAF' in worse else 'better'}." if "LAF" in gaps.index else ""
     return (
-        f"{title_of(dataset, task)}: at full size {len(worse)} of {len(pairs)} winners of the search are farther from the "
+        f"{title_of(dataset, task)}: at full size {len(worse)} of {len(gaps)} winners of the search are farther from the "
         f"retrained model than the published settings.{laf}"
-    ) if pairs else f"{title_of(dataset, task)}: no winner of the search was run at full size."
+    ) if len(gaps) else f"{title_of(dataset, task)}: no winner of the search was run at full size."
 
 
 def unsearched(dataset: str) -> str:
     """The requests of a data set without a search, in one sentence; empty where each has one."""
     tasks = [name for task, name in TASK_NAMES.items() if not winners_path(dataset, task).is_file()]
     return f"No search is on record yet for {DATASET_NAMES[dataset]}, {', '.join(tasks)}." if tasks else ""
-
-
-def _plain(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

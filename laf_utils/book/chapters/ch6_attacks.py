@@ -29,7 +29,7 @@ from ...experiments.second_retrained import retrained_again
 from ...models import Network
 from ...run import Run
 from ..base import style as figures
-from ..base.tables import MISSING
+from ..base.tables import number
 from .ch6_tables import title_of
 
 LIMIT, LEARN = 300, 600  # images of a kind, and images that a probe learns from: seconds instead of minutes
@@ -65,25 +65,28 @@ def measure_of(found: dict) -> str:
 
 def layer_table(found: dict) -> pd.DataFrame:
     """The measure by layer, from the image to the answer, in percent, a column for each model."""
-    ending, rows = f": {measure_of(found)}", {}
-    for name, own in found["models"]["laf"]["probes"].items():
-        if name.endswith(ending) and own:
-            values = {RETRAINED: own["retrained"]}
-            values |= {model: (found["models"][model]["probes"].get(name) or {}).get("value") for model in MODELS}
-            order = ("original", RETRAINED, "laf", "laf_r", AGAIN)
-            titles = {AGAIN: title_of(NULL)}
-            rows[name.removesuffix(ending)] = {
-                titles.get(model) or title_of(model): MISSING if values[model] is None else f"{100 * values[model]:.1f}"
-                for model in order
-            }
+    rows = {}
+    for layer, own in _by_layer(found, "laf").items():
+        values = {model: _by_layer(found, model).get(layer, {}).get("value") for model in MODELS} | {RETRAINED: own["retrained"]}
+        rows[layer] = {
+            title_of(NULL if model == AGAIN else model): number(None if (value := values[model]) is None else 100 * value, ".1f")
+            for model in ("original", RETRAINED, "laf", "laf_r", AGAIN)
+        }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _by_layer(found: dict, model: str) -> dict[str, dict]:
+    """By layer, what the probes with that measure found in a model."""
+    ending = f": {measure_of(found)}"
+    probes = found["models"][model]["probes"].items()
+    return {name.removesuffix(ending): own for name, own in probes if name.endswith(ending) and own}
 
 
 def layer_finding(found: dict) -> str:
     """In which layers LAF and LAF+R give more away than the retrained model, with its own test beside it."""
-    ending, said = f": {measure_of(found)}", []
+    said = []
     for model in ("laf", "laf_r"):
-        own = {k.removesuffix(ending): v for k, v in found["models"][model]["probes"].items() if k.endswith(ending) and v}
+        own = _by_layer(found, model)
         above = [layer for layer, value in own.items() if value["differs"] and value["excess"] > 0]
         where = f"more than the retrained model in {len(above)} of {len(own)} layers ({', '.join(above)})" if above else (
             f"no more than the retrained model in any of {len(own)} layers"
@@ -146,22 +149,18 @@ def free_audit(run: Run, evaluation: Evaluation, again: ModelOutputs) -> pd.Data
     models = {**evaluation.outputs, NULL: again}
     found = free_measures(models, run.task, run.data.test.labels, evaluation.sample, seed=run.config.seed)
 
-    def text(value: float | None, digits: int) -> str:
-        return MISSING if value is None else f"{value:.{digits}f}"
-
     return pd.DataFrame.from_dict({
         title_of(name): {
-            "U-MIA (%)": text(own["u_mia_log"] and own["u_mia_log"]["accuracy"], 1),
-            "RMIA AUC (%)": text(own["rmia"] and own["rmia"]["auc"], 1),
-            "KS, D": text(own["ks_distance"], 3), "JS on D_f (nats)": text(own["js_forget"], 3),
-            "CKA on D_f": text(own["debiased_cka_forget"], 3),
-            "distance on D_f": text(own["distance_forget"], 2),
-            "shift of φ (nats)": text(own["verdict"] and own["verdict"]["shift"], 2),
+            "U-MIA (%)": number(own["u_mia_log"] and own["u_mia_log"]["accuracy"], ".1f"),
+            "RMIA AUC (%)": number(own["rmia"] and own["rmia"]["auc"], ".1f"),
+            "KS, D": number(own["ks_distance"], ".3f"), "JS on D_f (nats)": number(own["js_forget"], ".3f"),
+            "CKA on D_f": number(own["debiased_cka_forget"], ".3f"), "distance on D_f": number(own["distance_forget"]),
+            "shift of φ (nats)": number(own["verdict"] and own["verdict"]["shift"]),
         } for name, own in found.items()
     }, orient="index")
 
 
-def _loss_panel(axis: Axes, own: Signals, name: str) -> None:
+def _loss_panel(axis: Axes, own: Signals) -> None:
     every = torch.cat([own.forget_loss, own.test_loss]).clamp(LEAST_LOSS, CLIP)
     bins = np.geomspace(every.min().item(), max(every.max().item(), 1.01 * every.min().item()), 40).tolist()
     groups = {"forgotten": (own.forget_loss, figures.FORGET), "test, same classes": (own.test_loss, figures.TEST)}
@@ -169,18 +168,16 @@ def _loss_panel(axis: Axes, own: Signals, name: str) -> None:
         figures.outlined(axis, loss.clamp(LEAST_LOSS, CLIP).numpy(), bins, colour, label)
     if LEAST_LOSS < own.line < CLIP:
         axis.axvline(own.line, color="#444444", linestyle="--", linewidth=1.2)
-    axis.set(xscale="log", xlim=(bins[0], bins[-1]), title=f"{title_of(name)}: {own.right:.1f} % right")
+    axis.set(xscale="log", xlim=(bins[0], bins[-1]), ylabel="% of images")
 
 
 @figures.styled
 def u_mia_picture(found: Mapping[str, Signals], models: tuple[str, ...] = ("original", "retrained", "laf")) -> Figure:
     """Losses of forgotten and of test images with the line that tells them apart best, one panel per model."""
-    figure, axes = figures.plt.subplots(len(models), 1, figsize=(figures.NARROW, 1.9 * len(models)), squeeze=False)
-    for axis, name in zip(axes[:, 0], models, strict=True):
-        _loss_panel(axis, found[name], name)
-        axis.set_ylabel("% of images")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=2, fontsize=8.5)
-    axes[-1, 0].set_xlabel("loss of the label (nats, log); dashed: the attacker's line")
+    shown = {f"{title_of(name)}: {found[name].right:.1f} % right": found[name] for name in models}
+    below = "loss of the label (nats, log); dashed: the attacker's line"
+    figure = figures.by_request(shown, _loss_panel, 1.9, 0.0, below, sharex=False)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2, fontsize=8.5)
     return figure
 
 
@@ -190,19 +187,19 @@ def rmia_picture(found: Mapping[str, Signals], models: tuple[str, ...] = ("origi
 
     The attacker's score of an image is the height of the population's curve at that image's r.
     """
-    figure, axes = figures.plt.subplots(len(models), 1, figsize=(figures.NARROW, 2.2 * len(models)), squeeze=False)
-    goal = found["retrained"]
-    for axis, name in zip(axes[:, 0], models, strict=True):
-        own = found[name]
+    def panel(axis: Axes, own: Signals) -> None:
+        goal = found["retrained"]
         ratios = {
             "forgotten": (relative_confidence(own.forget_p, goal.forget_p[None]), figures.FORGET),
             "test, same classes": (relative_confidence(own.test_p, goal.test_p[None]), figures.TEST),
         }
         for label, (ratio, colour) in ratios.items():
             axis.plot(ratio.sort().values.numpy(), np.linspace(0, 100, len(ratio)), color=colour, label=label, linewidth=1.6)
-        axis.set(title=title_of(name), ylabel="% below", xscale="log")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=2, fontsize=8.5)
-    axes[-1, 0].set_xlabel("r(x): confidence relative to models that never saw x (log)")
+        axis.set(ylabel="% below", xscale="log")
+
+    below = "r(x): confidence relative to models that never saw x (log)"
+    figure = figures.by_request({title_of(name): found[name] for name in models}, panel, 2.2, 0.0, below, sharex=False)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2, fontsize=8.5)
     return figure
 
 

@@ -57,8 +57,7 @@ def against_retrained(places: dict[tuple[str, str], list[dict]]) -> Figure:
             ticks = [tick for tick in TICKS if low <= tick <= high]
             axis.set_xticks(ticks, [signed(tick, 0) for tick in ticks])
             axis.minorticks_off()
-            axis.set_yticks(range(len(models)), [title_of(model) for model in models])
-            axis.set_ylim(len(models) - 0.5, -0.5)
+            style.name_rows(axis, [title_of(model) for model in models], fontsize=None)
         row[0].set_title(heading(*place))
     for axis, measure in zip(axes[-1], shown, strict=True):
         axis.set_xlabel(measure)

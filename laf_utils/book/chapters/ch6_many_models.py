@@ -1,8 +1,9 @@
 """What the records of many models say: tables, sentences and a picture of the likelihood-ratio attack on one image."""
 
 import re
+from functools import reduce
+from operator import getitem
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,19 +45,10 @@ def found(dataset: str, task: str, folder: Path | None = None) -> dict | None:
     return SHADOWS.read(models[max(models)]) if models else None
 
 
-def _at(tree: Any, names: tuple[str, ...]) -> float:
-    for name in names:
-        tree = tree[name]
-    return tree
-
-
 def rests_on(record: dict) -> str:
     """What a record's tables rest on."""
-    settings = record["settings"]
-    said = (
-        f"{record['place']['models']} models of each kind, {settings['train_images']:,} training images, "
-        f"{settings['forget']:,} of them to forget."
-    )
+    images, forget, models = record["settings"]["train_images"], record["settings"]["forget"], record["place"]["models"]
+    said = f"{models} models of each kind, {images:,} training images, {forget:,} of them to forget."
     return " ".join([said, *record["caveats"], *([] if current(record) else [EARLIER]), *([] if "key" in record else [UNKEYED])])
 
 
@@ -70,16 +62,17 @@ def table(record: dict) -> pd.DataFrame:
 
     Those of earlier definitions are left out.
     """
-    rows, columns = {}, {name: own for name, own in COLUMNS.items() if own[0][0] in record["error"]["null"]}
     others = {kind: method_name(kind.partition("-")[0]) + (", tuned" if "-" in kind else "")
               for kind in record["measures"] if kind not in ROWS}
-    for kind, title in (ROWS | others).items():
-        measures, error = record["measures"][kind], record["error"][kind]
-        rows[title] = {
-            name: f"{_at(measures, where):.{digits}f} (SE {_at(error, where):.{digits}f})".replace(" ", "\u00a0")
-            for name, (where, digits) in columns.items()
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
+
+    def cell(kind: str, where: tuple[str, ...], digits: int) -> str:
+        value, error = (reduce(getitem, where, record[part][kind]) for part in ("measures", "error"))
+        return f"{value:.{digits}f} (SE {error:.{digits}f})".replace(" ", "\u00a0")
+
+    return pd.DataFrame({
+        name: {title: cell(kind, where, digits) for kind, title in (ROWS | others).items()}
+        for name, (where, digits) in COLUMNS.items() if where[0] in record["error"]["null"]
+    })
 
 
 def told_apart(record: dict, kind: str) -> bool:
@@ -91,17 +84,15 @@ def told_apart(record: dict, kind: str) -> bool:
 
 def sentence(record: dict, kind: str) -> str:
     """What the likelihood-ratio attack says of a kind, with its numbers; of an older record, that it says nothing."""
+    where, models = heading(record["place"]["dataset"], record["place"]["task"]), record["place"]["models"]
     if not current(record):
-        return f"{heading(record['place']['dataset'], record['place']['task'])}: {EARLIER}"
-    own, null = (record["measures"][name][ATTACK]["auc"] for name in (kind, "null"))
+        return f"{where}: {EARLIER}"
+    own, original, null = (record["measures"][name][ATTACK]["auc"] for name in (kind, "original", "null"))
     said = "**told from retrained models**" if told_apart(record, kind) else "not told from retrained models"
-    original = record["measures"]["original"][ATTACK]["auc"]
-    nothing = f"of the untouched original {original:.1f}"
-    if not told_apart(record, "original"):
-        nothing += ", which is not told from them either: **no power**"
+    power = "" if told_apart(record, "original") else ", which is not told from them either: **no power**"
     return (
-        f"{heading(record['place']['dataset'], record['place']['task'])}: {ROWS[kind]} is {said}. The AUC of U-LiRA is "
-        f"{own:.1f}, {nothing}; between two groups of {record['place']['models']} retrained models it is {null:.1f}. 50 is blind."
+        f"{where}: {ROWS[kind]} is {said}. The AUC of U-LiRA is {own:.1f}, of the untouched original {original:.1f}{power}; "
+        f"between two groups of {models} retrained models it is {null:.1f}. 50 is blind."
     )
 
 

@@ -16,6 +16,7 @@ from ...experiments.record import AUDIT
 from ...methods import METHODS
 from ...settings.names import MEASURE_NAMES, MODEL_NAMES
 from ...support.paths import results_folder
+from ...support.reading import counted
 from ..base import words
 from ..base.captions import caption
 from ..base.tables import MISSING
@@ -78,20 +79,21 @@ def _metric(name: str) -> Value:
     return lambda record, model: record["metrics"][model].get(name)
 
 
-def shift(record: dict, model: str) -> float | None:
-    """Mean of phi(model) - phi(retrained) over D_f, in nats."""
-    found = record["audit"][model]["verdict"]
-    return found and found["shift"]
+def _attack(name: str) -> Value:
+    return lambda record, model: record["attack"][model][name]
 
 
-def u_mia(record: dict, model: str) -> float | None:
-    """Accuracy of U-MIA on log losses in percent; older records have none."""
-    found = record["audit"][model].get("u_mia_log")
-    return found and found["accuracy"]
+def _audit(name: str, part: str = "") -> Value:
+    """A measure of the audit, or a part of it; older records may have none."""
+    def value(record: dict, model: str) -> float | None:
+        found = record["audit"][model].get(name)
+        return found if not part else found[part] if found else None
+
+    return value
 
 
-def _audit(name: str) -> Value:
-    return lambda record, model: record["audit"][model].get(name)
+shift = _audit("verdict", "shift")  # mean of phi(model) - phi(retrained) over D_f, in nats
+u_mia = _audit("u_mia_log", "accuracy")  # of U-MIA on log losses, percent
 
 
 def _pairs(records: list[dict], model: str, value: Value) -> list[tuple[float, float]]:
@@ -119,7 +121,8 @@ def summary(places: dict[tuple[str, str], list[dict]], model: str) -> str:
     for place, records in places.items():
         own = judged(records, model)
         found.setdefault(own.outcome if own else "too few seeds to judge", []).append(heading(*place))
-    return f"{title_of(model)} beside retrained models: {'; '.join(f'**{o}** in {_listed(w)}' for o, w in found.items())}."
+    said = (f"**{outcome}** in {counted(len(where), 'request')} ({'; '.join(where)})" for outcome, where in found.items())
+    return f"{title_of(model)} beside retrained models: {'; '.join(said)}."
 
 
 def told(said: list[str]) -> str:
@@ -142,10 +145,6 @@ def opened(place: tuple[str, str], records: list[dict]) -> HTML:
     )
 
 
-def _listed(names: list[str]) -> str:
-    return f"{len(names)} request{'s' if len(names) > 1 else ''} ({'; '.join(names)})"
-
-
 def representations_apart(records: list[dict], model: str) -> list[tuple[float, float]]:
     """CKA on D_f of a model and of the second retrained one by seed, where the former is lower; else empty.
 
@@ -156,14 +155,11 @@ def representations_apart(records: list[dict], model: str) -> list[tuple[float, 
 
 
 def _table(records: list[dict], columns: dict[str, tuple[Value, int]], skipped: tuple[str, ...] = ()) -> pd.DataFrame:
-    rows = {}
-    for model in MODELS:
-        if model in skipped or not records:
-            continue
-        row = {name: mean_text(values(records, model, value).values(), digits) for name, (value, digits) in columns.items()}
-        if any(model in record["metrics"] for record in records):
-            rows[title_of(model)] = row
-    return pd.DataFrame.from_dict(rows, orient="index")
+    models = [model for model in MODELS if model not in skipped and any(model in record["metrics"] for record in records)]
+    return pd.DataFrame({
+        name: {title_of(model): mean_text(values(records, model, value).values(), digits) for model in models}
+        for name, (value, digits) in columns.items()
+    })
 
 
 def diverged(records: list[dict]) -> str:
@@ -187,49 +183,43 @@ def membership(records: list[dict]) -> pd.DataFrame:
 
     That stands last, with its chance level.
     """
-    columns = {
-        "U-MIA on log loss": (u_mia, 1), "RMIA AUC": (lambda record, model: (record["audit"][model]["rmia"] or {}).get("auc"), 1),
-        "balanced accuracy": (lambda record, model: record["attack"][model]["balanced_accuracy"], 1),
-        "published ASR": (_metric("asr"), 1), "always “member”": (lambda record, model: record["attack"][model]["chance"], 1),
-    }
-    return _table(records, columns)
+    return _table(records, {
+        "U-MIA on log loss": (u_mia, 1), "RMIA AUC": (_audit("rmia", "auc"), 1),
+        "balanced accuracy": (_attack("balanced_accuracy"), 1), "published ASR": (_metric("asr"), 1),
+        "always “member”": (_attack("chance"), 1),
+    })
 
 
 def powerless(records: list[dict]) -> str:
     """A sentence where the published attack lies below its chance level on original, retrained and unlearned models alike."""
-    asr, level = ([values(records, model, value) for model in ("original", "retrained", "laf")] for value in (
-        _metric("asr"), lambda record, model: record["attack"][model]["chance"],
-    ))
+    models = "original", "retrained", "laf"
+    asr, level = ([values(records, model, value) for model in models] for value in (_metric("asr"), _attack("chance")))
     below = all(asr) and all(sum(own.values()) < sum(chance.values()) for own, chance in zip(asr, level, strict=True))
     return "On original, retrained and unlearned models alike the published ASR lies below its chance level: no power." * below
 
 
 def distances(records: list[dict]) -> pd.DataFrame:
     """Distance to the retrained model of the same seed: phi on D_f, KS, representations, epochs to relearn."""
-    columns = {
+    return _table(records, {
         "shift of φ (nats)": (shift, 2), "φ by image (nats)": (_audit("distance_by_image"), 2),
         "W1 of φ (nats)": (_audit("wasserstein"), 2), "KS, D": (_audit("ks_distance"), 3),
         "JS on D_f (nats)": (_audit("js_forget"), 3),
         "CKA on D_r": (_audit("debiased_cka_retain"), 3), "CKA on D_f": (_audit("debiased_cka_forget"), 3),
         "distance on D_r": (_audit("distance_retain"), 2), "distance on D_f": (_audit("distance_forget"), 2),
         "epochs to relearn": (lambda record, model: record["relearn"].get(model), 1),
-    }
-    return _table(records, columns, skipped=("retrained",))
+    }, skipped=("retrained",))
 
 
 def verdicts(records: list[dict]) -> pd.DataFrame:
     """The verdict over seeds on every model, the untouched original first, with margin and power of the test."""
-    rows = {}
-    for model in MODELS:
-        own = judged(records, model) if model not in ("retrained", NULL) else None
-        if own:
-            rows[title_of(model)] = {
-                "verdict": own.words, "told apart by": ", ".join(own.found_by) or MISSING,
-                "shift of φ (nats)": f"{own.shift:.2f}", "95 % interval": f"{own.low:.2f} to {own.high:.2f}",
-                "margin": f"{own.margin:.2f}", "two retrained": f"{own.null:.2f}",
-                "found 4 times in 5": f"{own.detectable:.2f}", "exact methods that pass": f"{own.exact_passes:.0f} %",
-            }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return pd.DataFrame.from_dict({
+        title_of(model): {
+            "verdict": own.words, "told apart by": ", ".join(own.found_by) or MISSING,
+            "shift of φ (nats)": f"{own.shift:.2f}", "95 % interval": f"{own.low:.2f} to {own.high:.2f}",
+            "margin": f"{own.margin:.2f}", "two retrained": f"{own.null:.2f}",
+            "found 4 times in 5": f"{own.detectable:.2f}", "exact methods that pass": f"{own.exact_passes:.0f} %",
+        } for model in MODELS if model not in ("retrained", NULL) and (own := judged(records, model))
+    }, orient="index")
 
 
 def sentence(records: list[dict], model: str, many: str = "") -> str:
@@ -251,9 +241,9 @@ def sentence(records: list[dict], model: str, many: str = "") -> str:
         f"Its φ on the forgotten images lies {_beside(own.shift)} the retrained model's, that of the untouched original "
         f"{_beside(original.shift)}",
     ]
-    said = "; ".join([*_against(records, model, own), *filter(None, [many])])
-    parts += [(said[0].upper() if said[0].isascii() else said[0]) + said[1:]] if said else []
-    return ". ".join([*parts, *([own.missing[0].upper() + own.missing[1:]] if own.missing else [])]) + "."
+    more = ["; ".join([*_against(records, model, own), *filter(None, [many])]), own.missing]
+    parts += [(part[0].upper() if part[0].isascii() else part[0]) + part[1:] for part in more if part]
+    return ". ".join(parts) + "."
 
 
 def _beside(shift: float) -> str:

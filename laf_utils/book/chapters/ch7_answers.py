@@ -1,11 +1,13 @@
 """The answer to each question in words, computed from the records; intervals stand in the tables."""
 
+from statistics import fmean
+
 from ...audit.statistics import Interval
 from ...settings.names import TASK_NAMES
 from ...support.reading import counted
-from ..base.reading import Value, cka, gap, over
+from ..base.reading import cka, gap, over, passes
 from ..base.words import title_of
-from .ch7_questions import DENSITIES, PLACES, SCHEDULE, SIMILARITY, Arm, Board, Place, Question, agreement, of_task, passes
+from .ch7_questions import DENSITIES, PLACES, SCHEDULE, SIMILARITY, Arm, Board, Question, agreement, of_task
 from .ch7_tables import AGAIN_NAME, LEAST, trajectory
 
 NOTHING = "No record answers this yet."
@@ -31,7 +33,7 @@ def in_request(board: Board, question: Question, task: str) -> str | None:
     The numbers of what cannot be told apart stand in the table alone.
     """
     places, kinds = of_task(task), kinds_of(board, question, task)
-    if not any(kinds.values()) or not board.runs(gap, None, places):
+    if not any(kinds.values()) or not board.runs(gap, places=places):
         return None
     said = [
         ", ".join(f"*{name}* (by {abs(one.mean):.2f} points)" for name, one in kinds[way].items())
@@ -73,13 +75,12 @@ def parts_verdict(board: Board, question: Question, part: str) -> str:
 
 def alignment_alone(board: Board) -> str:
     """L_RA alone beside both losses, run by run: whether L_UE is worth its step."""
-    own = board.differences(Arm(variant="without_ue"))
+    alone = Arm(variant="without_ue")
+    own, pooled = board.differences(alone), board.pooled(alone)
     if not own:
         return NOTHING
-    nearer, pooled = sum(value < 0 for value in own.values()), board.pooled(Arm(variant="without_ue"))
-    whole = board.runs(passes, Arm(variant="without_ue")), board.runs(passes)
-    share = (sum(whole[0]) / len(whole[0])) / (sum(whole[1]) / len(whole[1])) if all(whole) else None
-    cost = f", for {100 * share:.0f} % of the image passes" if share else ""
+    nearer, spent = sum(value < 0 for value in own.values()), (board.runs(passes, alone), board.runs(passes))
+    cost = f", for {100 * fmean(spent[0]) / fmean(spent[1]):.0f} % of the image passes" if all(spent) else ""
     sure = "" if told_apart(pooled) else "; the mean difference cannot be told from zero"
     better = "does at least as well as both losses" if pooled.mean <= 0 else "does not do as well as both losses"
     return f"**$L_{{RA}}$ alone {better}:** it ends nearer in {nearer} of {len(own)} paired runs{cost}{sure}."
@@ -98,22 +99,15 @@ def summary(board: Board) -> str:
     return "\n".join(f"- {line}" for line in dict.fromkeys(said))
 
 
-def _mean_of(board: Board, place: Place, row: str, value: Value) -> float | None:
-    group = trajectory(board, place).get(row)
-    values = list(group.values(value).values()) if group else []
-    return sum(values) / len(values) if values else None
-
-
 def goal(board: Board) -> str:
     """Question 7: what a retrained model does with D_f in data removal, and where going on leads."""
     said = []
-    for place in (p for p in PLACES if p[1] == "data"):
-        rows = [_mean_of(board, place, row, agreement("forget")) for row in (AGAIN_NAME, "10 epochs")]
-        if None not in rows:
-            said.append(
-                f"{title_of(*place)}: a second retrained model answers {rows[0]:.1f} % of $D_f$ as the first does, "
-                f"LAF {rows[1]:.1f} %"
-            )
+    for place in of_task("data"):
+        rows = trajectory(board, place)
+        again, laf = (over(rows.get(name), agreement("forget")) for name in (AGAIN_NAME, "10 epochs"))
+        if again and laf:
+            answers = f"{again.mean:.1f} % of $D_f$ as the first does, LAF {laf.mean:.1f} %"
+            said.append(f"{title_of(*place)}: a second retrained model answers {answers}")
     if not said:
         return NOTHING
     known = "In data removal the goal is a model that still knows most of $D_f$."

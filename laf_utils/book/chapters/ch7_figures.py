@@ -7,8 +7,9 @@ from matplotlib.figure import Figure
 
 from ...audit import interval
 from ...settings.names import TASK_NAMES
+from ...support.reading import counted
 from ..base import style as figures
-from ..base.reading import Group, Value, cka, gap
+from ..base.reading import Group, Value, cka, gap, over
 from ..base.words import title_of
 from .ch7_questions import EPOCHS, PLACES, Board, Place, Question, agreement, of_task
 from .ch7_tables import AGAIN_NAME, trajectory
@@ -33,8 +34,7 @@ def differences(board: Board, question: Question) -> Figure:
     arms = [arm for arm in question if board.differences(arm)]
     if not arms:
         raise ValueError("no run to compare: nothing to draw")
-    figure, axes = figures.plt.subplots(1, 1, figsize=(figures.NARROW, 0.62 * len(arms) + 1.6), squeeze=False)
-    axis = axes[0, 0]
+    figure, axis = figures.plt.subplots(figsize=(figures.NARROW, 0.62 * len(arms) + 1.6))
     for line, arm in enumerate(arms):
         own = board.differences(arm)
         for place in PLACES:
@@ -107,12 +107,11 @@ def over_epochs(board: Board) -> Figure:
 def _line(axis: Axes, place: Place, rows: dict[str, Group], value: Value) -> None:
     """A measure by epochs at one place: mean, span of the seeds, and the second retrained model's as a dashed line."""
     marker, colour = MARKS[place]
-    names = {n: f"{n} epoch{'s' if n > 1 else ''}" for n in EPOCHS}
-    spans = {n: own for n, name in names.items() if name in rows and (own := list(rows[name].values(value).values()))}
+    known = {n: rows[name] for n in EPOCHS if (name := counted(n, "epoch")) in rows}
+    spans = {n: own for n, row in known.items() if (own := list(row.values(value).values()))}
     axis.plot(list(spans), [interval(own).mean for own in spans.values()], marker + "-", color=colour, markersize=5,
               label=title_of(*place))
     low, high = ([end(own) for own in spans.values()] for end in (min, max))
     axis.fill_between(list(spans), low, high, color=colour, alpha=0.15, linewidth=0)
-    floor = list(rows[AGAIN_NAME].values(value).values()) if AGAIN_NAME in rows else []
-    if floor:
-        axis.axhline(interval(floor).mean, color=colour, linewidth=0.9, linestyle="--")
+    if floor := over(rows.get(AGAIN_NAME), value):
+        axis.axhline(floor.mean, color=colour, linewidth=0.9, linestyle="--")

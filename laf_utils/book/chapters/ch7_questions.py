@@ -36,6 +36,8 @@ class Arm:
         return FURTHER[self.method].title if self.method in FURTHER else method_name(self.method)
 
 
+LAF = Arm()  # as published
+SECOND = Arm(AGAIN)  # the second retrained model: the noise floor
 Question = tuple[Arm, ...]
 
 
@@ -66,22 +68,12 @@ class Board:
         """The records of an arm at a place by seed, ``None`` where there are none."""
         return pick(self.rows[place], arm.method, arm.variant)
 
-    def base(self, place: Place) -> Group | None:
-        """LAF as published."""
-        return pick(self.rows[place], "laf")
-
-    def again(self, place: Place) -> Group | None:
-        """The second retrained model: the noise floor."""
-        return pick(self.rows[place], AGAIN)
-
     def differences(self, arm: Arm, value: Value = gap, places: Sequence[Place] = PLACES) -> dict[tuple[str, str, int], float]:
         """arm - LAF by (data set, task, seed), wherever both have the measure."""
         found: dict[tuple[str, str, int], float] = {}
         for place in places:
-            own, base = self.row(place, arm), self.base(place)
-            if own and base:
-                first, second = own.values(value), base.values(value)
-                found |= {(*place, seed): first[seed] - second[seed] for seed in first.keys() & second.keys()}
+            own, base = (row.values(value) if (row := self.row(place, each)) else {} for each in (arm, LAF))
+            found |= {(*place, seed): own[seed] - base[seed] for seed in own.keys() & base.keys()}
         return found
 
     def pooled(self, arm: Arm, value: Value = gap, places: Sequence[Place] = PLACES) -> Interval | MaybeNone:
@@ -89,13 +81,10 @@ class Board:
         own = self.differences(arm, value, places)
         return interval(list(own.values())) if own else None
 
-    def runs(self, value: Value, arm: Arm | None = None, places: Sequence[Place] = PLACES) -> list[float]:
-        """A measure of an arm (LAF by default) over places and seeds."""
-        found = []
-        for place in places:
-            group = self.base(place) if arm is None else self.row(place, arm)
-            found += list(group.values(value).values()) if group else []
-        return found
+    def runs(self, value: Value, arm: Arm = LAF, places: Sequence[Place] = PLACES) -> list[float]:
+        """A measure of an arm over places and seeds."""
+        rows = filter(None, (self.row(place, arm) for place in places))
+        return [number for group in rows for number in group.values(value).values()]
 
     def diverged(self, arm: Arm, places: Sequence[Place] = PLACES) -> int:
         """How many runs of an arm ended without numbers."""
@@ -111,8 +100,3 @@ def board(found: Found) -> Board:
 def agreement(part: str) -> Value:
     """Percent of ``forget`` or ``retain`` images answered as the retrained model answers; older records have none."""
     return lambda record: (record.get("representation") or {}).get(part, {}).get("agreement")
-
-
-def passes(record: dict) -> float | None:
-    """Image passes of unlearning, in training passes."""
-    return record["passes"] and record["passes"]["equivalent"]

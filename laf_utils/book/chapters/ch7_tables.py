@@ -1,18 +1,20 @@
 """The tables of the questions."""
 
 from dataclasses import replace
+from statistics import fmean
 
 import pandas as pd
 from pandas.io.formats.style import Styler
 
 from ...experiments.cells import AGAIN
 from ...settings.names import TASK_NAMES
+from ...support.reading import counted
 from ..base.captions import rests_on, seeds_text
-from ..base.reading import Group, cka, gap, metric, over
+from ..base.reading import Group, cka, gap, metric, over, passes
 from ..base.tables import MISSING
 from ..base.words import NOTHING, SPREAD, TITLES, signed, spread_text, title_of
 from .aligned import aligned
-from .ch7_questions import EPOCHS, PLACES, Arm, Board, Place, Question, agreement, of_task, passes
+from .ch7_questions import EPOCHS, LAF, PLACES, SECOND, Arm, Board, Place, Question, agreement, of_task
 
 BASE, AGAIN_NAME = "LAF as published", TITLES[AGAIN]
 LEAST = 3  # runs from which an interval is said: that of two is hundreds of points wide
@@ -20,19 +22,16 @@ LEAST = 3  # runs from which an interval is said: that of two is hundreds of poi
 
 def rows_of(board: Board, question: Question, place: Place) -> dict[str, Group]:
     """Rows of one place: doing nothing, the second retrained model, LAF, then each arm that has records."""
-    rows = {NOTHING: board.row(place, Arm("original")), AGAIN_NAME: board.again(place), BASE: board.base(place)}
-    rows |= {arm.title: board.row(place, arm) for arm in question}
-    return {name: group for name, group in rows.items() if group}
+    arms = {NOTHING: Arm("original"), AGAIN_NAME: SECOND, BASE: LAF} | {arm.title: arm for arm in question}
+    return {name: group for name, arm in arms.items() if (group := board.row(place, arm))}
 
 
 def by_place(board: Board, question: Question) -> pd.DataFrame:
     """Mean gap to the retrained model over seeds: an arm each row, a place each column; points."""
-    columns = {}
-    for place in PLACES:
-        rows = rows_of(board, question, place)
-        columns[title_of(*place)] = {
-            name: spread_text(over(group)) if group.good else "diverged" for name, group in rows.items()
-        }
+    columns = {
+        title_of(*place): {name: spread_text(over(group)) if group.good else "diverged" for name, group in rows.items()}
+        for place in PLACES for rows in [rows_of(board, question, place)]
+    }
     order = [NOTHING, AGAIN_NAME, BASE, *(arm.title for arm in question)]
     table = pd.DataFrame(columns, dtype=object)
     return table.reindex([name for name in order if name in table.index]).fillna(MISSING)
@@ -57,9 +56,11 @@ def pooled(board: Board, question: Question, task: str) -> pd.DataFrame:
             if value is gap:
                 known = found and found.count >= LEAST
                 row["95 % interval"] = f"{signed(found.low)} to {signed(found.high)}" if known else MISSING
-        row["runs"] = str(len(own)) + (f", {failed} diverged" if failed else "")
-        row["passes, LAF = 1"] = _share(board.runs(passes, arm, places), board.runs(passes, places=places))
-        rows[arm.title] = row
+        spent = [board.runs(passes, each, places) for each in (arm, LAF)]
+        rows[arm.title] = row | {
+            "runs": str(len(own)) + (f", {failed} diverged" if failed else ""),
+            "passes, LAF = 1": f"{fmean(spent[0]) / fmean(spent[1]):.2f}" if all(spent) else MISSING,
+        }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -76,32 +77,22 @@ def of_question(board: Board, question: Question) -> list[Styler]:
 
 def of_epochs(board: Board) -> list[Styler]:
     """LAF after more and more epochs, a table for each place that has records, data removal first."""
-    places = sorted(PLACES, key=lambda place: place[1] != "data")
-    found = []
-    for place in places:
-        if rows := trajectory(board, place):
-            said = f"{title_of(*place)}: {seeds_text(list(rows.values()))}; {SPREAD}."
-            found.append(aligned(by_epochs(board, place), said))
-    return found
-
-
-def _share(own: list[float], base: list[float]) -> str:
-    """Mean over mean."""
-    return f"{(sum(own) / len(own)) / (sum(base) / len(base)):.2f}" if own and base else MISSING
+    known = {place: rows for place in sorted(PLACES, key=lambda place: place[1] != "data") if (rows := trajectory(board, place))}
+    return [aligned(by_epochs(board, place), f"{title_of(*place)}: {seeds_text(list(rows.values()))}; {SPREAD}.")
+            for place, rows in known.items()]
 
 
 def by_epochs(board: Board, place: Place) -> pd.DataFrame:
     """LAF after more and more epochs, beside the second retrained model."""
-    rows = {}
-    for name, group in trajectory(board, place).items():
-        rows[name] = {
-            "gap": spread_text(over(group)),
-            "Train_f": spread_text(over(group, metric("train_f"))),
-            "Test": spread_text(over(group, metric("test"))),
-            "agreement on D_f (%)": spread_text(over(group, agreement("forget"))),
-            "CKA on D_f": spread_text(over(group, cka("forget")), 3),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    columns = {
+        "gap": (gap, 2), "Train_f": (metric("train_f"), 2), "Test": (metric("test"), 2),
+        "agreement on D_f (%)": (agreement("forget"), 2), "CKA on D_f": (cka("forget"), 3),
+    }
+    rows = trajectory(board, place)
+    return pd.DataFrame({
+        name: {row: spread_text(over(group, value), digits) for row, group in rows.items()}
+        for name, (value, digits) in columns.items()
+    })
 
 
 def trajectory(board: Board, place: Place) -> dict[str, Group]:
@@ -109,11 +100,9 @@ def trajectory(board: Board, place: Place) -> dict[str, Group]:
 
     Of the seeds that all of them have: else what a seed does would pass for what epochs do.
     """
-    rows = {"0 epochs: the original": board.row(place, Arm("original"))}
-    for epochs in EPOCHS:
-        arm = Arm() if epochs == 10 else Arm(variant=f"epochs_{epochs}")
-        rows[f"{epochs} epoch{'s' if epochs > 1 else ''}"] = board.row(place, arm)
-    rows[AGAIN_NAME] = board.again(place)
+    arms = {"0 epochs: the original": Arm("original")}
+    arms |= {counted(n, "epoch"): LAF if n == 10 else Arm(variant=f"epochs_{n}") for n in EPOCHS}
+    rows = {name: board.row(place, arm) for name, arm in (arms | {AGAIN_NAME: SECOND}).items()}
     found = {name: group for name, group in rows.items() if group and group.good}
     shared = set.intersection(*(set(group.good) for group in found.values())) if found else set()
     return {name: replace(group, records={seed: group.records[seed] for seed in sorted(shared)}) for name, group in found.items()

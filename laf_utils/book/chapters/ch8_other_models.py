@@ -13,15 +13,11 @@ from torch import nn
 from ...forgetting import Policy, Queue, ZeroShot
 from ...forgetting.adapting import Adapted, adapted
 from ...forgetting.head import find_head, split
-from ...images import Images
-from ...settings.config import TrainingConfig
 from ...support.devices import resolve
 from ...support.seeds import initialisation
-from ...training import train
-from .ch8_own_model import Centred, Own, inputs
+from .ch8_own_model import Own, inputs, patch_of, trained
 
 WIDTH = 64
-RECIPE = TrainingConfig(epochs=6, learning_rate=1e-3)  # of profile ``quick``
 SIZE, DAYS, OF_EACH = 15, 30, 5  # of the queue: images that make it due, days that a request waits; images of a request
 
 
@@ -51,7 +47,7 @@ class StandIn(nn.Module):
 def hugging_face_vit(own: Own) -> tuple[nn.Module, str]:
     """A ViT from a configuration, trained on all the images; nothing is fetched. And who made it."""
     side, classes = own.pixels.shape[-1], own.data.num_classes
-    patch = side // 7 if side % 7 == 0 else side // 8
+    patch = patch_of(side)
     made = "transformers is not installed: a stand-in with its names and its kind of output"
     with initialisation(own.config.seed, "Hugging Face"):
         if importlib.util.find_spec("transformers") is None:
@@ -64,11 +60,7 @@ def hugging_face_vit(own: Own) -> tuple[nn.Module, str]:
                 image_size=side, patch_size=patch, hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=4,
                 intermediate_size=2 * WIDTH, num_labels=classes, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
             ))
-    device = resolve(own.config.device)
-    images = Images(own.pixels.expand(-1, 3, -1, -1).to(device), Centred())
-    recipe = RECIPE if own.config.profile == "quick" else own.config.training
-    train(Adapted(model.to(device), "logits"), images, own.labels, recipe, seed=own.config.seed, stage="Hugging Face")
-    return model.eval(), made
+    return trained(model, own, "Hugging Face", "logits").eval(), made
 
 
 def form(model: nn.Module, own: Own) -> str:

@@ -12,6 +12,7 @@ from torchvision.models.vision_transformer import VisionTransformer
 
 from ... import datasets
 from ...forgetting import Report
+from ...forgetting.adapting import Adapted
 from ...forgetting.adapting import adapted as as_logits
 from ...forgetting.head import find_head
 from ...images import Images, Transform
@@ -27,7 +28,7 @@ from ..base.style import COLOURS, FORGET, RETAIN, panels, styled
 IMAGES = 1_200  # training images of profile ``quick``
 RECIPES = {  # of profile ``quick``; ``paper`` trains on all images with the run's own epochs
     "ResNet-18": TrainingConfig(epochs=3, learning_rate=1e-3),
-    "small ViT": TrainingConfig(epochs=6, learning_rate=1e-3),
+    "small ViT": TrainingConfig(epochs=6, learning_rate=1e-3), "Hugging Face": TrainingConfig(epochs=6, learning_rate=1e-3),
 }
 
 
@@ -80,18 +81,27 @@ def own_data(config: RunConfig, fallback: str | None = None) -> Own:
     return Own(config, data, images, task.forget, task.retain, task.train_labels, unseen, test.labels)
 
 
+def patch_of(side: int) -> int:
+    """Pixels of a ViT's patch: seven or eight patches in a row."""
+    return side // 7 if side % 7 == 0 else side // 8
+
+
 def classifier(name: str, own: Own) -> nn.Module:
     """A torchvision model as it comes, trained on all the images: ``ResNet-18`` or ``small ViT``."""
     side, classes = own.pixels.shape[-1], own.data.num_classes
+    shape = {"num_layers": 2, "num_heads": 4, "hidden_dim": 64, "mlp_dim": 128, "num_classes": classes}
     with initialisation(own.config.seed, name):
-        model = resnet18(num_classes=classes) if name == "ResNet-18" else VisionTransformer(
-            image_size=side, patch_size=side // 7 if side % 7 == 0 else side // 8, num_layers=2, num_heads=4, hidden_dim=64,
-            mlp_dim=128, num_classes=classes,
-        )
+        model = resnet18(num_classes=classes) if name == "ResNet-18" else VisionTransformer(side, patch_of(side), **shape)
+    return trained(model, own, name)
+
+
+def trained(model: nn.Module, own: Own, name: str, logits: str = "") -> nn.Module:
+    """The model, trained on all the images; ``logits``: the attribute of its output that holds them, where it has one."""
     device = resolve(own.config.device)
     images = Images(own.pixels.expand(-1, 3, -1, -1).to(device), Centred())
     recipe = RECIPES[name] if own.config.profile == "quick" else own.config.training
-    train(model.to(device), images, own.labels, recipe, seed=own.config.seed, stage=name)
+    model = model.to(device)
+    train(Adapted(model, logits) if logits else model, images, own.labels, recipe, seed=own.config.seed, stage=name)
     return model
 
 
@@ -126,11 +136,9 @@ def mistakes(model: nn.Module, own: Own) -> dict[str, dict[str, object]]:
 
 def representations_found(models: dict[str, nn.Module], own: Own) -> str:
     """One line for each model: the layer that gives the logits, and the width of the representation."""
-    x, lines = own.unseen[:2], []
-    for name, model in models.items():
-        head = find_head(model, x)
-        lines.append(f"{name}: head {head}, representation {model.get_submodule(head).in_features} wide")
-    return "\n".join(lines)
+    heads = {name: (model, find_head(model, own.unseen[:2])) for name, model in models.items()}
+    return "\n".join(f"{name}: head {head}, representation {model.get_submodule(head).in_features} wide"
+                     for name, (model, head) in heads.items())
 
 
 @torch.no_grad()
@@ -149,15 +157,9 @@ def accuracies(models: dict[str, nn.Module], own: Own) -> dict[str, dict[str, fl
 
 def counted(report: Report) -> pd.DataFrame:
     """How many images a report is about, of each kind."""
-    images = report.content["images"]
+    images = report.content["images"] | {"near-copies": report.content["images"]["near_copies"]["found"]}
     counts = {name.replace("_", " "): f"{value:,}" for name, value in images.items() if isinstance(value, int)}
-    return pd.DataFrame([counts | {"near-copies": f"{images['near_copies']['found']:,}"}], index=["images"])
-
-
-def weakest(before: dict[str, dict[str, float]]) -> str:
-    """The model that knows least before anything is forgotten, from ``accuracies``: what a verdict on it is worth."""
-    name = min(before, key=lambda each: before[each]["Test_r"])
-    return f"Before anything is forgotten {name} is right on {before[name]['Test_r']:.0f} % of the test images of kept classes."
+    return pd.DataFrame([counts], index=["images"])
 
 
 def looks_finding(reports: dict[str, Report]) -> str:

@@ -1,5 +1,7 @@
 """What the figures of a run show, computed from its outputs."""
 
+from functools import partial
+
 import numpy as np
 import torch
 
@@ -15,13 +17,9 @@ def touched_classes(run: Run) -> tuple[int, ...]:
 
 def class_accuracy(run: Run, evaluation: Evaluation) -> dict[str, np.ndarray]:
     """Test accuracy by class in percent, [classes] per model."""
-    labels = run.data.test.labels
-    totals = torch.bincount(labels, minlength=run.data.num_classes).clamp_min(1)
-    result = {}
-    for name, output in evaluation.outputs.items():
-        hits = labels[output.test.predictions.cpu() == labels]
-        result[name] = (100 * torch.bincount(hits, minlength=run.data.num_classes) / totals).numpy()
-    return result
+    labels, count = run.data.test.labels, partial(torch.bincount, minlength=run.data.num_classes)
+    hits = {name: labels[output.test.predictions.cpu() == labels] for name, output in evaluation.outputs.items()}
+    return {name: (100 * count(own) / count(labels).clamp_min(1)).numpy() for name, own in hits.items()}
 
 
 def forget_predictions(run: Run, evaluation: Evaluation) -> dict[str, np.ndarray]:

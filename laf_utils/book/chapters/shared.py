@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import torch
 
@@ -43,11 +42,10 @@ def in_mode(config: RunConfig, mode: str) -> RunConfig:
     if mode == config.mode:
         return config
     own = DATASET_PRESETS["mnist" if config.backbone == "cnn" else "cifar10"]  # read for one's own data sets only
-    settled: dict[str, Any] = {"profile": config.profile, "own": own}
-    before, after = (every_setting(preset(config.dataset, config.task, mode=m, **settled)) for m in (config.mode, mode))
+    before, after = (every_setting(preset(config.dataset, config.task, profile=config.profile, own=own, mode=each))
+                     for each in (config.mode, mode))
     kept = ("mode", "forget_classes", "all_wrong_labels")
-    now = every_setting(config)
-    changes = {name: after[name] for name in now if now[name] == before[name] and name not in kept}
+    changes = {name: after[name] for name, value in every_setting(config).items() if value == before[name] and name not in kept}
     return replace(changed(config, changes), mode=mode)
 
 

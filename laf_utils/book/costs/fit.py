@@ -94,17 +94,12 @@ def held_out(cells: Sequence[Timing], by: str) -> pd.DataFrame:
         if not priced(rest):
             continue
         fitted = fit(rest)
-        rows += [_row(cell, fitted) for cell in cells if getattr(cell, by) == value and cell.scored]
+        for cell in (cell for cell in cells if getattr(cell, by) == value and cell.scored):
+            predicted = fitted.predict(cell.work)
+            unpriced = [k for k in KINDS[cell.group.device] if k not in fitted.seconds and getattr(cell.work, k) > 0]
+            rows.append((cell.label, cell.dataset, cell.task, cell.method, cell.seconds, predicted, predicted / cell.seconds,
+                         ", ".join(NAMES[k] for k in unpriced)))
     return pd.DataFrame(rows, columns=["label", "dataset", "task", "method", "measured", "predicted", "ratio", "unpriced"])
-
-
-def _row(cell: Timing, fitted: Fit) -> dict:
-    predicted = fitted.predict(cell.work)
-    unpriced = [k for k in KINDS[cell.group.device] if k not in fitted.seconds and getattr(cell.work, k) > 0]
-    return {
-        "label": cell.label, "dataset": cell.dataset, "task": cell.task, "method": cell.method, "measured": cell.seconds,
-        "predicted": predicted, "ratio": predicted / cell.seconds, "unpriced": ", ".join(NAMES[k] for k in unpriced),
-    }
 
 
 def within(ratios: Sequence[float]) -> float:
@@ -118,10 +113,9 @@ def interval(ratios: Sequence[float], share: float = 0.9) -> tuple[float, float]
     Below 20 cells the whole range.
     """
     factors = 1 / np.asarray(ratios, dtype=float)
-    if len(factors) < 20:
-        return float(factors.min()), float(factors.max())
-    low, high = np.quantile(factors, [(1 - share) / 2, (1 + share) / 2])
-    return float(low), float(high)
+    ends = [(1 - share) / 2, (1 + share) / 2] if len(factors) >= 20 else [0, 1]
+    low, high = np.quantile(factors, ends).tolist()
+    return low, high
 
 
 def resampled(cells: Sequence[Timing], draws: int = 200, seed: int = 0) -> dict[str, tuple[float, float]]:

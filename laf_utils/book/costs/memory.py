@@ -4,7 +4,7 @@ Activations of a batch and what the allocator holds are not in it; ``added_memor
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ...laf import used_count
 from ...models import parameter_count
@@ -30,12 +30,6 @@ class Shape:
     crops: bool = False  # representations are computed anew in every epoch: an epoch's are held, none are kept
 
 
-def vae_bytes(config: Mapping, width: int) -> int:
-    """Two VAEs, and of the one being fitted its gradients and Adam's moments."""
-    one = parameter_count(RepresentationVAE(replace(VAEConfig(), **config), width)) * FLOAT
-    return 2 * one + (1 + ADAM) * one
-
-
 def kept_before(method: str, settings: Mapping, parameters: int) -> dict[str, int]:
     """Bytes that a method needs from the original's training, beside the model itself."""
     if method == "sisa":
@@ -52,8 +46,11 @@ def added(method: str, settings: Mapping, shape: Shape) -> dict[str, int]:
     images = shape.forget + shape.retain
     if family == "laf":
         copies = 1 if shape.crops else 2  # D_f's and D_r's rows are copies of the whole set's
-        found["representations"] = copies * _represented(settings, shape) * shape.width * FLOAT
-        found["VAEs"] = vae_bytes(settings["vae"], shape.width)
+        used = used_count(shape.forget, shape.retain, settings["unlearning"]["retain_ratio"])
+        represented = shape.forget + (shape.retain if settings["vae"]["fit_h_on"] == "all" else used)
+        found["representations"] = copies * represented * shape.width * FLOAT
+        one = parameter_count(RepresentationVAE(VAEConfig(**settings["vae"]), shape.width)) * FLOAT
+        found["VAEs"] = 2 * one + (1 + ADAM) * one  # of the one being fitted its gradients and Adam's moments, too
     if family == "scrub" and not shape.crops:
         found["teacher's logits"] = images * shape.classes * FLOAT
     if family == "ts" and not shape.crops:
@@ -66,12 +63,6 @@ def added(method: str, settings: Mapping, shape: Shape) -> dict[str, int]:
     if family == "jit":  # drawn, added to the image, and their differences
         found["noisy copies"] = 3 * settings["copies"] * settings["batch_size"] * shape.inputs * FLOAT
     return found
-
-
-def _represented(settings: Mapping, shape: Shape) -> int:
-    """Images whose representations LAF holds."""
-    used = used_count(shape.forget, shape.retain, settings["unlearning"]["retain_ratio"])
-    return shape.forget + (shape.retain if settings["vae"]["fit_h_on"] == "all" else used)
 
 
 def _student(family: str | None, settings: Mapping, parameters: int) -> int:

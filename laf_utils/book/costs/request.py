@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import cast
 
 import pandas as pd
@@ -9,10 +10,11 @@ import pandas as pd
 from ...datasets.catalogue import FACTS
 from ...experiments.cells import AGAIN, ORIGINAL, RETRAIN
 from ...methods.passes import FROZEN_PASS
-from ...models import REPRESENTATION_WIDTH, Architecture, parameter_count
-from ...settings.presets import DATASET_PRESETS, backbone_of
-from ..base.tables import MISSING
-from ..chapters.ch5_tables import found, record_name
+from ...models import REPRESENTATION_WIDTH, parameter_count
+from ...settings.presets import DATASET_PRESETS
+from ..base.captions import side_of
+from ..base.tables import number
+from ..chapters.ch5_tables import found, network_of, record_name, retraining_passes
 from .memory import FLOAT, Shape, added, kept_before
 from .work import Work, family_of, of_record
 
@@ -35,8 +37,7 @@ def cost_by_stage(dataset: str = "mnist", task: str = "class", seed: int = 0) ->
         third. What no record says is NaN.
     """
     records = [r for r in found(dataset, task, seed=seed) if r["cell"]["choice"] == "defaults"]
-    goal = next((r["passes"]["equivalent"] for r in records if r["cell"]["method"] == RETRAIN and r["passes"]), math.nan)
-    rows = {}
+    rows, goal = {}, retraining_passes(records)
     for record in records:
         if record["passes"] is None or family_of(record["cell"]["method"]) is None:
             continue
@@ -51,18 +52,14 @@ def cost_by_stage(dataset: str = "mnist", task: str = "class", seed: int = 0) ->
 
 def as_text(table: pd.DataFrame) -> pd.DataFrame:
     """``cost_by_stage`` for the eye: thousands apart, one digit of MB, seconds and percent, a dash for what no record says."""
-    digits = {name: 0 if name in COLUMNS[:2] else 1 for name in COLUMNS}
-    columns = {
-        name: [MISSING if pd.isna(value) else f"{value:,.{digits[name]}f}" for value in table[name]]
-        for name in COLUMNS
-    }
-    return pd.DataFrame(columns, index=table.index)
+    return table.apply(lambda column: column.map(partial(number, form=",.0f" if column.name in COLUMNS[:2] else ",.1f")))
 
 
 def _stages(record: Mapping) -> dict[str, dict]:
     """The rows of a record by stage."""
     method, settings, shape = record["cell"]["method"], record["settings"], shape_of(record)
-    work, mb = cast(Work, of_record(record)), {name: size / MB for name, size in _added(record, shape).items()}
+    holds = added("retrain" if method in (ORIGINAL, AGAIN) else method, settings, shape)
+    work, mb = cast(Work, of_record(record)), {name: size / MB for name, size in holds.items()}
     before = sum(kept_before(method, settings, shape.parameters).values()) / MB
     on_cpu = record["machine"]["device"] == "cpu"
     clock = "processor_seconds" if on_cpu and record["processor_seconds"] is not None else "seconds"
@@ -112,15 +109,9 @@ def _repaired(record: Mapping) -> int:
 def shape_of(record: Mapping) -> Shape:
     """What the bytes of a record's method depend on."""
     cell, task = record["cell"], record["task"]
-    facts, preset = FACTS[cell["dataset"]], DATASET_PRESETS[cell["dataset"]]
-    channels, size, classes = facts.shape[0], facts.shape[1], len(facts.class_names)
-    weights = parameter_count(Architecture(backbone_of(preset, cell["profile"]), channels, size, classes).build(0, "original"))
-    seen = preset.resize if cell["profile"] == "paper" and preset.resize else size
+    facts, weights = FACTS[cell["dataset"]], parameter_count(network_of(cell["dataset"], cell["profile"]))
+    inputs = facts.shape[0] * side_of(cell["dataset"], cell["profile"]) ** 2
     return Shape(
-        task["forget"], task["retain"], weights, classes, REPRESENTATION_WIDTH, channels * seen**2, crops=preset.augment
+        task["forget"], task["retain"], weights, len(facts.class_names), REPRESENTATION_WIDTH, inputs,
+        crops=DATASET_PRESETS[cell["dataset"]].augment,
     )
-
-
-def _added(record: Mapping, shape: Shape) -> dict[str, int]:
-    method = record["cell"]["method"]
-    return added("retrain" if method in (ORIGINAL, AGAIN) else method, record["settings"], shape)

@@ -15,15 +15,14 @@ def coefficients(fitted: Fit) -> pd.DataFrame:
     """Seconds per unit with the range over resampled methods, and the share of all predicted seconds that each explains."""
     ranges = resampled(fitted.cells)
     total = sum(fitted.predict(cell.work) for cell in fitted.scored)
-    rows = {}
-    for kind, value in fitted.seconds.items():
-        share = 100 * value * sum(getattr(cell.work, kind) for cell in fitted.scored) / total
-        ends = " to ".join(f"{1e3 * end:.3g}" for end in ranges.get(kind, ()))
-        rows[NAMES[kind]] = {
-            "ms each": f"{1e3 * value:.3g}", "5th to 95th percentile": ends or MISSING,
-            "% of all seconds": f"{share:.1f}",
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    done = {kind: sum(getattr(cell.work, kind) for cell in fitted.scored) for kind in fitted.seconds}
+    return pd.DataFrame.from_dict({
+        NAMES[kind]: {
+            "ms each": f"{1e3 * value:.3g}",
+            "5th to 95th percentile": " to ".join(f"{1e3 * end:.3g}" for end in ranges.get(kind, ())) or MISSING,
+            "% of all seconds": f"{100 * value * done[kind] / total:.1f}",
+        } for kind, value in fitted.seconds.items()
+    }, orient="index")
 
 
 def errors(cells: Sequence[Timing]) -> pd.DataFrame:
@@ -31,8 +30,6 @@ def errors(cells: Sequence[Timing]) -> pd.DataFrame:
     rows = {}
     for by in SPLITS:
         left = held_out(cells, by)
-        if left.empty:
-            continue
         known = left[left["unpriced"] == ""]
         if known.empty:
             continue
@@ -54,7 +51,7 @@ def equation(fitted: Fit) -> str:
 
 
 def between(seconds: float, factors: tuple[float, float]) -> str:
-    return f"{in_time(seconds * factors[0])} to {in_time(seconds * factors[1])}"
+    return " to ".join(in_time(seconds * factor) for factor in factors)
 
 
 def stage_times(setting: Setting, alone: Alone, factors: tuple[float, float]) -> pd.DataFrame:

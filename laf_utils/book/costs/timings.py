@@ -23,6 +23,7 @@ from ...experiments.cells import read
 from ...representations import PASS_BATCH
 from ...settings.presets import DATASET_PRESETS, backbone_of
 from ...support.paths import ROOT, results_folder
+from ..base.captions import side_of
 from .work import Work, family_of, of_record
 
 LEAST = 5.0  # seconds
@@ -72,12 +73,9 @@ class Timing:
 def group_of(record: dict) -> Group:
     """Where a record of the comparison belongs."""
     machine, cell = record["machine"], record["cell"]
-    preset = DATASET_PRESETS[cell["dataset"]]
-    native = FACTS[cell["dataset"]].shape[1]
-    size = preset.resize if cell["profile"] == "paper" and preset.resize else native
     return Group(
         machine["device"], machine["name"], machine["threads"], bool(machine.get("bfloat16_hardware")),
-        backbone_of(preset, cell["profile"]), size,
+        backbone_of(DATASET_PRESETS[cell["dataset"]], cell["profile"]), side_of(cell["dataset"], cell["profile"]),
     )
 
 
@@ -119,15 +117,11 @@ def timings(found: Iterable[dict]) -> tuple[list[Timing], Counter]:
             left_out["GPU, the same artefact again"] += 1
             continue
         known.add(stage)
-        taken.append(_timing(record, work, *timed))
+        place = cell["dataset"], cell["task"], cell["method"]
+        details = [cell.get("variant"), "tuned" if cell["choice"] == "tuned" else "", f"seed {cell['seed']}"]
+        label = ", ".join(filter(None, [" ".join(place), *details]))
+        taken.append(Timing(group_of(record), *place, label, timed[0], work, timed[1]))
     return taken, left_out
-
-
-def _timing(record: dict, work: Work, seconds: float, clock: str) -> Timing:
-    cell = record["cell"]
-    details = [cell.get("variant", ""), "tuned" if cell["choice"] == "tuned" else "", f"seed {cell['seed']}"]
-    label = ", ".join([f"{cell['dataset']} {cell['task']} {cell['method']}", *filter(None, details)])
-    return Timing(group_of(record), cell["dataset"], cell["task"], cell["method"], label, seconds, work, clock)
 
 
 FOLDER = ROOT / "benchmarks" / "results"

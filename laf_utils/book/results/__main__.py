@@ -6,7 +6,7 @@ A file below ``results`` that is no record is named in a line of its own, and th
 import shutil
 import sys
 
-from ...settings.cli import Stop, known_values, one_line_errors, stopping
+from ...settings.cli import Stop, known_values, one_line_errors
 from ...support.paths import ROOT, check_writable, resolved, results_folder
 
 DEFAULT = ROOT / "_build" / "exhibits"
@@ -46,12 +46,7 @@ def _run(arguments: list[str]) -> None:
 
 def main() -> int:
     """The command; its exit code."""
-
-    def command() -> None:
-        with stopping():
-            _run(sys.argv[1:])
-
-    return one_line_errors(command, "interrupted; the same command begins again")
+    return one_line_errors(lambda: _run(sys.argv[1:]), "interrupted; the same command begins again")
 
 
 if __name__ == "__main__":

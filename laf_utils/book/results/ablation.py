@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ...experiments.cells import AGAIN, ORIGINAL, RETRAIN
 from ..base import reading, style
 from ..base.captions import caption
-from ..base.reading import DEFAULTS, Found, Group, difference, gap, over, pick
+from ..base.reading import Found, Group, difference, gap, over, pick
 from ..base.tables import MISSING
 from ..base.words import breakable, exploratory, gap_text, method_name, name_of, short_points, verdict_text, within_noise
 from .sentences import diverged, elsewhere
@@ -29,13 +29,9 @@ DIFFERENCE = "difference to LAF (95 % interval)"
 
 def rows_of(found: Found, dataset: str, task: str) -> list[Group]:
     """References, full LAF, then LAF without each part, of the seeds that a part was left out with; none where none was."""
-    profile = reading.profile_of(found, dataset, task, PARTS)
-    if profile is None:
-        return []
-    rows = reading.groups(found, dataset, task, profile, ("", *PARTS))
-    kept = [g for g in rows if g.choice == DEFAULTS and g.method in BESIDE and (not g.variant or g.method == METHOD)]
+    rows = reading.with_variants(found, dataset, task, PARTS, BESIDE)
     # Stable: references stay first.
-    return sorted(reading.seeds_of_variants(kept), key=lambda g: PARTS.index(g.variant) if g.variant else -1)
+    return sorted(rows, key=lambda g: PARTS.index(g.variant) if g.variant else -1)
 
 
 def numbers(rows: list[Group], task: str) -> pd.DataFrame:
@@ -53,29 +49,22 @@ def numbers(rows: list[Group], task: str) -> pd.DataFrame:
 
 def readings(rows: list[Group], where: str) -> tuple[str, ...]:
     """One sentence for each part: what leaving it out does."""
-    said: list[str] = []
-    tested = 0
     laf, floor = pick(rows, METHOD), over(pick(rows, AGAIN))
-    for group in rows:
-        apart = difference(group, laf) if group.variant else None
-        if apart is None:
-            continue
-        tested += apart.count > 1
-        start = f"{where}: " if not said else ""
-        words = f"{start}{name_of(group)} has a gap of {short_points(over(group))}"
+    parts = [(group, apart) for group in rows if group.variant and (apart := difference(group, laf))]
+    said: list[str] = []
+    for group, apart in parts:
+        own = f"a gap of {short_points(over(group))}"
         if reading.collapsed(group):
             kept = over(group, reading.metric("train_r")).mean
-            said.append(
-                f"{start}{name_of(group)} collapses: {kept:.1f} % on D_r, so its gap of {short_points(over(group))} measures "
-                "damage, not forgetting."
-            )
+            words = f"collapses: {kept:.1f} % on D_r, so its {own.removeprefix('a ')} measures damage, not forgetting"
         elif within_noise(apart):
             ends = ": on this request the part is not seen to matter" if apart.count > 1 else ""
-            said.append(f"{words}; it and full LAF {verdict_text(apart, floor)}{ends}.")
-        elif apart.mean > 0:
-            said.append(f"{words}, {verdict_text(apart, floor, 'full LAF')}.")
+            words = f"has {own}; it and full LAF {verdict_text(apart, floor)}{ends}"
         else:
-            said.append(f"{words}, {verdict_text(apart, floor, 'full LAF')}: it does better without.")
+            ends = "" if apart.mean > 0 else ": it does better without"
+            words = f"has {own}, {verdict_text(apart, floor, 'full LAF')}{ends}"
+        said.append(f"{'' if said else f'{where}: '}{name_of(group)} {words}.")
+    tested = sum(apart.count > 1 for _, apart in parts)
     last = exploratory(tested), elsewhere(rows), diverged([group for group in rows if group.variant])
     return (*said, *filter(None, last))
 
@@ -106,17 +95,9 @@ def _panel(axis: Axes, rows: list[Group]) -> None:
         axis.axvline(laf.mean, color=style.COLOURS["laf"], linewidth=0.8, linestyle="--", zorder=0)
     style.gap_scale(axis, "x", (0, 1, 3, 10, 30, 100))
     axis.set_xlim(-0.05, 130)
-    axis.set_yticks(range(len(drawn)), [name_of(g) for g in drawn], fontsize=9)
-    axis.set_ylim(len(drawn) - 0.5, -0.5)
+    style.name_rows(axis, [name_of(g) for g in drawn])
 
 
-@style.styled
 def figure(rows_by_title: dict[str, list[Group]]) -> Figure:
     """One panel per request: the gap of LAF with and without its parts; dots are seeds, bars 95 % intervals."""
-    count = len(rows_by_title)
-    result, axes = style.plt.subplots(count, 1, figsize=(style.NARROW, 2.1 * count + 0.4), squeeze=False, sharex=True)
-    for axis, (title, rows) in zip(axes[:, 0], rows_by_title.items(), strict=True):
-        _panel(axis, rows)
-        axis.set_title(title)
-    axes[-1, 0].set_xlabel("gap to retrained (points)")
-    return result
+    return style.by_request(rows_by_title, _panel, 2.1, 0.4, "gap to retrained (points)")

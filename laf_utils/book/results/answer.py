@@ -9,16 +9,28 @@ from ...audit.statistics import Interval, holm
 from ...experiments.cells import AGAIN, EXACT, ORIGINAL, REFERENCES, RETRAIN
 from ...settings.names import DATASET_NAMES, TASK_NAMES
 from ...support.reading import counted
-from ..base import reading
 from ..base.captions import caption
 from ..base.exhibit import Exhibit
-from ..base.reading import DEFAULTS, Found, Group, collapsed, difference, gap, metric, over, pick, profile_of, ranked
-from ..base.words import NOTHING, SPREAD, mark_of, mean_text, name_of, signed, title_of, within_noise
+from ..base.reading import (
+    DEFAULTS,
+    Found,
+    Group,
+    MaybeNone,
+    collapsed,
+    difference,
+    gap,
+    metric,
+    over,
+    pick,
+    profile_of,
+    ranked,
+    share_of_retraining,
+)
+from ..base.words import NOTHING, SPREAD, mark_of, mean_text, name_of, percent, signed, title_of, within_noise
 from . import tables
 from .sentences import DEAR
 
 LAF = "laf"
-COLUMNS = (NOTHING, "LAF", "retrained again", "LAF's cost")
 WHAT = {"class": "Where a whole class must go", "data": "Where random images must go", "noisy": "Where wrong labels must go"}
 MOST = 3  # rows that a sentence names
 LITTLE = 0.1  # of the way from the original to the retrained model: less is next to nothing
@@ -39,26 +51,20 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _gap_of(rows: list[Group], method: str) -> float | reading.MaybeNone:
+def _gap_of(rows: list[Group], method: str) -> float | MaybeNone:
     found = over(pick(rows, method))
     return found.mean if found else None
 
 
-def _cost(rows: list[Group]) -> float | None:
-    shares = list(reading.share_of_retraining(rows, pick(rows, LAF)).values())
-    return 100 * _mean(shares) if shares else None
-
-
 def headline(found: Found, places: Sequence[Place]) -> pd.DataFrame:
     """One row for each request: doing nothing, LAF, the model retrained again, and what LAF costs."""
-    table = {}
-    for place, rows in requests(found, places).items():
-        profile = profile_of(found, *place)
-        cost, floor = _cost(rows), _gap_of(rows, AGAIN)
-        numbers = (f"{_gap_of(rows, ORIGINAL):.2f}", mean_text(pick(rows, LAF).values(gap).values()), mean_text([floor]),
-                   mean_text([cost], 0) + ("\u00a0%" if cost is not None else ""))
-        table[title_of(*place) + mark_of(profile, pick(rows, LAF))] = dict(zip(COLUMNS, numbers, strict=True))
-    return pd.DataFrame.from_dict(table, orient="index")
+    return pd.DataFrame.from_dict({
+        title_of(*place) + mark_of(profile_of(found, *place), pick(rows, LAF)): {
+            NOTHING: f"{_gap_of(rows, ORIGINAL):.2f}", "LAF": mean_text(pick(rows, LAF).values(gap).values()),
+            "retrained again": mean_text([_gap_of(rows, AGAIN)]),
+            "LAF's cost": percent(share_of_retraining(rows, pick(rows, LAF))),
+        } for place, rows in requests(found, places).items()
+    }, orient="index")
 
 
 def _apart(own: Requests) -> Interval:
@@ -94,12 +100,12 @@ def of_task(own: Requests, task: str, apart: Interval, p: float, count: str = ""
 def floor_and_cost(own: Requests) -> str:
     """The noise floor and the cost, counted over requests."""
     floors = [_gap_of(rows, LAF) > _gap_of(rows, AGAIN) for rows in own.values() if _gap_of(rows, AGAIN) is not None]
-    costs = [cost for rows in own.values() if (cost := _cost(rows)) is not None]
+    costs = [cost for rows in own.values() if (cost := share_of_retraining(rows, pick(rows, LAF))) is not None]
     said = []
     if floors:
         said.append(f"A second retrained model is nearer than LAF in {sum(floors)} of {len(floors)} requests.")
     if costs:
-        dear = sum(cost >= DEAR for cost in costs)
+        dear = sum(100 * cost >= DEAR for cost in costs)
         said.append(f"LAF costs as many image passes as retraining, or more, in {dear} of {len(costs)}.")
     return " ".join(said)
 

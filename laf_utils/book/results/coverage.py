@@ -17,15 +17,14 @@ from ..base.captions import caption
 from ..base.exhibit import Exhibit
 from ..base.reading import DEFAULTS, Found
 from ..base.tables import MISSING
-from ..base.words import method_name
+from ..base.words import detail_of, method_name
 
 ABOUT = caption("coverage")
 
 
 def row_of(cell: Cell) -> str:
     """The row of a cell: its method, what its variant changes, its settings and its profile."""
-    profile = "" if cell.profile == "paper" else f", {cell.profile}"
-    return method_name(cell.method, cell.variant) + (", tuned" if cell.choice != DEFAULTS else "") + profile
+    return method_name(cell.method, cell.variant) + detail_of(cell.choice, cell.profile)
 
 
 def _order(cell: Cell) -> tuple:
@@ -46,32 +45,28 @@ def counted(cells: Iterable[Cell], found: Found) -> str:
 
 def by_method(grid: list[Cell], found: Found, dataset: str) -> pd.DataFrame:
     """Rows are methods, columns are tasks, of one data set; ``–`` where the grid names no cell."""
-    tasks = list(dict.fromkeys(cell.task for cell in grid if cell.dataset == dataset))
-    rows: dict[str, dict[str, list[Cell]]] = {}
-    for cell in sorted((cell for cell in grid if cell.dataset == dataset), key=_order):
-        rows.setdefault(row_of(cell), {}).setdefault(cell.task, []).append(cell)
-    texts = {
-        name: {TASK_NAMES[task]: counted(own[task], found) if task in own else MISSING for task in tasks}
-        for name, own in rows.items()
-    }
-    return pd.DataFrame.from_dict(texts, orient="index")
+    here = [cell for cell in grid if cell.dataset == dataset]
+    cells: dict[tuple[str, str], list[Cell]] = {}
+    for cell in sorted(here, key=_order):
+        cells.setdefault((row_of(cell), cell.task), []).append(cell)
+    return pd.DataFrame({
+        TASK_NAMES[task]: {row: counted(cells[row, task], found) if (row, task) in cells else MISSING for row, _ in cells}
+        for task in dict.fromkeys(cell.task for cell in here)
+    })
 
 
 def summary(grid: list[Cell], found: Found) -> pd.DataFrame:
     """Cells on record of those the grid names, by data set and task, and records that it does not name."""
-    named, rows = {cell.path for cell in grid}, {}
-    places = [(cell.dataset, cell.task) for cell in grid]
-    places += [(r["cell"]["dataset"], r["cell"]["task"]) for r in found.records.values()]
-    for dataset, task in dict.fromkeys(places):
-        own = [cell for cell in grid if (cell.dataset, cell.task) == (dataset, task)]
-        besides = sum(
-            (record["cell"]["dataset"], record["cell"]["task"]) == (dataset, task) and path not in named
-            for path, record in found.records.items()
-        )
-        there = sum(cell.path in found.records for cell in own)
+    asked = {cell.path: (cell.dataset, cell.task) for cell in grid}
+    here = {path: (record["cell"]["dataset"], record["cell"]["task"]) for path, record in found.records.items()}
+    rows = {}
+    for dataset, task in dict.fromkeys([*asked.values(), *here.values()]):
+        own = {path for path, place in asked.items() if place == (dataset, task)}
+        there = len(own & here.keys())
+        besides = sum(place == (dataset, task) and path not in asked for path, place in here.items())
         rows[f"{DATASET_NAMES.get(dataset, dataset)}, {TASK_NAMES[task]}"] = {
             "on record": f"{there} of {len(own)}" if own else MISSING, "missing": str(len(own) - there) if own else MISSING,
-            "on record besides the grid": str(besides) if besides else MISSING,
+            "on record besides the grid": str(besides or MISSING),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 

@@ -5,10 +5,11 @@ numbers of others with their origin.
 """
 
 from dataclasses import dataclass
+from itertools import product
 
 import pandas as pd
 
-from ...settings.presets import preset
+from ...settings.presets import every_setting, preset
 from ...support import records
 from ...support.choices import TASKS
 from ...support.reading import counted
@@ -47,12 +48,9 @@ def cost_text(same: list[dict]) -> str:
 
 def published_value(switch: str, mode: str) -> str:
     """What a switch is set to in a mode: one value, or one for each network where they differ."""
-    values: dict[str, None] = {}
-    for dataset in PAPER_DATASETS:
-        for task in TASKS:
-            value = settings(preset(dataset, task, profile="paper", mode=mode).as_dict())[switch]
-            values.setdefault("all" if value is None else str(value).lower() if isinstance(value, bool) else str(value), None)
-    return " / ".join(values)
+    found = (every_setting(preset(*place, profile="paper", mode=mode))[switch] for place in product(PAPER_DATASETS, TASKS))
+    said = ("all" if value is None else str(value).lower() if isinstance(value, bool) else str(value) for value in found)
+    return " / ".join(dict.fromkeys(said))
 
 
 def measured_effect(switch: str, found: list[dict]) -> str:
@@ -60,12 +58,10 @@ def measured_effect(switch: str, found: list[dict]) -> str:
     pairs: dict[tuple, list[tuple[dict, dict]]] = {}
     ignored = ("mode", "device")
     known = [({k: v for k, v in settings(r["config"]).items() if k not in ignored}, r) for r in found]
-    for own, record in known:
-        if record["config"]["mode"] != "reference" or not _is_preset(record):
-            continue
-        for other, changed in known:
-            if [name for name in own if own[name] != other[name]] == [switch]:
-                pairs.setdefault((own["dataset"], own["task"], other[switch]), []).append((record, changed))
+    published = [(own, r) for own, r in known if r["config"]["mode"] == "reference" and _is_preset(r)]
+    for (own, record), (other, changed) in product(published, known):
+        if [name for name in own if own[name] != other[name]] == [switch]:
+            pairs.setdefault((own["dataset"], own["task"], other[switch]), []).append((record, changed))
     found_effects = []
     for (dataset, task, value), same in pairs.items():
         before, after = (mean_text(r["gaps"]["laf"]["mean"] for r in side) for side in zip(*same, strict=True))
@@ -91,10 +87,9 @@ def departures_table(departures: list[Departure], found: list[dict]) -> pd.DataF
 def modes_table(found: list[dict]) -> pd.DataFrame:
     """``reference`` and ``fixed`` side by side for every setting that has both: LAF's gap, ToW, attack distance and cost."""
     here, rows = groups(found), {}
-    for dataset, task, mode in here:
+    for (dataset, task, mode), same in here.items():
         if not {(dataset, task, "reference"), (dataset, task, "fixed")} <= here.keys():
             continue
-        same = here[dataset, task, mode]
         rows[", ".join(filter(None, (title_of(dataset, task), images_text(same), f"`{mode}`")))] = {
             "gap to retrained": mean_text(r["gaps"]["laf"]["mean"] for r in same),
             "ToW": mean_text((r["gaps"]["laf"]["tow"] for r in same), 3),

@@ -1,6 +1,6 @@
 """All exhibits in their order, from what is on record."""
 
-from collections.abc import Callable
+from functools import partial
 from itertools import product
 from types import ModuleType
 
@@ -22,7 +22,7 @@ PLACES = tuple((dataset, task) for task in TASKS for dataset in DATASETS)
 def _curves(task: str, runs: list[dict]) -> Exhibit:
     """The loss curves of a task, as the page of training records draws them."""
     there = training_curves.drawn(task, runs)
-    draw: Callable | None = (lambda: training_curves.figure(task, runs)) if there else None
+    draw = partial(training_curves.figure, task, runs) if there else None
     names, origin = ", ".join(map(DATASET_NAMES.__getitem__, there)), training_records.authors()["published_curves"]["origin"]
     return Exhibit(
         f"curves-{task}", f"Loss curves: {TASK_NAMES[task]}", caption("curves"), training_curves.table(task, runs),

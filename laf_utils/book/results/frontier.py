@@ -21,7 +21,8 @@ from ..base.captions import caption
 from ..base.exhibit import Exhibit
 from ..base.placing import Place, around, settle
 from ..base.reading import DEFAULTS, Found, Group, collapsed, gap, over, ranked, share_of_retraining
-from ..base.words import LEVELS_SAID, NOTHING, method_name, title_of
+from ..base.tables import MISSING
+from ..base.words import LEVELS_SAID, method_name, percent, title_of
 from . import tables
 from .sentences import DEAR
 
@@ -40,8 +41,6 @@ TEXT: dict[str, Any] = {
 }
 MARK = 5  # points from the middle of a mark to its edge
 Notes = list[tuple[Annotation, list[Place]]]
-CHOSEN = ("take", "gap", "doing nothing", "cost", "seeds")
-COLUMNS = ("gap", "cost", "labels", "requests", "seeds")
 NOTHING_YET = "No record of two methods on one request yet."
 
 
@@ -50,17 +49,12 @@ class Dot:
     """One method over requests."""
 
     method: str
-    level: str
+    level: str  # of the labels that it reads
     gap: float  # mean over requests of the mean over seeds, points
     cost: float  # mean over requests of image passes as a share of retraining's
     count: int
     missing: int  # of the requests that are compared on, those where it has no number
     seeds: int  # training seeds, the fewest of any request
-
-    @property
-    def free(self) -> bool:
-        """Whether it reads no label."""
-        return self.level == "none"
 
 
 def _scored(rows: list[Group]) -> dict[str, Group]:
@@ -89,8 +83,8 @@ def dots(found: Found, places: Sequence[tuple[str, str]], core: Sequence[tuple[s
     for method in dict.fromkeys(name for own in scored.values() for name in own):
         have = [place for place in core if method in scored[place]]
         gaps = [over(scored[place][method]).mean for place in have]
-        shares = [list(share_of_retraining(rows[place], scored[place][method]).values()) for place in have]
-        costs = [sum(own) / len(own) for own in shares if own]
+        shares = [share_of_retraining(rows[place], scored[place][method]) for place in have]
+        costs = [share for share in shares if share is not None]
         if costs:
             level = scored[have[0]][method].level
             missing, seeds = len(core) - len(have), min(len(scored[place][method].values(gap)) for place in have)
@@ -105,7 +99,7 @@ def named(own: list[Dot]) -> dict[str, str]:
     found = {dot.method: method_name(dot.method) for dot in own if dot.method in NAMED}
     nothing = next((dot.gap for dot in own if dot.method == ORIGINAL), float("inf"))
     others = [dot for dot in own if dot.method not in (*found, *REFERENCES) and not dot.missing and dot.gap < nothing]
-    for kind in ([dot for dot in others if dot.free], others):
+    for kind in ([dot for dot in others if dot.level == "none"], others):
         if kind:
             best = min(kind, key=lambda dot: dot.gap).method
             found[best] = method_name(best).replace(" (ours)", "")
@@ -214,10 +208,11 @@ def cure(found: Found, places: Sequence[tuple[str, str]]) -> str:
     """
     own = dots(found, places)
     laf = next((dot for dot in own if dot.method == "laf"), None)
-    fit = [d for d in own if d.free and d.method not in REFERENCES and not d.missing and laf and d.gap < laf.gap]
-    near = min((dot for dot in fit if laf and dot.cost <= laf.cost / 2), key=lambda dot: dot.gap, default=None)
-    if near is None or laf is None:
+    fit = [d for d in own if laf and d.level == "none" and d.method not in REFERENCES and not d.missing
+           and d.gap < laf.gap and d.cost <= laf.cost / 2]
+    if laf is None or not fit:
         return ""
+    near = min(fit, key=lambda dot: dot.gap)
     both = [place for place, rows in _rows(found, places).items() if {near.method, laf.method} <= _scored(rows).keys()]
     near, laf = (next(d for d in dots(found, places, both) if d.method == name) for name in (near.method, laf.method))
     over_what = f"means of {near.count} request{'s' * (near.count > 1)}"
@@ -236,13 +231,13 @@ def by_task(found: Found, places: Sequence[tuple[str, str]]) -> dict[str, list[D
 
 def table(own: list[Dot]) -> pd.DataFrame:
     """The numbers of the dots, the second retrained model's among them."""
-    rows = {}
-    for dot in own:
-        of = dot.count + dot.missing
-        labels = "\u2013" if dot.method == ORIGINAL else LEVELS_SAID[dot.level]
-        values = (f"{dot.gap:.2f}", f"{100 * dot.cost:.0f}\u00a0%", labels, f"{dot.count} of {of}", str(dot.seeds))
-        rows[NOTHING if dot.method == ORIGINAL else method_name(dot.method)] = dict(zip(COLUMNS, values, strict=True))
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return pd.DataFrame.from_dict({
+        method_name(dot.method): {
+            "gap": f"{dot.gap:.2f}", "cost": percent(dot.cost),
+            "labels": MISSING if dot.method == ORIGINAL else LEVELS_SAID[dot.level],
+            "requests": f"{dot.count} of {dot.count + dot.missing}", "seeds": str(dot.seeds),
+        } for dot in own
+    }, orient="index")
 
 
 def exhibit(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
@@ -274,7 +269,8 @@ def choices(found: Found, places: Sequence[tuple[str, str]]) -> pd.DataFrame:
             best = min(fit, key=lambda dot: dot.gap)
             far = best.gap + (floor.gap if floor else 0.0) >= nothing.gap
             name = method_name(best.method)
-            take = f"retrain; {name} comes next" if far or 100 * best.cost >= DEAR else name
-            values = (take, f"{best.gap:.2f}", f"{nothing.gap:.2f}", f"{100 * best.cost:.0f}\u00a0%", str(best.seeds))
-            rows[f"{title}, labels: {words}"] = dict(zip(CHOSEN, values, strict=True))
+            rows[f"{title}, labels: {words}"] = {
+                "take": f"retrain; {name} comes next" if far or 100 * best.cost >= DEAR else name, "gap": f"{best.gap:.2f}",
+                "doing nothing": f"{nothing.gap:.2f}", "cost": percent(best.cost), "seeds": str(best.seeds),
+            }
     return pd.DataFrame.from_dict(rows, orient="index")

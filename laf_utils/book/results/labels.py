@@ -13,7 +13,7 @@ from ...audit.statistics import Interval
 from ...experiments.cells import AGAIN, ORIGINAL, RETRAIN
 from ..base import style as figures
 from ..base.captions import caption
-from ..base.reading import DEFAULTS, Found, Group, difference, gap, groups, over, pick, profile_of, seeds_of_variants
+from ..base.reading import Found, Group, difference, gap, over, pick, with_variants
 from ..base.words import FEW_NAMES, exploratory, method_name, short_points, verdict_text, within_noise
 from .sentences import broken, diverged, elsewhere
 
@@ -49,14 +49,9 @@ def lines(rows: list[Group]) -> dict[str, dict[int, Group]]:
     return {name: own for name, own in result.items() if own}
 
 
-def _shown(rows: list[Group]) -> list[Group]:
-    drawn = {id(group) for line in lines(rows).values() for group in line.values()}
-    plain = {*FLAT, ORIGINAL}
-    return [g for g in rows if g.choice == DEFAULTS and (g.variant or g.method in plain or id(g) in drawn)]
-
-
 def _by_share(rows: list[Group]) -> list[Group]:
     """Doing nothing and the rows that no share moves, then each method from few labels to all."""
+    drawn = {id(group) for line in lines(rows).values() for group in line.values()}
     ends = [full for _, full in LINES.values()]
     place = {few: number for number, (few, _) in enumerate(LINES.values())} | {full: n for n, full in enumerate(ends)}
 
@@ -64,19 +59,15 @@ def _by_share(rows: list[Group]) -> list[Group]:
         share = int(group.variant.rpartition("_")[2]) if group.variant else FULL
         return place.get(group.method, -1), share
 
-    return sorted(_shown(rows), key=order)
+    return sorted([g for g in rows if g.variant or g.method in FLAT or id(g) in drawn], key=order)
 
 
-def _usable(others: dict[str, Group], nothing: Group | None) -> dict[str, Group]:
-    """Baselines that are no farther than doing nothing: against one that is, every method looks good."""
-    limit = over(nothing)
-    return {name: g for name, g in others.items() if limit is None or over(g).mean <= limit.mean}
-
-
-def _beside_baselines(own: Group, others: dict[str, Group], usable: dict[str, Group], floor: Interval | None) -> str:
+def _beside_baselines(own: Group, others: dict[str, Group], nothing: Interval | None, floor: Interval | None) -> str:
     """LAF+R beside the nearest of the baselines that were given the same labels."""
     if not others:
         return ""
+    # Those that are no farther than doing nothing: against one that is, every method looks good.
+    usable = {name: group for name, group in others.items() if nothing is None or over(group).mean <= nothing.mean}
     if not usable:
         one = " (one seed)" if any(over(group).count == 1 for group in others.values()) else ""
         come = f"come{'s' * (len(others) == 1)}"
@@ -91,24 +82,22 @@ def _beside_baselines(own: Group, others: dict[str, Group], usable: dict[str, Gr
 
 def readings(rows: list[Group], where: str) -> tuple[str, ...]:
     """Doing nothing, then for each share LAF+R beside the nearest baseline with the same labels, and beside LAF without any."""
-    drawn, laf, nothing, floor, said = lines(rows), pick(rows, "laf"), pick(rows, ORIGINAL), over(pick(rows, AGAIN)), []
-    start = f"{where}, doing nothing leaves a gap of {short_points(over(nothing))}." if over(nothing) else None
-    for share in SHARES:
-        own = drawn.get("LAF+R", {}).get(share)
-        if own is None:
-            continue
-        others = {name: line[share] for name, line in drawn.items() if name != "LAF+R" and share in line}
+    drawn, laf, nothing, floor, said = lines(rows), pick(rows, "laf"), over(pick(rows, ORIGINAL)), over(pick(rows, AGAIN)), []
+    start = f"{where}, doing nothing leaves a gap of {short_points(nothing)}." if nothing else None
+    ours = drawn.pop("LAF+R", {})
+    for share, own in ours.items():
+        others = {name: line[share] for name, line in drawn.items() if share in line}
         others = {name: g for name, g in others.items() if g.method != RETRAIN and g.level != "none" and difference(own, g)}
         words = f"With {share} % of the labels LAF+R has a gap of {short_points(over(own))}"
-        said.append(words + _beside_baselines(own, others, _usable(others, nothing), floor) + ".")
-    first = min(drawn.get("LAF+R", {}), default=None)
-    apart = difference(drawn["LAF+R"][first], laf) if first else None
+        said.append(words + _beside_baselines(own, others, nothing, floor) + ".")
+    first = min(ours, default=None)
+    apart = difference(ours[first], laf) if first else None
     if apart:
         free, same = "LAF without any label", within_noise(apart)
         way = f"and {free} {verdict_text(apart, floor)}" if same else f"is {verdict_text(apart, floor, free)}"
         said.append(f"LAF+R with {first} % of the labels {way}.")
     variants = [group for group in rows if group.variant]
-    several = len(said) if any(len(g.values(gap)) > 1 for g in drawn.get("LAF+R", {}).values()) else 0
+    several = len(said) if any(len(g.values(gap)) > 1 for g in ours.values()) else 0
     ends = exploratory(several), elsewhere(rows), diverged(variants), broken(variants)
     return tuple(filter(None, (start, *said, *ends)))
 
@@ -134,14 +123,9 @@ def _panel(axis: Axes, rows: list[Group]) -> None:
 @figures.styled
 def figure(rows_by_title: dict[str, list[Group]]) -> Figure:
     """One panel per request: gap against the share of labels, bands of one standard deviation over seeds."""
-    count = len(rows_by_title)
-    result, axes = figures.plt.subplots(count, 1, figsize=(figures.NARROW, 2.6 * count + 1.0), squeeze=False, sharex=True)
-    for axis, (title, rows) in zip(axes[:, 0], rows_by_title.items(), strict=True):
-        _panel(axis, rows)
-        axis.set_title(title)
-    axes[-1, 0].set_xlabel("labels of the kept images that may be read (%)")
+    result = figures.by_request(rows_by_title, _panel, 2.6, 1.0, "labels of the kept images that may be read (%)")
     handles: dict[str, Artist] = {}
-    for axis in axes[:, 0]:
+    for axis in result.axes:
         handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
     result.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3, fontsize=8.5)
     return result
@@ -149,7 +133,4 @@ def figure(rows_by_title: dict[str, list[Group]]) -> Figure:
 
 def rows_of(found: Found, dataset: str, task: str) -> list[Group]:
     """The rows of the exhibit: cells with a share of the labels, and the plain ones of their seeds; none without the former."""
-    few = tuple(map(variant_of, SHARES))
-    profile = profile_of(found, dataset, task, {*few} - {""})
-    rows = groups(found, dataset, task, profile, few) if profile else []
-    return _by_share(seeds_of_variants(rows))
+    return _by_share(with_variants(found, dataset, task, [variant_of(share) for share in SHARES if share != FULL]))

@@ -6,8 +6,7 @@ from ...experiments.cells import ORIGINAL
 from ...settings.names import DATASET_NAMES, TASK_NAMES
 from ...support.choices import TASKS
 from ..base.reading import DEFAULTS, Found, Group, gap, groups, metric, over
-from ..base.tables import MISSING
-from ..base.words import gap_text, method_name
+from ..base.words import detail_of, gap_text, method_name
 from . import tables
 
 TUNED = "tuned"
@@ -19,11 +18,10 @@ BESIDE = (ORIGINAL, "laf", "relearn")
 
 def authors_rows() -> pd.DataFrame:
     """The authors' models by origin: their notebook, and their code run by us; gaps computed here from their accuracies."""
-    rows: dict[str, dict] = {}
-    for dataset, task in tables.THEIRS:
-        own = pd.DataFrame.from_dict(tables.their_rows(dataset, task), orient="index")
-        rows |= {f"{DATASET_NAMES[dataset]}: {name}": row.to_dict() for name, row in own.iterrows()}
-    return pd.DataFrame.from_dict(rows, orient="index").drop(columns=["ToW"])
+    return pd.DataFrame.from_dict({
+        f"{DATASET_NAMES[dataset]}: {name}": row
+        for dataset, task in tables.THEIRS for name, row in tables.their_rows(dataset, task).items()
+    }, orient="index").drop(columns=["ToW"])
 
 
 def _row(found: Found, dataset: str, task: str, method: str, choice: str, profile: str = "paper") -> Group | None:
@@ -40,7 +38,7 @@ def ours(found: Found) -> pd.DataFrame:
             continue
         gaps, kept = ([over(row, value).mean for row in own] for value in (gap, metric("train_r")))
         seeds = {len(row.good) for row in own}
-        rows[method_name(method) + (", tuned" if choice == TUNED else "")] = {
+        rows[method_name(method) + detail_of(choice)] = {
             "gap (points)": f"{sum(gaps) / len(gaps):.2f}", "worst": f"{max(gaps):.1f}",
             "Train_r": f"{sum(kept) / len(kept):.1f}",
             "requests": f"{len(own)} of {len(DATASETS) * len(TASKS)}",
@@ -64,10 +62,7 @@ def on_cifar(found: Found) -> pd.DataFrame:
     rows = {}
     for method in (*BESIDE, *RELEASED):
         own = {task: _row(found, "cifar10", task, method, DEFAULTS, "native") for task in ("class", "data")}
-        if not (there := [row for row in own.values() if row]):
-            continue
-        rows[method_name(method)] = {
-            **{TASK_NAMES[task]: gap_text(over(row)) if row else MISSING for task, row in own.items()},
-            "seeds": str(min(len(row.good) for row in there)),
-        }
+        if there := [len(row.good) for row in own.values() if row]:
+            gaps = {TASK_NAMES[task]: gap_text(over(row)) for task, row in own.items()}
+            rows[method_name(method)] = gaps | {"seeds": str(min(there))}
     return pd.DataFrame.from_dict(rows, orient="index")

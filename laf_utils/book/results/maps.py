@@ -78,12 +78,10 @@ def moved(maps: dict[str, np.ndarray], rows: np.ndarray, model: str = "laf") -> 
 def table(record: dict) -> pd.DataFrame:
     """How much forgotten images lie among themselves, by model, and where LAF's lie."""
     maps, _, forgotten = arrays(record)
-    rows = {}
-    for name, points in maps.items():
-        parts = {"forgotten": forgotten, "kept": ~forgotten}
-        where = {BESIDE.format(part): f"{moved(maps, own):.1f}" if name == "laf" else MISSING for part, own in parts.items()}
-        rows[MODEL_NAMES[name]] = {COLUMN: f"{apart(points, forgotten):.1f}"} | where
+    rows = {MODEL_NAMES[name]: {COLUMN: f"{apart(points, forgotten):.1f}"} for name, points in maps.items()}
     rows[CHANCE] = {COLUMN: f"{100 * (forgotten.sum() - 1) / (len(forgotten) - 1):.1f}"}
+    for part, own in {"forgotten": forgotten, "kept": ~forgotten}.items():
+        rows[MODEL_NAMES["laf"]][BESIDE.format(part)] = f"{moved(maps, own):.1f}"
     return pd.DataFrame.from_dict(rows, orient="index").fillna(MISSING)
 
 

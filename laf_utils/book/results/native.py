@@ -10,12 +10,11 @@ from ...datasets.catalogue import FACTS
 from ...experiments.cells import ORIGINAL, RETRAIN, Cell, read
 from ...experiments.follow import PRICES
 from ...settings.config import RunConfig
-from ...settings.names import DATASET_NAMES, TASK_NAMES
 from ...settings.presets import preset
 from ..base import captions, reading
-from ..base.tables import MISSING
+from ..base.tables import MISSING, number
 from ..base.training_records import authors
-from ..base.words import spread_text
+from ..base.words import spread_text, title_of
 
 TEST = reading.metric("test")
 TASKS = {"class": 1 / 10, "data": 0.2, "noisy": 0.3}  # forgotten images as a share of all, on ten equal classes
@@ -28,28 +27,25 @@ def prices() -> dict:
 
 def costs() -> pd.DataFrame:
     """Minutes of an original of 50,000 images by network, and milliseconds of a pass."""
-    rows = {}
     titles = {"native": "small residual network (`native`)", "paper": "ResNet-18 at 224 × 224 (`paper`)"}
-    for name, own in prices().get("cpu", {"networks": {}})["networks"].items():
-        rows[titles.get(name, name)] = {
+    return pd.DataFrame.from_dict({
+        titles.get(name, name): {
             "weights (millions)": f"{own['parameters'] / 1e6:.1f}", "training pass (ms)": f"{1e3 * own['training']:.1f}",
             "pass of LAF (ms)": f"{1e3 * own['unlearning']:.1f}", "original (hours)": f"{own['original_minutes'] / 60:.1f}",
             "steps measured": str(own["steps"]),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
+        } for name, own in prices().get("cpu", {"networks": {}})["networks"].items()
+    }, orient="index")
 
 
 def on_a_gpu() -> str:
     """Seconds of an original alone on the card that was measured, from its steps."""
     own, config = prices()["cuda"], preset("cifar10", "class", profile="native").training
-    images = config.batch_size
-    counted = config.epochs * -(-FACTS["cifar10"].counts[0] // images)
-    prices_of = own["networks"]["native"]
-    step = images * prices_of["training"]
-    exact = f" ({1e3 * images * prices_of['training_float32']:.1f} ms in float32)" if "training_float32" in prices_of else ""
-    return (
-        f"**On a GPU an original takes {counted * step:.0f} seconds.** A step of {images} images takes {1e3 * step:.1f} ms alone "
-        f"on an {own['device']['name']}{exact}, and there are {counted:,}."
+    images, each = config.batch_size, own["networks"]["native"]
+    counted, step = config.epochs * -(-FACTS["cifar10"].counts[0] // images), images * each["training"]
+    exact = f" ({1e3 * images * each['training_float32']:.1f} ms in float32)" if "training_float32" in each else ""
+    return captions.caption(
+        "native, on a GPU", seconds=f"{counted * step:.0f}", images=str(images), step=f"{1e3 * step:.1f}",
+        device=own["device"]["name"], exact=exact, counted=f"{counted:,}",
     )
 
 
@@ -84,8 +80,7 @@ def _row(config: RunConfig, images: int, error: float | None, ue: list[float]) -
     forget, taken, of_vae = steps(config, images)
     return {
         "forgotten": f"{forget:,}", "steps of each loss": f"{taken:,}", "steps of h_f": f"{of_vae:,}",
-        "error of h_f": MISSING if error is None else f"{error:.0f}",
-        "slope of s there": MISSING if error is None else f"{slope(error):.1e}",
+        "error of h_f": number(error, ".0f"), "slope of s there": number(error and slope(error), ".1e"),
         "L_UE first → lowest → last": " → ".join(f"{value:.1f}" for value in (ue[0], min(ue), ue[-1])) if ue else MISSING,
     }
 
@@ -95,13 +90,12 @@ def originals() -> pd.DataFrame:
     found, rows = reading.everything(), {}
     for dataset, task in product(("cifar10", "svhn"), ("class", "data", "noisy")):
         kept = reading.groups(found, dataset, task, "native")
-        if (own := reading.pick(kept, ORIGINAL)) is None or not (reached := own.values(TEST)):
-            continue
-        goal = reading.pick(kept, RETRAIN)
-        record = next(iter(own.records.values()))
-        rows[f"{DATASET_NAMES[dataset]}, {TASK_NAMES[task]}"] = {
-            "original (%)": spread_text(reading.over(own, TEST)), "lowest (%)": f"{min(reached.values()):.1f}",
-            "retrained (%)": spread_text(reading.over(goal, TEST)), "seeds": str(len(reached)),
-            "training images": f"{record['task']['forget'] + record['task']['retain']:,}", "made on": captions.machine_of(record),
-        }
+        own, goal = (reading.pick(kept, name) for name in (ORIGINAL, RETRAIN))
+        if own and (reached := own.values(TEST)):
+            rows[title_of(dataset, task)] = {
+                "original (%)": spread_text(reading.over(own, TEST)), "lowest (%)": f"{min(reached.values()):.1f}",
+                "retrained (%)": spread_text(reading.over(goal, TEST)), "seeds": str(len(reached)),
+                "training images": f"{own.any['task']['forget'] + own.any['task']['retain']:,}",
+                "made on": captions.machine_of(own.any),
+            }
     return pd.DataFrame.from_dict(rows, orient="index")

@@ -11,7 +11,6 @@ from ..base.words import in_time
 from . import ablation, labels
 
 PAGES = {"data": "results_data.md", "class": "results_class.md", "noisy": "results_noisy.md"}
-COLUMNS = ("records", "time", "page", "command")  # what decides beside the name: a phone shows that much
 
 
 def _seconds(found: Found, variants: Iterable[str], task: str | None = None) -> list[float | None]:
@@ -23,8 +22,10 @@ def _seconds(found: Found, variants: Iterable[str], task: str | None = None) -> 
 
 def _row(page: str, command: str, seconds: list[float | None]) -> dict[str, str]:
     known = [value for value in seconds if value is not None]
-    time = in_time(sum(known)) if known else MISSING
-    return dict(zip(COLUMNS, (str(len(seconds)), time, f"[{page.removesuffix('.md')}]({page})", f"`{command}`"), strict=True))
+    return {  # what decides beside the name: a phone shows that much
+        "records": str(len(seconds)), "time": in_time(sum(known)) if known else MISSING,
+        "page": f"[{page.removesuffix('.md')}]({page})", "command": f"`{command}`",
+    }
 
 
 def table(found: Found, runs: list[dict]) -> pd.DataFrame:

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from ...experiments.cells import AGAIN, ORIGINAL
 from ...experiments.variants import VARIANTS
 from ...settings.names import DATASET_NAMES, TASK_NAMES
-from ..base import reading, style
+from ..base import style
 from ..base.captions import caption
 from ..base.exhibit import Exhibit
-from ..base.reading import Found, Group, MaybeNone, gap, over, pick
-from ..base.tables import MISSING
+from ..base.reading import Found, Group, MaybeNone, gap, over, pick, with_variants
+from ..base.tables import number
 from ..base.words import spread_text
 
 METHOD, OWN = "relearn", "all parts, 10 % of retraining's passes, all of D_r"
@@ -33,9 +33,7 @@ def rows_of(found: Found, places: Sequence[tuple[str, str]]) -> Rows:
     """Every row of the table by request, on the seeds that a variant has; none without a record of a variant."""
     variants, result = (*BUDGETS, *PARTS), Rows()
     for dataset, task in places:
-        profile = reading.profile_of(found, dataset, task, [name for name in variants if name])
-        rows = reading.groups(found, dataset, task, profile, variants) if profile else []
-        kept = reading.seeds_of_variants([g for g in rows if g.choice == reading.DEFAULTS and g.method in (METHOD, *BESIDE)])
+        kept = with_variants(found, dataset, task, [name for name in variants if name], (METHOD, *BESIDE))
         own = {name: pick(kept, method) for method, name in BESIDE.items()}
         own |= {_title(name): pick(kept, METHOD, name) for name in variants}
         for name, group in own.items():
@@ -57,23 +55,27 @@ def mean(rows: Rows, name: str) -> float | MaybeNone:
     return sum(found.mean for found in gaps) / len(gaps) if gaps and None not in gaps else None
 
 
+def _by_budget(rows: Rows) -> dict[int, float]:
+    """Mean gaps by share of retraining's passes, percent."""
+    return {share: found for name, share in BUDGETS.items() if (found := mean(rows, _title(name))) is not None}
+
+
 def table(rows: Rows) -> pd.DataFrame:
     """One row for each setting: its mean gap, then that of each request."""
-    requests, result = list(dict.fromkeys(request for own in rows.values() for request in own)), {}
-    for name, own in rows.items():
-        whole = mean(rows, name)
-        seeds = min(len(group.values(gap)) for group in own.values())
-        result[name] = {"mean gap": MISSING if whole is None else f"{whole:.2f}"}
-        result[name] |= {request: spread_text(over(own.get(request))) for request in requests} | {"seeds": str(seeds)}
-    return pd.DataFrame.from_dict(result, orient="index")
+    requests = list(dict.fromkeys(request for own in rows.values() for request in own))
+    return pd.DataFrame.from_dict({
+        name: {
+            "mean gap": number(mean(rows, name)), **{request: spread_text(over(own.get(request))) for request in requests},
+            "seeds": str(min(len(group.values(gap)) for group in own.values())),
+        } for name, own in rows.items()
+    }, orient="index")
 
 
 def sentences(rows: Rows) -> tuple[str, ...]:
     """What a larger budget buys, what a tenth of D_r costs, and which parts carry most; none without a request that all have."""
-    own, said = mean(rows, OWN), []
+    own, budgets, said = mean(rows, OWN), _by_budget(rows), []
     if own is None:
         return ()
-    budgets = {share: found for name, share in BUDGETS.items() if (found := mean(rows, _title(name))) is not None}
     least, most = min(budgets), max(budgets)
     if least < most:
         way = "falls" if budgets[most] < budgets[least] else "rises"
@@ -105,7 +107,7 @@ def figure(rows: Rows) -> Figure:
         points = {share: over(rows[_title(name)][request]).mean for name, share in BUDGETS.items() if _title(name) in rows}
         said = f"{request}: {{y:.2f}} points"
         axis.plot(list(points), list(points.values()), "o-", color="0.65", linewidth=1, markersize=3, gid=said)
-    whole = {share: found for name, share in BUDGETS.items() if (found := mean(rows, _title(name))) is not None}
+    whole = _by_budget(rows)
     said, blue = "mean: {y:.2f} points", style.COLOURS["laf_r"]
     axis.plot(list(whole), list(whole.values()), "o-", color=blue, linewidth=2.5, label="relearn, mean", gid=said)
     for name, colour, dash in (("LAF", style.COLOURS["laf"], "--"), ("doing nothing", style.COLOURS["original"], ":")):

@@ -8,6 +8,7 @@ comparisons of one exhibit are corrected for being several (Holm).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -95,12 +96,10 @@ def sentences(kept: list[Comparison], found: dict[str, Together]) -> tuple[str, 
 
 def _left_out(rows_by_title: dict[str, list[Group]], used: list[str]) -> str:
     """Requests that have records and yet stand in no row: a comparison of what did not diverge must say what did."""
-    left = []
-    for title, rows in rows_by_title.items():
-        if rows and title not in used:
-            failed = dict.fromkeys(method_name(group.method) for group in rows if not group.good)
-            left.append(title + (f" ({', '.join(failed)} diverged)" if failed else ""))
-    return f" No such difference on record: {'; '.join(left)}." if left else ""
+    left = {title: dict.fromkeys(method_name(group.method) for group in rows if not group.good)
+            for title, rows in rows_by_title.items() if rows and title not in used}
+    said = [title + (f" ({', '.join(failed)} diverged)" if failed else "") for title, failed in left.items()]
+    return f" No such difference on record: {'; '.join(said)}." if said else ""
 
 
 def exhibit(name: str, title: str, what: str, rows_by_title: dict[str, list[Group]], columns: list[Comparison]) -> Exhibit:
@@ -143,18 +142,9 @@ def figure(differences: dict[str, Together]) -> Figure:
     style.gap_scale(axis, "x", TICKS, fontsize=8)
     low, high = axis.dataLim.intervalx
     axis.set_xlim(min(1.5 * low, -style.LINEAR), max(1.5 * high, style.LINEAR))  # of dots and bars
-    axis.set_yticks(range(len(differences)), list(differences), fontsize=9)
-    axis.set_ylim(len(differences) - 0.5, -0.5)
+    style.name_rows(axis, list(differences))
     axis.set_xlabel("difference of gaps (points)\nfirst nearer \u2190   \u2192 first farther")
     return result
-
-
-def _against_nearest(level: str) -> Callable[[list[Group]], Interval | None]:
-    def of(rows: list[Group]) -> Interval | None:
-        found = against_nearest(rows, level)
-        return found and found[0]
-
-    return of
 
 
 def _between(first: tuple[str, str], second: tuple[str, str]) -> Callable[[list[Group]], Interval | None]:
@@ -162,9 +152,11 @@ def _between(first: tuple[str, str], second: tuple[str, str]) -> Callable[[list[
     return lambda rows: difference(pick(rows, *first), pick(rows, *second))
 
 
-def _title(place: tuple[str, str], rows: list[Group], profile: str | None = None) -> str:
-    """Of a request's row, with what it must say of itself: a profile other than ``paper``, and one seed."""
-    return title_of(*place) + mark_of(profile, pick(rows, "laf"))
+def _titled(rows_of: Callable[..., list[Group]], found: Found, places: Sequence[tuple[str, str]]) -> dict[str, list[Group]]:
+    """The rows of each request by its title, which says of itself whether it has one seed and a profile other than ``paper``."""
+    rows = {place: rows_of(found, *place) for place in places}
+    profile = {place: profile_of(found, *place) if rows_of is tables.rows_of else None for place in places}
+    return {title_of(*place) + mark_of(profile[place], pick(own, "laf")): own for place, own in rows.items()}
 
 
 def of_methods(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
@@ -173,13 +165,11 @@ def of_methods(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
     columns = [
         *(Comparison(f"LAF \u2212 {name}", "LAF", name, _between(laf, (method, "")))
           for method, name in ((ORIGINAL, FREE[ORIGINAL]), (AGAIN, method_name(AGAIN)))),
-        *(Comparison(f"LAF \u2212 {name}", "LAF", name, _against_nearest(level))
+        *(Comparison(f"LAF \u2212 {name}", "LAF", name, partial(against_nearest, level=level))
           for level in ("none", "all") for name in [f"the nearest {LEVEL_WORDS[level]}"]),
         Comparison("LAF+R \u2212 LAF", "LAF+R", "LAF", _between(("laf_r", ""), laf)),
     ]
-    by_place = {place: tables.rows_of(found, *place) for place in places}
-    rows = {_title(place, own, profile_of(found, *place)): own for place, own in by_place.items()}
-    result = exhibit("across", TITLE, "Two methods", rows, columns)
+    result = exhibit("across", TITLE, "Two methods", _titled(tables.rows_of, found, places), columns)
     return replace(result, detail=f"{result.detail} {caption('requests, chosen')}") if result.readings else result
 
 
@@ -189,8 +179,8 @@ def of_parts(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
         Comparison(name.removeprefix("LAF, "), name, "full LAF", _between(("laf", part), ("laf", "")))
         for part in ablation.PARTS for name in [method_name("laf", part)]
     ]
-    rows = {_title(place, own): own for place in places for own in [ablation.rows_of(found, *place)]}
-    return exhibit("across-ablation", f"{ablation.TITLE}: {TITLE.lower()}", "LAF without a part and full LAF", rows, columns)
+    title, what = f"{ablation.TITLE}: {TITLE.lower()}", "LAF without a part and full LAF"
+    return exhibit("across-ablation", title, what, _titled(ablation.rows_of, found, places), columns)
 
 
 def _of_share(share: int, method: str, name: str) -> Comparison:
@@ -210,7 +200,7 @@ def _of_share(share: int, method: str, name: str) -> Comparison:
 
 def of_shares(found: Found, places: Sequence[tuple[str, str]]) -> list[Exhibit]:
     """LAF+R by share of the labels: against doing nothing, against LAF, and against each baseline with the same ones."""
-    rows, result = {_title(place, own): own for place in places for own in [labels.rows_of(found, *place)]}, []
+    rows, result = _titled(labels.rows_of, found, places), []
     others = {few: name for name, (few, _) in labels.LINES.items() if few != "laf_r"}
     for method, name in {**FREE, **others}.items():
         given = f"{name} without any" if method in FREE else f"{name} with the same labels"

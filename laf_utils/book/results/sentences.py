@@ -43,29 +43,26 @@ def nearest(rows: list[Group], level: str) -> tuple[Group, int] | None:
     return (min(scored, key=lambda g: over(g).mean), len(scored)) if scored else None
 
 
-def against_nearest(rows: list[Group], level: str) -> tuple[Interval, tuple[str, ...]] | None:
-    """LAF's gap less that of the nearest method of a level, which is chosen anew for each seed on the other seeds alone.
+def against_nearest(rows: list[Group], level: str) -> Interval | None:
+    """LAF's gap less that of the nearest method of a level over seeds, chosen anew for each seed on the other seeds alone.
 
-    Returns:
-        The differences over seeds, and the rows that were chosen; ``None`` where there are fewer than two seeds to choose and
-        compare on, or where the nearest of all is none that could be chosen, because it has fewer.
+    ``None`` where there are fewer than two seeds to choose and compare on, or where the nearest of all is none that could be
+    chosen, because it has fewer.
     """
     laf, first = pick(rows, "laf"), nearest(rows, level)
     goal = laf.values(gap) if laf else {}
     if first is None or len(goal.keys() & first[0].values(gap).keys()) < 2:
         return None
     others = {name_of(g): g.values(gap) for g in _candidates(rows, level)}
-    found, chosen = [], []
+    found = []
     for seed, own in goal.items():
         means = {
             name: sum(rest) / len(rest) for name, values in others.items()
             if seed in values and (rest := [value for other, value in values.items() if other != seed])
         }
         if means:
-            best = min(means, key=means.__getitem__)
-            found.append(own - others[best][seed])
-            chosen.append(best)
-    return (interval(found), tuple(dict.fromkeys(chosen))) if len(found) > 1 else None
+            found.append(own - others[min(means, key=means.__getitem__)][seed])
+    return interval(found) if len(found) > 1 else None
 
 
 def _pair(
@@ -117,11 +114,8 @@ def _against(rows: list[Group], level: str) -> Said | None:
     other, count = found
     which = f"the nearest of {count} approximate methods is" if count > 1 else "the only approximate method on record is"
     said = f"{LEVEL_WORDS[level].capitalize()} {which} {name_of(other)} ({short_points(over(other))})"
-    if count == 1:
-        apart, name, how = difference(laf, other), "it", ""
-    else:
-        apart, _ = against_nearest(rows, level) or (None, ())
-        name, how = "the nearest", "chosen on other seeds than it is compared on: "
+    name, how = ("it", "") if count == 1 else ("the nearest", "chosen on other seeds than it is compared on: ")
+    apart = difference(laf, other) if count == 1 else against_nearest(rows, level)
     if apart is None:
         alone = f"{said}: no claim, since on so few seeds the luckiest of {count} looks nearest."
         return Said(None, lambda _: alone)
@@ -161,12 +155,11 @@ def attacked(rows: list[Group]) -> str | None:
 
 def cost(rows: list[Group]) -> str | None:
     """What LAF takes of retraining's image passes, and whether that saves any."""
-    laf = pick(rows, "laf")
-    shares = list(reading.share_of_retraining(rows, laf).values()) if laf else []
-    if not shares:
+    share = reading.share_of_retraining(rows, pick(rows, "laf"))
+    if share is None:
         return None
-    share = 100 * sum(shares) / len(shares)
-    return f"LAF takes {share:.1f} % of retraining's image passes{': **no cheaper than retraining**' if share >= DEAR else ''}."
+    dear = ": **no cheaper than retraining**" if 100 * share >= DEAR else ""
+    return f"LAF takes {100 * share:.1f} % of retraining's image passes{dear}."
 
 
 def elsewhere(rows: list[Group]) -> str | None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pandas as pd
 
 from ...audit import gaps_to_retrained
-from ...audit.statistics import Interval
 from ...experiments.cells import EXACT, ORIGINAL, REFERENCES, RETRAIN, Cell
 from ...experiments.tuning_winners import published_stay
 from ...methods.catalogue import LISTED
@@ -17,10 +16,10 @@ from ...settings.names import LABEL_ACCESS, MEASURE_NAMES, MODEL_NAMES
 from ..base import reading
 from ..base.captions import chance_text, headline, machine_of, rests_on
 from ..base.exhibit import Exhibit
-from ..base.reading import DEFAULTS, Found, Group, Value, gap, groups, metric, over, pick, ranked, tow
-from ..base.tables import MISSING, with_values
+from ..base.reading import DEFAULTS, Found, Group, groups, metric, over, pick, ranked, tow
+from ..base.tables import MISSING, number, with_values
 from ..base.training_records import authors
-from ..base.words import NOTHING, SPREAD, gap_text, labels_read, mean_text, name_of, short_points, title_of
+from ..base.words import NOTHING, SPREAD, gap_text, labels_read, mean_text, name_of, percent, short_points, spread_text, title_of
 from .sentences import readings
 
 UNSHOWN = ("test_f",)  # of a page's columns: it says what Train_f says
@@ -75,30 +74,16 @@ def seeds_text(group: Group) -> str:
     return "diverged" if not good else str(good) if good == all_ else f"{good}, {all_ - good} diverged"
 
 
-def _text(group: Group, value: Value, digits: int = 2) -> str:
-    return mean_text(group.values(value).values(), digits)
-
-
-def cost_text(rows: list[Group], group: Group) -> str:
-    """``46 %`` of retraining's image passes."""
-    own = reading.share_of_retraining(rows, group).values()
-    return f"{100 * sum(own) / len(own):.0f}\u00a0%" if own else MISSING
-
-
-def gap_cell(rows: list[Group], group: Group) -> str:
-    """The gap with its interval; one to another retrained model than the table shows is marked."""
+def _row(rows: list[Group], group: Group, measures: dict[str, str]) -> dict[str, str]:
+    """A row of a table: gap, cost and labels of a group among the rows of its request, its measures, its seeds."""
     goal = group.method == RETRAIN and not group.variant
-    return ("the goal" if goal else gap_text(over(group, gap))) + reading.reference_mark(rows, group)
-
-
-def _labels(group: Group) -> str:
-    """Labels that a method was told; who does nothing asks for none."""
-    return MISSING if group.method == ORIGINAL else labels_read(group.any)
-
-
-def _means(group: Group, measures: tuple[str, ...]) -> dict[str, str]:
-    found = {MEASURE_NAMES[name]: over(group, metric(name)) for name in measures}
-    return {name: f"{own.mean:.2f}" if own else MISSING for name, own in found.items()}
+    return {
+        # A gap to another retrained model than the table shows is marked.
+        GAP: ("the goal" if goal else gap_text(over(group))) + reading.reference_mark(rows, group),
+        COST: percent(reading.share_of_retraining(rows, group)),
+        LABELS: MISSING if group.method == ORIGINAL else labels_read(group.any),  # who does nothing asks for none
+        **measures, SEEDS: seeds_text(group),
+    }
 
 
 def table(rows: list[Group], task: str, among: list[Group] | None = None) -> pd.DataFrame:
@@ -107,14 +92,12 @@ def table(rows: list[Group], task: str, among: list[Group] | None = None) -> pd.
     Args:
         among: all rows of the request, where ``rows`` are one block of them.
     """
-    everything = rows if among is None else among
-    found = {
-        name_of(group): {
-            GAP: gap_cell(everything, group), COST: cost_text(everything, group), LABELS: _labels(group),
-            **_means(group, tuple(name for name in MEASURES[task] if name not in UNSHOWN)), SEEDS: seeds_text(group),
-        }
-        for group in rows if group.good
-    }
+    shown = [name for name in MEASURES[task] if name not in UNSHOWN]
+    found = {}
+    for group in filter(lambda group: group.good, rows):
+        means = {MEASURE_NAMES[name]: over(group, metric(name)) for name in shown}
+        texts = {name: number(own.mean if own else None) for name, own in means.items()}
+        found[name_of(group)] = _row(rows if among is None else among, group, texts)
     return with_values(pd.DataFrame.from_dict(found, orient="index"))
 
 
@@ -122,12 +105,10 @@ def full(rows: list[Group], task: str) -> pd.DataFrame:
     """Every column of every row, those that diverged included."""
     found = {}
     for group in rows:
+        texts = {MEASURE_NAMES[name]: spread_text(over(group, metric(name))) for name in (*MEASURES[task], "asr")}
         goal = group.method == RETRAIN and not group.variant
-        found[name_of(group)] = {
-            GAP: gap_cell(rows, group), COST: cost_text(rows, group), LABELS: _labels(group),
-            **{MEASURE_NAMES[name]: _text(group, metric(name)) for name in (*MEASURES[task], "asr")},
-            "ToW": MISSING if goal else _text(group, tow, 3), "seconds": seconds_text(group), SEEDS: seeds_text(group),
-        }
+        texts |= {"ToW": MISSING if goal else spread_text(over(group, tow), 3), "seconds": seconds_text(group)}
+        found[name_of(group)] = _row(rows, group, texts)
     return with_values(pd.DataFrame.from_dict(found, orient="index"))
 
 
@@ -151,38 +132,25 @@ def _published_won(group: Group) -> bool:
     return not group.variant and group.method not in EXACT and published_stay(Cell(**group.any["cell"] | {"choice": "tuned"}))
 
 
-def their_models(dataset: str, task: str) -> dict[str, dict[str, float]]:
-    """The authors' accuracies in percent by model, of the settings of which there is a full set."""
-    own = authors()[THEIRS[dataset, task][0]]
-    return {model: own[model] for model in THEIR_MODELS}
-
-
 def their_gaps(dataset: str, task: str) -> dict[str, dict[str, float]]:
     """The distance of the authors' models to their own retrained one, as ours is computed."""
-    known = their_models(dataset, task)
-    return gaps_to_retrained({model: {name: own[name] for name in MEASURES[task]} for model, own in known.items()})
+    known = authors()[THEIRS[dataset, task][0]]
+    return gaps_to_retrained({model: {name: known[model][name] for name in MEASURES[task]} for model in THEIR_MODELS})
 
 
 def their_rows(dataset: str, task: str) -> dict[str, dict[str, str]]:
     """The authors' rows of a table. Their gap is computed here from their accuracies; nothing else is."""
     if (dataset, task) not in THEIRS:
         return {}
-    _, who = THEIRS[dataset, task]
-    known, gaps, rows = their_models(dataset, task), their_gaps(dataset, task), {}
-    for model, metrics in known.items():
-        rows[f"{THEIR_MODELS[model]}, {who}"] = {
-            GAP: gap_text(Interval(gaps[model]["mean"], 0, 0, 0, 1)) if model in gaps else "the goal",
-            LABELS: LABEL_ACCESS[model],
-            **{MEASURE_NAMES[name]: mean_text([metrics.get(name)]) for name in (*MEASURES[task], "asr")},
+    key, who = THEIRS[dataset, task]
+    known, gaps = authors()[key], their_gaps(dataset, task)
+    return {
+        f"{name}, {who}": {
+            GAP: mean_text([gaps[model]["mean"]]) if model in gaps else "the goal", LABELS: LABEL_ACCESS[model],
+            **{MEASURE_NAMES[name]: mean_text([known[model].get(name)]) for name in (*MEASURES[task], "asr")},
             "ToW": mean_text([gaps[model]["tow"]], 3) if model in gaps else MISSING, SEEDS: "1",
-        }
-    return rows
-
-
-def _their_block(theirs: dict[str, dict[str, str]]) -> pd.DataFrame:
-    """The authors' rows as a page shows them."""
-    table = pd.DataFrame.from_dict(theirs, orient="index")
-    return table.drop(columns=["ToW", *(MEASURE_NAMES[name] for name in UNSHOWN)], errors="ignore")
+        } for model, name in THEIR_MODELS.items()
+    }
 
 
 def clocks_text(rows: list[Group]) -> str:
@@ -203,13 +171,14 @@ def rows_of(found: Found, dataset: str, task: str) -> list[Group]:
 
 def exhibit(found: Found, dataset: str, task: str) -> Exhibit:
     """The tables of a data set and task with caption and readings; a note where nothing is on record."""
-    title, theirs, rows = title_of(dataset, task), their_rows(dataset, task), rows_of(found, dataset, task)
+    title, rows = title_of(dataset, task), rows_of(found, dataset, task)
+    theirs = pd.DataFrame.from_dict(their_rows(dataset, task), orient="index")
     parts = {name: table(own, task, rows) for name, own in blocks(rows).items()}
-    parts |= {THEIR_BLOCK: _their_block(theirs)} if theirs else {}
     whole = [full(rows, task)] if rows else []
-    whole += [pd.DataFrame.from_dict(theirs, orient="index")] if theirs else []
     detail = [rests_on(rows), chance_text(rows), clocks_text(rows), EVERY_COLUMN] if rows else []
-    if theirs:
+    if len(theirs):
+        parts[THEIR_BLOCK] = theirs.drop(columns=["ToW", *(MEASURE_NAMES[name] for name in UNSHOWN)], errors="ignore")
+        whole.append(theirs)
         key, who = THEIRS[dataset, task]
         detail.append(f"Rows “{who}”: {authors()[key]['origin']}; their gap is computed here from their accuracies.")
     if any(record["test_without_held_out"] for group in rows for record in group.good.values()):

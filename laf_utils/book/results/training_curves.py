@@ -1,6 +1,6 @@
 """Training curves of the records beside the authors' digitised ones (``Training/authors.json``)."""
 
-from typing import Any, cast
+from typing import cast
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -39,22 +39,11 @@ def table(task: str, found: list[dict]) -> pd.DataFrame:
     """First, extreme and last values of both losses, the authors' and ours (mean over runs)."""
     here, rows = groups(found), {}
     for dataset in PAPER_DATASETS:
-        name, theirs, same = DATASET_NAMES[dataset], published(dataset, task), here.get((dataset, task, "reference"))
-        shown = [MISSING if value is None else str(value) for value in theirs] if theirs else _nothing("not shown")
-        own = _own(same) if same else _nothing("no record")
-        which = ", ".join(filter(None, ("here", images_text(same) if same else "")))
-        for who, values in (("theirs", shown), (which, own)):
-            rows[f"{name}, {who}"] = dict(zip(COLUMNS, map(_typeset, values), strict=True))
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def _nothing(why: str) -> list[str]:
-    return [why] + [MISSING] * (len(COLUMNS) - 1)
-
-
-def _typeset(value: str) -> str:
-    """A true minus, and no line break inside a value."""
-    return value.replace("-", MINUS).replace(" ", "\u00a0")
+        name, same = DATASET_NAMES[dataset], here.get((dataset, task, "reference"), [])
+        rows[f"{name}, theirs"] = published(dataset, task) or ["not shown"]
+        rows[", ".join(filter(None, (name, "here", images_text(same) if same else "")))] = _own(same) if same else ["no record"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS), dtype=object).fillna(MISSING)
+    return table.map(lambda value: str(value).replace("-", MINUS).replace(" ", "\u00a0"))  # no line break inside a value
 
 
 def _own(same: list[dict]) -> list[str]:
@@ -131,8 +120,12 @@ def _panel(axis: Axes, dataset: str, task: str, name: str, same: list[dict]) -> 
     for number, record in enumerate(same):
         axis.plot(record["losses"][name], color=COLOURS["laf"], linewidth=1.4, label=None if number else here,
                   gid=f"here, seed {record['config']['seed']}, epoch {{x:.0f}}: {{y:.2f}}")
-    _their_series(axis, dataset, task, name)
-    _their_points(axis, published(dataset, task), name)
+    if (dataset, task) in SERIES:
+        points, label = _series(dataset, task, name), SERIES[dataset, task][1]
+        axis.plot(list(points), list(points.values()), "--", marker=".", color=THEIRS, linewidth=1, markersize=3, label=label,
+                  gid=f"{label}, epoch {{x:.0f}}: {{y:.2f}}")
+    if theirs := published(dataset, task):
+        _their_points(axis, theirs, name)
     symbol = {"loss_ue": "$L_{UE}$", "loss_ra": "$L_{RA}$"}[name]
     axis.set_title(f"{title_of(dataset, task)}: {symbol}")
     cast(MaxNLocator, axis.xaxis.get_major_locator()).set_params(integer=True)
@@ -146,18 +139,7 @@ def _series(dataset: str, task: str, name: str = "loss_ue") -> dict[int, float]:
     return {int(epoch): value for epoch, value in (values if isinstance(values, dict) else dict(enumerate(values))).items()}
 
 
-def _their_series(axis: Axes, dataset: str, task: str, name: str) -> None:
-    if (dataset, task) not in SERIES:
-        return
-    points, label = _series(dataset, task, name), SERIES[dataset, task][1]
-    said = f"{label}, epoch {{x:.0f}}: {{y:.2f}}"
-    drawn: dict[str, Any] = {"marker": ".", "color": THEIRS, "linewidth": 1, "markersize": 3, "label": label, "gid": said}
-    axis.plot(list(points), list(points.values()), "--", **drawn)
-
-
-def _their_points(axis: Axes, theirs: list | None, name: str) -> None:
-    if not theirs:
-        return
+def _their_points(axis: Axes, theirs: list, name: str) -> None:
     epochs, first, extreme, last, ra_first, ra_last = theirs
     points = {0: first, epochs - 1: last} if name == "loss_ue" else {0: ra_first, epochs - 1: ra_last}
     if name == "loss_ue" and extreme:

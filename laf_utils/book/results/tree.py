@@ -7,7 +7,7 @@ import pandas as pd
 
 from ..base.reading import Found
 from ..base.words import LEVELS_SAID
-from .frontier import CHOSEN, choices
+from .frontier import choices
 
 WHAT = {  # tasks as somebody with a request calls them, in the order of the question
     "class removal": "All images of some classes", "data removal": "Single images, of any class",
@@ -37,7 +37,7 @@ def tree(found: Found, places: Sequence[tuple[str, str]]) -> str:
 
 def _end(name: object, row: pd.Series) -> str:
     """One end: a method for these labels, and what it gives."""
-    take, gap, nothing, cost, seeds = (escape(str(row[column])) for column in CHOSEN)
+    take, gap, nothing, cost, seeds = map(escape, row)
     labels = LABELS[str(name).rpartition("labels: ")[2]]
     once = ", one seed" if seeds == "1" else ""
     return f"<li><b>{labels}</b>: <em>{take}</em>. Gap {gap} (doing nothing {nothing}), cost {cost}{once}.</li>"
