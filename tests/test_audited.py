@@ -8,9 +8,9 @@ from laf_utils.audit.free import DEFINITION
 from laf_utils.audit.verdict import CANNOT, VERDICTS
 from laf_utils.book.chapters import ch6_figure, ch6_known_answers, ch6_many_models, ch6_tables
 from laf_utils.experiments.audit_seeds import COMPARED, MODELS, NULL, Models, inputs_of, measured, models_of
-from laf_utils.experiments.commands import audit, audit_places
+from laf_utils.experiments.commands import audit, places_of
 from laf_utils.experiments.problem import Problem
-from laf_utils.experiments.record import AUDIT, AuditPlace
+from laf_utils.experiments.record import AUDIT, Place
 from laf_utils.settings.cli import Stop
 from laf_utils.support import records
 from laf_utils.support.keys import content_key
@@ -97,19 +97,19 @@ def test_a_valid_record_is_taken_and_any_other_is_made_anew(tmp_path, make_run, 
     monkeypatch.setattr("laf_utils.experiments.audit_seeds.measured", lambda *_: {
         part: {} for part in ("metrics", "attack", "gaps", "audit", "relearn")
     })
-    place = AuditPlace("optdigits", "class", 0)
+    path = AUDIT.path(Place("optdigits", "class", 0))
 
     def audited():
         audit(["DATASET=optdigits", "TASK=class", "SEED=0"])
-        return AUDIT.read(place.path)
+        return AUDIT.read(path)
 
     first = audited()
     assert audited()["created"] == first["created"] and len(made) == 1
     assert first["key"] == content_key(first["inputs"]) and first["inputs"] == inputs_of(problem)
     assert first["definition"] == DEFINITION
-    place.path.write_text(json.dumps(first | {"key": "of other code"}))
+    path.write_text(json.dumps(first | {"key": "of other code"}))
     audited()
-    place.path.write_text("{")
+    path.write_text("{")
     audited()
     assert len(made) == 3
 
@@ -239,26 +239,29 @@ def test_the_picture_has_a_row_for_every_request_with_records(seeds):
         ch6_figure.against_retrained({("mnist", "class"): []})
 
 
+AUDITED = "mnist,fashion", "class,data", "0,1,2,3,4"
+
+
 def test_places_span_the_lists_with_seeds_outermost():
-    places = audit_places(["SEED=0,1", "DATASET=mnist"])[0]
+    places = places_of(["SEED=0,1", "DATASET=mnist"], *AUDITED)[0]
     assert [(p.seed, p.task) for p in places] == [(0, "class"), (0, "data"), (1, "class"), (1, "data")]
-    assert len(audit_places([])[0]) == 20
+    assert len(places_of([], *AUDITED)[0]) == 20
 
 
 @pytest.mark.parametrize("wrong", ["SEDE=1", "SEED", "SEED="])
 def test_a_wrong_argument_is_one_clear_error(wrong):
     with pytest.raises(Stop, match="expected NAME=VALUE"):
-        audit_places([wrong])
+        places_of([wrong], *AUDITED)
 
 
 @pytest.mark.parametrize("wrong", ["SEED=x", "SEED=1,", "SEED=1,1", "SEED=1_0"])
 def test_a_wrong_seed_is_one_clear_error(wrong):
     with pytest.raises(ReadingError, match="SEED"):
-        audit_places([wrong])
+        places_of([wrong], *AUDITED)
 
 
 def test_closed_forms_give_their_answers():
-    for name, value, _, answer in [*ch6_known_answers._pairwise(), *ch6_known_answers._many()]:
+    for name, value, _, answer in ch6_known_answers._cases():
         wanted = {"about 50": (50, 1.5), "near 100": (98, 2.1), "about 0": (0, 0.03)}.get(answer)
         goal, error = wanted or (float(answer.split("=")[-1]), 1e-3)
         assert value == pytest.approx(goal, abs=error), name

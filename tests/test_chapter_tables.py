@@ -148,9 +148,7 @@ def test_a_second_request_ignores_what_cells_have_named():
 # -- a model of one's own -------------------------------------------------------------------------------------------------------
 
 
-def test_a_weak_model_and_a_single_look_are_said():
-    before = {"strong": {"Test_r": 91.3, "Test_f": 94.0}, "weak": {"Test_r": 50.3}}
-    assert ch8_own_model.weakest(before).startswith("Before anything is forgotten weak is right on 50 % of the test images")
+def test_a_single_look_is_said():
     attempts = {"one": [{"step": 25}], "two": [{"step": 25}, {"step": 50}], "none": []}
     reports = {name: Report({"attempts": [{"ended": "forgotten", "looks": looks}]}) for name, looks in attempts.items()}
     assert ch8_own_model.looks_finding(reports) == (

@@ -19,6 +19,7 @@ from laf_utils.experiments.variants import SHARES, SMOKE_IMAGES, VARIANTS, Varia
 from laf_utils.laf import labelled_rows
 from laf_utils.methods import DataAccess, LabelAccess, View, run_method
 from laf_utils.methods.method import fingerprint
+from laf_utils.settings.cli import known_values
 from laf_utils.settings.config import MEANT, ConfigError
 from laf_utils.settings.presets import leaves, preset
 
@@ -170,7 +171,7 @@ def test_a_grid_spans_variants(tmp_path):
     ]
     assert name_of(found[1]) == "mnist/joint/class-laf-seed0" and arguments_of(found[1]).endswith("VARIANT=joint")
     assert "VARIANT" not in arguments_of(found[4])
-    assert comparison.cells_of(comparison._options(arguments_of(found[1]).split())) == [found[1]]
+    assert comparison.cells_of(known_values(arguments_of(found[1]).split(), comparison.NAMES)) == [found[1]]
     path.write_text(table + 'variants = ["lables_1"]\n')
     with pytest.raises(ConfigError, match="'lables_1'"):
         read_grid(path)

@@ -55,7 +55,7 @@ def test_no_record_is_a_sentence():
 
 def test_the_headline_table_has_five_columns_with_the_name():
     table = answer.headline(found(*requests("class", 1.0, 30.0, cost=46.0)), PLACES)
-    assert tuple(table.columns) == answer.COLUMNS and len(table.columns) == 4
+    assert list(table.columns) == ["Doing nothing", "LAF", "retrained again", "LAF's cost"]
     assert table.loc["MNIST, class removal (one seed)"].tolist() == ["30.00", "1.00", "0.10", "46\u00a0%"]
 
 
@@ -80,7 +80,7 @@ def test_a_dot_is_a_mean_over_the_requests_that_most_methods_have():
     records = found(*requests("class", 1.0, 30.0), *rest, priced("scrub", 2.0, 9.0))
     own = {dot.method: dot for dot in frontier.dots(records, PLACES)}
     assert own["laf"].gap == pytest.approx(0.85) and own["laf"].cost == pytest.approx(0.5) and own["laf"].missing == 0
-    assert own["scrub"].missing == 3 and own["original"].cost == 0 and own["ts"].free and not own["scrub"].free
+    assert own["scrub"].missing == 3 and own["original"].cost == 0 and own["ts"].level == "none" != own["scrub"].level
     lone = priced("boundary_expand", 1.0, 5.0, task="noisy", dataset="svhn")
     assert ("svhn", "noisy") not in frontier.compared_on(found(*requests("class", 1.0, 30.0), *rest, lone), PLACES)
 

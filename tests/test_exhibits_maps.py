@@ -8,10 +8,10 @@ from exhibits_fakes import drawn_map
 
 from laf_utils.book.base import style
 from laf_utils.book.results import maps as mapped
-from laf_utils.experiments import maps
-from laf_utils.experiments.commands import map_places
+from laf_utils.experiments import maps, training_run
 from laf_utils.experiments.commands import maps as command
-from laf_utils.experiments.record import MAPS, MapPlace
+from laf_utils.experiments.commands import places_of
+from laf_utils.experiments.record import MAPS, Place
 from laf_utils.support.keys import content_key
 from laf_utils.support.reading import ReadingError
 
@@ -19,7 +19,7 @@ from laf_utils.support.reading import ReadingError
 def test_a_map_holds_the_same_images_in_every_model(make_run, monkeypatch):
     monkeypatch.setattr(maps, "EACH", 35)
     run = make_run()
-    record = MAPS.head(maps.inputs_of(run)) | maps.made(run, MapPlace("tiny", "class"))
+    record = MAPS.head(maps.inputs_of(run)) | maps.made(run, Place("tiny", "class"))
     text = json.dumps(record, allow_nan=False)
     assert set(MAPS.parts) <= set(json.loads(text)) and len(record["classes"]) == 35 + 30
     assert set(record["maps"]) == {"original", "retrained", "laf"} and record["same"] == {"laf_r": "laf"}
@@ -33,23 +33,22 @@ def test_a_map_holds_the_same_images_in_every_model(make_run, monkeypatch):
 
 def test_a_map_is_made_once_and_again_when_its_key_is_another(make_run, tmp_path, monkeypatch):
     monkeypatch.setenv("LAF_RESULTS", str(tmp_path))
-    place, run, made = MapPlace("mnist", "class"), make_run(), []
-    monkeypatch.setattr(maps, "preset", lambda *names, **settings: run.config)
-    monkeypatch.setattr(maps, "Run", lambda config: run)
+    path, run, made = MAPS.path(Place("mnist", "class")), make_run(), []
+    monkeypatch.setattr(training_run, "run_of", lambda place: run)
     monkeypatch.setattr(maps, "made", lambda run, place: made.append(place) or dict.fromkeys(MAPS.required, {}))
     command(["TASK=class"])
     command(["TASK=class"])
-    assert len(made) == 1 and place.path == tmp_path / "maps" / "mnist" / "class-quick-seed0.json"
-    place.path.write_text(place.path.read_text().replace(content_key(maps.inputs_of(run)), "another"))
+    assert len(made) == 1 and path == tmp_path / "maps" / "mnist" / "class-quick-seed0.json"
+    path.write_text(path.read_text().replace(content_key(maps.inputs_of(run)), "another"))
     command(["TASK=class"])
     assert len(made) == 2
 
 
 def test_the_command_of_the_maps_spans_its_lists():
-    places, _ = map_places(["DATASET=mnist,fashion", "SEED=0,1"])
-    assert len(places) == 12 and places[0] == MapPlace("mnist", "class", 0, "quick")
+    places, _ = places_of(["DATASET=mnist,fashion", "SEED=0,1"], "mnist", "class,data,noisy", "0")
+    assert len(places) == 12 and places[0] == Place("mnist", "class", 0, "quick")
     with pytest.raises(ReadingError, match="SEED"):
-        map_places(["SEED=x"])
+        places_of(["SEED=x"], "mnist", "class", "0")
 
 
 def test_the_map_has_a_number_that_says_who_lies_among_whom():

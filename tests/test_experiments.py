@@ -21,6 +21,7 @@ from laf_utils.experiments.making import run_cell
 from laf_utils.experiments.planning import Planned, plan, planned, waits_for
 from laf_utils.experiments.problem import Problem
 from laf_utils.experiments.tuning_winners import WinnersError, winners_of, winners_path
+from laf_utils.settings.cli import known_values
 from laf_utils.settings.config import ConfigError
 from laf_utils.support.records import write_json
 from laf_utils.support.sealing import sealed
@@ -181,7 +182,7 @@ def test_no_cell_waits_for_itself_in_the_end():
 def test_the_plan_is_what_the_command_takes(tmp_path):
     (cell,) = cells("laf", task="noisy", seed=3, dataset="fashion")
     made = plan([Planned(cell, "missing", 5.0)], tmp_path, "python")["cells"]["fashion/noisy-laf-seed3"]
-    assert comparison.cells_of(comparison._options(made["arguments"].split())) == [cell]
+    assert comparison.cells_of(known_values(made["arguments"].split(), comparison.NAMES)) == [cell]
     assert made["after"] == []
     assert made["gpu"] == 0
     large = plan([Planned(Cell("cifar10", "class", "laf"), "missing", 1.0)], tmp_path, "python")

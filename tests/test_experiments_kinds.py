@@ -48,7 +48,7 @@ def test_a_training_record_is_made_once_and_one_without_a_key_again(make_run, pl
     monkeypatch.setattr(training_run, "run_of", lambda place: run)
     monkeypatch.setattr(training_run, "made", lambda run: calls.append(run) or full)
     full = {name: value for name, value in training_run.keyed_record(run, evaluate(run)).items() if name not in ("key", "inputs")}
-    path = write_json(TrainingPlace("mnist", "class", 0, "paper", "reference").path, full)
+    path = write_json(TRAINING.path(TrainingPlace("mnist", "class", 0, "paper", "reference")), full)
     assert TRAINING.state(path, training_run.inputs_of(run)) == ("missing", ())
     for _ in range(2):
         assert said_by(monkeypatch, capsys, "KIND=training")[0] == 0
@@ -59,7 +59,7 @@ def test_the_simulation_is_made_once(places, monkeypatch, capsys):
     content = dict.fromkeys(VERDICT.required, 1)
     monkeypatch.setattr(commands, "study", lambda: content)
     monkeypatch.setattr(commands, "code_version", lambda roots: "0" * 16)
-    assert said_by(monkeypatch, capsys, "KIND=verdict")[0] == 0 and VerdictPlace().path.is_file()
+    assert said_by(monkeypatch, capsys, "KIND=verdict")[0] == 0 and VERDICT.path(VerdictPlace()).is_file()
     assert "1 valid" in said_by(monkeypatch, capsys, "KIND=verdict", "PLAN=1")[1]
 
 

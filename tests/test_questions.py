@@ -7,7 +7,7 @@ import pytest
 from laf_utils.audit import interval
 from laf_utils.book.base.reading import Found, gap, metric
 from laf_utils.book.chapters import ch7_answers, ch7_figures, ch7_questions, ch7_tables
-from laf_utils.book.chapters.ch7_questions import Arm
+from laf_utils.book.chapters.ch7_questions import LAF, Arm
 from laf_utils.experiments.grid import read_grid
 from laf_utils.experiments.variants import VARIANTS
 from laf_utils.methods import find
@@ -70,7 +70,7 @@ def test_other_profiles_and_settings_are_not_arms():
     tuned["cell"]["choice"] = "tuned"
     board = board_of(fake(gap=1.0), other, tuned)
     assert board.differences(Arm(variant="joint")) == {}
-    assert board.base(("mnist", "class")).values(gap) == {0: 1.0}
+    assert board.row(("mnist", "class"), LAF).values(gap) == {0: 1.0}
 
 
 def three(variant="", gaps=(1.0, 1.1, 0.9), **more):

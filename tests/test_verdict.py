@@ -20,7 +20,7 @@ from laf_utils.audit.verdict import (
     verdict,
     verdict_over_seeds,
 )
-from laf_utils.experiments.record import VerdictPlace
+from laf_utils.experiments.record import VERDICT, VerdictPlace
 
 NULL = [0.2, -0.3, 0.1, -0.1, 0.2]
 NEAR = [(1.0, 1.1), (1.1, 1.0), (0.9, 1.0), (1.0, 0.9), (1.0, 1.0)]  # no farther than a second retrained model
@@ -119,7 +119,7 @@ def test_the_margin_is_two_deviations_between_retrained_models_at_their_lower_en
 
 
 def test_the_committed_study_shows_levels_and_powers_as_promised():
-    found = json.loads(VerdictPlace().path.read_text(encoding="utf-8"))
+    found = json.loads(VERDICT.path(VerdictPlace()).read_text(encoding="utf-8"))
     alarms = found["false alarms of one run"]
     assert all(own["1"] == 0 for own in alarms.values())
     assert all(value < 6.5 for value in alarms["normal"].values())
@@ -134,7 +134,7 @@ def test_the_committed_study_shows_levels_and_powers_as_promised():
 
 
 def test_the_powers_that_are_printed_are_those_of_the_study():
-    found = json.loads(VerdictPlace().path.read_text(encoding="utf-8"))["exact methods within the margin, by the mean"]
+    found = json.loads(VERDICT.path(VerdictPlace()).read_text(encoding="utf-8"))["exact methods within the margin, by the mean"]
     assert {n: pytest.approx(100 * exact_passes(int(n))) for n in found} == found
 
 
@@ -152,7 +152,7 @@ def test_a_method_at_the_margin_passes_in_5_percent_at_most(spread):
 
 @pytest.mark.slow
 def test_the_study_is_simulated_again_with_another_seed():
-    found = json.loads(VerdictPlace().path.read_text(encoding="utf-8"))
+    found = json.loads(VERDICT.path(VerdictPlace()).read_text(encoding="utf-8"))
     for shape, own in found["false alarms of one run"].items():
         assert study.false_alarms_of_one_run(3, shape, 1_000, seed=1) == pytest.approx(own["3"], abs=3)
     for seeds in (3, 5, 8):

@@ -13,6 +13,7 @@ from ..audit.study import study
 from ..run import Run
 from ..settings.cli import known_values, spanned
 from ..settings.config import MODES, MOST_IMAGES
+from ..settings.presets import preset
 from ..support import records
 from ..support.definitions import code_version
 from ..support.paths import check_places
@@ -148,7 +149,7 @@ def tuning(arguments: list[str]) -> None:
         )
     check_places()
     for task in tasks:
-        search(Search.asked(found["DATASET"], task), winners_path(found["DATASET"], task))
+        search(Search(Run(preset(found["DATASET"], task, profile="paper"))), winners_path(found["DATASET"], task))
     return None
 
 

@@ -18,7 +18,6 @@ from .making import problem_of, run_cell
 from .planning import Planned, planned, quiet
 from .problem import Problem
 from .record import STATES
-from .tuning_winners import winners_of
 
 PLAIN = "none"  # a variant's name for cells that are none
 HERE = "here"  # the executor that is this process
@@ -41,17 +40,12 @@ def comparison(arguments: list[str]) -> int:
     a grid has them or not; what is not said is then MNIST, class removal, all methods, seed 0. ``PLAN=1`` counts what there is to
     do, from the images where they are on this machine, else from what the records say of them; ``PLAN=2`` names every cell too.
     """
-    options = _options(arguments)
-    return cells_here(options) if options.get("EXECUTOR") == HERE else _grid(options)
-
-
-def _options(arguments: list[str]) -> dict[str, str]:
-    found = known_values(arguments, NAMES)
-    whole(found.get("WORKERS", "1"), "WORKERS", 1, MOST_WORKERS)
-    whole(found.get("PLAN", "0"), "PLAN", 0, 2)
+    options = known_values(arguments, NAMES)
+    whole(options.get("WORKERS", "1"), "WORKERS", 1, MOST_WORKERS)
+    whole(options.get("PLAN", "0"), "PLAN", 0, 2)
     for name in PICKS:
-        items(found.get(name, PLAIN), name)
-    return found
+        items(options.get(name, PLAIN), name)
+    return cells_here(options) if options.get("EXECUTOR") == HERE else _grid(options)
 
 
 def chosen(grid: list[Cell], options: dict[str, str]) -> list[Cell]:
@@ -140,7 +134,7 @@ def cells_here(options: dict[str, str]) -> int:
     print(table(plan), flush=True)
     for cell, _ in sorted(plan, key=lambda item: item[1].equivalent) if not asked else ():
         start, before = time.perf_counter(), cell.path.exists()
-        record = run_cell(cell, problems[cell.place], winners=winners_of(cell) if cell.choice == "tuned" else None)
+        record = run_cell(cell, problems[cell.place])
         gap = record["failure"] or f"gap {record['gap']['mean']:.2f}" if record["gap"] or record["failure"] else "the goal"
         print(f"{cell.path.name}: {gap} ({time.perf_counter() - start:.0f} s{', there before' if before else ''})", flush=True)
     return 0

@@ -1,6 +1,6 @@
 """What cells will cost, from the passes that each method's definition implies: known before anything runs."""
 
-from typing import Any, cast
+from typing import cast
 
 import pandas as pd
 
@@ -36,12 +36,10 @@ def expected(cell: Cell, problem: Problem) -> Passes:
 
 def table(plan: list[tuple[Cell, Passes]]) -> str:
     """One line per cell and the sum, in training passes; divide by a machine's images per second for seconds."""
-    rows: list[dict[str, Any]] = [
+    rows = pd.DataFrame([
         {"cell": cell.path.stem, "data": cell.dataset, "forward and backward": passes.training, "forward": passes.frozen,
          "equivalent": round(passes.equivalent)}
         for cell, passes in sorted(plan, key=lambda item: item[1].equivalent)
-    ]
-    rows.append({"cell": "all", "data": ""} | {
-        name: sum(row[name] for row in rows) for name in ("forward and backward", "forward", "equivalent")
-    })
-    return pd.DataFrame(rows).to_string(index=False)
+    ])
+    rows.loc[len(rows)] = ["all", "", *rows.iloc[:, 2:].sum()]
+    return rows.to_string(index=False)

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 
-from ..support import records
 from ..support.paths import ROOT
 from ..support.progress import track
 from .cells import FROM_SCRATCH, read
@@ -22,13 +21,7 @@ TRUST = 0.05  # of a grid: how much of it must be done before its own pace count
 def seconds_per_pass(grid: Iterable[Planned]) -> float | None:
     """Median seconds of one training pass over the valid records of a grid; ``None`` without a record to tell."""
     rates = []
-    for item in grid:
-        if item.state != "valid":
-            continue
-        try:
-            record = read(item.cell.path)
-        except records.RecordError:
-            continue
+    for record in (read(item.cell.path) for item in grid if item.state == "valid"):
         passes = (record["passes"] or {}).get("equivalent", 0)
         seconds = record.get("processor_seconds") or record["seconds"]
         if passes >= LEAST and seconds:
@@ -41,21 +34,22 @@ def hours(todo: Iterable[Planned], rate: float, workers: int) -> float:
     return rate * sum(item.equivalent for item in todo) / workers / 3600
 
 
+def prices() -> dict:
+    """What ``benchmarks/native.py`` measured, by device; empty where it was not run."""
+    return json.loads(PRICES.read_text(encoding="utf-8"))["devices"] if PRICES.is_file() else {}
+
+
 def priced(todo: Iterable[Planned]) -> list[str]:
     """Where no record tells a rate: hours of each profile's cells on one thread here and minutes on one GPU, from the few dozen
     steps that ``benchmarks/native.py`` measured; its GPU prices are ResNet-18's at 32 x 32 until it has run on one: more layers,
     more time.
     """
-    found = json.loads(PRICES.read_text(encoding="utf-8"))["devices"] if PRICES.is_file() else {}
-    said: list[str] = []
-    by_profile: dict[str, list[Planned]] = {}
-    for item in todo:
-        by_profile.setdefault(item.cell.profile, []).append(item)
-    for profile, items in by_profile.items():
-        own = {device: prices["networks"][profile] for device, prices in found.items() if profile in prices["networks"]}
+    found, todo, said = prices(), list(todo), []
+    for profile in dict.fromkeys(item.cell.profile for item in todo):
+        items = [item for item in todo if item.cell.profile == profile]
         seconds = {
             device: sum(i.equivalent * price["training" if i.cell.method in FROM_SCRATCH else "unlearning"] for i in items)
-            for device, price in own.items()
+            for device, own in found.items() if (price := own["networks"].get(profile))
         }
         if len(seconds) == len(found) and seconds:
             said.append(f"{profile}, {len(items)} cells: {seconds['cpu'] / 3600:.1f} hours here on one thread, about "
@@ -93,12 +87,7 @@ QUIET = 600.0  # seconds after which a line comes though no cell did
 
 
 class Progress:
-    """The cells that are done, as far as they were seen, and what to say of them.
-
-    Args:
-        expected: seconds that all cells may take, ``None`` where nothing is known.
-        clock: seconds, rising.
-    """
+    """The cells that are done, as far as they were seen, and what to say of them; ``expected`` as of ``seconds_left``."""
 
     def __init__(
         self, todo: list[Planned], done: Callable[[Planned], bool], expected: float | None,

@@ -224,7 +224,7 @@ def _make(unit: Unit, out: Path, problems: dict[tuple, Any]) -> None:
         while len(problems) >= REQUESTS:
             del problems[next(iter(problems))]
         problems[unit.place] = problem_of(cell, quiet)
-    run_cell(cell, problems[unit.place], winners=winners_of(cell) if cell.choice == "tuned" else None, say=quiet)
+    run_cell(cell, problems[unit.place], say=quiet)
     return give(out, cell.path)
 
 

@@ -70,11 +70,7 @@ def profile_file(profile: str) -> Path:
 
 
 def workers_of(profile: str) -> int:
-    """How many cells a profile runs at a time.
-
-    Raises:
-        GridError: there is no such profile.
-    """
+    """How many cells a profile runs at a time; raises as ``profile_file``."""
     found = re.search(r"^(?:cores|jobs): *(\d+)", profile_file(profile).read_text(encoding="utf-8"), re.MULTILINE)
     return int(found[1]) if found else DEFAULT_WORKERS
 
@@ -85,7 +81,7 @@ def command(profile: str, workers: int | None) -> list[str]:
     ``--nolock``: its own lock stays behind when it is killed; ``held`` does what it is for, and ends with the process.
 
     Raises:
-        GridError: Snakemake is not installed, or there is no such profile.
+        GridError: Snakemake is not installed; or as ``profile_file``.
     """
     settings = profile_file(profile)
     program = Path(sys.executable).parent / "snakemake"
@@ -152,7 +148,8 @@ def run(
         failed = [item for item in todo if not _done(item)]
         if len(failed) == len(todo) and "Error in rule" not in log.read_text(encoding="utf-8", errors="replace"):
             raise GridError(f"the workflow could not be started: {reason(log)} (all of it: {log})")
-        return [(item, _why(item, log, workflow.returncode < 0)) for item in failed]
+        return [(item, reason(folder() / "logs" / f"{item.name}.log", ended=workflow.returncode < 0,
+                              cluster=cluster_message(log, item.name))) for item in failed]
 
 
 def _started(call: list[str], out: TextIO, lock: TextIO) -> subprocess.Popen:
@@ -164,10 +161,6 @@ def _started(call: list[str], out: TextIO, lock: TextIO) -> subprocess.Popen:
         )
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _why(item: Planned, log: Path, ended: bool) -> str:
-    return reason(folder() / "logs" / f"{item.name}.log", ended=ended, cluster=cluster_message(log, item.name))
 
 
 def _done(item: Planned) -> bool:

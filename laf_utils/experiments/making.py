@@ -16,7 +16,7 @@ from ..methods.passes import Passes, repair_images
 from ..models import Network
 from ..run import TRAINED, Run, method_code, repair_code, training_code
 from ..settings.changes import changed, plain
-from ..settings.config import ConfigError, RunConfig, TrainingConfig
+from ..settings.config import RunConfig, TrainingConfig
 from ..settings.names import caveats, headline
 from ..settings.presets import preset
 from ..support.definitions import code_version
@@ -28,6 +28,7 @@ from .distances import to_retrained
 from .memory import PeakMemory
 from .problem import Measured, Problem
 from .second_retrained import retrained_again
+from .tuning_winners import winners_of
 from .variants import VARIANTS
 
 STAGES = {  # of a run, whose seconds a cell from the pipeline adds up; the last one gives the model
@@ -65,6 +66,11 @@ def settings_of(cell: Cell, problem: Problem, winners: Mapping[str, object] | No
     elif "training" in plain(settings):
         settings = replace(settings, training=config.training)
     return changed(settings, winners or (VARIANTS[cell.variant].settings if cell.variant else {}))
+
+
+def chosen_settings(cell: Cell, problem: Problem) -> Any:
+    """The settings of a cell, those that the tuning chose where it is ``tuned``; raises ``WinnersError`` where there are none."""
+    return settings_of(cell, problem, winners_of(cell) if cell.choice == "tuned" else None)
 
 
 def inputs_of(cell: Cell, problem: Problem, settings: Any) -> dict[str, str]:
@@ -200,21 +206,15 @@ def _machine(cell: Cell, problem: Problem) -> dict:
     return problem.run.facts.get(stage or "", {}).get("machine") or describe(problem.run.device)
 
 
-def run_cell(
-    cell: Cell, problem: Problem | None = None, *, winners: Mapping[str, object] | None = None,
-    say: Callable[[str], None] = print,
-) -> dict:
+def run_cell(cell: Cell, problem: Problem | None = None, *, say: Callable[[str], None] = print) -> dict:
     """The record of a cell, read where a valid one is there, else made and written.
 
     Args:
         problem: of the same data set, task, seed and profile, where it is at hand already.
-        winners: dotted settings that the tuning chose, for ``tuned`` cells.
 
     Raises:
-        ConfigError: ``tuned`` without winners, or winners with ``defaults``.
+        WinnersError: a ``tuned`` cell for which the tuning chose no settings.
     """
-    if (cell.choice == "tuned") != (winners is not None):
-        raise ConfigError(f"{cell.choice} settings of {cell.method} {'need' if winners is None else 'take no'} winners")
     problem = problem or problem_of(cell, say)
-    settings = settings_of(cell, problem, winners)
+    settings = chosen_settings(cell, problem)
     return COMPARISON.take(cell.path, inputs_of(cell, problem, settings), lambda: make(cell, problem, settings), say)

@@ -14,9 +14,9 @@ from ..support.records import RecordError
 from .cells import AGAIN, COMPARISON, ORIGINAL, REFERENCES, RETRAIN, Cell
 from .expected import expected
 from .grid import arguments_of, name_of
-from .making import config_of, inputs_of, problem_of, settings_of
+from .making import chosen_settings, config_of, inputs_of, problem_of
 from .problem import Problem
-from .tuning_winners import WinnersError, published_stay, winners_of
+from .tuning_winners import WinnersError, published_stay
 from .variants import VARIANTS
 
 MEMORY_MB = 2_000  # of a cell on images of 28 x 28: measured peak 1.3 GB, and what evaluation adds
@@ -74,7 +74,7 @@ def _as_recorded(cell: Cell) -> Planned:
     problem: Any = SimpleNamespace(config=config_of(cell), run=SimpleNamespace(data=what, task=SimpleNamespace(checksum=str)))
     try:
         record = COMPARISON.read(cell.path)
-        settings = settings_of(cell, problem, winners_of(cell) if cell.choice == "tuned" else None)
+        settings = chosen_settings(cell, problem)
     except (RecordError, WinnersError):
         return Planned(cell, "missing", 0.0)
     inputs = inputs_of(cell, problem, settings) | {name: record["inputs"].get(name) for name in ("data", "task")}
@@ -87,8 +87,7 @@ def _looked_at(cell: Cell, problems: dict[tuple, Problem]) -> Planned:
         problems[cell.place] = problem_of(cell, quiet)
     problem = problems[cell.place]
     try:
-        settings = settings_of(cell, problem, winners_of(cell) if cell.choice == "tuned" else None)
-        state, stale = COMPARISON.state(cell.path, inputs_of(cell, problem, settings))
+        state, stale = COMPARISON.state(cell.path, inputs_of(cell, problem, chosen_settings(cell, problem)))
     except WinnersError:  # without winners no tuned record can be valid, and its cell says what it needs
         state, stale = "missing", ()
     return Planned(cell, state, _cost(cell, problem), stale)
@@ -128,6 +127,7 @@ def waits_for(cell: Cell, others: set[Cell]) -> list[Cell]:
 def plan(todo: list[Planned], folder: Path, python: str) -> dict:
     """What the workflow reads: plain values."""
     cells = {item.cell for item in todo}
+    large = [name for name, known in DATASET_PRESETS.items() if known.backbone == "resnet18"]
     return {
         "folder": str(folder),
         "python": python,
@@ -138,13 +138,8 @@ def plan(todo: list[Planned], folder: Path, python: str) -> dict:
                 "after": [name_of(other) for other in waits_for(item.cell, cells)],
                 "equivalent": item.equivalent,
                 "mem_mb": MEMORY_MB,
-                "gpu": int(_wants_gpu(item.cell)),
+                "gpu": int(item.cell.dataset in large and item.cell.profile in ("paper", "native")),
             }
             for item in todo
         },
     }
-
-
-def _wants_gpu(cell: Cell) -> bool:
-    preset = DATASET_PRESETS.get(cell.dataset)
-    return preset is not None and preset.backbone == "resnet18" and cell.profile in ("paper", "native")

@@ -31,11 +31,7 @@ class Measured:
 
 
 class Problem:
-    """One request to forget, for all methods.
-
-    Args:
-        run: whose request it is, e.g. a notebook's.
-    """
+    """One request to forget, for all methods: that of a run, e.g. a notebook's."""
 
     def __init__(self, run: Run) -> None:
         self.config, self.run = run.config, run
@@ -44,15 +40,10 @@ class Problem:
     def asked(
         cls, dataset: str, task: str, seed: int = 0, profile: str = "paper", *, say: Callable[[str], None] = print, **changes: Any
     ) -> "Problem":
-        """The problem of a run in mode ``reference``.
+        """The problem of a run in mode ``reference``; names, changes and errors are those of ``presets.preset``.
 
         Args:
-            dataset, task, seed, profile: as in ``presets.preset``.
-            changes: further settings of the run, as ``preset`` takes them.
             say: receives a line for each stage that is computed or taken from disk.
-
-        Raises:
-            ConfigError: settings that cannot be meant.
         """
         return cls(Run(preset(dataset, task, profile=profile, seed=seed, **changes), say=say))
 

@@ -114,11 +114,7 @@ class Shadows:
 def shadow_config(dataset: str, task: str, *, mode: str = "reference", **changes: Any) -> RunConfig:
     """The quick profile on ``IMAGES`` images: settings under which many models are affordable on two cores.
 
-    Args:
-        changes: as of ``presets.preset``.
-
-    Raises:
-        ConfigError: as ``presets.preset``.
+    Changes and errors are those of ``presets.preset``.
     """
     return preset(dataset, task, profile="quick", mode=mode, **{"images": IMAGES} | changes)
 

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from ..images import Images
-from ..models import Network
 from ..run import Run
 from ..settings.cli import SETTINGS, Stop, known_values, stopping
 from ..support.artefacts import Artefact
@@ -79,17 +78,11 @@ def train_stages(runs: Sequence[Run], stages: Sequence[str], *, device: str = ""
     config = first.config.training
     models, losses = train_together(first.architecture, images, labels, rows, seeds, config, drawn, at_once)
     synchronise(first.device)
-    seconds = (time.perf_counter() - start) / len(models)
+    seconds, machine = (time.perf_counter() - start) / len(models), describe(first.device) | {"together": len(models)}
     for model, own, (run, name, content, *_) in zip(models, losses, todo.values(), strict=True):
-        run.keep(name, content, _artefact(model, own, name, seconds, len(models), first.device))
+        facts = {"losses": {name: own}, "seconds": seconds, "threads": torch.get_num_threads(), "machine": machine}
+        run.keep(name, content, Artefact(dict(model.state_dict()), facts))
     return len(models)
-
-
-def _artefact(model: Network, losses: list[float], name: str, seconds: float, count: int, device: torch.device) -> Artefact:
-    machine = describe(device) | {"together": count}
-    return Artefact(dict(model.state_dict()), {
-        "losses": {name: losses}, "seconds": seconds, "threads": torch.get_num_threads(), "machine": machine,
-    })
 
 
 def stages(arguments: list[str]) -> None:

@@ -11,12 +11,7 @@ from .record import TRAINING, Place
 
 
 def run_of(place: Place) -> Run:
-    """The run that a record is of.
-
-    Raises:
-        ConfigError: a name that does not exist.
-        DataError: images that cannot be had.
-    """
+    """The run that a record is of; raises as ``preset`` and ``datasets.load``."""
     own = asdict(place)
     return Run(preset(own.pop("dataset"), own.pop("task"), **own))
 

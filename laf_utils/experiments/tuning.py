@@ -26,7 +26,6 @@ from ..datasets import ImageSet
 from ..methods import UnlearningRequest, prepare, run_method
 from ..run import Run
 from ..settings.changes import changed, scaled
-from ..settings.presets import preset
 from ..support import records
 from ..support.extras import naming_extras
 from ..support.keys import content_key
@@ -75,29 +74,15 @@ def carve(run: Run, images: int, validation: float) -> Run:
 
 
 class Search:
-    """The trials of all methods on one data set and task.
+    """The trials of all methods on one data set and task, on images of a run; ``say`` receives a line for each method."""
 
-    Args:
-        full: the run whose images are drawn.
-        images: drawn of its training images.
-        trials: per method.
-        say: receives a line for each method.
-    """
-
-    def __init__(
-        self, full: Run, *, images: int = IMAGES, trials: int = TRIALS, say: Callable[[str], None] = print,
-    ) -> None:
+    def __init__(self, full: Run, *, images: int = IMAGES, trials: int = TRIALS, say: Callable[[str], None] = print) -> None:
         self.full, self.trials, self.say = full, trials, say
         run = carve(full, images, VALIDATION)
         self.factor = len(run.task.train_labels) / len(full.task.train_labels)
         batch = max(1, round(full.config.training.batch_size * self.factor))
         run.config = replace(run.config, training=replace(run.config.training, batch_size=batch))
         self.problem = Problem(run)
-
-    @classmethod
-    def asked(cls, dataset: str, task: str, profile: str = "paper", say: Callable[[str], None] = print) -> "Search":
-        """The search on a data set and task, from seed 0."""
-        return cls(Run(preset(dataset, task, profile=profile), say=say), say=say)
 
     @cached_property
     def goal(self) -> dict[str, float | None]:
@@ -167,10 +152,9 @@ class Search:
         cell = Cell(self.full.config.dataset, self.full.config.task, method, self.full.config.seed, choice="tuned")
         settings = settings_of(cell, Problem(self.full), None)
         request = prepare(method, self.request, self.reduced(method, settings))
-        found = [self.trial(method, request, settings, {})]
         study = _study(derive(self.full.config.seed, "tuning", cell.task, method) % 2**32)
-        for _ in range(self.trials - 1):
-            found.append(self._asked(study, method, request, settings))
+        found = [self.trial(method, request, settings, {})]
+        found += [self._asked(study, method, request, settings) for _ in range(self.trials - 1)]
         gaps = [WORST + 1 if one["gap"] is None else one["gap"] for one in found]
         best = min(range(len(found)), key=gaps.__getitem__)
         chosen = best if gaps[0] - gaps[best] > self.floor else 0
@@ -275,8 +259,8 @@ def _draw(trial: Any, dimension: Dimension) -> object:
 
 def search(one: Search, path: Path) -> dict:
     """The trials of every method, kept in ``path`` after each; methods whose trials are there with the same space stay."""
-    known: dict[str, dict]
-    about, known = one.about(), {}
+    about: dict[str, Any] = one.about()
+    known: dict[str, dict] = {}
     if path.is_file():
         before = records.read_parts(path, ("schema", "about", "methods"), SCHEMA)
         same = all(before["about"].get(name) == about[name] for name in about if name not in ("versions", "commit"))

@@ -1,7 +1,9 @@
 """Settings of any method as plain values, and copies of them changed by dotted names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, fields, is_dataclass, replace
+from operator import attrgetter
 from typing import Any, cast
 
 from .config import MEANT, ConfigError
@@ -44,22 +46,10 @@ BATCHES = (
 )
 
 
-def batch_names(settings: Any) -> Sequence[str]:
-    """Dotted names of all batch sizes that the settings hold."""
-
-    def holds(value: Any, name: str) -> bool:
-        first, _, rest = name.partition(".")
-        return hasattr(value, first) and (not rest or holds(getattr(value, first), rest))
-
-    return [name for name in BATCHES if holds(settings, name)]
-
-
 def scaled(settings: Any, factor: float) -> Any:
     """The settings for ``factor`` times as many images: batches grow with the sets, so that the number of steps stays."""
     found = {}
-    for name in batch_names(settings):
-        value = settings
-        for part in name.split("."):
-            value = getattr(value, part)
-        found[name] = max(1, round(value * factor))
+    for name in BATCHES:
+        with suppress(AttributeError):  # no settings hold all of them
+            found[name] = max(1, round(attrgetter(name)(settings) * factor))
     return changed(settings, found)

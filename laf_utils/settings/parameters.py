@@ -54,11 +54,6 @@ INTERACTIVE = ("In", "Out", "exit", "quit", "open")  # names that IPython puts b
 PLAIN = (bool, int, float, str, list, tuple, type(None))
 
 
-def _suggestion(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
-
-
 def check_names(names: Mapping[str, object] | list[str]) -> None:
     """Refuse parameters that do not exist.
 
@@ -68,7 +63,9 @@ def check_names(names: Mapping[str, object] | list[str]) -> None:
     known = [*PARAMETERS, *NOT_SETTINGS]
     for name in names:
         if name not in known:
-            raise ConfigError(f"unknown parameter {ascii(name)[:60]}{_suggestion(name, known)}")
+            close = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+            raise ConfigError(f"unknown parameter {ascii(name)[:60]}; {hint}")
 
 
 def parse_classes(value: object) -> tuple[int, ...]:
@@ -78,13 +75,10 @@ def parse_classes(value: object) -> tuple[int, ...]:
         ConfigError: naming the parameter.
     """
     parts = value if isinstance(value, list | tuple) else [value]
-    wrong = f"FORGET_CLASS must be one class number or several, each once, got {ascii(value)[:60]}"
-    if not parts or not all(isinstance(part, int | str) and not isinstance(part, bool) for part in parts):
-        raise ConfigError(wrong)
     try:
         return tuple(whole(text, "FORGET_CLASS", 0) for text in items(",".join(map(str, parts)), "FORGET_CLASS"))
     except ValueError as error:  # a number of thousands of digits is one too
-        raise ConfigError(wrong) from error
+        raise ConfigError(f"FORGET_CLASS must be one class number or several, each once, got {ascii(value)[:60]}") from error
 
 
 def _own_preset(dataset: object) -> DatasetPreset | None:

@@ -57,18 +57,12 @@ def save(folder: Path, stage: str, content: dict, artefact: Artefact) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = _path(folder, stage, content)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in artefact.tensors.items()}
-    metadata = _described(content, artefact.facts, tensors)
+    texts = {"facts": json.dumps(artefact.facts, sort_keys=True), "content": json.dumps(content, sort_keys=True)}
     if path.is_dir():  # what stands in the way is not ours to delete
         path.rename(path.with_name(f"{path.name}.{os.getpid()}.in-the-way"))
     with whole_file(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+        save_file(tensors, temporary, metadata=texts | {"checksum": _checksum(texts, tensors)})
     return path
-
-
-def _described(content: dict, facts: dict, tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
-    """What stands beside the tensors: the facts, the key's content, and a checksum over all of it."""
-    texts = {"facts": json.dumps(facts, sort_keys=True), "content": json.dumps(content, sort_keys=True)}
-    return texts | {"checksum": _checksum(texts, tensors)}
 
 
 def _checksum(texts: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> str:

@@ -212,16 +212,11 @@ def _copied(node: ast.AST, **changes: object) -> ast.AST:
     return type(node)(**(fields | changes))
 
 
-def _dumped(tree: ast.AST) -> str:
-    """``ast.dump`` as Python 3.11 writes it: 3.12 added a field, 3.13 leaves out empty ones; keys must not tell them apart."""
-    options: dict[str, Any] = {"show_empty": True} if sys.version_info >= (3, 13) else {}
-    text = ast.dump(tree, **options)
-    return text.replace(", type_params=[]", "")
-
-
 def digest(node: ast.AST) -> str:
     """SHA-256 of a definition, whatever its comments, docstrings, annotations, imports and formatting."""
-    return hashlib.sha256(_dumped(_Bare().visit(node)).encode()).hexdigest()
+    # Python 3.12 added a field to what 3.11 dumps, 3.13 leaves out empty ones; keys must not tell them apart.
+    options: dict[str, Any] = {"show_empty": True} if sys.version_info >= (3, 13) else {}
+    return hashlib.sha256(ast.dump(_Bare().visit(node), **options).replace(", type_params=[]", "").encode()).hexdigest()
 
 
 @cache

@@ -28,7 +28,6 @@ def train_together(
         images: N images with training transforms.
         labels: int64 [N], or [K, N] where each network has labels of its own.
         rows: K index sets, int64 [n] each, of one length.
-        seeds: K seeds.
         stage: ``original`` or ``retrained``: with a seed, names the random streams.
         at_once: networks in one group; a GPU takes more than a processor does.
 

@@ -18,14 +18,16 @@ def _normal(*shape: int, seed: int, shift: float = 0.0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) + shift
 
 
-def _pairwise() -> list[tuple[str, float, str, str]]:
-    """(measure, value, of what, answer) of the measures that compare two models."""
+def _cases() -> list[tuple[str, float, str, str]]:
+    """(measure, value, of what, answer) of the measures that compare two models, then of those over many."""
     same, other = _normal(IMAGES, seed=0), _normal(IMAGES, seed=1)
     turn = torch.linalg.qr(_normal(16, 16, seed=2))[0]
     e, p = _normal(IMAGES, 16, seed=3), torch.eye(2)
     accuracy = {"train_r": 99.0, "train_f": 3.0, "test": 98.0, "test_r": None, "test_f": None, "asr": 40.0}
     tow = gaps_to_retrained({"retrained": accuracy, "own": accuracy})["own"]["tow"]
     halves = torch.tensor([5.0, -5.0]).repeat(IMAGES // 2)
+    one, others = _normal(COPIES, IMAGES, seed=4), _normal(COPIES, IMAGES, seed=5)
+    moved = _normal(COPIES, IMAGES, seed=6, shift=20.0)
     return [
         ("ToW", tow, "a copy of the retrained model", "1"),
         ("KS, D", ks_distance(same, same), "equal confidence", "0"),
@@ -42,6 +44,11 @@ def _pairwise() -> list[tuple[str, float, str, str]]:
         ("U-MIA", u_mia(torch.zeros(IMAGES), other.abs() + 1, seed=0).accuracy, "an over-fitted model", "100"),
         ("RMIA AUC", _rmia(0.0), "a model that saw neither", "about 50"),
         ("RMIA AUC", _rmia(8.0), "an over-fitted model", "near 100"),
+        ("forget score", forget_score(one, one), "the same models twice", "1"),
+        ("forget score", forget_score(one, moved), f"{COPIES} and {COPIES} models, nothing alike", "0"),
+        ("KLoM", klom(one, one).mean, "the same models twice", "0"),
+        ("U-LiRA AUC", u_lira(one, others).auc, "models of one kind", "about 50"),
+        ("U-LiRA AUC", u_lira(moved, one).auc, "models that share nothing", "100"),
     ]
 
 
@@ -52,22 +59,7 @@ def _rmia(gain: float) -> float:
     return rmia(forget, torch.stack(phi[2:4]).sigmoid(), test, torch.stack(phi[4:6]).sigmoid()).auc
 
 
-def _many() -> list[tuple[str, float, str, str]]:
-    """The same of the measures over many models."""
-    one = _normal(COPIES, IMAGES, seed=4)
-    other, moved = _normal(COPIES, IMAGES, seed=5), _normal(COPIES, IMAGES, seed=6, shift=20.0)
-    return [
-        ("forget score", forget_score(one, one), "the same models twice", "1"),
-        ("forget score", forget_score(one, moved), f"{COPIES} and {COPIES} models, nothing alike", "0"),
-        ("KLoM", klom(one, one).mean, "the same models twice", "0"),
-        ("U-LiRA AUC", u_lira(one, other).auc, "models of one kind", "about 50"),
-        ("U-LiRA AUC", u_lira(moved, one).auc, "models that share nothing", "100"),
-    ]
-
-
 def closed_forms() -> str:
     """Every measure on its known cases, as lines of plain text."""
-    lines = [f"{'measure':<16}{'says':>8}   {'should':<14}of"]
-    for name, value, what, answer in [*_pairwise(), *_many()]:
-        lines.append(f"{name:<16}{abs(value):8.3f}   {answer:<14}{what}")
-    return "\n".join(lines)
+    lines = [f"{name:<16}{abs(value):8.3f}   {answer:<14}{what}" for name, value, what, answer in _cases()]
+    return "\n".join([f"{'measure':<16}{'says':>8}   {'should':<14}of", *lines])

@@ -5,6 +5,7 @@ import importlib.util
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -21,13 +22,6 @@ WIDTH = 64
 SIZE, DAYS, OF_EACH = 15, 30, 5  # of the queue: images that make it due, days that a request waits; images of a request
 
 
-class Output:
-    """As transformers gives it: logits are an attribute."""
-
-    def __init__(self, logits: torch.Tensor) -> None:
-        self.logits = logits
-
-
 class StandIn(nn.Module):
     """A ViT with the names and the output of transformers' ``ViTForImageClassification``, where that is not installed."""
 
@@ -39,9 +33,9 @@ class StandIn(nn.Module):
         self.vit = nn.TransformerEncoder(layer, 2, nn.LayerNorm(WIDTH), enable_nested_tensor=False)
         self.classifier = nn.Linear(WIDTH, classes)
 
-    def forward(self, pixel_values: torch.Tensor) -> Output:
+    def forward(self, pixel_values: torch.Tensor) -> SimpleNamespace:
         tokens = self.patches(pixel_values).flatten(2).transpose(1, 2) + self.places
-        return Output(self.classifier(self.vit(tokens).mean(1)))
+        return SimpleNamespace(logits=self.classifier(self.vit(tokens).mean(1)))
 
 
 def hugging_face_vit(own: Own) -> tuple[nn.Module, str]:

@@ -126,12 +126,8 @@ def request_name(run: Run) -> str:
 
 def comparison_table(first: tuple[Run, Mapping], second: tuple[Run, Mapping]) -> pd.DataFrame:
     """Two requests side by side: gap in points and Train_f in percent of each model, cost of LAF in its row."""
-    columns = {}
-    for run, record in (first, second):
-        name = request_name(run)
-        own = result_table(record)
-        columns[f"{name}: gap"], columns[f"{name}: Train_f"] = own["gap"], own["Train_f"]
-    return pd.DataFrame(columns)
+    tables = {request_name(run): result_table(record) for run, record in (first, second)}
+    return pd.DataFrame({f"{name}: {column}": own[column] for name, own in tables.items() for column in ("gap", "Train_f")})
 
 
 def comparison_finding(first: tuple[Run, Mapping], second: tuple[Run, Mapping]) -> str:
@@ -140,8 +136,7 @@ def comparison_finding(first: tuple[Run, Mapping], second: tuple[Run, Mapping]) 
     left = {name: own["laf"]["mean"] / own["original"]["mean"] for name, own in gaps.items()}
     if len(left) < 2:
         return "Both requests are the same: change the cell above."
-    best = min(left, key=left.__getitem__)
     shares = {name: f"{100 * share:.0f} %" for name, share in left.items()}
     said = ", ".join(f"{share} in {name}" for name, share in shares.items())
-    better = "As much in both" if len(set(shares.values())) == 1 else f"It does better in {best}"
+    better = "As much in both" if len(set(shares.values())) == 1 else f"It does better in {min(left, key=left.__getitem__)}"
     return f"{SEEN}of the gap that doing nothing has, LAF leaves {said}. {better}."

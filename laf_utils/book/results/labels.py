@@ -22,13 +22,11 @@ FIGURE = caption("labels")
 SHARES = (1, 5, 10, 50, 100)
 FULL = SHARES[-1]
 PSEUDO, BOUNDED = "neggrad_plus_pseudo", FEW_NAMES["neggrad_plus_few"]
-# By method: with a share of the labels, and what stands for it with all of them where it has no cell of its own there.
+# By method: with a share of the labels, what stands for it with all of them where it has no cell of its own there, colour, mark.
 LINES = {
-    "LAF+R": ("laf_r", "laf_r"), "Retrain": ("retrain_few", RETRAIN), "SCRUB": ("scrub_few", "scrub"),
-    BOUNDED: ("neggrad_plus_few", PSEUDO),
+    "LAF+R": ("laf_r", "laf_r", "#0072B2", "o"), "Retrain": ("retrain_few", RETRAIN, "#000000", "D"),
+    "SCRUB": ("scrub_few", "scrub", "#6a3d9a", "s"), BOUNDED: ("neggrad_plus_few", PSEUDO, "#009E73", "^"),
 }
-COLOURS = {"LAF+R": "#0072B2", "Retrain": "#000000", "SCRUB": "#6a3d9a", BOUNDED: "#009E73"}
-MARKS = {"LAF+R": "o", "Retrain": "D", "SCRUB": "s", BOUNDED: "^"}
 FLAT = {  # rows that no share moves
     ORIGINAL: ("#7f7f7f", "-"), "laf": ("#D55E00", "--"), "ts": ("#8c6d1f", ":"), AGAIN: ("#7f7f7f", "-."),
 }
@@ -42,7 +40,7 @@ def variant_of(share: int) -> str:
 def lines(rows: list[Group]) -> dict[str, dict[int, Group]]:
     """By method and share, the rows that have numbers."""
     result = {}
-    for name, (few, full) in LINES.items():
+    for name, (few, full, *_) in LINES.items():
         own = {share: pick(rows, few, variant_of(share)) for share in SHARES}
         own[FULL] = own[FULL] or pick(rows, full)
         result[name] = {share: group for share, group in own.items() if group and group.values(gap)}
@@ -52,8 +50,7 @@ def lines(rows: list[Group]) -> dict[str, dict[int, Group]]:
 def _by_share(rows: list[Group]) -> list[Group]:
     """Doing nothing and the rows that no share moves, then each method from few labels to all."""
     drawn = {id(group) for line in lines(rows).values() for group in line.values()}
-    ends = [full for _, full in LINES.values()]
-    place = {few: number for number, (few, _) in enumerate(LINES.values())} | {full: n for n, full in enumerate(ends)}
+    place = {method: number for number, (few, full, *_) in enumerate(LINES.values()) for method in (few, full)}
 
     def order(group: Group) -> tuple:
         share = int(group.variant.rpartition("_")[2]) if group.variant else FULL
@@ -111,9 +108,10 @@ def _panel(axis: Axes, rows: list[Group]) -> None:
         spread = {share: interval(list(group.values(gap).values())) for share, group in line.items()}
         shares, means = list(spread), [own.mean for own in spread.values()]
         half = [own.std if own.count > 1 else 0.0 for own in spread.values()]
-        axis.plot(shares, means, color=COLOURS[name], marker=MARKS[name], markersize=5, linewidth=1.5, label=name)
+        *_, colour, mark = LINES[name]
+        axis.plot(shares, means, color=colour, marker=mark, markersize=5, linewidth=1.5, label=name)
         low, high = ([max(m + sign * h, 0) for m, h in zip(means, half, strict=True)] for sign in (-1, 1))
-        axis.fill_between(shares, low, high, color=COLOURS[name], alpha=0.15, linewidth=0)
+        axis.fill_between(shares, low, high, color=colour, alpha=0.15, linewidth=0)
     axis.set_xscale("log")
     axis.set_xticks(SHARES, list(map(str, SHARES)))
     figures.gap_scale(axis, "y", (0, 0.5, 1, 3, 10, 30, 100))

@@ -1,6 +1,5 @@
 """Profile ``native``: what it takes on a processor and on a GPU, and how LAF's settings were carried over to it."""
 
-import json
 import math
 from itertools import product
 
@@ -8,7 +7,7 @@ import pandas as pd
 
 from ...datasets.catalogue import FACTS
 from ...experiments.cells import ORIGINAL, RETRAIN, Cell, read
-from ...experiments.follow import PRICES
+from ...experiments.follow import prices
 from ...settings.config import RunConfig
 from ...settings.presets import preset
 from ..base import captions, reading
@@ -18,11 +17,6 @@ from ..base.words import spread_text, title_of
 
 TEST = reading.metric("test")
 TASKS = {"class": 1 / 10, "data": 0.2, "noisy": 0.3}  # forgotten images as a share of all, on ten equal classes
-
-
-def prices() -> dict:
-    """What ``benchmarks/native.py`` measured, by device; empty where it was not run."""
-    return json.loads(PRICES.read_text(encoding="utf-8"))["devices"] if PRICES.is_file() else {}
 
 
 def costs() -> pd.DataFrame:

@@ -10,8 +10,6 @@ from ..base.tables import MISSING
 from ..base.words import in_time
 from . import ablation, labels
 
-PAGES = {"data": "results_data.md", "class": "results_class.md", "noisy": "results_noisy.md"}
-
 
 def _seconds(found: Found, variants: Iterable[str], task: str | None = None) -> list[float | None]:
     """Of the records of some variants in the profiles that fill tables: on a CPU of the processor, else of the clock."""
@@ -35,7 +33,8 @@ def table(found: Found, runs: list[dict]) -> pd.DataFrame:
         runs: records of training runs, with seconds by stage.
     """
     rows = {
-        f"comparison, {name}": _row(PAGES[task], f"make experiments TASK={task} VARIANT=none", _seconds(found, ("",), task))
+        f"comparison, {name}":
+        _row(f"results_{task}.md", f"make experiments TASK={task} VARIANT=none", _seconds(found, ("",), task))
         for task, name in TASK_NAMES.items()
     }
     shares = [labels.variant_of(share) for share in labels.SHARES if share != labels.FULL]

@@ -201,7 +201,7 @@ def _of_share(share: int, method: str, name: str) -> Comparison:
 def of_shares(found: Found, places: Sequence[tuple[str, str]]) -> list[Exhibit]:
     """LAF+R by share of the labels: against doing nothing, against LAF, and against each baseline with the same ones."""
     rows, result = _titled(labels.rows_of, found, places), []
-    others = {few: name for name, (few, _) in labels.LINES.items() if few != "laf_r"}
+    others = {few: name for name, (few, *_) in labels.LINES.items() if few != "laf_r"}
     for method, name in {**FREE, **others}.items():
         given = f"{name} without any" if method in FREE else f"{name} with the same labels"
         # With all labels the retrained model is the goal, and the others stand in the tables of methods.

@@ -2,8 +2,6 @@
 
 from typing import cast
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ...settings.names import DATASET_NAMES, TASK_NAMES
 from ...support.reading import counted
-from ..base.style import COLOURS, STYLE, WIDTH
+from ..base import style
 from ..base.tables import MISSING
 from ..base.training_records import PAPER_DATASETS, authors, groups, images_text
 from ..base.words import signed, title_of
@@ -28,6 +26,7 @@ SERIES = {
     ("cifar10", "class"): ("published_notebook", "authors' notebook"),
 }
 COLUMNS = ("epochs", "L_UE first", "lowest (epoch)", "L_UE last", "L_RA first", "L_RA last")
+NOTHING = (None,) * (len(COLUMNS) - 1)
 
 
 def published(dataset: str, task: str) -> list | None:
@@ -40,8 +39,9 @@ def table(task: str, found: list[dict]) -> pd.DataFrame:
     here, rows = groups(found), {}
     for dataset in PAPER_DATASETS:
         name, same = DATASET_NAMES[dataset], here.get((dataset, task, "reference"), [])
-        rows[f"{name}, theirs"] = published(dataset, task) or ["not shown"]
-        rows[", ".join(filter(None, (name, "here", images_text(same) if same else "")))] = _own(same) if same else ["no record"]
+        rows[f"{name}, theirs"] = published(dataset, task) or ["not shown", *NOTHING]
+        which = ", ".join(filter(None, (name, "here", images_text(same) if same else "")))
+        rows[which] = _own(same) if same else ["no record", *NOTHING]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS), dtype=object).fillna(MISSING)
     return table.map(lambda value: str(value).replace("-", MINUS).replace(" ", "\u00a0"))  # no line break inside a value
 
@@ -93,6 +93,7 @@ def drawn(task: str, found: list[dict]) -> list[str]:
     return [dataset for dataset in PAPER_DATASETS if (dataset, task, "reference") in here]
 
 
+@style.styled
 def figure(task: str, found: list[dict]) -> Figure:
     """Both losses by epoch, one row per data set with a record: every run of ours, and the authors' values.
 
@@ -102,23 +103,21 @@ def figure(task: str, found: list[dict]) -> Figure:
     datasets, here = drawn(task, found), groups(found)
     if not datasets:
         raise ValueError(f"no record of {task!r}")
-    with mpl.rc_context(STYLE):
-        rows = len(datasets)
-        result, axes = plt.subplots(rows, 2, figsize=(WIDTH, 0.5 + 2.3 * rows), squeeze=False)
-        layout = cast(ConstrainedLayoutEngine, result.get_layout_engine())
-        layout.set(h_pad=0.12)  # inches: a title keeps clear of the numbers above it
-        for row, dataset in zip(axes, datasets, strict=True):
-            for axis, name in zip(row, ("loss_ue", "loss_ra"), strict=True):
-                _panel(axis, dataset, task, name, here[dataset, task, "reference"])
-        for axis in axes[-1]:
-            axis.set_xlabel("epoch, counted from 0 as the authors do")
+    result, axes = style.panels(len(datasets), 2, 0.5 + 2.3 * len(datasets))
+    layout = cast(ConstrainedLayoutEngine, result.get_layout_engine())
+    layout.set(h_pad=0.12)  # inches: a title keeps clear of the numbers above it
+    for row, dataset in zip(axes, datasets, strict=True):
+        for axis, name in zip(row, ("loss_ue", "loss_ra"), strict=True):
+            _panel(axis, dataset, task, name, here[dataset, task, "reference"])
+    for axis in axes[-1]:
+        axis.set_xlabel("epoch, counted from 0 as the authors do")
     return result
 
 
 def _panel(axis: Axes, dataset: str, task: str, name: str, same: list[dict]) -> None:
     here = ", ".join(filter(None, ("here", images_text(same))))
     for number, record in enumerate(same):
-        axis.plot(record["losses"][name], color=COLOURS["laf"], linewidth=1.4, label=None if number else here,
+        axis.plot(record["losses"][name], color=style.COLOURS["laf"], linewidth=1.4, label=None if number else here,
                   gid=f"here, seed {record['config']['seed']}, epoch {{x:.0f}}: {{y:.2f}}")
     if (dataset, task) in SERIES:
         points, label = _series(dataset, task, name), SERIES[dataset, task][1]
