@@ -236,7 +236,7 @@ def test_what_collapsed_or_is_not_ranked_is_compared_with_nothing():
     broken = fake("boundary_expand", gap=0.2)
     broken["metrics"]["train_r"] = 10.8
     rows = rows_of(fake("laf", gap=1.0), fake("ts", gap=2.0), broken, fake("jit", gap=0.1))
-    assert [group.method for group in sentences._candidates(rows, "none")] == ["ts"]
+    assert [group.method for group in sentences.candidates(rows, "none")] == ["ts"]
     assert "Collapsed (below 20 % on D_r), and compared with nothing: Boundary Expand." in sentences.readings(rows, "On MNIST")
 
 

@@ -176,6 +176,7 @@ def _record(
     cell: Cell, problem: Problem, settings: Any, made: _Made | None, measured: Measured | None, failure: str | None, without: bool
 ) -> dict:
     method, run = _table_entry(cell), problem.run
+    stage = AGAIN if cell.method == AGAIN else STAGES[cell.method][-1] if cell.from_pipeline else ""
     share = problem.request.label_share if made and method.label_access.name == "FEW" else None
     return {
         "headline": headline(run.config, run.data), "caveats": caveats(run.config, run.data),
@@ -196,14 +197,8 @@ def _record(
         "passes": made and asdict(made.passes) | {"equivalent": made.passes.equivalent},
         "ascent_steps": made and made.ascent_steps,
         "peak_memory_mb": made and made.memory.peak_mb, "added_memory_mb": made and made.memory.added_mb,
-        "machine": _machine(cell, problem),
+        "machine": run.facts.get(stage, {}).get("machine") or describe(run.device),  # a stage may have come from elsewhere
     }
-
-
-def _machine(cell: Cell, problem: Problem) -> dict:
-    """Where the cell's model was computed; a stage may have come from elsewhere."""
-    stage = AGAIN if cell.method == AGAIN else STAGES[cell.method][-1] if cell.from_pipeline else None
-    return problem.run.facts.get(stage or "", {}).get("machine") or describe(problem.run.device)
 
 
 def run_cell(cell: Cell, problem: Problem | None = None, *, say: Callable[[str], None] = print) -> dict:

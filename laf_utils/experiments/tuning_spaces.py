@@ -24,67 +24,63 @@ class Dimension:
         return f"{self.low:g} to {self.high:g}, {self.scale}"
 
 
-BOUNDARY = Dimension("learning_rate", 1e-6, 1e-2), Dimension("epochs", 1, 20, "whole")
-LAF = (
-    Dimension("unlearning.lr_ue", 1e-5, 1e-3), Dimension("unlearning.lr_ra", 1e-5, 1e-3),
-    Dimension("unlearning.temperature", 1, 50), Dimension("unlearning.epochs", 2, 20, "whole"),
+def _space(*choices: Dimension, **ranges: tuple) -> tuple[Dimension, ...]:
+    """By setting (``__`` for a dot) low, high and, where it is not ``log``, the scale; then what is one of several."""
+    return (*(Dimension(name.replace("__", "."), *limits) for name, limits in ranges.items()), *choices)
+
+
+def _choice(name: str, *choices: object) -> Dimension:
+    return Dimension(name, scale="choice", choices=choices)
+
+
+BOUNDARY = _space(learning_rate=(1e-6, 1e-2), epochs=(1, 20, "whole"))
+LAF = _space(
+    unlearning__lr_ue=(1e-5, 1e-3), unlearning__lr_ra=(1e-5, 1e-3), unlearning__temperature=(1, 50),
+    unlearning__epochs=(2, 20, "whole"),
 )
-SCRUB = (
-    Dimension("learning_rate", 1e-5, 5e-3), Dimension("alpha", 1e-3, 1), Dimension("max_steps", 1, 4, "whole"),
-    Dimension("epochs", 2, 10, "whole"), Dimension("optimiser", scale="choice", choices=("adam", "sgd")),
-    Dimension("forget_batch", scale="choice", choices=(32, 64, 256, 512, 1024, 4096)),
+SCRUB = _space(
+    _choice("optimiser", "adam", "sgd"), _choice("forget_batch", 32, 64, 256, 512, 1024, 4096), learning_rate=(1e-5, 5e-3),
+    alpha=(1e-3, 1), max_steps=(1, 4, "whole"), epochs=(2, 10, "whole"),
 )
-NEGGRAD_PLUS = (
-    Dimension("learning_rate", 1e-4, 1e-1), Dimension("alpha", 0.5, 0.999, "linear"), Dimension("epochs", 1, 10, "whole"),
-)
-JIT = Dimension("learning_rate", 1e-5, 1e-1), Dimension("sigma", 0.01, 0.5), Dimension("copies", 10, 25, "whole")
-RATE_AND_EPOCHS = Dimension("learning_rate", 1e-6, 1e-1), Dimension("epochs", 1, 20, "whole")
-REAL = Dimension("learning_rate", 1e-5, 1e-2), Dimension("temperature", 0.05, 5), Dimension("epochs", 1, 20, "whole")
-MIXED = *REAL, Dimension("real_weight", 0.1, 10)
+NEGGRAD_PLUS = _space(learning_rate=(1e-4, 1e-1), alpha=(0.5, 0.999, "linear"), epochs=(1, 10, "whole"))
+JIT = _space(learning_rate=(1e-5, 1e-1), sigma=(0.01, 0.5), copies=(10, 25, "whole"))
+RATE_AND_EPOCHS = _space(learning_rate=(1e-6, 1e-1), epochs=(1, 20, "whole"))
+REAL = _space(learning_rate=(1e-5, 1e-2), temperature=(0.05, 5), epochs=(1, 20, "whole"))
+MIXED = *REAL, *_space(real_weight=(0.1, 10))
 
 SPACES: dict[str, tuple[Dimension, ...]] = {
     "jit": JIT,
     "jit_mean": JIT,
     "boundary_expand": BOUNDARY,
     "laf": LAF,
-    "lfssd": (Dimension("selection", 1, 100), Dimension("dampening", 0.1, 1)),
-    "ts": (
-        Dimension("learning_rate", 1e-5, 1e-2), Dimension("retain_share", 0.1, 1, "linear"), Dimension("epochs", 1, 5, "whole"),
-    ),
+    "lfssd": _space(selection=(1, 100), dampening=(0.1, 1)),
+    "ts": _space(learning_rate=(1e-5, 1e-2), retain_share=(0.1, 1, "linear"), epochs=(1, 5, "whole")),
     "scrub_unlabelled": SCRUB,
     "boundary_shrink_pseudo": BOUNDARY,
     "neggrad_plus_pseudo": NEGGRAD_PLUS,
-    "relearn": (
-        Dimension("learning_rate", 5e-4, 8e-3), Dimension("start", 0.05, 1, "linear"), Dimension("tail", 0.05, 1, "linear"),
-        Dimension("sharpness", scale="choice", choices=("conflict", "soft", "hard")),
+    "relearn": _space(
+        _choice("sharpness", "conflict", "soft", "hard"), learning_rate=(5e-4, 8e-3), start=(0.05, 1, "linear"),
+        tail=(0.05, 1, "linear"),
     ),
-    "laf_r": (*LAF, Dimension("repair.learning_rate", 1e-4, 1e-2), Dimension("repair.epochs", 1, 3, "whole")),
-    "neggrad": (
-        Dimension("learning_rate", 1e-6, 1e-2), Dimension("epochs", 1, 10, "whole"),
-        Dimension("bounded", scale="choice", choices=(False, True)),
-    ),
+    "laf_r": (*LAF, *_space(repair__learning_rate=(1e-4, 1e-2), repair__epochs=(1, 3, "whole"))),
+    "neggrad": _space(_choice("bounded", False, True), learning_rate=(1e-6, 1e-2), epochs=(1, 10, "whole")),
     "neggrad_plus": NEGGRAD_PLUS,
     "neggrad_plus_bounded": NEGGRAD_PLUS,
     "boundary_shrink": BOUNDARY,
     "boundary_shrink_other": BOUNDARY,
-    "scrub": (*SCRUB, Dimension("gamma", 0.1, 100)),
-    "scrub_r": (*SCRUB, Dimension("gamma", 0.1, 100)),
-    "unroll": (Dimension("strength", 1e-4, 1),),
-    "synthetic": (Dimension("learning_rate", 1e-4, 1), Dimension("epochs", 1, 200, "whole")),
+    "scrub": (*SCRUB, *_space(gamma=(0.1, 100))),
+    "scrub_r": (*SCRUB, *_space(gamma=(0.1, 100))),
+    "unroll": _space(strength=(1e-4, 1)),
+    "synthetic": _space(learning_rate=(1e-4, 1), epochs=(1, 200, "whole")),
     "delete_pseudo": RATE_AND_EPOCHS,
-    "mixunlearn": (*MIXED, Dimension("generator_rate", 1e-4, 1e-1)),
+    "mixunlearn": (*MIXED, *_space(generator_rate=(1e-4, 1e-1))),
     "mixunlearn_mixup": MIXED,
     "mixunlearn_real": REAL,
-    "lotus": (
-        Dimension("learning_rate", 1e-5, 1e-2), Dimension("alpha", 1, 64), Dimension("retain_share", 0.1, 1, "linear"),
-        Dimension("epochs", 1, 10, "whole"),
-    ),
-    "svd": (Dimension("retain_scale", 1, 1000), Dimension("forget_scale", 0.25, 1000)),  # the authors' own grid
-    "null_space": (Dimension("strength", 0.1, 4),),
+    "lotus": _space(learning_rate=(1e-5, 1e-2), alpha=(1, 64), retain_share=(0.1, 1, "linear"), epochs=(1, 10, "whole")),
+    "svd": _space(retain_scale=(1, 1000), forget_scale=(0.25, 1000)),  # the authors' own grid
+    "null_space": _space(strength=(0.1, 4)),
     "delete": RATE_AND_EPOCHS,
-    "salun": (
-        Dimension("learning_rate", 1e-4, 1e-1), Dimension("mask_share", 0.1, 1, "linear"), Dimension("epochs", 1, 10, "whole"),
-    ),
-    "ssd": (Dimension("selection", 1, 100), Dimension("dampening", 0.1, 1)),
-    "sparse": (Dimension("learning_rate", 1e-4, 1e-1), Dimension("penalty", 1e-6, 1e-2), Dimension("epochs", 1, 10, "whole")),
+    "salun": _space(learning_rate=(1e-4, 1e-1), mask_share=(0.1, 1, "linear"), epochs=(1, 10, "whole")),
+    "ssd": _space(selection=(1, 100), dampening=(0.1, 1)),
+    "sparse": _space(learning_rate=(1e-4, 1e-1), penalty=(1e-6, 1e-2), epochs=(1, 10, "whole")),
 }

@@ -4,10 +4,10 @@ model that its table shows, told from the two records alone.
 A row of a table is a ``Group``: the records of one method at one choice of settings that differ in their seed only.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from ...audit import interval, paired
 from ...audit.statistics import Interval
@@ -26,6 +26,18 @@ COLLAPSED = 20.0  # percent of Train_r: twice what one answer to everything scor
 
 Value = Callable[[dict], float | None]
 MaybeNone: TypeAlias = Any  # ``X | MaybeNone``: ``None`` where no record has it; who knows that one has it need not ask
+
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
+    """Items by what they have in common, both in their order."""
+    found: dict[K, list[T]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return found
 
 
 @dataclass(frozen=True)
@@ -83,34 +95,31 @@ class Group:
         return {seed: number for seed, number in own.items() if number is not None}
 
 
+def measure(*names: str) -> Value:
+    """What stands in a record under these names, one below the other; ``None`` where it has none of it."""
+    def value(record: dict) -> float | None:
+        found: Any = record
+        for name in names:
+            found = found.get(name) if found else None
+        return found
+
+    return value
+
+
+gap = measure("gap", "mean")  # mean distance to the retrained model of the same seed, points
+tow = measure("gap", "tow")  # 1 for the retrained model itself
+chance = measure("attack", "chance")  # what always answering "member" scores in the published attack, percent
+passes = measure("passes", "equivalent")  # of a method, in training passes
+
+
 def metric(name: str) -> Value:
-    """A measure of ``record["metrics"]``, percent."""
-    return lambda record: record["metrics"].get(name)
-
-
-def gap(record: dict) -> float | None:
-    """Mean distance to the retrained model of the same seed, points."""
-    return record["gap"] and record["gap"]["mean"]
-
-
-def tow(record: dict) -> float | None:
-    """ToW, 1 for the retrained model itself."""
-    return record["gap"] and record["gap"]["tow"]
+    """An accuracy or ``asr``, percent."""
+    return measure("metrics", name)
 
 
 def cka(part: str) -> Value:
     """CKA of the representations of ``forget`` or ``retain`` to the retrained model's; older records have none."""
-    return lambda record: (record.get("representation") or {}).get(part, {}).get("cka")
-
-
-def chance(record: dict) -> float | None:
-    """What always answering "member" scores in the published attack, percent."""
-    return record["attack"] and record["attack"]["chance"]
-
-
-def passes(record: dict) -> float | None:
-    """Image passes of a method, in training passes."""
-    return record["passes"] and record["passes"]["equivalent"]
+    return measure("representation", part, "cka")
 
 
 def ranked(group: Group) -> bool:
@@ -133,12 +142,11 @@ def _order(group: Group) -> tuple:
 
 def groups(found: Found, dataset: str, task: str, profile: str, variants: tuple[str, ...] = ("",)) -> list[Group]:
     """The rows of a table: references first, then up the ladder of label access."""
-    rows: dict[tuple[str, str, str], dict[int, dict]] = {}
-    for record in found.records.values():
-        cell = record["cell"]
-        if (cell["dataset"], cell["task"], cell["profile"]) == (dataset, task, profile) and cell.get("variant", "") in variants:
-            rows.setdefault((cell["method"], cell.get("variant", ""), cell["choice"]), {})[cell["seed"]] = record
-    return sorted((Group(*row, dict(sorted(own.items()))) for row, own in rows.items()), key=_order)
+    here = [record for record in found.records.values() if (cell := record["cell"]).get("variant", "") in variants
+            and (cell["dataset"], cell["task"], cell["profile"]) == (dataset, task, profile)]
+    rows = grouped(here, lambda r: (r["cell"]["method"], r["cell"].get("variant", ""), r["cell"]["choice"]))
+    by_seed = {row: dict(sorted((record["cell"]["seed"], record) for record in own)) for row, own in rows.items()}
+    return sorted((Group(*row, own) for row, own in by_seed.items()), key=_order)
 
 
 def with_variants(found: Found, dataset: str, task: str, variants: Collection[str], methods: Collection[str] = ()) -> list[Group]:

@@ -93,9 +93,9 @@ def show(figure: Figure, alt: str) -> None:
         display(HTML(f'<script type="application/json" class="laf-hover">{data}</script>'))
 
 
-def gap_scale(axis: Axes, which: str, ticks: Sequence[float], **settings: Any) -> None:
-    """Points on a logarithmic ``x`` or ``y`` axis, linear within ``LINEAR`` so that zero is on it, with plain numbers."""
-    getattr(axis, f"set_{which}scale")("symlog", linthresh=LINEAR)
+def gap_scale(axis: Axes, which: str, ticks: Sequence[float], linear: float = LINEAR, **settings: Any) -> None:
+    """A logarithmic ``x`` or ``y`` axis, linear up to some points so that zero is on it, with plain numbers."""
+    getattr(axis, f"set_{which}scale")("symlog", linthresh=linear)
     getattr(axis, f"set_{which}ticks")(ticks, [f"{tick:g}".replace("-", "\u2212") for tick in ticks], **settings)
     axis.minorticks_off()
 

@@ -8,6 +8,7 @@ from ...settings.presets import DATASET_PRESETS, every_setting, leaves, preset
 from ...support import records
 from ...support.choices import TASKS
 from ...support.paths import training_folder
+from .reading import grouped
 
 LATER = "repair.pairing"  # of LAF+R alone: the other models of a record are the same with either value
 
@@ -55,10 +56,7 @@ def groups(found: Iterable[dict]) -> dict[tuple[str, str, str], list[dict]]:
 
     Records whose LAF+R read all labels, as all did before there was ``repair.pairing``, stand in where there are no others.
     """
-    result: dict[tuple[str, str, str], list[dict]] = {}
-    for record in filter(_is_preset, found):
-        config = record["config"]
-        result.setdefault((config["dataset"], config["task"], config["mode"]), []).append(record)
+    result = grouped(filter(_is_preset, found), lambda r: (r["config"]["dataset"], r["config"]["task"], r["config"]["mode"]))
     for same in result.values():
         if any(r["config"]["profile"] == "paper" for r in same):
             same[:] = [r for r in same if r["config"]["profile"] == "paper"]

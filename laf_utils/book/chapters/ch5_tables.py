@@ -18,6 +18,7 @@ from ...settings.names import DATASET_NAMES, MEASURE_NAMES, TASK_NAMES
 from ...settings.presets import DATASET_PRESETS, backbone_of
 from ...support.paths import ROOT, results_folder
 from ..base.captions import caption, side_of
+from ..base.reading import grouped
 from ..base.tables import MISSING, number
 from ..base.words import TITLES, detail_of, method_name, title_of
 
@@ -122,12 +123,11 @@ def own_originals(records: list[dict]) -> pd.DataFrame:
 
 def ladder() -> str:
     """Every method of the table with the labels and the data that it declares, as lines of plain text."""
-    lines: dict[str, list[str]] = {}
-    for method in METHODS.values():
-        labels = "of D_r" if method.label_access == LabelAccess.FEW else method.label_access.words
-        line = f"  {method.data_access.words:<24}{method.title.replace(', pseudo-labels', ', pseudo')}"
-        lines.setdefault(f"labels: {labels}", []).append(line)
-    return "\n".join(line for heading, own in lines.items() for line in (heading, *own))
+    lines = []
+    for access, own in grouped(METHODS.values(), lambda method: method.label_access).items():
+        lines.append(f"labels: {'of D_r' if access == LabelAccess.FEW else access.words}")
+        lines += [f"  {m.data_access.words:<24}{m.title.replace(', pseudo-labels', ', pseudo')}" for m in own]
+    return "\n".join(lines)
 
 
 def tuning(dataset: str, task: str) -> pd.DataFrame:

@@ -5,7 +5,6 @@ from matplotlib.figure import Figure
 from ...audit import interval
 from ...experiments.audit_seeds import MODELS, NULL
 from ..base import style
-from ..base.words import signed
 from .ch6_tables import heading, shift, title_of, u_mia, values
 
 SHOWN = tuple(model for model in MODELS if model != "retrained")
@@ -54,9 +53,7 @@ def against_retrained(places: dict[tuple[str, str], list[dict]]) -> Figure:
                     style.spread(axis, number, numbers, interval(numbers), colour)
             axis.set_xscale("symlog", linthresh=linear)
             low, high = axis.get_xlim()
-            ticks = [tick for tick in TICKS if low <= tick <= high]
-            axis.set_xticks(ticks, [signed(tick, 0) for tick in ticks])
-            axis.minorticks_off()
+            style.gap_scale(axis, "x", [tick for tick in TICKS if low <= tick <= high], linear)
             style.name_rows(axis, [title_of(model) for model in models], fontsize=None)
         row[0].set_title(heading(*place))
     for axis, measure in zip(axes[-1], shown, strict=True):

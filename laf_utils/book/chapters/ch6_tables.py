@@ -19,6 +19,7 @@ from ...support.paths import results_folder
 from ...support.reading import counted
 from ..base import words
 from ..base.captions import caption
+from ..base.reading import grouped, measure
 from ..base.tables import MISSING
 from ..base.words import mean_text
 from ..base.words import title_of as heading
@@ -75,25 +76,13 @@ def values(records: list[dict], model: str, value: Value) -> dict[int, float]:
     return {seed: number for seed, number in own.items() if number is not None}
 
 
-def _metric(name: str) -> Value:
-    return lambda record, model: record["metrics"][model].get(name)
+def _of(part: str, *names: str) -> Value:
+    """A measure of a model by where it stands in a part of a record; older records may have none."""
+    return lambda record, model: measure(part, model, *names)(record)
 
 
-def _attack(name: str) -> Value:
-    return lambda record, model: record["attack"][model][name]
-
-
-def _audit(name: str, part: str = "") -> Value:
-    """A measure of the audit, or a part of it; older records may have none."""
-    def value(record: dict, model: str) -> float | None:
-        found = record["audit"][model].get(name)
-        return found if not part else found[part] if found else None
-
-    return value
-
-
-shift = _audit("verdict", "shift")  # mean of phi(model) - phi(retrained) over D_f, in nats
-u_mia = _audit("u_mia_log", "accuracy")  # of U-MIA on log losses, percent
+shift = _of("audit", "verdict", "shift")  # mean of phi(model) - phi(retrained) over D_f, in nats
+u_mia = _of("audit", "u_mia_log", "accuracy")  # of U-MIA on log losses, percent
 
 
 def _pairs(records: list[dict], model: str, value: Value) -> list[tuple[float, float]]:
@@ -108,7 +97,7 @@ def judged(records: list[dict], model: str) -> SeedVerdict | None:
     if min(len(own), len(null)) < 2:
         return None
     first = judged(records, "original") if model != "original" else None
-    found = {name: _pairs(records, model, _audit(key)) for name, (key, _) in DISTANCES.items()}
+    found = {name: _pairs(records, model, _of("audit", key)) for name, (key, _) in DISTANCES.items()}
     return verdict_over_seeds(
         list(own.values()), list(null.values()), {name: pairs for name, pairs in found.items() if pairs},
         original_differs=first.outcome == DIFFERENT if first else None,
@@ -117,10 +106,8 @@ def judged(records: list[dict], model: str) -> SeedVerdict | None:
 
 def summary(places: dict[tuple[str, str], list[dict]], model: str) -> str:
     """What the verdicts over seeds say together: the requests by outcome, in one sentence."""
-    found: dict[str, list[str]] = {}
-    for place, records in places.items():
-        own = judged(records, model)
-        found.setdefault(own.outcome if own else "too few seeds to judge", []).append(heading(*place))
+    outcomes = {heading(*place): judged(records, model) for place, records in places.items()}
+    found = grouped(outcomes, lambda where: own.outcome if (own := outcomes[where]) else "too few seeds to judge")
     said = (f"**{outcome}** in {counted(len(where), 'request')} ({'; '.join(where)})" for outcome, where in found.items())
     return f"{title_of(model)} beside retrained models: {'; '.join(said)}."
 
@@ -150,7 +137,7 @@ def representations_apart(records: list[dict], model: str) -> list[tuple[float, 
 
     A one-sided t test over seeds at 5 %.
     """
-    pairs = _pairs(records, model, _audit("debiased_cka_forget"))
+    pairs = _pairs(records, model, _of("audit", "debiased_cka_forget"))
     return pairs if p_of_excess([null - own for own, null in pairs]) < LEVEL else []
 
 
@@ -173,9 +160,8 @@ def diverged(records: list[dict]) -> str:
 def utility(records: list[dict]) -> pd.DataFrame:
     """Mean gap to the retrained model of the same seed in points, and the accuracies it is the mean of in percent."""
     test = "test_r" if records and records[0]["place"]["task"] == "class" else "test"
-    columns = {"gap": (lambda record, model: record["gaps"].get(model, {}).get("mean"), 2)}
-    columns |= {MEASURE_NAMES[name]: (_metric(name), 2) for name in ("train_f", "train_r", test)}
-    return _table(records, columns)
+    columns = {MEASURE_NAMES[name]: (_of("metrics", name), 2) for name in ("train_f", "train_r", test)}
+    return _table(records, {"gap": (_of("gaps", "mean"), 2), **columns})
 
 
 def membership(records: list[dict]) -> pd.DataFrame:
@@ -184,16 +170,16 @@ def membership(records: list[dict]) -> pd.DataFrame:
     That stands last, with its chance level.
     """
     return _table(records, {
-        "U-MIA on log loss": (u_mia, 1), "RMIA AUC": (_audit("rmia", "auc"), 1),
-        "balanced accuracy": (_attack("balanced_accuracy"), 1), "published ASR": (_metric("asr"), 1),
-        "always “member”": (_attack("chance"), 1),
+        "U-MIA on log loss": (u_mia, 1), "RMIA AUC": (_of("audit", "rmia", "auc"), 1),
+        "balanced accuracy": (_of("attack", "balanced_accuracy"), 1), "published ASR": (_of("metrics", "asr"), 1),
+        "always “member”": (_of("attack", "chance"), 1),
     })
 
 
 def powerless(records: list[dict]) -> str:
     """A sentence where the published attack lies below its chance level on original, retrained and unlearned models alike."""
-    models = "original", "retrained", "laf"
-    asr, level = ([values(records, model, value) for model in models] for value in (_metric("asr"), _attack("chance")))
+    measures, models = (_of("metrics", "asr"), _of("attack", "chance")), ("original", "retrained", "laf")
+    asr, level = ([values(records, model, value) for model in models] for value in measures)
     below = all(asr) and all(sum(own.values()) < sum(chance.values()) for own, chance in zip(asr, level, strict=True))
     return "On original, retrained and unlearned models alike the published ASR lies below its chance level: no power." * below
 
@@ -201,12 +187,12 @@ def powerless(records: list[dict]) -> str:
 def distances(records: list[dict]) -> pd.DataFrame:
     """Distance to the retrained model of the same seed: phi on D_f, KS, representations, epochs to relearn."""
     return _table(records, {
-        "shift of φ (nats)": (shift, 2), "φ by image (nats)": (_audit("distance_by_image"), 2),
-        "W1 of φ (nats)": (_audit("wasserstein"), 2), "KS, D": (_audit("ks_distance"), 3),
-        "JS on D_f (nats)": (_audit("js_forget"), 3),
-        "CKA on D_r": (_audit("debiased_cka_retain"), 3), "CKA on D_f": (_audit("debiased_cka_forget"), 3),
-        "distance on D_r": (_audit("distance_retain"), 2), "distance on D_f": (_audit("distance_forget"), 2),
-        "epochs to relearn": (lambda record, model: record["relearn"].get(model), 1),
+        "shift of φ (nats)": (shift, 2), "φ by image (nats)": (_of("audit", "distance_by_image"), 2),
+        "W1 of φ (nats)": (_of("audit", "wasserstein"), 2), "KS, D": (_of("audit", "ks_distance"), 3),
+        "JS on D_f (nats)": (_of("audit", "js_forget"), 3),
+        "CKA on D_r": (_of("audit", "debiased_cka_retain"), 3), "CKA on D_f": (_of("audit", "debiased_cka_forget"), 3),
+        "distance on D_r": (_of("audit", "distance_retain"), 2), "distance on D_f": (_of("audit", "distance_forget"), 2),
+        "epochs to relearn": (_of("relearn"), 1),
     }, skipped=("retrained",))
 
 
@@ -267,7 +253,7 @@ def _against(records: list[dict], model: str, own: SeedVerdict) -> list[str]:
     if (SHIFT in own.found_by) != differs:
         said.append(f"the {SHIFT} alone does not tell it apart" if differs else f"the {SHIFT} differs, within the margin")
     for name, (key, digits) in DISTANCES.items():
-        pairs = _pairs(records, model, _audit(key))
+        pairs = _pairs(records, model, _of("audit", key))
         if name in own.found_by:
             said.append(f"{name} {disagrees}is {_both(pairs, digits)}")
         elif pairs and differs:

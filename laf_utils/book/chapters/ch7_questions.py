@@ -8,7 +8,7 @@ from ...audit.statistics import Interval
 from ...experiments.cells import AGAIN
 from ...experiments.variants import VARIANTS
 from ...methods import FURTHER
-from ..base.reading import Found, Group, MaybeNone, Value, gap, groups, pick
+from ..base.reading import Found, Group, MaybeNone, Value, gap, groups, measure, pick
 from ..base.words import method_name
 
 PLACES = (("mnist", "class"), ("mnist", "data"), ("fashion", "class"), ("fashion", "data"))
@@ -99,4 +99,4 @@ def board(found: Found) -> Board:
 
 def agreement(part: str) -> Value:
     """Percent of ``forget`` or ``retain`` images answered as the retrained model answers; older records have none."""
-    return lambda record: (record.get("representation") or {}).get(part, {}).get("agreement")
+    return measure("representation", part, "agreement")

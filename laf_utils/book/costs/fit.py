@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import nnls
 
+from ..base.reading import grouped
 from .timings import Group, Timing, records, timings
 from .work import Work
 
@@ -73,9 +74,7 @@ def fit(cells: Sequence[Timing]) -> Fit:
 
 def every(found: Sequence[dict] | None = None) -> dict[Group, Fit]:
     """Every machine and network with enough scored cells for a fit, from the records that are there now."""
-    by_group: dict[Group, list[Timing]] = {}
-    for cell in timings(records() if found is None else found)[0]:
-        by_group.setdefault(cell.group, []).append(cell)
+    by_group = grouped(timings(records() if found is None else found)[0], lambda cell: cell.group)
     return {group: fit(own) for group, own in sorted(by_group.items()) if sum(c.scored for c in own) >= LEAST_GROUP}
 
 

@@ -6,29 +6,16 @@ import pandas as pd
 
 from ...audit import interval
 from ...audit.statistics import Interval, holm
-from ...experiments.cells import AGAIN, EXACT, ORIGINAL, REFERENCES, RETRAIN
+from ...experiments.cells import AGAIN, ORIGINAL, RETRAIN
 from ...settings.names import DATASET_NAMES, TASK_NAMES
 from ...support.reading import counted
+from ..base import reading
 from ..base.captions import caption
 from ..base.exhibit import Exhibit
-from ..base.reading import (
-    DEFAULTS,
-    Found,
-    Group,
-    MaybeNone,
-    collapsed,
-    difference,
-    gap,
-    metric,
-    over,
-    pick,
-    profile_of,
-    ranked,
-    share_of_retraining,
-)
+from ..base.reading import Found, Group, difference, gap, metric, over, pick, share_of_retraining
 from ..base.words import NOTHING, SPREAD, mark_of, mean_text, name_of, percent, signed, title_of, within_noise
 from . import tables
-from .sentences import DEAR
+from .sentences import DEAR, candidates
 
 LAF = "laf"
 WHAT = {"class": "Where a whole class must go", "data": "Where random images must go", "noisy": "Where wrong labels must go"}
@@ -51,7 +38,7 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _gap_of(rows: list[Group], method: str) -> float | MaybeNone:
+def _gap_of(rows: list[Group], method: str) -> float | reading.MaybeNone:
     found = over(pick(rows, method))
     return found.mean if found else None
 
@@ -59,7 +46,7 @@ def _gap_of(rows: list[Group], method: str) -> float | MaybeNone:
 def headline(found: Found, places: Sequence[Place]) -> pd.DataFrame:
     """One row for each request: doing nothing, LAF, the model retrained again, and what LAF costs."""
     return pd.DataFrame.from_dict({
-        title_of(*place) + mark_of(profile_of(found, *place), pick(rows, LAF)): {
+        title_of(*place) + mark_of(reading.profile_of(found, *place), pick(rows, LAF)): {
             NOTHING: f"{_gap_of(rows, ORIGINAL):.2f}", "LAF": mean_text(pick(rows, LAF).values(gap).values()),
             "retrained again": mean_text([_gap_of(rows, AGAIN)]),
             "LAF's cost": percent(share_of_retraining(rows, pick(rows, LAF))),
@@ -126,27 +113,19 @@ def answer(found: Found, places: Sequence[Place]) -> str:
 
 def _nearer(own: Requests) -> str | None:
     """Label-free rows at published settings that are nearer than LAF on the requests that both have, with both means."""
-    gaps: dict[str, list[tuple[float, float]]] = {}
-    once: dict[str, list[bool]] = {}
-    for rows in own.values():
-        mine = _gap_of(rows, LAF)
-        for group in rows:
-            asked = group.choice == DEFAULTS and group.level == "none" and not group.variant and over(group)
-            if asked and group.method not in (LAF, *REFERENCES, *EXACT) and ranked(group) and not collapsed(group):
-                gaps.setdefault(name_of(group), []).append((over(group).mean, mine))
-                once.setdefault(name_of(group), []).append(over(group).count == 1)
-    means = {name: tuple(map(_mean, zip(*pairs, strict=True))) for name, pairs in gaps.items()}
-    counts = {name: f"{counted(len(pairs), 'request')}{', one seed' if any(once[name]) else ''}"
-              for name, pairs in gaps.items()}
-    better = [f"{name} ({theirs:.2f} against {mine:.2f} points, {counts[name]})"
-              for name, (theirs, mine) in sorted(means.items(), key=lambda item: item[1][0] - item[1][1]) if theirs < mine]
-    if not means:
-        return None
+    beside = [(group, _gap_of(rows, LAF)) for rows in own.values() for group in candidates(rows, "none")]
+    pairs, nearer = reading.grouped(beside, lambda pair: name_of(pair[0])), []
+    for name, both in pairs.items():
+        theirs, mine = _mean([over(group).mean for group, _ in both]), _mean([ours for _, ours in both])
+        once = ", one seed" if any(over(group).count == 1 for group, _ in both) else ""
+        said = f"{name} ({theirs:.2f} against {mine:.2f} points, {counted(len(both), 'request')}{once})"
+        nearer += [(theirs - mine, said)] if theirs < mine else []
+    better = [said for _, said in sorted(nearer)]
     if not better:
-        return "No other row without labels is nearer than LAF on average."
+        return "No other row without labels is nearer than LAF on average." if pairs else None
     first = "most of all" if len(better) > MOST else "namely"
     return (
-        f"{len(better)} of {len(means)} other rows without labels {'is' if len(better) == 1 else 'are'} nearer than LAF on the "
+        f"{len(better)} of {len(pairs)} other rows without labels {'is' if len(better) == 1 else 'are'} nearer than LAF on the "
         f"requests that both have, {first} {'; '.join(better[:MOST])}. That describes these runs; it is no test."
     )
 

@@ -15,7 +15,7 @@ from ...methods.catalogue import LISTED
 from ...settings.names import DATASET_NAMES, TASK_NAMES
 from ..base.captions import caption
 from ..base.exhibit import Exhibit
-from ..base.reading import DEFAULTS, Found
+from ..base.reading import DEFAULTS, Found, grouped
 from ..base.tables import MISSING
 from ..base.words import detail_of, method_name
 
@@ -46,9 +46,7 @@ def counted(cells: Iterable[Cell], found: Found) -> str:
 def by_method(grid: list[Cell], found: Found, dataset: str) -> pd.DataFrame:
     """Rows are methods, columns are tasks, of one data set; ``–`` where the grid names no cell."""
     here = [cell for cell in grid if cell.dataset == dataset]
-    cells: dict[tuple[str, str], list[Cell]] = {}
-    for cell in sorted(here, key=_order):
-        cells.setdefault((row_of(cell), cell.task), []).append(cell)
+    cells = grouped(sorted(here, key=_order), lambda cell: (row_of(cell), cell.task))
     return pd.DataFrame({
         TASK_NAMES[task]: {row: counted(cells[row, task], found) if (row, task) in cells else MISSING for row, _ in cells}
         for task in dict.fromkeys(cell.task for cell in here)

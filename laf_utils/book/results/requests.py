@@ -19,7 +19,7 @@ from ...experiments.cells import AGAIN, ORIGINAL
 from ..base import style
 from ..base.captions import caption
 from ..base.exhibit import Exhibit
-from ..base.reading import Found, Group, difference, over, pick, profile_of
+from ..base.reading import Found, Group, difference, grouped, over, pick, profile_of
 from ..base.words import LEVEL, breakable, gap_text, mark_of, method_name, title_of, within_noise
 from . import ablation, labels, tables
 from .sentences import LEVEL_WORDS, against_nearest
@@ -60,10 +60,9 @@ class Together:
 
 def together(found: dict[str, Interval], sets: dict[str, str]) -> Together:
     """Of the differences by title of the request, and the data set of each."""
-    by_set: dict[str, list[float]] = {}
-    for title, apart in found.items():
-        by_set.setdefault(sets[title], []).append(apart.mean)
-    return Together([apart.mean for apart in found.values()], [sum(own) / len(own) for own in by_set.values()])
+    by_set = grouped(found, lambda title: sets[title])
+    means = [sum(found[title].mean for title in own) / len(own) for own in by_set.values()]
+    return Together([apart.mean for apart in found.values()], means)
 
 
 def sentence(own: Comparison, found: Together) -> str:

@@ -27,7 +27,7 @@ class Said:
     text: Callable[[float | None], str]
 
 
-def _candidates(rows: list[Group], level: str) -> list[Group]:
+def candidates(rows: list[Group], level: str) -> list[Group]:
     """Approximate methods of a level of label access at published settings that have numbers, are ranked and did not collapse."""
     skipped = (*REFERENCES, *EXACT, "laf")
     own = [g for g in rows if g.choice == DEFAULTS and g.level == level and g.method not in skipped and g.values(gap)]
@@ -39,7 +39,7 @@ def nearest(rows: list[Group], level: str) -> tuple[Group, int] | None:
 
     It describes: what was chosen for being small is smaller than it would be on other seeds. ``against_nearest`` compares.
     """
-    scored = _candidates(rows, level)
+    scored = candidates(rows, level)
     return (min(scored, key=lambda g: over(g).mean), len(scored)) if scored else None
 
 
@@ -53,7 +53,7 @@ def against_nearest(rows: list[Group], level: str) -> Interval | None:
     goal = laf.values(gap) if laf else {}
     if first is None or len(goal.keys() & first[0].values(gap).keys()) < 2:
         return None
-    others = {name_of(g): g.values(gap) for g in _candidates(rows, level)}
+    others = {name_of(g): g.values(gap) for g in candidates(rows, level)}
     found = []
     for seed, own in goal.items():
         means = {

@@ -48,9 +48,7 @@ def seconds_of(group: Group) -> tuple[list[float], bool, str] | None:
     Records of different machines are not averaged; where some of a machine's were measured on the processor's clock and others
     on the wall's, the former.
     """
-    machines: dict[tuple, list[dict]] = {}
-    for record in group.good.values():
-        machines.setdefault((record["machine"]["device"] != "cpu", machine_of(record)), []).append(record)
+    machines = reading.grouped(group.good.values(), lambda r: (r["machine"]["device"] != "cpu", machine_of(r)))
     for (_, name), same in sorted(machines.items(), key=lambda item: (item[0][0], -len(item[1]))):
         for clock in ("processor_seconds", "seconds"):
             values = [record[clock] for record in same if record[clock] is not None]
