@@ -2,23 +2,14 @@
 
 import ctypes
 import gc
-import re
 import sys
 from contextlib import suppress
 from pathlib import Path
 
-from ..support.devices import peak_memory_bytes
+from ..support.devices import peak_memory_bytes, status_bytes
 
-STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+RESET = Path("/proc/self/clear_refs")
 RESET_PEAK = "5"  # Linux, proc(5): sets the peak of the resident set back to its present size
-
-
-def resident_bytes() -> int | None:
-    """The resident memory of this process now, ``None`` where the system does not tell (macOS)."""
-    if not STATUS.is_file():
-        return None
-    found = re.search(r"VmRSS:\s+(\d+) kB", STATUS.read_text(encoding="ascii", errors="replace"))
-    return int(found[1]) * 1024 if found else None
 
 
 def give_back() -> None:
@@ -42,7 +33,7 @@ class PeakMemory:
         give_back()
         try:
             RESET.write_text(RESET_PEAK, encoding="ascii")
-            self._before = resident_bytes()
+            self._before = status_bytes("VmRSS")
         except OSError:
             self._before = None
         return self

@@ -53,6 +53,7 @@ NO_NUMBERS = {  # by place below this package: what is not followed, and why no 
     "support.devices.describe": "describes the machine",
     "support.devices.has_fast_bfloat16": "describes the machine",
     "support.devices.peak_memory_bytes": "measures the process",
+    "support.devices.status_bytes": "measures the process",
     "support.devices.resolve": "finds a device, whose type is in the key of a stage",
     "support.devices.synchronise": "waits",
     "support.lazy": "imports",

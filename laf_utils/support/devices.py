@@ -40,13 +40,18 @@ def has_fast_bfloat16() -> bool:
     return torch.cpu._is_avx512_bf16_supported() if hasattr(torch.cpu, "_is_avx512_bf16_supported") else False
 
 
+def status_bytes(name: str) -> int | None:
+    """A size that Linux tells of this process (proc(5): ``VmRSS``, ``VmHWM``); ``None`` elsewhere (macOS)."""
+    status = Path("/proc/self/status")
+    text = status.read_text(encoding="ascii", errors="replace") if status.is_file() else ""
+    found = re.search(rf"{name}:\s+(\d+) kB", text)
+    return int(found[1]) * 1024 if found else None
+
+
 def peak_memory_bytes() -> int:
     """The largest resident memory of this process so far."""
-    status = Path("/proc/self/status")
-    if status.is_file():  # Linux's ru_maxrss may carry over the peak of the process that started this one
-        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii", errors="replace"))
-        if found:
-            return int(found[1]) * 1024
+    if (told := status_bytes("VmHWM")) is not None:  # Linux's ru_maxrss may carry over that of the process that started this one
+        return told
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

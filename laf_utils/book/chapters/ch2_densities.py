@@ -66,19 +66,15 @@ def unreachable(e: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _examine(vae: RepresentationVAE, e: torch.Tensor, seed: int, *names: object) -> tuple[np.ndarray, float, torch.Tensor]:
-    """m [n], the share of variance given back, and the reconstruction [n, 256] in the representation's own units."""
-    errors = vae.squared_error(e, stream(seed, "examined", *names, device=e.device))
-    back = vae(vae.standardised(e), stream(seed, "examined", *names, device=e.device))[0] * vae.scale + vae.centre
-    left = (back - e).square().sum() / (e - e.mean(0)).square().sum()
-    return errors.cpu().numpy(), 1 - left.item(), back
-
-
 def examine(densities: Densities, representations: dict[str, torch.Tensor], seed: int, values: int = 20_000) -> Fit:
     """Both VAEs on both sets."""
     errors, shares, pairs = {}, {}, np.empty((2, 0))
     for vae, (name, e) in product(("h", "h_f"), representations.items()):
-        errors[vae, name], shares[vae, name], back = _examine(getattr(densities, vae), e, seed, vae, name)
+        own: RepresentationVAE = getattr(densities, vae)
+        first, second = (stream(seed, "examined", vae, name, device=e.device) for _ in range(2))  # the same noise for both
+        errors[vae, name] = own.squared_error(e, first).cpu().numpy()
+        back = own(own.standardised(e), second)[0] * own.scale + own.centre  # in the representation's own units
+        shares[vae, name] = 1 - ((back - e).square().sum() / (e - e.mean(0)).square().sum()).item()
         if (vae, name) == ("h", "retain"):
             both = torch.stack([e.flatten(), back.flatten()]).cpu()
             chosen = torch.randperm(both.shape[1], generator=stream(seed, "examined", "values"))[:values]

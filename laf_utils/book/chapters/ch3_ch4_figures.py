@@ -101,9 +101,9 @@ def each_alone(traces: dict[str, Trace], goal: dict[str, float]) -> Figure:
 @styled
 def modes(traces: dict[str, Trace], goal: dict[str, float]) -> Figure:
     """Accuracy against the images passed forward and backward, both modes in one panel per set; dotted: retrained."""
-    parts = ("forget", "retain", "test")
+    parts = {"forget": "Train_f (%)", "retain": "Train_r (%)", "test": "Test (%)"}
     figure, axes = panels(1, len(parts), 2.9, sharey=True)
-    for axis, part in zip(axes[0], parts, strict=True):
+    for axis, (part, title) in zip(axes[0], parts.items(), strict=True):
         for mode, trace in traces.items():
             values, passed = trace.accuracy(part), np.array(trace.passed) / 1000
             count = _in_order(trace)
@@ -111,8 +111,7 @@ def modes(traces: dict[str, Trace], goal: dict[str, float]) -> Figure:
                       label=mode)
             axis.plot(passed[-1], values[-1], "*", color=MODE_COLOURS[mode], markersize=11, label=f"{mode}, kept")
         axis.axhline(goal[part], color="black", linestyle=":", linewidth=1.3, label="retrained")
-        axis.set(title={"forget": "Train_f (%)", "retain": "Train_r (%)", "test": "Test (%)"}[part], ylim=(-4, 104))
-        axis.set_xlabel("images passed (thousands)")
+        axis.set(title=title, ylim=(-4, 104), xlabel="images passed (thousands)")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
 

@@ -19,11 +19,9 @@ FEW = ("original", "retrain", "jit", "boundary_expand", "laf", "lfssd", "ts", "l
 
 def compare(run: Run, methods: Sequence[str] = FEW) -> list[dict]:
     """A record for each method at its published settings, in this order, on the run's request."""
-    config, problem, found = run.config, Problem(run), []
-    for name in methods:
-        cell = Cell(run.data.name, config.task, name, config.seed, config.profile)
-        found.append(make(cell, problem, settings_of(cell, problem, None)))
-    return found
+    config, problem = run.config, Problem(run)
+    cells = [Cell(run.data.name, config.task, name, config.seed, config.profile) for name in methods]
+    return [make(cell, problem, settings_of(cell, problem, None)) for cell in cells]
 
 
 def project_out(view: View, settings: Settings) -> nn.Module:

@@ -95,12 +95,10 @@ def over_epochs(board: Board) -> Figure:
         axis.set_title(title)
     figures.gap_scale(axes[0], "y", (0, 1, 3, 10, 30))
     axes[0].set_ylim(-0.1, 60)
-    axes[-1].set_xscale("log")
+    axes[-1].set(xscale="log", xlabel="epochs of representation adaptation (10: the profile's own)")
     axes[-1].set_xticks(EPOCHS, [str(n) for n in EPOCHS])
     axes[-1].minorticks_off()
-    axes[-1].set_xlabel("epochs of representation adaptation (10: the profile's own)")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, fontsize=8, ncols=2, loc="outside upper center")
+    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, ncols=2, loc="outside upper center")
     return figure
 
 

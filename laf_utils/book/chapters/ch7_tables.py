@@ -66,13 +66,12 @@ def pooled(board: Board, question: Question, task: str) -> pd.DataFrame:
 
 def of_question(board: Board, question: Question) -> list[Styler]:
     """The tables of a question, each under its title: gaps by place, then what each arm changes in either request."""
-    found = [aligned(by_place(board, question), f"Gap to the retrained model in points, over training seeds; {SPREAD}.")]
-    for task in dict.fromkeys(task for _, task in PLACES):
-        table = pooled(board, question, task)
-        if len(table):
-            rest = "differences to LAF as published, over both data sets and all seeds; the interval is of the gap."
-            found.append(aligned(table, f"{TASK_NAMES[task].capitalize()}: {rest}"))
-    return found
+    found = {task: pooled(board, question, task) for task in dict.fromkeys(task for _, task in PLACES)}
+    rest = "differences to LAF as published, over both data sets and all seeds; the interval is of the gap."
+    return [
+        aligned(by_place(board, question), f"Gap to the retrained model in points, over training seeds; {SPREAD}."),
+        *(aligned(table, f"{TASK_NAMES[task].capitalize()}: {rest}") for task, table in found.items() if len(table)),
+    ]
 
 
 def of_epochs(board: Board) -> list[Styler]:

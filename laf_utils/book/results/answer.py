@@ -1,6 +1,7 @@
 """Does it work? One sentence and one table over all requests, from the records of the comparison."""
 
 from collections.abc import Sequence
+from statistics import fmean
 
 import pandas as pd
 
@@ -32,10 +33,6 @@ def requests(found: Found, places: Sequence[Place]) -> Requests:
     """The rows of every request that has LAF and the original on record, by data set and task."""
     rows = {place: tables.rows_of(found, *place) for place in places}
     return {place: own for place, own in rows.items() if difference(pick(own, LAF), pick(own, ORIGINAL))}
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 def _gap_of(rows: list[Group], method: str) -> float | reading.MaybeNone:
@@ -76,7 +73,7 @@ def _count(own: Requests, task: str) -> str:
 def of_task(own: Requests, task: str, apart: Interval, p: float, count: str = "") -> str:
     """Whether LAF is nearer than doing nothing in a task, with both means and, where it is given, of how many requests."""
     part = [rows for (_, each), rows in own.items() if each == task]
-    mine, nothing = (_mean([_gap_of(rows, method) for rows in part]) for method in (LAF, ORIGINAL))
+    mine, nothing = (fmean([_gap_of(rows, method) for rows in part]) for method in (LAF, ORIGINAL))
     if within_noise(apart, p=p):
         word = "cannot be told from doing nothing"
     else:
@@ -116,7 +113,7 @@ def _nearer(own: Requests) -> str | None:
     beside = [(group, _gap_of(rows, LAF)) for rows in own.values() for group in candidates(rows, "none")]
     pairs, nearer = reading.grouped(beside, lambda pair: name_of(pair[0])), []
     for name, both in pairs.items():
-        theirs, mine = _mean([over(group).mean for group, _ in both]), _mean([ours for _, ours in both])
+        theirs, mine = fmean([over(group).mean for group, _ in both]), fmean([ours for _, ours in both])
         once = ", one seed" if any(over(group).count == 1 for group, _ in both) else ""
         said = f"{name} ({theirs:.2f} against {mine:.2f} points, {counted(len(both), 'request')}{once})"
         nearer += [(theirs - mine, said)] if theirs < mine else []
@@ -136,7 +133,7 @@ def _moved(own: Requests) -> str | None:
     rows = [each for each in rows if all(each)]
     if not rows:
         return None
-    start, mine, goal = (_mean([each.mean for each in column]) for column in zip(*rows, strict=True))
+    start, mine, goal = (fmean([each.mean for each in column]) for column in zip(*rows, strict=True))
     word = ". **LAF moves it by next to nothing**" if abs(start - mine) < LITTLE * abs(start - goal) else ""
     return f"Train_f is {start:.1f} % after doing nothing, {mine:.1f} % after LAF and {goal:.1f} % in the retrained model{word}."
 

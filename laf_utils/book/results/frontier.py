@@ -155,8 +155,7 @@ def _panel(axis: Axes, own: list[Dot]) -> Notes:
     notes = [note for dot in methods for note in _mark(axis, dot, names.get(dot.method))]
     axis.set_xscale("log")
     style.gap_scale(axis, "y", GAPS)
-    axis.set(xlim=ends, ylim=(0, 130))
-    axis.set_ylabel("gap to retraining (points)")
+    axis.set(xlim=ends, ylim=(0, 130), ylabel="gap to retraining (points)")
     costs = [tick for tick in COSTS if tick >= ends[0]]
     axis.set_xticks(costs, [f"{100 * tick:g} %" for tick in costs])
     axis.minorticks_off()

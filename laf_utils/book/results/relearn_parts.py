@@ -116,8 +116,7 @@ def figure(rows: Rows) -> Figure:
     axis.set_xscale("log")
     axis.set_xticks(list(whole), [f"{share} %" for share in whole])
     style.gap_scale(axis, "y", (0, 1, 3, 10, 30))
-    axis.set_ylim(0, 40)
-    axis.set(xlabel="image passes as a share of retraining's", ylabel="gap to retrained (points)")
+    axis.set(ylim=(0, 40), xlabel="image passes as a share of retraining's", ylabel="gap to retrained (points)")
     result.legend(loc="outside upper center", ncols=3, fontsize=9)
     return result
 

@@ -21,11 +21,9 @@ LABELS = {  # by the frontier's words for them
 def tree(found: Found, places: Sequence[tuple[str, str]]) -> str:
     """Nested lists in HTML; empty where no request is on record."""
     table = choices(found, places)
-    branches = []
-    for task, words in WHAT.items():
-        ends = [_end(name, row) for name, row in table.iterrows() if str(name).startswith(f"{task}, ")]
-        if ends:
-            branches.append(f"<li><b>{words}.</b> Which labels have you?<ul>{''.join(ends)}</ul></li>")
+    ends = {words: "".join(_end(name, row) for name, row in table.iterrows() if str(name).startswith(f"{task}, "))
+            for task, words in WHAT.items()}
+    branches = [f"<li><b>{words}.</b> Which labels have you?<ul>{own}</ul></li>" for words, own in ends.items() if own]
     if not branches:
         return ""
     return (
