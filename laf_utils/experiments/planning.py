@@ -129,15 +129,11 @@ def plan(todo: list[Planned], folder: Path, python: str) -> dict:
     cells = {item.cell for item in todo}
     large = [name for name, known in DATASET_PRESETS.items() if known.backbone == "resnet18"]
     return {
-        "folder": str(folder),
-        "python": python,
-        "root": str(ROOT),  # the package is found from here even where it is not installed
+        "folder": str(folder), "python": python, "root": str(ROOT),  # the package is found from there even if it is not installed
         "cells": {
             item.name: {
-                "arguments": arguments_of(item.cell),
-                "after": [name_of(other) for other in waits_for(item.cell, cells)],
-                "equivalent": item.equivalent,
-                "mem_mb": MEMORY_MB,
+                "arguments": arguments_of(item.cell), "after": [name_of(other) for other in waits_for(item.cell, cells)],
+                "equivalent": item.equivalent, "mem_mb": MEMORY_MB,
                 "gpu": int(item.cell.dataset in large and item.cell.profile in ("paper", "native")),
             }
             for item in todo

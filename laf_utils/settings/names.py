@@ -42,21 +42,15 @@ def caveats(config: RunConfig, dataset: "Dataset") -> list[str]:
     found += [note for note in dataset.notes if "FALLBACK" not in note]
     if config.task != "class" and config.forget_classes != RunConfig.forget_classes:
         found.append(f"FORGET_CLASS belongs to class removal: it has no effect on {TASK_NAMES[config.task]}.")
-    epochs = counted(config.training.epochs, "epoch")
-    if config.profile == "quick":
-        images = f"{config.images:,} training images, " if config.images else ""
-        found.append(
-            f"Profile quick: {images}{epochs} of training, {config.unlearning.epochs} of unlearning. A demonstration, not the "
-            "paper's setting."
-        )
-    if config.profile == "small":
-        found.append(
-            f"Profile small: {config.images:,} training images at their native size; all else is the paper's setting, which has "
-            "every image enlarged to 224 x 224."
-        )
-    if config.profile == "native":
-        found.append(
-            f"Profile native: {config.images or len(dataset.train.labels):,} training images at their native size, a small "
-            f"residual network trained by SGD with one cycle for {epochs}; LAF's settings are the paper's."
-        )
-    return found
+    if config.profile == "paper":
+        return found
+    epochs, images = counted(config.training.epochs, "epoch"), f"{config.images or len(dataset.train.labels):,} training images"
+    shown = f"{images}, " if config.images else ""
+    of_profile = {
+        "quick": f"{shown}{epochs} of training, {config.unlearning.epochs} of unlearning. A demonstration, not the paper's "
+                 "setting.",
+        "small": f"{images} at their native size; all else is the paper's setting, which has every image enlarged to 224 x 224.",
+        "native": f"{images} at their native size, a small residual network trained by SGD with one cycle for {epochs}; LAF's "
+                  "settings are the paper's.",
+    }
+    return [*found, f"Profile {config.profile}: {of_profile[config.profile]}"]

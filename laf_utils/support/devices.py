@@ -68,9 +68,6 @@ def describe(device: torch.device) -> dict[str, object]:
     """What a record says of the machine: no host or user names."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
-        "device": device.type,
-        "name": name,
-        "threads": torch.get_num_threads(),
-        "system": platform.system(),
+        "device": device.type, "name": name, "threads": torch.get_num_threads(), "system": platform.system(),
         "bfloat16_hardware": has_fast_bfloat16(),
     }

@@ -50,16 +50,7 @@ def track(total: int, label: str, unit: str = "step") -> tqdm:
     ``update``.
     """
     return tqdm(
-        total=total,
-        desc=label,
-        unit=unit,
-        unit_scale=unit == "B",
-        delay=1,
-        mininterval=0.5,
-        leave=False,
+        total=total, desc=label, unit=unit, unit_scale=unit == "B", delay=1, mininterval=0.5, leave=False, file=sys.stdout,
         position=0,  # a bar inside another draws over it: a second line is moved to by codes that a notebook does not obey
-        file=sys.stdout,
-        ascii=True,
-        ncols=88,
-        disable=not watched() or getattr(_here, "silent", False),
+        ascii=True, ncols=88, disable=not watched() or getattr(_here, "silent", False),
     )

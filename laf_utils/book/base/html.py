@@ -58,11 +58,8 @@ class PageExporter(HTMLExporter):
     def markdown2html(self, context: Any, source: str) -> str:
         """Markdown to HTML, as nbconvert calls it for each cell."""
         renderer = _Renderer(
-            escape=False,
-            attachments=context.get("cell", {}).get("attachments", {}),
-            embed_images=self.embed_images,
-            path=context.get("resources", {}).get("metadata", {}).get("path", ""),
-            exclude_anchor_links=True,
+            escape=False, attachments=context.get("cell", {}).get("attachments", {}), embed_images=self.embed_images,
+            path=context.get("resources", {}).get("metadata", {}).get("path", ""), exclude_anchor_links=True,
         )
         return MarkdownWithMath(renderer=renderer).render(source)
 

@@ -238,7 +238,9 @@ def same_reference(record: Mapping[str, Any], retrain_record: Mapping[str, Any])
     """
     own, goal = record.get(FINGERPRINT), retrain_record.get(FINGERPRINT)
     if own is not None and goal is not None:
-        return _retrained(own) == _retrained(goal)
+        # The retrained model's part of a fingerprint that names both models; the fingerprint itself where it is one text.
+        own, goal = (each.get("retrained") if isinstance(each, Mapping) else each for each in (own, goal))
+        return own == goal
     metrics, goals, gaps = record.get("metrics"), retrain_record.get("metrics"), record.get("gap")
     if not metrics or not goals or not gaps:
         return None
@@ -250,8 +252,3 @@ def same_reference(record: Mapping[str, Any], retrain_record: Mapping[str, Any])
     if any(abs(abs(metrics[name] - goals[name]) - gaps[name]) > TOLERANCE for name in names):
         return False
     return True if len(names) >= ENOUGH else None
-
-
-def _retrained(fingerprint: Any) -> Any:
-    """The retrained model's part of a fingerprint that names both models; the fingerprint itself where it is one text."""
-    return fingerprint.get("retrained") if isinstance(fingerprint, Mapping) else fingerprint

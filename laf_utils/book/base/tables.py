@@ -33,15 +33,14 @@ def attack(record: dict) -> pd.DataFrame:
 
 def cost(record: dict) -> pd.DataFrame:
     """Each stage's image passes as a share of retraining's, its seconds, and whether it came from disk."""
-    goal, rows = record["passes"]["retrained"]["equivalent"], {}
-    for stage, name in STAGE_NAMES.items():
-        if stage in record["seconds"]:
-            passes = record["passes"].get(stage)
-            rows[name] = {
-                "share of retraining": number(passes["equivalent"] / goal if passes else None),
-                "seconds": number(record["seconds"][stage], ".1f"), "from disk": "yes" if record["reused"].get(stage) else "no",
-            }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    goal = record["passes"]["retrained"]["equivalent"]
+    shares = {stage: passes["equivalent"] / goal for stage in STAGE_NAMES if (passes := record["passes"].get(stage))}
+    return pd.DataFrame.from_dict({
+        name: {
+            "share of retraining": number(shares.get(stage)), "seconds": number(record["seconds"][stage], ".1f"),
+            "from disk": "yes" if record["reused"].get(stage) else "no",
+        } for stage, name in STAGE_NAMES.items() if stage in record["seconds"]
+    }, orient="index")
 
 
 def markdown(table: pd.DataFrame, corner: str = "") -> str:

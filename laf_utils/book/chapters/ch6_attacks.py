@@ -29,6 +29,7 @@ from ...experiments.second_retrained import retrained_again
 from ...models import Network
 from ...run import Run
 from ..base import style as figures
+from ..base.reading import measure
 from ..base.tables import number
 from .ch6_tables import title_of
 
@@ -149,15 +150,16 @@ def free_audit(run: Run, evaluation: Evaluation, again: ModelOutputs) -> pd.Data
     models = {**evaluation.outputs, NULL: again}
     found = free_measures(models, run.task, run.data.test.labels, evaluation.sample, seed=run.config.seed)
 
-    return pd.DataFrame.from_dict({
-        title_of(name): {
-            "U-MIA (%)": number(own["u_mia_log"] and own["u_mia_log"]["accuracy"], ".1f"),
-            "RMIA AUC (%)": number(own["rmia"] and own["rmia"]["auc"], ".1f"),
-            "KS, D": number(own["ks_distance"], ".3f"), "JS on D_f (nats)": number(own["js_forget"], ".3f"),
-            "CKA on D_f": number(own["debiased_cka_forget"], ".3f"), "distance on D_f": number(own["distance_forget"]),
-            "shift of φ (nats)": number(own["verdict"] and own["verdict"]["shift"]),
-        } for name, own in found.items()
-    }, orient="index")
+    columns = {
+        "U-MIA (%)": (measure("u_mia_log", "accuracy"), ".1f"), "RMIA AUC (%)": (measure("rmia", "auc"), ".1f"),
+        "KS, D": (measure("ks_distance"), ".3f"), "JS on D_f (nats)": (measure("js_forget"), ".3f"),
+        "CKA on D_f": (measure("debiased_cka_forget"), ".3f"), "distance on D_f": (measure("distance_forget"), ".2f"),
+        "shift of φ (nats)": (measure("verdict", "shift"), ".2f"),
+    }
+    return pd.DataFrame({
+        name: {title_of(model): number(value(own), form) for model, own in found.items()}
+        for name, (value, form) in columns.items()
+    })
 
 
 def _loss_panel(axis: Axes, own: Signals) -> None:

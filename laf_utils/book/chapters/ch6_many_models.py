@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...audit.many_models import SIGMA_FLOOR
@@ -27,8 +26,7 @@ UNKEYED = "From before records had keys: nothing checks whether the code that ma
 EARLIER = caption("many models, earlier")
 COLUMNS = {
     "U-LiRA AUC": ((ATTACK, "auc"), 1), "of the most exposed": (("u_lira_of_exposed", "auc"), 1),
-    "forget score": (("neurips_forget_score",), 3),
-    "without utility": (("neurips_forgetting_alone",), 3),
+    "forget score": (("neurips_forget_score",), 3), "without utility": (("neurips_forgetting_alone",), 3),
     "KLoM on D_f (nats)": (("klom", "forget", "mean"), 1), "KLoM on D_r (nats)": (("klom", "retain", "mean"), 1),
     "KLoM on test (nats)": (("klom", "test", "mean"), 1),
 }
@@ -117,22 +115,17 @@ def verdict_sentence(records: list[dict], model: str, folder: Path | None = None
     return ch6_tables.sentence(records, model, f"{said}{auc:.1f}, between retrained ones {null:.1f}")
 
 
-def _bell(axis: Axes, phi: list[float], place: int, colour: str) -> None:
-    """The models as dots and the Gaussian that the attacker fits to them, one row high."""
-    mean, std = float(np.mean(phi)), max(float(np.std(phi, ddof=1)), SIGMA_FLOOR)
-    x = np.linspace(mean - 3 * std, mean + 3 * std, 120)
-    axis.fill_between(x, place, place - 0.75 * np.exp(-(((x - mean) / std) ** 2) / 2), color=colour, alpha=0.25, linewidth=0)
-    axis.plot(phi, [place] * len(phi), "o", color=colour, markersize=4, alpha=0.8)
-
-
 @style.styled
 def one_image(record: dict) -> Figure:
-    """phi of one forgotten image in every model of a record, kind by kind, with the Gaussian fitted to each kind."""
-    phi = record["example"]["phi"]
+    """phi of one forgotten image in every model of a record, kind by kind, with the Gaussian that the attacker fits to each."""
     titles = {kind: ROWS[kind] for kind in ("original", "laf", "laf_r", "null")} | {"retrained": "Retrained"}
     figure, axis = style.plt.subplots(1, 1, figsize=(style.NARROW, 0.8 + 0.6 * len(titles)))
     for place, kind in enumerate(titles):
-        _bell(axis, phi[kind], place, COLOURS[kind])
+        phi, colour = record["example"]["phi"][kind], COLOURS[kind]
+        mean, std = float(np.mean(phi)), max(float(np.std(phi, ddof=1)), SIGMA_FLOOR)
+        x = np.linspace(mean - 3 * std, mean + 3 * std, 120)
+        axis.fill_between(x, place, place - 0.75 * np.exp(-(((x - mean) / std) ** 2) / 2), color=colour, alpha=0.25, linewidth=0)
+        axis.plot(phi, [place] * len(phi), "o", color=colour, markersize=4, alpha=0.8)
     axis.set_yticks(range(len(titles)), list(titles.values()))
     axis.set(ylim=(len(titles) - 0.7, -0.9), xlabel="φ of one forgotten image (nats)")
     return figure

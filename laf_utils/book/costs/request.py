@@ -38,15 +38,12 @@ def cost_by_stage(dataset: str = "mnist", task: str = "class", seed: int = 0) ->
     """
     records = [r for r in found(dataset, task, seed=seed) if r["cell"]["choice"] == "defaults"]
     rows, goal = {}, retraining_passes(records)
-    for record in records:
-        if record["passes"] is None or family_of(record["cell"]["method"]) is None:
-            continue
+    for record in (record for record in records if of_record(record)):
         for stage, row in _stages(record).items():
             equivalent = row["training passes"] + FROZEN_PASS * row["frozen passes"]
             rows[record_name(record), stage] = row | {"% of retraining": 100 * equivalent / goal}
     table = pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS))
-    table.index = pd.MultiIndex.from_tuples(rows, names=["method", "stage"]) if rows else pd.MultiIndex.from_arrays(
-        [[], []], names=["method", "stage"])
+    table.index = pd.MultiIndex.from_tuples(list(rows), names=["method", "stage"])
     return table
 
 

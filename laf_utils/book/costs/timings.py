@@ -170,17 +170,13 @@ class Alone:
 
     def predict(self, work: Work, network: str) -> float:
         """Seconds of so much work, from passes alone: what an optimiser and a loss add is in the training pass."""
-        beside = beside_steps(work)
+        # Images passed forward in small batches beside the steps; the rest goes in large ones.
+        beside = (work.frozen_calls - work.frozen / PASS_BATCH) / (1 / SMALL - 1 / PASS_BATCH)
+        beside = min(work.frozen, max(0.0, beside))
         training = work.calls * self.call(network, "training", work.training / work.calls) if work.calls else 0.0
         parts = ((beside, SMALL), (work.frozen - beside, PASS_BATCH))
         frozen = sum(images / batch * self.call(network, "frozen", batch) for images, batch in parts)
         return training + frozen + work.vae_steps * self.vae_step
-
-
-def beside_steps(work: Work) -> float:
-    """Images passed forward in batches of 32 beside the steps; the rest goes in batches of 500."""
-    beside = (work.frozen_calls - work.frozen / PASS_BATCH) / (1 / SMALL - 1 / PASS_BATCH)
-    return min(work.frozen, max(0.0, beside))
 
 
 def alone(device: str = "cuda") -> Alone:

@@ -72,15 +72,15 @@ def measured_effect(switch: str, found: list[dict]) -> str:
 
 def departures_table(departures: list[Departure], found: list[dict]) -> pd.DataFrame:
     """Every published choice with a side effect, its switch, and what it did alone."""
-    rows = {}
-    for d in departures:
-        values = [f"`{published_value(d.switch, mode)}`" for mode in ("reference", "fixed")] if d.switch else []
-        rows[d.choice] = {
-            "side effect": d.effect,
-            "switch: published → `fixed`": f"`{d.switch}`: {' → '.join(values)}" if d.switch else d.alternative,
+    def said(switch: str) -> str:
+        return f"`{switch}`: {' → '.join(f'`{published_value(switch, mode)}`' for mode in ('reference', 'fixed'))}"
+
+    table = pd.DataFrame.from_dict({
+        d.choice: {
+            "side effect": d.effect, "switch: published → `fixed`": said(d.switch) if d.switch else d.alternative,
             MEASURED: measured_effect(d.switch, found) if d.switch else MISSING,
-        }
-    table = pd.DataFrame.from_dict(rows, orient="index")
+        } for d in departures
+    }, orient="index")
     return table.drop(columns=MEASURED) if (table[MEASURED] == MISSING).all() else table
 
 

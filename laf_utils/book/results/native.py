@@ -58,7 +58,7 @@ def steps(config: RunConfig, images: int) -> tuple[int, int, int]:
 def carried() -> pd.DataFrame:
     """CIFAR-10, class removal: steps in each profile, and what the authors' notebook and our records say of h_f and of L_UE."""
     notebook, known = authors()["published_notebook"], FACTS["cifar10"].counts[0]
-    theirs = [value for _, value in sorted((int(epoch), value) for epoch, value in notebook["loss_ue_by_epoch"].items())]
+    theirs = [notebook["loss_ue_by_epoch"][epoch] for epoch in sorted(notebook["loss_ue_by_epoch"], key=int)]
     paper = preset("cifar10", "class", profile="paper")
     rows = {"authors' notebook": _row(paper, known, notebook["vae_loss_epoch_0_and_9"]["h_f"][1], theirs)}
     for profile in ("native", "small"):

@@ -185,8 +185,6 @@ def of_parts(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
 def _of_share(share: int, method: str, name: str) -> Comparison:
     """LAF+R with a share of the labels against what reads none, or against a baseline with the same ones."""
     variant, free = labels.variant_of(share), method in FREE
-    own = f"With {share} % of the labels LAF+R"
-    other = name if free else f"{name} with the same"
     between = _between(("laf_r", variant), (method, "" if free else variant))
 
     def of(rows: list[Group]) -> Interval | None:
@@ -194,19 +192,18 @@ def _of_share(share: int, method: str, name: str) -> Comparison:
         second, nothing = over(pick(rows, method, variant)), over(pick(rows, ORIGINAL))
         return None if not free and second and nothing and second.mean > nothing.mean else between(rows)
 
-    return Comparison(f"{share} %", own, other, of)
+    return Comparison(f"{share} %", f"With {share} % of the labels LAF+R", name if free else f"{name} with the same", of)
 
 
 def of_shares(found: Found, places: Sequence[tuple[str, str]]) -> list[Exhibit]:
     """LAF+R by share of the labels: against doing nothing, against LAF, and against each baseline with the same ones."""
-    rows, result = _titled(labels.rows_of, found, places), []
+    rows = _titled(labels.rows_of, found, places)
     others = {few: name for name, (few, *_) in labels.LINES.items() if few != "laf_r"}
-    for method, name in {**FREE, **others}.items():
-        given = f"{name} without any" if method in FREE else f"{name} with the same labels"
-        # With all labels the retrained model is the goal, and the others stand in the tables of methods.
-        asked = [share for share in labels.SHARES if method in FREE or share != labels.FULL]
-        result.append(exhibit(
+    return [
+        exhibit(
             f"across-labels-{method}", f"{labels.TITLE}, {TITLE.lower()}: LAF+R \u2212 {name}",
-            f"LAF+R with a share of the labels and {given}", rows, [_of_share(share, method, name) for share in asked],
-        ))
-    return result
+            f"LAF+R with a share of the labels and {name} {'without any' if method in FREE else 'with the same labels'}", rows,
+            # With all labels the retrained model is the goal, and the others stand in the tables of methods.
+            [_of_share(share, method, name) for share in labels.SHARES if method in FREE or share != labels.FULL],
+        ) for method, name in {**FREE, **others}.items()
+    ]
