@@ -156,9 +156,8 @@ def _all(todo: list[Unit], out: Path, workers: int, end: float) -> int:
     failed = 0
     while True:
         for worker, unit in _given([worker for worker in crew if not worker.unit], workers - len(crew), todo, crew, end):
-            worker = worker or _Worker(out)
-            if worker not in crew:
-                crew.append(worker)
+            if worker is None:
+                crew.append(worker := _Worker(out))
             todo.remove(unit)
             worker.begin(unit)
         busy = {worker.pipe: worker for worker in crew if worker.unit}

@@ -81,7 +81,9 @@ def inputs_of(cell: Cell, problem: Problem, settings: Any) -> dict[str, str]:
     return {
         "settings": content_key({"cell": cell.described(), "settings": plain(settings), "config": config}),
         "data": content_key(run.data.checksum), "task": content_key(run.task.checksum()),
-        "training": training_code(), "method": _method_code(cell), "measuring": _measuring_code(),
+        "training": training_code(), "method": _method_code(cell),
+        # What gives a method its request and measures any model of it.
+        "measuring": code_version((Problem.request, Problem.outputs, Problem.measure, Problem.gap, to_retrained), TRAINED),
     }
 
 
@@ -96,12 +98,6 @@ def _method_code(cell: Cell) -> str:
     if method.name in ("laf", "laf_r"):  # by the pipeline, or by the method where the tuning chose its settings
         own = content_key([own, method_code(), repair_code() if method.name == "laf_r" else ""])
     return own
-
-
-def _measuring_code() -> str:
-    """Names the code that gives a method its request and measures any model of it."""
-    roots = (Problem.request, Problem.outputs, Problem.measure, Problem.gap, to_retrained)
-    return code_version(roots, TRAINED)
 
 
 @dataclass(frozen=True)

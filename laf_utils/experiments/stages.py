@@ -107,9 +107,9 @@ def stages(arguments: list[str]) -> None:
         runs = [Problem.asked(given["DATASET"], task, one, given["PROFILE"]).run for task in tasks for one in seeds]
         of, each = [run for _ in names for run in runs], [stage for stage in names for _ in runs]
         if plan:
-            there = [run.holds(*_of(run, stage, given["FOR"])[:2]) for run, stage in zip(of, each, strict=True)]
-            names = [f"{stage} {run.config.task} seed{run.config.seed}" for run, stage in zip(of, each, strict=True)]
-            return say_states(zip(names, (VALID if one else MISSING for one in there), strict=True), plan, "networks")
+            named = {f"{stage} {run.config.task} seed{run.config.seed}": run.holds(*_of(run, stage, given["FOR"])[:2])
+                     for run, stage in zip(of, each, strict=True)}
+            return say_states(((name, VALID if there else MISSING) for name, there in named.items()), plan, "networks")
         count = train_stages(of, each, device=given["FOR"], at_once=at_once)
     print(f"{count} of {len(of)} trained as one", flush=True)
     return None

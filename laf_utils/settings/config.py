@@ -11,6 +11,7 @@ from typing import Any, cast
 from ..support.choices import BACKBONES, CROPS, PRECISIONS, RATES, TASKS
 from ..support.reading import MOST_SEED, ReadingError
 from ..support.reading import device as device_name
+from ..support.sealing import is_number
 
 PROFILES = ("quick", "small", "native", "paper")
 MODES = ("reference", "fixed")
@@ -43,10 +44,6 @@ def _shown(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value and abs(value) != float("inf")
-
-
 Rule = Callable[[str, Any], None]  # refuses a value of a setting
 
 
@@ -54,7 +51,7 @@ def _rate(zero: bool = False) -> Rule:
     """A number above zero, or zero too."""
     def check(name: str, value: Any) -> None:
         what = "a number, zero or more" if zero else "a number above zero"
-        _require(_is_number(value) and (value > 0 or (zero and value == 0)), f"{name} must be {what}, got {_shown(value)}")
+        _require(is_number(value) and (value > 0 or (zero and value == 0)), f"{name} must be {what}, got {_shown(value)}")
         _require(value <= MOST_RATE, f"{name} must be at most {MOST_RATE:g}, got {_shown(value)}")
 
     return check

@@ -73,5 +73,5 @@ def check_not_negative(
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a finite number and no boolean."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether a value is a finite number and no boolean; whole ones may be too large for a float."""
+    return isinstance(value, int) and not isinstance(value, bool) or isinstance(value, float) and math.isfinite(value)

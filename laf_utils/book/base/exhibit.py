@@ -23,7 +23,8 @@ class Exhibit:
     name: str  # what its files are called, without an ending
     title: str
     about: str  # one line that says what it is; of an exhibit without records, why it is empty
-    table: pd.DataFrame  # rows by name, text in its cells; empty where there is nothing to show
+    # rows by name, text in its cells; empty where there is nothing to show
+    table: pd.DataFrame = field(default_factory=pd.DataFrame)
     readings: tuple[str, ...] = ()  # sentences, each with its number
     draw: Callable[[], Figure] | None = None  # makes the figure, ``None`` where there is nothing to draw
     alt: str = ""  # the figure in words

@@ -120,11 +120,9 @@ def slope(m: np.ndarray | float) -> np.ndarray | float:
 
 def saturation_lines(values: tuple[float, ...] = (0, 1, 10, 100, 160)) -> str:
     """s(m) and its slope at a few m, as lines of plain text."""
-    lines = ["    m     s(m)     slope"]
-    for m in values:
-        s = saturating(torch.tensor(m, dtype=torch.float64)).item()
-        lines.append(f"{m:5.0f}   {s:.4f}   {slope(m):.6f}")
-    return "\n".join([*lines, f"limit   {math.e:.4f}   0"])
+    s = saturating(torch.tensor(values, dtype=torch.float64)).tolist()
+    lines = [f"{m:5.0f}   {own:.4f}   {slope(m):.6f}" for m, own in zip(values, s, strict=True)]
+    return "\n".join(["    m     s(m)     slope", *lines, f"limit   {math.e:.4f}   0"])
 
 
 def separation_table(found: dict[str, Fit]) -> pd.DataFrame:

@@ -34,11 +34,10 @@ def _plain(axis: Axes, *names: str) -> None:
         scale.set_minor_formatter(NullFormatter())
 
 
-def _diagonal(axis: Axes, low: float, high: float) -> None:
-    ends = np.array([low, high])
+def _diagonal(axis: Axes, ends: np.ndarray) -> None:
     axis.fill_between(ends, QUARTER[0] * ends, QUARTER[1] * ends, color="#dddddd", label="within a quarter", linewidth=0)
     axis.plot(ends, ends, color="#666666", linewidth=0.8)
-    axis.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
+    axis.set(xscale="log", yscale="log", xlim=tuple(ends), ylim=tuple(ends))
     _plain(axis, "x", "y")
 
 
@@ -48,7 +47,7 @@ def predicted_against_measured(models: Mapping[Group, Fit]) -> Figure:
     figure, axes = style.plt.subplots(len(models), 1, figsize=(style.NARROW, 4.3 * len(models)), squeeze=False)
     for axis, (group, own) in zip(axes[:, 0], models.items(), strict=True):
         seconds = [cell.seconds for cell in own.cells]
-        _diagonal(axis, 0.6 * min(seconds), 2 * max(seconds))
+        _diagonal(axis, np.array([0.6 * min(seconds), 2 * max(seconds)]))
         axis.axvline(LEAST, color="#999999", linewidth=0.8, linestyle=":")
         for by in SPLITS:
             left, (mark, colour, label) = held_out(own.cells, by), MARKS[by]

@@ -81,9 +81,8 @@ def batch_of(method: str, settings: Mapping) -> float:
         sizes = settings["forget_batch"], settings["retain_batch"]
         return sizes[1] if family_of(method) == "scrub" else sum(sizes) / 2
     for group in (settings, settings.get("unlearning", {}), settings.get("training", {})):
-        for name in ("batch_size", "retain_batch"):
-            if name in group:
-                return group[name]
+        if "batch_size" in group:
+            return group["batch_size"]
     raise ValueError(f"{method}: its settings name no batch size")
 
 

@@ -143,7 +143,7 @@ def task_exhibit(found: Found, task: str, places: Sequence[Place]) -> Exhibit:
     own = requests(found, [place for place in places if place[1] == task])
     title, name = f"{TASK_NAMES[task][0].upper()}{TASK_NAMES[task][1:]}, all data sets", f"task-{task}"
     if not own:
-        return Exhibit(name, title, NO_RECORD, pd.DataFrame())
+        return Exhibit(name, title, NO_RECORD)
     apart = _apart(own)
     first = of_task(own, task, apart, 0.0, _count(own, task))
     span = f" The difference is {signed(apart.mean)} points (95 % interval {signed(apart.low)} to {signed(apart.high)})."

@@ -22,11 +22,6 @@ from ..base.words import detail_of, method_name
 ABOUT = caption("coverage")
 
 
-def row_of(cell: Cell) -> str:
-    """The row of a cell: its method, what its variant changes, its settings and its profile."""
-    return method_name(cell.method, cell.variant) + detail_of(cell.choice, cell.profile)
-
-
 def _order(cell: Cell) -> tuple:
     names = [*REFERENCES, *(name for name in LISTED if name not in REFERENCES)]
     place = names.index(cell.method) if cell.method in names else len(names)
@@ -46,7 +41,9 @@ def counted(cells: Iterable[Cell], found: Found) -> str:
 def by_method(grid: list[Cell], found: Found, dataset: str) -> pd.DataFrame:
     """Rows are methods, columns are tasks, of one data set; ``–`` where the grid names no cell."""
     here = [cell for cell in grid if cell.dataset == dataset]
-    cells = grouped(sorted(here, key=_order), lambda cell: (row_of(cell), cell.task))
+    cells = grouped(sorted(here, key=_order), lambda cell: (
+        method_name(cell.method, cell.variant) + detail_of(cell.choice, cell.profile), cell.task
+    ))
     return pd.DataFrame({
         TASK_NAMES[task]: {row: counted(cells[row, task], found) if (row, task) in cells else MISSING for row, _ in cells}
         for task in dict.fromkeys(cell.task for cell in here)

@@ -6,6 +6,7 @@ numbers of others with their origin.
 
 from dataclasses import dataclass
 from itertools import product
+from statistics import fmean
 
 import pandas as pd
 
@@ -41,9 +42,9 @@ def parsed(text: str) -> list[Departure]:
     return [Departure(c, e, None, s[2:]) if s.startswith(": ") else Departure(c, e, s) for c, e, s in rows]
 
 
-def cost_text(same: list[dict]) -> str:
-    """Densities and unlearning as a share of retraining's image passes; the same for every seed, but for when a rule stops."""
-    return f"{sum(100 * r['passes']['share_of_retraining']['with_vae'] for r in same) / len(same):.1f}\u00a0%"
+def _costs(same: list[dict]) -> list[float]:
+    """Densities and unlearning in percent of retraining's image passes, one for each run."""
+    return [100 * r["passes"]["share_of_retraining"]["with_vae"] for r in same]
 
 
 def published_value(switch: str, mode: str) -> str:
@@ -94,7 +95,7 @@ def modes_table(found: list[dict]) -> pd.DataFrame:
             "gap to retrained": mean_text(r["gaps"]["laf"]["mean"] for r in same),
             "ToW": mean_text((r["gaps"]["laf"]["tow"] for r in same), 3),
             "ASR distance": mean_text(r["gaps"]["laf"]["asr"] for r in same),
-            "cost": cost_text(same),
+            "cost": f"{fmean(_costs(same)):.1f}\u00a0%",  # the same for every seed, but for when a rule stops
             "runs": str(len(same)),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -115,8 +116,8 @@ def modes_sentence(found: list[dict]) -> str:
     pairs = [(here[d, t, "reference"], here[d, t, "fixed"]) for d, t in both]
     if not pairs:
         return ""
-    mean = [[sum(r["gaps"]["laf"]["mean"] for r in same) / len(same) for same in pair] for pair in pairs]
-    costs = [[100 * r["passes"]["share_of_retraining"]["with_vae"] for pair in pairs for r in pair[k]] for k in (0, 1)]
+    mean = [[fmean(r["gaps"]["laf"]["mean"] for r in same) for same in pair] for pair in pairs]
+    costs = [[cost for same in side for cost in _costs(same)] for side in zip(*pairs, strict=True)]
     once = sum(min(len(same) for same in pair) == 1 for pair in pairs)
     (low, high), (least, most) = ((f"{min(own):.0f}", f"{max(own):.0f}") for own in costs)
     return (

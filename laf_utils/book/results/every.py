@@ -40,7 +40,7 @@ def by_task(room: ModuleType, found: reading.Found, task: str) -> list[Exhibit]:
     rows = {(dataset, task): own for dataset in DATASETS if (own := room.rows_of(found, dataset, task))}
     name, title = f"{room.NAME}-{task}", f"{room.TITLE}: {TASK_NAMES[task]}"
     if not rows:
-        return [Exhibit(name, title, room.NOTHING, pd.DataFrame())]
+        return [Exhibit(name, title, room.NOTHING)]
     missing = ", ".join(DATASET_NAMES[dataset] for dataset in DATASETS if (dataset, task) not in rows)
     about = room.FIGURE + (f" Not run: {missing}." if missing else "")
     alt = f"{about} One panel for each of {', '.join(DATASET_NAMES[dataset] for dataset, _ in rows)}; numbers are in the tables."
@@ -79,6 +79,6 @@ def every(found: reading.Found | None = None) -> list[Exhibit]:
         result += by_task(room, found, task)
     result += [*requests.of_shares(found, PLACES), requests.of_parts(found, PLACES), relearn_parts.exhibit(found, PLACES)]
     drawn = maps()
-    result += drawn or [Exhibit("map", "Representations", "No record of a map yet.", pd.DataFrame())]
+    result += drawn or [Exhibit("map", "Representations", "No record of a map yet.")]
     runs = training_records.runs()
     return [*result, *(_curves(task, runs) for task in TASKS), *coverage.exhibits(found)]

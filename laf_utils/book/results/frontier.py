@@ -243,7 +243,7 @@ def exhibit(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
     """The picture, its numbers folded below it; a note where there is nothing to compare."""
     own = dots(found, places)
     if not [dot for dot in own if dot.method not in REFERENCES]:
-        return Exhibit(NAME, TITLE, NOTHING_YET, pd.DataFrame())
+        return Exhibit(NAME, TITLE, NOTHING_YET)
     core = "; ".join(title_of(*place) for place in compared_on(found, places))
     about, said = caption("frontier", count=str(len(compared_on(found, places)))), tuple(filter(None, [cure(found, places)]))
     return Exhibit(

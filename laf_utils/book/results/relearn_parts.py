@@ -125,7 +125,7 @@ def exhibit(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
     """The table, what it says and the curve over the budget; a note where there is no record."""
     rows = rows_of(found, places)
     if not set(rows) - {*BESIDE.values(), OWN}:
-        return Exhibit("relearn-parts", TITLE, NOTHING, pd.DataFrame())
+        return Exhibit("relearn-parts", TITLE, NOTHING)
     drawn = bool(_shared(rows)) and _title("passes_2") in rows
     return Exhibit(
         "relearn-parts", TITLE, caption("relearn"), table(rows), sentences(rows), (lambda: figure(rows)) if drawn else None,

@@ -106,7 +106,7 @@ def exhibit(name: str, title: str, what: str, rows_by_title: dict[str, list[Grou
     cells = {own.column: {title: apart for title, rows in rows_by_title.items() if (apart := own.of(rows))} for own in columns}
     used = [title for title in rows_by_title if any(title in found for found in cells.values())]
     if not used:
-        return Exhibit(name, title, NOTHING, pd.DataFrame())
+        return Exhibit(name, title, NOTHING)
     kept = [own for own in columns if cells[own.column]]
     sets = {title: rows[0].any["cell"]["dataset"] for title, rows in rows_by_title.items() if rows}
     found = {own.column: together(cells[own.column], sets) for own in kept}
