@@ -81,13 +81,15 @@ def announcer(titles: Mapping[str, str]) -> Callable[..., None]:
 @contextlib.contextmanager
 def kernel_environment(folder: Path) -> Iterator[None]:
     """What the kernel inherits: where to write, bars for a terminal, and no remarks on its own debugger and sockets."""
-    before = dict(os.environ)
-    os.environ |= {"LAF_RUN_FOLDER": str(folder), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-    os.environ.setdefault("LAF_PROGRESS", "1" if sys.stdout.isatty() else "0")
+    wanted = {"LAF_RUN_FOLDER": str(folder), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    wanted["LAF_PROGRESS"] = os.environ.get("LAF_PROGRESS", "1" if sys.stdout.isatty() else "0")
+    before = {name: os.environ[name] for name in wanted if name in os.environ}
+    os.environ |= wanted
     try:
         yield
     finally:
-        os.environ.clear()
+        for name in wanted:
+            del os.environ[name]
         os.environ |= before
 
 

@@ -145,8 +145,8 @@ def groups(found: Found, dataset: str, task: str, profile: str, variants: tuple[
     here = [record for record in found.records.values() if (cell := record["cell"]).get("variant", "") in variants
             and (cell["dataset"], cell["task"], cell["profile"]) == (dataset, task, profile)]
     rows = grouped(here, lambda r: (r["cell"]["method"], r["cell"].get("variant", ""), r["cell"]["choice"]))
-    by_seed = {row: dict(sorted((record["cell"]["seed"], record) for record in own)) for row, own in rows.items()}
-    return sorted((Group(*row, own) for row, own in by_seed.items()), key=_order)
+    by_seed = {row: {record["cell"]["seed"]: record for record in own} for row, own in rows.items()}
+    return sorted((Group(*row, dict(sorted(own.items()))) for row, own in by_seed.items()), key=_order)
 
 
 def with_variants(found: Found, dataset: str, task: str, variants: Collection[str], methods: Collection[str] = ()) -> list[Group]:
