@@ -157,8 +157,8 @@ def test_curves_are_drawn_with_the_authors_points() -> None:
     found = [record("cifar10"), record("mnist"), record("mnist", seed=1)]
     figure = training_curves.figure("class", found)
     assert len(figure.axes) == 4
-    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert labels == ["here", "authors' code, run", "authors' plot"]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["here", "authors' code, run", "authors' plot", "authors' notebook"], "one key, beside the panels"
     rows = training_curves.table("class", found)
     assert rows.loc["MNIST, here", "lowest (epoch)"] == "\u22123.0\u00a0(1)"
     assert rows.loc["SVHN, here", "epochs"] == "no\u00a0record"

@@ -17,7 +17,7 @@ from ...methods import METHODS
 from ...settings.names import MEASURE_NAMES, MODEL_NAMES
 from ...support.paths import results_folder
 from ..base import words
-from ..base.captions import caption
+from ..base.captions import caption, caveats
 from ..base.tables import MISSING
 from ..base.words import mean_text
 from ..base.words import title_of as heading
@@ -60,7 +60,7 @@ def rests_on(records: list[dict]) -> str:
     first, seeds = records[0], ", ".join(str(record["place"]["seed"]) for record in records)
     task = first["task"]
     said = f"Training seeds {seeds}; {task['forget']:,} images to forget, {task['retain']:,} to keep."
-    return " ".join([said, *first["caveats"], *([] if current(records) else [EARLIER])])
+    return " ".join([said, *caveats(first), *([] if current(records) else [EARLIER])])
 
 
 def current(records: list[dict]) -> bool:

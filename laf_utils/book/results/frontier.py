@@ -261,15 +261,16 @@ def exhibit(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
 def choices(found: Found, places: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """For each task and what is known of labels: the method with the smallest mean gap, beside doing nothing.
 
-    Of methods that have every compared request of the task; chosen on these very numbers. Retraining where the best is not nearer
-    than doing nothing by more than the noise floor, or costs as much as retraining.
+    Of methods that have every compared request of the task and read no more than these labels; chosen on these very numbers.
+    Retraining where the best is not nearer than doing nothing by more than the noise floor, or costs as much as retraining.
     """
-    rows = {}
+    rows, levels = {}, list(LEVELS_SAID)
     for title, own in by_task(found, places).items():
         nothing, floor = (next((dot for dot in own if dot.method == name), None) for name in (ORIGINAL, AGAIN))
         for level, words in LEVELS_SAID.items():
-            fit = [dot for dot in own if dot.method not in REFERENCES and dot.level == level and not dot.missing]
-            if not fit or nothing is None:
+            known = levels[: levels.index(level) + 1]
+            fit = [dot for dot in own if dot.method not in REFERENCES and dot.level in known and not dot.missing]
+            if not any(dot.level == level for dot in fit) or nothing is None:
                 continue
             best = min(fit, key=lambda dot: dot.gap)
             far = best.gap + (floor.gap if floor else 0.0) >= nothing.gap
