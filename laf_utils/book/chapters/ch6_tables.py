@@ -167,11 +167,12 @@ def _table(records: list[dict], columns: dict[str, tuple[Value, int]], skipped: 
 
 
 def diverged(records: list[dict]) -> str:
-    """A sentence: the models without numbers, and those that have them for some seeds only; empty where there are none."""
-    have = {model: sum(model in record["metrics"] for record in records) for model in MODELS}
-    named = [title_of(model) + (f" ({count} of {len(records)} seeds)" if count else "") for model, count in have.items()
-             if count < len(records)]
-    return f"Diverged: {', '.join(named)}." if named else ""
+    """A sentence: the models that diverged, on how many seeds, and those that no record has; empty where there are none."""
+    failed = {model: sum(model in record["failures"] for record in records) for model in MODELS}
+    missing = [title_of(m) for m in MODELS if not any(m in record["metrics"] or m in record["failures"] for record in records)]
+    named = [title_of(model) + f" ({count} of {len(records)} seeds)" * (count < len(records)) for model, count in failed.items() if count]
+    said = [f"Diverged: {', '.join(named)}." * bool(named), f"Not on record: {', '.join(missing)}." * bool(records and missing)]
+    return " ".join(filter(None, said))
 
 
 def utility(records: list[dict]) -> pd.DataFrame:
