@@ -170,7 +170,8 @@ def diverged(records: list[dict]) -> str:
     """A sentence: the models that diverged, on how many seeds, and those that no record has; empty where there are none."""
     failed = {model: sum(model in record["failures"] for record in records) for model in MODELS}
     missing = [title_of(m) for m in MODELS if not any(m in record["metrics"] or m in record["failures"] for record in records)]
-    named = [title_of(model) + f" ({count} of {len(records)} seeds)" * (count < len(records)) for model, count in failed.items() if count]
+    some = {model: f" ({count} of {len(records)} seeds)" * (count < len(records)) for model, count in failed.items() if count}
+    named = [title_of(model) + seeds for model, seeds in some.items()]
     said = [f"Diverged: {', '.join(named)}." * bool(named), f"Not on record: {', '.join(missing)}." * bool(records and missing)]
     return " ".join(filter(None, said))
 

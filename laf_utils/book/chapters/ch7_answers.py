@@ -122,14 +122,15 @@ def goal(board: Board) -> str:
 
 def _where_to_end(board: Board) -> str:
     """After how many epochs the gap is smallest, and what representations have done until the last of them."""
-    ends, most, away, apart, shapes = 0, 0, 0, 0, 0
+    ends, most, away, apart, shapes = [], 0, 0, 0, 0
     for place in PLACES:
         rows = {n: g for n, g in trajectory(board, place).items() if n.endswith(("epoch", "epochs"))}
         means = {name: own for name, group in rows.items() if (own := over(group))}
         if len(means) < 3:
             continue
         best, last = min(means, key=lambda n: means[n].mean), list(means)[-1]
-        ends, most = ends + 1, most + (best == last)
+        ends.append(f"{title_of(*place)} {best}")
+        most += best == last
         shape = [over(rows[name], cka("forget")) for name in (next(iter(means)), last)]
         if all(shape):
             lower = shape[1].mean < shape[0].mean
@@ -138,6 +139,6 @@ def _where_to_end(board: Board) -> str:
         return ""
     verdict = "accuracies and representations do not agree on how far to go" if apart else "where to end has to be measured"
     return (
-        f"The gap is smallest after the most epochs tried in {most} of {ends} requests. CKA on $D_f$ to the retrained model falls "
-        f"meanwhile in {away} of {shapes}: {verdict}."
+        f"The gap is smallest after the most epochs tried in {most} of {len(ends)} requests ({', '.join(ends)}). CKA on $D_f$ "
+        f"to the retrained model falls meanwhile in {away} of {shapes}: {verdict}."
     )

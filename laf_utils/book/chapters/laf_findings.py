@@ -40,8 +40,8 @@ def sets_finding(run: Run) -> str:
     labels, parts = run.train_set.labels.numpy(), (run.task.forget.numpy(), run.task.retain.numpy())
     shared = len(np.intersect1d(*(labels[part] for part in parts)))
     return (
-        f"{SEEN}{len(parts[0]):,} images to forget, {len(parts[1]):,} to keep; {shared} of {run.data.num_classes} classes have images "
-        "in both sets."
+        f"{SEEN}{len(parts[0]):,} images to forget, {len(parts[1]):,} to keep; {shared} of {run.data.num_classes} classes have "
+        "images in both sets."
     )
 
 
@@ -71,7 +71,8 @@ def attack_finding(record: Mapping) -> str:
     auc = {model: own["auc"] for model, own in record["attack"].items()}
     power = (
         "By AUC the attack cannot tell the untouched original from the retrained model either: **no power** on this request."
-        if abs(auc["original"] - auc["retrained"]) < 5 else "By AUC the attack tells the untouched original from the retrained model."
+        if abs(auc["original"] - auc["retrained"]) < 5 else
+        "By AUC the attack tells the untouched original from the retrained model."
     )
     side = "less" if auc["laf"] < auc["retrained"] else "more"
     return (

@@ -95,8 +95,8 @@ def finding(record: dict) -> str:
     maps, _, forgotten = arrays(record)
     share = moved(maps, forgotten)
     return (
-        f"LAF puts the forgotten images **{_whose(share)}**: {share:.0f} % of their neighbours there are the retrained model's, the "
-        f"rest the original's (kept images: {moved(maps, ~forgotten):.0f} %)."
+        f"LAF puts the forgotten images **{_whose(share)}**: {share:.0f} % of their neighbours there are the retrained model's, "
+        f"the rest the original's (kept images: {moved(maps, ~forgotten):.0f} %)."
     )
 
 
@@ -108,8 +108,8 @@ def summary(found: list[dict]) -> str:
     back, there = ([name for name, share in shares.items() if sign * (share - 50) > UNSURE] for sign in (-1, 1))
     ends = f"; where the retrained model has them in {len(there)} ({'; '.join(there)})" if there else ""
     return (
-        f"**LAF leaves the forgotten images where the original has them in {len(back)} of {len(shares)} maps**{ends}. Each map is one "
-        "seed: a description, no claim."
+        f"**LAF leaves the forgotten images where the original has them in {len(back)} of {len(shares)} maps**{ends}. Each map "
+        "is one seed: a description, no claim."
     )
 
 
@@ -122,6 +122,7 @@ def exhibit(record: dict) -> Exhibit:
     title = f"Representations: {record['headline'].split(';')[0]}"
     alt = f"{len(maps)} panels, one for each model: {count}. How much the forgotten ones lie among themselves is in the table."
     name = f"map-{place['task']}-{place['dataset']}-{place['profile']}-seed{place['seed']}"
+    said = (finding(record),) if "laf" in maps else ()
     return Exhibit(
-        name, title, about, table(record), (finding(record),) if "laf" in maps else (), lambda: style.representation_maps(maps, classes, forgotten), alt
+        name, title, about, table(record), said, lambda: style.representation_maps(maps, classes, forgotten), alt
     )
