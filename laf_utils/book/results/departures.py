@@ -119,7 +119,7 @@ def fixed_table(found: Found, places: Iterable[tuple[str, str]]) -> pd.DataFrame
         costs = [list(share_of_retraining(own, group).values()) for group in pair]
         rows[title_of(dataset, task)] = {
             **{f"`{mode}`": mean_text(group.values(gap).values()) for mode, group in zip(MODES, pair, strict=True)},
-            "cost": " → ".join(f"{100 * sum(own) / len(own):.0f}\u00a0%" for own in costs),
+            "cost": " → ".join(f"{100 * sum(own) / len(own):.0f}\u00a0%" if own else MISSING for own in costs),
             "seeds": " → ".join(str(len(group.values(gap))) for group in pair),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
