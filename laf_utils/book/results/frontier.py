@@ -202,7 +202,8 @@ def figure(panels: dict[str, list[Dot]]) -> Figure:
         for level, mark in MARKS.items()
     ]
     result.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=9, handletextpad=0.1)
-    cast(ConstrainedLayoutEngine, result.get_layout_engine()).set(h_pad=0.1)  # inches: titles keep clear of numbers
+    if len(kept) > 1:
+        cast(ConstrainedLayoutEngine, result.get_layout_engine()).set(h_pad=0.1)  # inches: titles keep clear of numbers
     result.draw_without_rendering()
     for axis, own, words in zip(axes[:, 0], kept.values(), notes, strict=True):
         settle(axis, words, _marks(axis, own))
