@@ -130,7 +130,10 @@ def fixed_sentence(table: pd.DataFrame) -> str:
     means = {name: [float(str(row[f"`{mode}`"]).split()[0]) for mode in MODES] for name, row in table.iterrows()}
     farther = [str(name) for name, (before, after) in means.items() if after >= before]
     where = f"; it is farther in {', '.join(farther)}" if farther else ""
-    return f"There mode `fixed` ends nearer on average in {len(means) - len(farther)} of {len(means)} requests{where}."
+    return (
+        f"On CIFAR-10 and SVHN, in profile `native`, it ends nearer on average in {len(means) - len(farther)} of {len(means)} "
+        f"requests{where}."
+    )
 
 
 def alone_sentence(table: pd.DataFrame) -> str:

@@ -124,7 +124,7 @@ def figure(task: str, found: list[dict]) -> Figure:
         for axis in axes[-1]:
             axis.set_xlabel("epoch, counted from 0")
         handles = {label: line for axis in axes[:, 0] for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-        result.legend(list(handles.values()), list(handles), loc="outside upper left", ncols=4, fontsize=9, handlelength=1.6)
+        result.legend(list(handles.values()), list(handles), loc="outside upper left", ncols=2, fontsize=11, handlelength=1.6)
     return result
 
 
