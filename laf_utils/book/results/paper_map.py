@@ -11,7 +11,7 @@ from ..base.words import in_time
 from . import ablation, labels
 
 PAGES = {"data": "results_data.md", "class": "results_class.md", "noisy": "results_noisy.md"}
-# By the paper's own sentence, which names its Tables 1, 2 and 3 in the order of data, class and noisy-label removal.
+# As others quote the paper's sentence that names its Tables 1, 2 and 3: data, class and noisy-label removal.
 NUMBERS = {"data": "Table 1", "class": "Table 2", "noisy": "Table 3"}
 COLUMNS = ("records", "time", "page", "command")  # what decides beside the name: a phone shows that much
 
