@@ -10,6 +10,9 @@ from ..base.tables import MISSING
 from ..base.words import in_time
 from . import ablation, labels
 
+# As others quote the paper's sentence that names its Tables 1, 2 and 3: data, class and noisy-label removal.
+NUMBERS = {"data": "Table 1", "class": "Table 2", "noisy": "Table 3"}
+
 
 def _seconds(found: Found, variants: Iterable[str], task: str | None = None) -> list[float | None]:
     """Of the records of some variants in the profiles that fill tables: on a CPU of the processor, else of the clock."""
@@ -27,13 +30,13 @@ def _row(page: str, command: str, seconds: list[float | None]) -> dict[str, str]
 
 
 def table(found: Found, runs: list[dict]) -> pd.DataFrame:
-    """One row for each exhibit of the paper that is known first hand.
+    """One row for each exhibit of the paper that is known first hand, with its number where that is known, too.
 
     Args:
         runs: records of training runs, with seconds by stage.
     """
     rows = {
-        f"comparison, {name}":
+        f"{NUMBERS[task]}: {name}":
         _row(f"results_{task}.md", f"make experiments TASK={task} VARIANT=none", _seconds(found, ("",), task))
         for task, name in TASK_NAMES.items()
     }
