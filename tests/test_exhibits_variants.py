@@ -162,6 +162,13 @@ def test_relearn_without_its_parts_names_what_carries_most_and_what_is_nearer_wi
         "Started or taught without the mask, it ends 4.00 points farther on average (one seed, no claim).",
         "Started or taught with hard answers, it ends 0.25 points nearer on average (one seed, no claim).",
     )
+    other, nothing = {"": (1.0, 2.0), "other_images": (8.0, 4.0)}, [
+        fake("original", 0, 5.0, dataset=dataset, task=task) for dataset, task in PLACES[:2]
+    ]
+    assert relearn_parts.exhibit(found(*relearned(0, **other).records.values(), *nothing), PLACES).readings == (
+        "Without an image of D_r, taught on another set's as many, it is 6.00 points; doing nothing 5.00. D_r's images cannot be "
+        "replaced by another set's here (one seed, no claim).",
+    )
     again = [fake("retrain_again", 0, 0.6, dataset=dataset, task=task) for dataset, task in PLACES[:2]]
     small = relearned(0, **{"": (1.0, 2.0), "without_mask": (1.5, 2.5), "soft": (1.0, 2.1)}).records.values()
     assert relearn_parts.exhibit(found(*small, *again), PLACES).readings == (

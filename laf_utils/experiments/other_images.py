@@ -7,36 +7,24 @@ import torch
 from ..datasets import Dataset, load
 from ..images import Images
 from ..methods import UnlearningRequest
-from ..settings.config import ConfigError
 from ..support.seeds import stream
 from .problem import Problem
-
-OTHER = {"mnist": "fashion", "fashion": "mnist", "cifar10": "svhn", "svhn": "cifar10"}  # of the same shape
-
-
-def other_name(dataset: str) -> str:
-    """The set whose images stand in.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    if dataset not in OTHER:
-        raise ConfigError(f"no other set stands in for the images of {dataset}; it does for those of {', '.join(OTHER)}")
-    return OTHER[dataset]
+from .variants import OTHER
 
 
 def other_set(dataset: str) -> Dataset:
-    """The set itself.
+    """The set whose images stand in for those of ``dataset``.
 
     Raises:
-        ConfigError: there is none.
+        KeyError: there is none.
         laf_utils.datasets.errors.DataError: images that cannot be had or are corrupt.
     """
-    return load(other_name(dataset))
+    return load(OTHER[dataset])
 
 
 def request_on(problem: Problem, other: Dataset) -> UnlearningRequest:
-    """The problem's request with training images of another set for D_r: as many, drawn at random, without labels."""
+    """The problem's request with training images of another set for D_r: as many, as far as there are, at random, without labels.
+    """
     asked, pixels = problem.request, other.train.images
     drawn = torch.randperm(len(pixels), generator=stream(problem.config.seed, "comparison", "other images"))
     rows = drawn[: len(asked.retain)].sort().values

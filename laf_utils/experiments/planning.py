@@ -15,10 +15,9 @@ from .cells import AGAIN, COMPARISON, ORIGINAL, REFERENCES, RETRAIN, Cell
 from .expected import expected
 from .grid import arguments_of, name_of
 from .making import code_of, config_of, inputs_of, problem_of, settings_of
-from .other_images import other_name
 from .problem import Problem
 from .tuning_winners import WinnersError, published_stay, winners_of
-from .variants import VARIANTS
+from .variants import OTHER, VARIANTS
 
 MEMORY_MB = 2_000  # of a cell on images of 28 x 28: measured peak 1.3 GB, and what evaluation adds
 
@@ -64,7 +63,7 @@ def planned(cells: Iterable[Cell], say: Callable[[str], None] = quiet, *, downlo
 def _sets(cell: Cell) -> set[str]:
     """The sets whose images a cell needs."""
     other = bool(cell.variant) and VARIANTS[cell.variant].other_images
-    return {cell.dataset, other_name(cell.dataset)} if other else {cell.dataset}
+    return {cell.dataset, OTHER[cell.dataset]} if other else {cell.dataset}
 
 
 def _here(dataset: str) -> bool:

@@ -37,6 +37,7 @@ class Variant:
 
 SHARES = (1, 5, 10, 50)  # percent of D_r whose labels may be read; all of them is no variant
 SMOKE_IMAGES = 1_000
+OTHER = {"mnist": "fashion", "fashion": "mnist", "cifar10": "svhn", "svhn": "cifar10"}  # whose images stand in for those of which
 
 
 def _of_relearn(name: str, title: str, **settings: object) -> Variant:
