@@ -9,7 +9,7 @@ from exhibits_fakes import ablated, fake, found, labelled, seeds
 from laf_utils.audit import paired
 from laf_utils.book.base import style, words
 from laf_utils.book.base.words import labels_read
-from laf_utils.book.results import ablation, every, relearn_parts
+from laf_utils.book.results import ablation, divergence, every, relearn_parts
 from laf_utils.book.results import labels as shares
 from laf_utils.experiments.cells import Cell
 from laf_utils.experiments.making import config_of, settings_of
@@ -185,3 +185,25 @@ def test_a_variant_of_one_method_is_refused_for_another_and_changes_its_settings
                 if (cell := Cell("mnist", "class", "relearn", variant=name))}
     plain = settings[""]
     assert settings["passes_2"] == replace(plain, share=0.02) and settings["from_fresh"] == replace(plain, start=1.0, tail=1.0)
+
+
+# -- answers on D_f ----------------------------------------------------------------------------------------------------------
+
+
+def test_answers_on_the_forgotten_images_are_compared_over_the_seeds_that_all_have():
+    def of(method, *numbers, task="class"):
+        own = seeds(method, *numbers, task=task)
+        for record, value in zip(own, numbers, strict=True):
+            record["representation"] = {"forget": {"divergence": value}}
+        return own
+
+    records = [*of("retrain_again", 0.01, 0.01), *of("relearn", 0.015, 0.01), *of("laf", 0.5), *of("original", 0.6, 0.7)]
+    records += [*of("retrain_again", 0.01, task="data"), *of("relearn", 0.03, task="data"), *of("original", 0.02, task="data")]
+    records += [*of("laf", 0.02, task="data"), *seeds("relearn", 1.0, task="noisy")]
+    shown = divergence.exhibit(found(*records), [("mnist", task) for task in ("class", "data", "noisy")])
+    assert shown.table.iloc[0].tolist() == ["0.010", "0.015", "0.500", "0.600", "1"] and len(shown.table) == 2
+    assert shown.readings == (
+        "relearn answers D_f nearer to the retrained model than LAF in 1 of 2 requests (one training seed and more, no claim).",
+        "Within twice what a second retrained model is away: relearn in 1 of 2 requests, LAF in 1.",
+    )
+    assert divergence.exhibit(found(), PLACES).text() == divergence.NOTHING

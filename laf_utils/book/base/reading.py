@@ -103,6 +103,11 @@ def cka(part: str) -> Value:
     return lambda record: (record.get("representation") or {}).get(part, {}).get("cka")
 
 
+def divergence(part: str) -> Value:
+    """Jensen-Shannon divergence of the answers on ``forget`` or ``retain`` to the retrained model's, nats; likewise."""
+    return lambda record: (record.get("representation") or {}).get(part, {}).get("divergence")
+
+
 def chance(record: dict) -> float | None:
     """What always answering "member" scores in the published attack, percent."""
     return record["attack"] and record["attack"]["chance"]
