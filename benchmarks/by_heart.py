@@ -105,12 +105,13 @@ def run(name: str, seed: int, known: dict | None = None) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=NETWORKS)
     parser.add_argument("--repeat", action="store_true")
     asked = parser.parse_args()
     known = RESULT.read_text(encoding="utf-8").splitlines() if RESULT.is_file() else []
     done = {(line["network"], line["seed"]): line for line in map(json.loads, known)}
     for seed in asked.seeds:
-        for name in NETWORKS:
+        for name in asked.networks:
             if asked.repeat == ((name, seed) in done):
                 line = run(name, seed, done.get((name, seed)))
                 done[name, seed] = line

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from forgetting_fakes import UNSEEN, X, Y, accuracy, forget, own_model, patterns, trained
+from forgetting_fakes import LIGHT, UNSEEN, X, Y, accuracy, forget, own_model, patterns, trained
 from torch import nn
 
-from laf_utils.forgetting import anew, call
+from laf_utils.forgetting import anew, call, engine, reference
 from laf_utils.forgetting.head import find_head, split
 
 COUNT, NOISE = 100, 9.0
@@ -47,13 +47,26 @@ def test_by_heart_is_sure_of_its_own_images_and_far_less_of_others(trained_on, u
     assert not anew.by_heart({name: own for name, own in before.items() if name != "unseen"})
 
 
-def test_what_is_well_fitted_or_asked_in_a_series_or_with_settings_is_not_learned_anew(learned, monkeypatch, tmp_path):
+class WentOn(Exception):
+    """LAF began."""
+
+
+@pytest.fixture
+def laf_begins(monkeypatch):
+    def begun(*_):
+        raise WentOn
+
+    monkeypatch.setattr(engine, "run_laf", begun)
+
+
+def test_what_is_well_fitted_or_asked_in_a_series_or_otherwise_is_not_learned_anew(learned, laf_begins, monkeypatch, tmp_path):
     monkeypatch.setattr(anew, "taught_anew", lambda *_: pytest.fail("a fresh network was taught"))
-    fitted = trained(own_model(), X, Y)
-    assert forget(fitted, X[:COUNT], X[COUNT:], unseen=UNSEEN).report.content["method"]["name"]
+    with pytest.raises(WentOn):
+        forget(trained(own_model(), X, Y), X[:COUNT], X[COUNT:], unseen=UNSEEN)
     x, _, original, _ = learned
-    forget(original, x[:COUNT], x[COUNT:], unseen=OTHERS, ledger=tmp_path / "ledger.jsonl")
-    forget(original, x[:COUNT], x[COUNT:], unseen=OTHERS, method="relearn")
+    for asked in ({"ledger": tmp_path / "ledger.jsonl"}, {"settings": LIGHT}, {"method": "laf"}, {"unseen": OTHERS[:30]}):
+        with pytest.raises(WentOn):
+            forget(original, x[:COUNT], x[COUNT:], **{"unseen": OTHERS} | asked)
 
 
 # -- how ----------------------------------------------------------------------------------------------------------------------
@@ -126,14 +139,25 @@ def test_the_report_says_what_was_done_and_needs_no_reference_for_a_network_that
 
 def test_the_reference_is_asked_where_sureness_alone_tells_the_images_apart(learned, monkeypatch):
     monkeypatch.setattr(call, "told_apart", lambda audits: True)
+    monkeypatch.setattr(reference, "STEPS", 20)
+    monkeypatch.setattr(reference, "EPOCHS", 1)
     x, _, original, _ = learned
     said = forget(original, x[:COUNT], x[COUNT:], unseen=OTHERS).report.content
     assert said["method"]["name"] == "relearn" and said["evidence"] is not None
 
 
-def test_a_fresh_network_that_knows_too_little_is_not_kept(learned, monkeypatch):
+@pytest.mark.parametrize(("where", "reason"), [
+    ("retain", "below the utility floor"), ("unseen", "below the utility floor on unseen images"),
+])
+def test_a_fresh_network_that_knows_too_little_is_not_kept(learned, monkeypatch, where, reason):
+    """On retained images by the watch; on unseen ones as the successor of a pretrained network would."""
     x, _, original, _ = learned
-    monkeypatch.setattr(anew, "taught_anew", lambda network, *_: network_of(own_model(3).eval(), x))
+    monkeypatch.setattr(engine, "run_laf", lambda *_: engine.Outcome(None, None))
+    monkeypatch.setattr(engine, "_or_relearned", lambda work, outcome, watch: outcome)
+    if where == "unseen":
+        monkeypatch.setattr(anew, "APART", -0.05)
+    else:
+        monkeypatch.setattr(anew, "taught_anew", lambda network, *_: network_of(own_model(3).eval(), x))
     said = forget(original, x[:COUNT], x[COUNT:], unseen=OTHERS).report.content
-    assert said["attempts"][0]["ended"].startswith("relearn: ") and said["attempts"][0]["kept"] is None
-    assert len(said["attempts"]) > 1 and "by heart" not in said["method"]["reason"]
+    assert [attempt["ended"] for attempt in said["attempts"]] == [f"relearn: {reason}"] and said["attempts"][0]["kept"] is None
+    assert said["verdict"] == "retraining advised" and not said["kept"]
