@@ -8,13 +8,13 @@ from torch import nn
 from laf_utils.forgetting import anew, call, engine, reference
 from laf_utils.forgetting.head import find_head, split
 
-COUNT, NOISE = 100, 9.0
+COUNT, NOISE = 100, 4.5
 OTHERS, OTHER_LABELS = patterns(400, 2, noise=NOISE)
 
 
 @pytest.fixture(scope="module")
 def learned():
-    """Images too noisy to be known otherwise than by heart, the original, and a model retrained without D_f."""
+    """Noisy images, an original that has them by heart, and a model retrained without D_f."""
     x, y = patterns(400, 1, noise=NOISE)
     return x, y, trained(own_model(), x, y, steps=300), trained(own_model(1), x[COUNT:], y[COUNT:], steps=300)
 
@@ -146,10 +146,10 @@ def test_the_reference_is_asked_where_sureness_alone_tells_the_images_apart(lear
     assert said["method"]["name"] == "relearn" and said["evidence"] is not None
 
 
-@pytest.mark.parametrize(("where", "reason"), [
-    ("retain", "below the utility floor"), ("unseen", "below the utility floor on unseen images"),
+@pytest.mark.parametrize(("where", "reasons"), [
+    ("retain", ("below the utility floor", "collapsed")), ("unseen", ("below the utility floor on unseen images",)),
 ])
-def test_a_fresh_network_that_knows_too_little_is_not_kept(learned, monkeypatch, where, reason):
+def test_a_fresh_network_that_knows_too_little_is_not_kept(learned, monkeypatch, where, reasons):
     """On retained images by the watch; on unseen ones as the successor of a pretrained network would."""
     x, _, original, _ = learned
     monkeypatch.setattr(engine, "run_laf", lambda *_: engine.Outcome(None, None))
@@ -159,5 +159,6 @@ def test_a_fresh_network_that_knows_too_little_is_not_kept(learned, monkeypatch,
     else:
         monkeypatch.setattr(anew, "taught_anew", lambda network, *_: network_of(own_model(3).eval(), x))
     said = forget(original, x[:COUNT], x[COUNT:], unseen=OTHERS).report.content
-    assert [attempt["ended"] for attempt in said["attempts"]] == [f"relearn: {reason}"] and said["attempts"][0]["kept"] is None
+    (attempt,) = said["attempts"]
+    assert attempt["ended"].removeprefix("relearn: ") in reasons and attempt["kept"] is None
     assert said["verdict"] == "retraining advised" and not said["kept"]
