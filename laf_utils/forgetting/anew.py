@@ -9,6 +9,7 @@ Good Init", ICLR 2016, algorithm 1), and the learning rate stays high until nine
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import cast
 
@@ -147,6 +148,11 @@ class _Teaching:
         return float(right) / seen
 
 
+def _falling(done: float, leg: float, t: float) -> float:
+    """Half a cosine from 1 to 0 over all falling legs: at ``t`` of a leg, before which the share ``done`` was."""
+    return 0.5 * (1 + math.cos(math.pi * (done + leg * t)))
+
+
 def taught_anew(original: Network, retain: OwnImages, settings: Anew, seed: int) -> Network:
     """A fresh network of the original's architecture that has learned its hard answers on D_r, in evaluation mode.
 
@@ -173,6 +179,6 @@ def taught_anew(original: Network, retain: OwnImages, settings: Anew, seed: int)
         for number in range(settings.falling):
             if number == settings.falling - 1:
                 statistics.begin()
-            teaching.leg(batches, lambda t, done=number: 0.5 * (1 + math.cos(math.pi * (done + t) / settings.falling)))
+            teaching.leg(batches, partial(_falling, number / settings.falling, 1 / settings.falling))
     statistics.end()
     return network.eval().requires_grad_(False)
