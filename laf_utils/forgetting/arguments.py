@@ -120,7 +120,8 @@ def _forget(forgets: Parser) -> None:
     forgets.add("--unseen", "folder of images that the model was not trained on, for the audit", Path)
     forgets.add("--out", "folder of the unlearned weights and the report", Path, required=True)
     forgets.add(
-        "--method", "auto (default: what the data at hand allow), or a name such as laf, ts, jit; a wrong one is answered with all",
+        "--method",
+        "auto (default: what the data at hand allow), or a name such as laf, ts, jit; a wrong one is answered with all",
     )
     forgets.switch("--no-retain", "the other images of --data are not at hand for training")
     forgets.add("--memory", f"bound of what lies in memory (default: {Options.memory >> 30}GB)", size)
@@ -141,9 +142,8 @@ def _forget(forgets: Parser) -> None:
         Path, metavar="KEY",
     )
     forgets.add("--checkpoint", "folder of the state of a long call: the same call goes on from there", Path)
-    forgets.add(
-        "--checkpoint-minutes", "between saves of an attempt on its way (default: %(default)s)", number, "checkpoint-minutes", 0, 1e6,
-    )
+    told = "between saves of an attempt on its way (default: %(default)s)"
+    forgets.add("--checkpoint-minutes", told, number, "checkpoint-minutes", 0, 1e6)
     forgets.switch("--dry-run", "check everything and estimate time and memory; write nothing")
 
 
@@ -160,9 +160,8 @@ def _queue(steps: Any, model: Parser, json: Parser) -> None:
     """The steps of ``laf queue``."""
     place, policy, ledger = (Parser(add_help=False) for _ in range(3))
     place.add("queue", "folder of the queue", Path)
-    policy.add(
-        "--batch", "images that wait from which on they are due (default: %(default)s)", whole, "batch", 1, MOST_SIZE, default=SIZE,
-    )
+    told = "images that wait from which on they are due (default: %(default)s)"
+    policy.add("--batch", told, whole, "batch", 1, MOST_SIZE, default=SIZE)
     policy.add("--days", "that a request waits at most (default: %(default)s)", number, "days", 0, MOST_DAYS, default=DAYS)
     ledger.add("--ledger", "of the model; it says what was carried out (default: in the folder)", Path)
     steps.add_parser("add", parents=[place, _images(), json], help="write a request, then answer with its number")

@@ -13,6 +13,7 @@ import argparse
 from collections.abc import Callable
 
 from ..support.reading import counted
+from .files import divided, read_ids
 from .inputs import given_model, say
 from .queue import LEDGER, Policy, Queue, Status
 
@@ -29,8 +30,6 @@ def _told(found: Status) -> list[str]:
 
 def carry_out(options: argparse.Namespace, forget: Callable[[argparse.Namespace], int]) -> int:
     """One step of the queue; the exit code. ``forget``: ``laf forget``."""
-    from .files import divided, read_ids
-
     policy = Policy(options.batch, options.days) if hasattr(options, "batch") else Policy()
     options.ledger = getattr(options, "ledger", None) or options.queue / LEDGER
     queue = Queue(options.queue, options.ledger, policy)
