@@ -11,7 +11,7 @@ from ..support.reading import MOST_SEED, ReadingError, number, plain, whole
 from .choice import SCOPES
 from .copies import WAYS
 from .files import MOST_SIDE
-from .options import Options
+from .options import OVERLAPS, Options
 from .queue import DAYS, MOST_DAYS, SIZE
 from .refusal import RISKS
 
@@ -130,7 +130,7 @@ def _forget(forgets: Parser) -> None:
     forgets.add("--accept", f"a risk taken knowingly: {risks}", action="append", default=[], choices=tuple(RISKS))
     forgets.add(
         "--overlap", "images in both sets: refuse the request (default), or drop them from the retained ones",
-        choices=("refuse", "drop"),
+        choices=OVERLAPS,
     )
     forgets.add(
         "--copies", "near-copies of forgotten images among the others: refuse and list them (default), forget, drop or keep them",

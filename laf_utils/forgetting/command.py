@@ -26,6 +26,7 @@ from ..settings.cli import DATA, SETTINGS, Stop, one_line_errors
 from ..support.paths import check_file_writable, check_writable
 from ..support.progress import silent_thread
 from ..support.reading import counted
+from ..support.records import write_json
 from . import call, certificate, estimate, files, queue_command, verifying
 from .arguments import parsed
 from .inputs import given_files, given_images, given_model, given_sets, given_transform, say
@@ -159,7 +160,7 @@ def _certified(options: argparse.Namespace, report: Any, signs: Any, names: byte
     report.content["model"]["weights_before"] = certificate.fingerprint(options.model)  # as they lie in the file
     fresh = options.out / certificate.IMAGE_KEY
     document = certificate.certificate(report, signs, names or certificate.new_image_key(fresh))
-    path = certificate.write(document, options.out / "certificate.json")
+    path = write_json(options.out / "certificate.json", document)
     return [f"certificate: {path}", *([] if names else [f"its key of images, for you alone: {fresh}"])]
 
 

@@ -17,10 +17,10 @@ from torch.utils.data import (
     default_collate,
 )
 
-from .packing import packed
+from .packing import as_rows
 from .pictures import FileStore
 from .refusal import Refused
-from .sources import TOKENS, ArrayStore, DatasetStore, Store, as_tensors, files_in, image_of
+from .sources import ArrayStore, DatasetStore, Store, as_tensors, files_in, image_of
 
 
 def _inputs(batch: Any, transform: Callable | None) -> Any:
@@ -46,16 +46,13 @@ def _of_loader(loader: DataLoader, transform: Callable | None, spool: Callable[[
 
 def _of_arrays(given: Any, transform: Callable | None) -> Store:
     """The store of a tensor, an array, or a dictionary of them (by the names of the model's arguments)."""
-    if isinstance(given, Mapping):
-        if transform is not None:
-            raise Refused("bad_images", "a dictionary of tensors is the model's input as it is: leave the transform out")
-        rows, packing = packed(as_tensors(given))
-        return ArrayStore(rows, packing=packing)
-    kind = torch.from_numpy(np.empty(0, given.dtype)).dtype if isinstance(given, np.ndarray) else given.dtype
-    if transform is None and kind in TOKENS and given.ndim < 3:
-        rows, packing = packed({"": as_tensors(given)})
-        return ArrayStore(rows, packing=packing)
-    return ArrayStore(given, transform)
+    if isinstance(given, Mapping) and transform is not None:
+        raise Refused("bad_images", "a dictionary of tensors is the model's input as it is: leave the transform out")
+    tokens = isinstance(given, np.ndarray) and given.ndim < 3 and given.dtype in ("int32", "int64")
+    rows, packing = (given, None) if transform is not None else as_rows(
+        as_tensors(given) if tokens or isinstance(given, Mapping) else given  # other arrays may lie in a file
+    )
+    return ArrayStore(rows, transform, packing)
 
 
 def store_of(given: Any, transform: Callable | None, spool: Callable[[Iterator], Store]) -> Store:

@@ -14,14 +14,13 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from .packing import Packing, packed
+from .packing import Packing, as_rows
 from .refusal import Refused
 from .stilling import still
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 IMAGE_KEYS = ("image", "images", "pixel_values", "img", "x")  # of datasets whose items are dictionaries
 TEXT_KEYS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")  # taken together, where there is no image
-TOKENS = (torch.int32, torch.int64)  # number formats of token numbers; uint8 are pixels, which want a transform
 SHOWN = 3  # names in a message
 PASS_BYTES = 64 << 20  # of inputs in one batch of a frozen pass: 500 images of 3x100x100, 100 of 3x224x224
 
@@ -143,16 +142,11 @@ class DatasetStore:
 
     def _row(self, row: int) -> tuple[torch.Tensor, Packing | None]:
         image = as_tensors(self._given(row))
-        if isinstance(image, Mapping):
-            rows, packing = packed({key: value[None] for key, value in image.items()})
-            return rows[0], packing
-        if not isinstance(image, torch.Tensor):
+        if not isinstance(image, torch.Tensor | Mapping):
             kind = type(image).__name__
             raise Refused("bad_images", f"the data set's images are {kind}: give a transform to tensors (transform=...)")
-        if image.dtype in TOKENS and image.ndim < 2:
-            rows, packing = packed({"": image[None]})
-            return rows[0], packing
-        return floating(image, "the data set's images"), None
+        rows, packing = as_rows({key: value[None] for key, value in image.items()} if isinstance(image, Mapping) else image[None])
+        return (rows[0] if packing else floating(rows[0], "the data set's images")), packing
 
     def _one(self, row: int) -> torch.Tensor:
         return self._row(row)[0]
