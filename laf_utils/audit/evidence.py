@@ -6,7 +6,7 @@ all of them: the difference to the retrained model, image by image; the same dif
 what a measure says where nothing is to be found; and the smallest leak that would have been seen, by planting leaks.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -42,9 +42,6 @@ class Power:
     as_original: float | None
     given_away: float | None  # share of images that have the highest value possible; ``None`` likewise
 
-    def as_dict(self) -> dict[str, float | None]:
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -60,9 +57,6 @@ class Finding:
     floor: float  # |excess| of a second retrained model
     differs: bool  # the interval excludes zero
     power: Power | None = None  # of the measure, the same for every model of a request
-
-    def as_dict(self) -> dict[str, object]:
-        return asdict(self)
 
 
 def mean_of(values: torch.Tensor | np.ndarray) -> PerImage:

@@ -15,7 +15,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,7 @@ def _dry(options: argparse.Namespace, model: Any, forget: list[Path], retain: li
     call.refused(model, Given(forget, retain or None, unseen or None), asked, options.ledger)
     found = estimate.estimate(model, given_images(options, forget, model, "forget"), len(retain), len(unseen), options.head)
     total = found.weights + found.activations + min(found.representations, options.memory)
-    say(options, {**found.as_dict(), "bytes": total, "forget": len(forget), "retain": len(retain)}, [
+    say(options, {**asdict(found), "bytes": total, "forget": len(forget), "retain": len(retain)}, [
         f"forget {len(forget):,}, retain {len(retain):,} (of which {found.retained_used:,} are used), unseen {len(unseen):,}",
         f"about {found.seconds:.0f} s, at most about {found.most_seconds:.0f} s if three attempts are needed",
         f"about {total / 2**20:.0f} MB beside the program itself; nothing was written",
