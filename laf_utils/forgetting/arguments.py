@@ -74,8 +74,8 @@ class Parser(argparse.ArgumentParser):
             except ReadingError as error:  # argparse would drop its message
                 raise argparse.ArgumentTypeError(str(error)) from error
 
-        default = getattr(Options, name.strip("-").replace("-", "_"), None)
-        self.add_argument(name, help=told, type=reader, **{"default": default} | more)
+        more.setdefault("default", getattr(Options, name.strip("-").replace("-", "_"), None))
+        self.add_argument(name, help=told, type=reader, **more)
 
     def switch(self, name: str, told: str) -> None:
         """An option without a value."""

@@ -47,6 +47,7 @@ from . import (
     unroll,
 )
 from .catalogue import LISTED
+from .few_labels import on_share
 from .method import Method, MethodResult, prepare_with, row, run, with_pseudo_labels
 from .request import UnlearningRequest
 
@@ -120,10 +121,9 @@ FURTHER: dict[str, Method] = {
     for method in (
         row("retrain_few", retrain.TrainingConfig(), few_labels.retrain_few),
         row("scrub_few", scrub.ScrubSettings(), few_labels.scrub_few, scrub.PUBLISHED,
-            implied=few_labels.on_share(scrub.scrub_passes), ascent=scrub.scrub_ascent, **AGAINST),
-        row("neggrad_plus_few", neggrad.BOUNDED, few_labels.neggrad_plus_few,
-            implied=few_labels.on_share(neggrad.neggrad_plus_passes, pseudo=True),
-            ascent=few_labels.steps_on_share(neggrad.neggrad_plus_ascent), **AGAINST),
+            implied=on_share(scrub.scrub_passes), ascent=scrub.scrub_ascent, **AGAINST),
+        row("neggrad_plus_few", neggrad.BOUNDED, few_labels.neggrad_plus_few, ascent=on_share(neggrad.neggrad_plus_ascent),
+            implied=with_pseudo_labels(on_share(neggrad.neggrad_plus_passes), retain=False), **AGAINST),
         _exchanged("laf_l2", laf_variants.with_similarity(laf_variants.SquaredDistance)),
         _exchanged("laf_dot", laf_variants.with_similarity(laf_variants.DotProduct)),
         _exchanged("laf_autoencoder", laf_variants.with_density(laf_variants.autoencoder)),
