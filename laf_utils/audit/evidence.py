@@ -6,6 +6,7 @@ all of them: the difference to the retrained model, image by image; the same dif
 what a measure says where nothing is to be found; and the smallest leak that would have been seen, by planting leaks.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -135,14 +136,8 @@ def power_of(goal: PerImage, again: PerImage, original: PerImage | None = None, 
 
 def _smallest(goal: PerImage, again: PerImage, leak: PerImage, draw: np.random.Generator) -> float | None:
     """The first of ``SHARES`` that is found often enough; a larger leak is found more often, so that halving finds it."""
-    low, high = 0, len(SHARES)
-    while low < high:
-        middle = (low + high) // 2
-        if _found(goal, again, leak, SHARES[middle], draw) >= POWER:
-            high = middle
-        else:
-            low = middle + 1
-    return SHARES[low] if low < len(SHARES) else None
+    place = bisect_left(SHARES, POWER, key=lambda share: _found(goal, again, leak, share, draw))
+    return SHARES[place] if place < len(SHARES) else None
 
 
 def _found(goal: PerImage, again: PerImage, leak: PerImage, share: float, draw: np.random.Generator) -> float:

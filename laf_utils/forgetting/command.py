@@ -1,10 +1,6 @@
 """``laf forget``, ``laf audit``, ``laf data``, ``laf queue``, ``laf key``, ``laf verify``: the same from a shell.
 
-    laf forget --model model.safetensors --arch torchvision:resnet18 --data images/ --ids delete.csv --out unlearned/
-
-Exit codes: 0 done (and acceptable), 1 failed, 2 arguments, 3 data or weights, 4 refused, 5 done but retraining is advised,
-6 done but nobody can tell if it is acceptable, 130 interrupted. With ``--json``
-standard output is one JSON object and nothing else.
+``arguments.DESCRIPTION`` has an example, the exit codes, and what ``--json`` means.
 """
 
 import argparse
