@@ -80,8 +80,8 @@ def probes(request: AuditRequest) -> Measures:
         for layer, features in request.features(name, "forget").items():
             for goal in (ORIGINAL, RETRAINED):
                 other = request.features(goal, "forget")[layer]
-                found = linear_cka(features, other)
-                measures[f"{layer}: cka_{goal}"] = None if math.isnan(found) else found
+                cka = linear_cka(features, other)
+                measures[f"{layer}: cka_{goal}"] = None if math.isnan(cka) else cka
     return result
 
 

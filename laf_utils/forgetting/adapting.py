@@ -39,7 +39,8 @@ class Adapted(nn.Module):
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Logits [B, classes]."""
-        return as_classes(self.raw(inputs)) if self.binary else self.raw(inputs)
+        raw = self.raw(inputs)
+        return torch.stack([torch.zeros_like(raw.reshape(-1)), raw.reshape(-1)], 1) if self.binary else raw
 
 
 class OneLabel(nn.Module):
@@ -68,12 +69,6 @@ class OneLabel(nn.Module):
 def inner(model: nn.Module) -> nn.Module:
     """The user's own module."""
     return model.model if isinstance(model, Adapted) else model
-
-
-def as_classes(logit: torch.Tensor) -> torch.Tensor:
-    """Logits [B, 2] of "no" and "yes" from one logit [B] or [B, 1]."""
-    logit = logit.reshape(-1)
-    return torch.stack([torch.zeros_like(logit), logit], 1)
 
 
 def called(model: nn.Module, inputs: torch.Tensor, packing: Packing | None) -> Any:

@@ -8,7 +8,8 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from types import SimpleNamespace
+from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 import torch
@@ -170,13 +171,6 @@ def stacked(images: list[torch.Tensor]) -> torch.Tensor:
     return torch.stack(images)
 
 
-@dataclass(frozen=True)
-class _Still:
-    """What ``Images.transform`` says of images whose transforms are the user's: the same image, the same input."""
-
-    deterministic: bool = True
-
-
 @dataclass(frozen=True, eq=False)
 class OwnImages:
     """A view of a store on a device: an ``images.ImageView``."""
@@ -185,7 +179,7 @@ class OwnImages:
     device: torch.device  # where batches go, and as which numbers
     dtype: torch.dtype  # likewise
     rows: torch.Tensor  # int64 [N] rows of the store that this view holds
-    transform: _Still = _Still()
+    transform: ClassVar[Any] = SimpleNamespace(deterministic=True)  # the user's: the same image gives the same input
     name: str = "images"  # what messages call the set
 
     @property
