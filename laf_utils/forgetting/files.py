@@ -193,12 +193,6 @@ class Scaled:
         return x.sub_(mean).div_(std)
 
 
-def encoding_of(path: Path) -> str:
-    """Of a list that a spreadsheet wrote: UTF-16 where it says so, else UTF-8, with or without its mark."""
-    with path.open("rb") as file:
-        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-
-
 def read_ids(path: Path) -> list[str]:
     """The first column (or the one called file, path, id, image, name) of a CSV file, or the lines of a text file.
 
@@ -210,7 +204,9 @@ def read_ids(path: Path) -> list[str]:
             raise OSError("it is no plain file")
         if path.stat().st_size > MOST_LIST:
             raise OSError(f"larger than {MOST_LIST >> 20} MB")
-        with path.open(newline="", encoding=encoding_of(path)) as file:
+        with path.open("rb") as file:  # as a spreadsheet wrote it: UTF-16 where it says so, else UTF-8, with or without its mark
+            encoding = "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+        with path.open(newline="", encoding=encoding) as file:
             rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise Refused("bad_ids", f"{path} cannot be read: {told(error)}") from error
