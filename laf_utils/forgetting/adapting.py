@@ -88,14 +88,12 @@ def _parts(output: Any) -> list[tuple[Any, torch.Tensor]]:
     if isinstance(output, Mapping):
         found = list(output.items())
     elif isinstance(output, list | tuple):
-        named = getattr(output, "_fields", None)
-        if named is not None and "logits" in named:
-            return [("logits", cast(Any, output).logits)]
-        found = list(enumerate(output))
+        named = "logits" in getattr(output, "_fields", ())
+        found = [("logits", cast(Any, output).logits)] if named else list(enumerate(output))
     else:
         found = list(getattr(output, "__dict__", {}).items())
-        if not any(name == "logits" for name, _ in found) and isinstance(getattr(output, "logits", None), torch.Tensor):
-            found.append(("logits", output.logits))
+        if not any(name == "logits" for name, _ in found):
+            found.append(("logits", getattr(output, "logits", None)))
     return [(name, value) for name, value in found if isinstance(value, torch.Tensor)]
 
 

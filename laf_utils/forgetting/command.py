@@ -5,11 +5,11 @@
 
 import argparse
 import contextlib
-import hashlib
 import json
 import os
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -31,6 +31,7 @@ from .options import ForgetOptions, Options
 from .preparing import Given, alike
 from .refusal import Refused
 from .soundness import size_of
+from .sources import digest_of
 from .workers import WorkerLostError, first
 
 REFUSED, ADVISED, UNKNOWN = 4, 5, 6
@@ -42,17 +43,16 @@ def data(options: argparse.Namespace) -> int:
     """Counts, sizes, images that cannot be read, exact copies in both sets."""
     given_transform(options)
     forget, retain, unseen = given_files(options)
-    sizes: dict[str, int] = {}
+    sizes: Counter[str] = Counter()
     broken: list[str] = []
     seen: dict[bytes, set[Path]] = {}
     for path in (*forget, *retain, *unseen):
         try:
-            key = "{}x{}".format(*size_of(path))
+            sizes["{}x{}".format(*size_of(path))] += 1
         except ValueError as error:
             broken.append(f"{path.name}: {error}")
-            continue
-        sizes[key] = sizes.get(key, 0) + 1
-        seen.setdefault(hashlib.blake2b(path.read_bytes()).digest(), set()).add(path)
+        else:
+            seen.setdefault(digest_of(path.read_bytes()), set()).add(path)
     own, others = set(forget), set(retain)
     copies = sum(bool(same & own) and bool(same & others) for same in seen.values())
     content = {
