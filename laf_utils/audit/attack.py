@@ -115,14 +115,9 @@ def _scored(truth: np.ndarray, score: np.ndarray, learned_in: int, learned_out: 
     guess = (score > 0.5).astype(int)
     false_positive, true_positive, _ = roc_curve(truth, score, drop_intermediate=False)
     return AttackResult(
-        asr=100.0 * float((guess == truth).mean()),
-        chance=100.0 * float(truth.mean()),
-        balanced_accuracy=100.0 * float(balanced_accuracy_score(truth, guess)),
-        auc=100.0 * float(roc_auc_score(truth, score)),
+        asr=100.0 * float((guess == truth).mean()), chance=100.0 * float(truth.mean()),
+        balanced_accuracy=100.0 * float(balanced_accuracy_score(truth, guess)), auc=100.0 * float(roc_auc_score(truth, score)),
         tpr_at_1_fpr=100.0 * float(true_positive[false_positive <= 0.01].max()),
-        members=int(truth.sum()),
-        non_members=int((1 - truth).sum()),
-        learned_members=learned_in,
-        learned_non_members=learned_out,
-        as_published=published,
+        members=int(truth.sum()), non_members=int((1 - truth).sum()),
+        learned_members=learned_in, learned_non_members=learned_out, as_published=published,
     )

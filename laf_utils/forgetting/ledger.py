@@ -19,6 +19,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from ..support.paths import plain_bytes
 from ..support.reading import counted
 from ..support.records import write_json
 from ..support.sealing import SealError, check, is_number, sealed
@@ -86,11 +87,7 @@ class Ledger:
 
     def _read(self) -> None:
         try:
-            if not self.path.is_file():
-                raise OSError("it is no plain file")
-            if self.path.stat().st_size > MOST_BYTES:
-                raise OSError(f"larger than {MOST_BYTES >> 30} GB")
-            text = self.path.read_bytes().decode("utf-8")
+            text = plain_bytes(self.path, MOST_BYTES).decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise self._refused(f"cannot be read as a ledger ({' '.join(str(error).split())[:200]})") from error
         if not text:
