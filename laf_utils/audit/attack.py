@@ -61,9 +61,7 @@ def sorted_probabilities(probabilities: torch.Tensor) -> np.ndarray:
     return probabilities.sort(dim=1).values.cpu().numpy()
 
 
-def published_attack(
-    retain: torch.Tensor, forget: torch.Tensor, test: torch.Tensor, *, seed: int
-) -> AttackResult:
+def published_attack(retain: torch.Tensor, forget: torch.Tensor, test: torch.Tensor, *, seed: int) -> AttackResult:
     """Train and score the attacker on one model's softmax probabilities.
 
     Args:

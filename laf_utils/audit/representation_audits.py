@@ -210,10 +210,7 @@ def _halves(request: AuditRequest) -> tuple[dict, dict, dict]:
     benign = kept[: 2 * cut]
     test = torch.arange(len(request.images["test_forget"]))[:WATCHED]
     return (
-        {
-            "relearned": (mixed, mixed_labels),
-            "benign": (request.all_retain.subset(benign), every[request.retain_rows[benign]]),
-        },
+        {"relearned": (mixed, mixed_labels), "benign": (request.all_retain.subset(benign), every[request.retain_rows[benign]])},
         {"forget": request.all_forget.subset(hidden), "test_forget": request.images["test_forget"].subset(test)},
         {"forget": every[request.forget_rows[hidden]], "test_forget": request.labels.trained["test_forget"][test]},
     )

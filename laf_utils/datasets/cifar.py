@@ -79,9 +79,7 @@ def _collect(name: str, read: Callable[[str], tuple[bytes, Path]]) -> Arrays:
     return arrays
 
 
-def _read_batch(
-    name: str, batch: str, count: int, read: Callable[[str], tuple[bytes, Path]]
-) -> tuple[np.ndarray, np.ndarray]:
+def _read_batch(name: str, batch: str, count: int, read: Callable[[str], tuple[bytes, Path]]) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 [count, C*H*W] and labels int64 [count] of one pickle, after its checksum."""
     with reading(Path(batch)):
         content, file = read(batch)

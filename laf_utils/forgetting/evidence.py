@@ -103,9 +103,7 @@ def _nearest(hardness: torch.Tensor, among: torch.Tensor, itself: bool) -> torch
 
 def _hardness(said: Pair, students: Pair) -> list[torch.Tensor]:
     """Mean log-odds [n] and [m] of answers int64 [n] and [m] by the reference, [students, n, c] and [students, m, c]."""
-    return [
-        torch.stack([_phi(own, answers) for own in logits]).mean(0) for answers, logits in zip(said, students, strict=True)
-    ]
+    return [torch.stack([_phi(own, answers) for own in logits]).mean(0) for answers, logits in zip(said, students, strict=True)]
 
 
 def _residuals(model: Pair, students: Pair) -> _Residuals:

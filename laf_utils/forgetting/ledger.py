@@ -103,9 +103,7 @@ class Ledger:
             entry = check(json.loads(line))
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             if last and not isinstance(error, SealError):
-                raise self._refused(
-                    "is cut off: its request was not entered; take the line out to go on", number
-                ) from error
+                raise self._refused("is cut off: its request was not entered; take the line out to go on", number) from error
             told = "was changed: it has not its own checksum" if isinstance(error, SealError) else "is no entry of a ledger"
             raise self._refused(told, number) from error
         if (wrong := _not_an_entry(entry, number)) is not None:

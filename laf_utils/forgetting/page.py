@@ -107,9 +107,7 @@ class Report:
                 (name, e["images"], e["utility"], e["agreement"], e.get("accuracy_before"), e.get("accuracy_after"))
                 for name, e in c["utility"].items()
             ],
-            worst=[
-                (w["row"], w.get("file"), w["original_answer"], w["probability_left"]) for w in c["forgetting"]["worst"]
-            ],
+            worst=[(w["row"], w.get("file"), w["original_answer"], w["probability_left"]) for w in c["forgetting"]["worst"]],
             audit=[
                 (when, a["auc"], f"{a['low']:.1f} to {a['high']:.1f}", 50 - a["detectable"], 50 + a["detectable"],
                  a["tpr_at_1_fpr"]) for when, a in audit.items()

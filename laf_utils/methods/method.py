@@ -134,9 +134,7 @@ def fingerprint(model: nn.Module) -> str:
 
 def shares_storage(first: nn.Module, second: nn.Module) -> bool:
     """Whether any parameter or buffer of the two lies in the same memory."""
-    places = [
-        {t.untyped_storage().data_ptr() for t in (*m.parameters(), *m.buffers()) if t.numel()} for m in (first, second)
-    ]
+    places = [{t.untyped_storage().data_ptr() for t in (*m.parameters(), *m.buffers()) if t.numel()} for m in (first, second)]
     return bool(places[0] & places[1])
 
 
