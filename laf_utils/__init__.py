@@ -43,25 +43,13 @@ from typing import TYPE_CHECKING
 from .support.lazy import face
 
 if TYPE_CHECKING:
-    from .datasets import load as load
-    from .forgetting import ForgetOptions as ForgetOptions
-    from .forgetting import Forgotten as Forgotten
-    from .forgetting import Judgement as Judgement
-    from .forgetting import OneLabel as OneLabel
-    from .forgetting import Policy as Policy
-    from .forgetting import Queue as Queue
-    from .forgetting import Refused as Refused
-    from .forgetting import Report as Report
-    from .forgetting import ZeroShot as ZeroShot
-    from .forgetting import forget as forget
-    from .forgetting import remove_classes as remove_classes
-    from .forgetting.judge import judge as judge
-    from .methods import METHODS as METHODS
-    from .methods import UnlearningRequest as UnlearningRequest
-    from .methods import request_of as request_of
-    from .methods import run_method as run_method
-    from .run import Run as Run
-    from .settings.presets import preset as preset
+    from .datasets import load
+    from .forgetting import ForgetOptions, Forgotten, Judgement, OneLabel, Refused, Report, ZeroShot, forget, remove_classes
+    from .forgetting.judge import judge
+    from .forgetting.queue import Policy, Queue
+    from .methods import METHODS, UnlearningRequest, request_of, run_method
+    from .run import Run
+    from .settings.presets import preset
 
 __version__ = "0.1.0"
 __all__ = [

@@ -197,8 +197,7 @@ def repair(
     if paired and forget is None:
         raise ValueError("passes that end with D_f's batches need the number of its images")
     steps = -(-(min(len(images), cast(int, forget)) if paired else len(images)) // size)
-    everything: Any
-    everything = None if paired else _represented(model, images)
+    everything = cast(Any, None if paired else _represented(model, images))
     optimiser, losses = adam(model.classifier.parameters(), config.learning_rate), []
     with track(config.epochs * steps, "repair") as bar:
         for _ in range(config.epochs):

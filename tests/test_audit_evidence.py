@@ -107,5 +107,5 @@ def test_findings_leave_out_the_retrained_model_and_carry_the_power():
     found = findings(measured, seed=0)
     assert set(found) == {"retrained_again", "own"}
     assert found["own"].power == found["retrained_again"].power
-    assert set(found["own"].as_dict()) >= {"value", "retrained", "excess", "low", "high", "floor", "differs", "power"}
+    assert set(vars(found["own"])) >= {"value", "retrained", "excess", "low", "high", "floor", "differs", "power"}
     assert findings(measured, seed=0) == found, "plantings are drawn from the seed"

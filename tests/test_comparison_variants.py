@@ -69,8 +69,9 @@ def test_every_variant_is_a_preset_that_differs_in_what_it_names(variant, datase
 
 def test_variants_change_different_things_and_are_named_by_their_key():
     assert all(name == variant.name and variant.title for name, variant in VARIANTS.items())
-    changed = {(v.method, *sorted((v.changes or v.settings).items())) for v in VARIANTS.values()}
-    assert len(changed) == len(VARIANTS) and all(bool(v.method) == bool(v.settings) != bool(v.changes) for v in VARIANTS.values())
+    changed = {(v.method, v.other_images, *sorted((v.changes or v.settings).items())) for v in VARIANTS.values()}
+    assert len(changed) == len(VARIANTS)
+    assert all(bool(v.method) == bool(v.settings or v.other_images) != bool(v.changes) for v in VARIANTS.values())
     assert len({variant.title for variant in VARIANTS.values()}) == len(VARIANTS)
 
 

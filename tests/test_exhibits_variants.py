@@ -9,7 +9,7 @@ from exhibits_fakes import ablated, fake, found, labelled, seeds
 from laf_utils.audit import paired
 from laf_utils.book.base import style, words
 from laf_utils.book.base.words import labels_read
-from laf_utils.book.results import ablation, every, relearn_parts
+from laf_utils.book.results import ablation, divergence, every, relearn_parts
 from laf_utils.book.results import labels as shares
 from laf_utils.experiments.cells import Cell
 from laf_utils.experiments.making import config_of, settings_of
@@ -169,6 +169,13 @@ def test_relearn_without_its_parts_names_what_carries_most_and_what_is_nearer_wi
         "Started or taught without the mask, it ends 4.00 points farther on average (one seed, no claim).",
         "Started or taught with hard answers, it ends 0.25 points nearer on average (one seed, no claim).",
     )
+    other, nothing = {"": (1.0, 2.0), "other_images": (8.0, 4.0)}, [
+        fake("original", 0, 5.0, dataset=dataset, task=task) for dataset, task in PLACES[:2]
+    ]
+    assert relearn_parts.exhibit(found(*relearned(0, **other).records.values(), *nothing), PLACES).readings == (
+        "Without an image of D_r, taught on another set's as many, it is 6.00 points; doing nothing 5.00. D_r's images cannot be "
+        "replaced by another set's here (one seed, no claim).",
+    )
     again = [fake("retrain_again", 0, 0.6, dataset=dataset, task=task) for dataset, task in PLACES[:2]]
     small = relearned(0, **{"": (1.0, 2.0), "without_mask": (1.5, 2.5), "soft": (1.0, 2.1)}).records.values()
     assert relearn_parts.exhibit(found(*small, *again), PLACES).readings == (
@@ -185,3 +192,25 @@ def test_a_variant_of_one_method_is_refused_for_another_and_changes_its_settings
                 if (cell := Cell("mnist", "class", "relearn", variant=name))}
     plain = settings[""]
     assert settings["passes_2"] == replace(plain, share=0.02) and settings["from_fresh"] == replace(plain, start=1.0, tail=1.0)
+
+
+# -- answers on D_f ----------------------------------------------------------------------------------------------------------
+
+
+def test_answers_on_the_forgotten_images_are_compared_over_the_seeds_that_all_have():
+    def of(method, *numbers, task="class"):
+        own = seeds(method, *numbers, task=task)
+        for record, value in zip(own, numbers, strict=True):
+            record["representation"] = {"forget": {"divergence": value}}
+        return own
+
+    records = [*of("retrain_again", 0.01, 0.01), *of("relearn", 0.015, 0.01), *of("laf", 0.5), *of("original", 0.6, 0.7)]
+    records += [*of("retrain_again", 0.01, task="data"), *of("relearn", 0.03, task="data"), *of("original", 0.02, task="data")]
+    records += [*of("laf", 0.02, task="data"), *seeds("relearn", 1.0, task="noisy")]
+    shown = divergence.exhibit(found(*records), [("mnist", task) for task in ("class", "data", "noisy")])
+    assert shown.table.iloc[0].tolist() == ["0.010", "0.015", "0.500", "0.600", "1"] and len(shown.table) == 2
+    assert shown.readings == (
+        "relearn answers D_f nearer to the retrained model than LAF in 1 of 2 requests (one training seed and more, no claim).",
+        "Within twice what a second retrained model is away: relearn in 1 of 2 requests, LAF in 1.",
+    )
+    assert divergence.exhibit(found(), PLACES).text() == divergence.NOTHING

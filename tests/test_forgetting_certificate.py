@@ -16,6 +16,7 @@ from torchvision.transforms import functional as TF
 from laf_utils.forgetting import Refused, certificate, command, forget, verifying
 from laf_utils.forgetting.certificate import canonical, fingerprint, hashes
 from laf_utils.settings.cli import DATA, SETTINGS
+from laf_utils.support.records import write_json
 
 pytest.importorskip("cryptography")
 jsonschema = pytest.importorskip("jsonschema")
@@ -154,7 +155,7 @@ def signed(document, place, folder):
     key = certificate.signing_key(place / "keys/signing.pem")
     told = {name: part for name, part in document.items() if name != "signature"}
     told["signature"] = base64.b64encode(key.sign(canonical(told))).decode()
-    return certificate.write(told, folder / "signed.json")
+    return write_json(folder / "signed.json", told)
 
 
 def test_a_change_of_any_field_is_seen(place, document, tmp_path):
@@ -162,7 +163,7 @@ def test_a_change_of_any_field_is_seen(place, document, tmp_path):
     key, found = certificate.public_key(place / "keys/signing.pub.pem"), list(changed(document))
     assert len(found) > 100
     for way, own in found:
-        certificate.write(own, tmp_path / "changed.json")
+        write_json(tmp_path / "changed.json", own)
         with pytest.raises(Refused) as caught:
             verifying._check_signature(verifying.read(tmp_path / "changed.json"), key)
         assert caught.value.reason == "certificate", way

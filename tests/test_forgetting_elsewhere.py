@@ -19,6 +19,7 @@ from laf_utils.forgetting.certified import ConvexHead, hides
 from laf_utils.forgetting.files import builder
 from laf_utils.methods.method import fingerprint
 from laf_utils.support.paths import ROOT
+from laf_utils.support.records import write_json
 
 pytest.importorskip("cryptography")
 jsonschema = pytest.importorskip("jsonschema")
@@ -93,7 +94,7 @@ def test_a_change_of_any_field_is_seen_elsewhere(elsewhere, tmp_path):
     there = elsewhere[0]
     document, ways = json.loads((there / "certificate.json").read_text()), 0
     for way, own in changed(document):
-        certificate.write(own, tmp_path / "changed.json")
+        write_json(tmp_path / "changed.json", own)
         with pytest.raises(Refused) as caught:
             verifying.verify(tmp_path / "changed.json", there / "signing.pub.pem", there / "unlearned.safetensors")
         assert caught.value.reason == "certificate", way

@@ -9,7 +9,7 @@ from methods_fakes import CountingLabels, Tripwire, tiny_request
 from laf_utils.methods import DataAccess, LabelAccess, LabelAccessError, View, run_method
 from laf_utils.methods import few_labels as room
 from laf_utils.methods.few_labels import LabelledShare, on_share
-from laf_utils.methods.method import Sizes, fingerprint
+from laf_utils.methods.method import Sizes, fingerprint, with_pseudo_labels
 from laf_utils.methods.neggrad import NegGradPlusSettings, neggrad_plus_passes
 from laf_utils.methods.request import row_ids
 from laf_utils.methods.scrub import ScrubSettings, scrub_passes
@@ -154,5 +154,5 @@ def test_a_count_on_the_share_takes_few_for_retain():
     sizes = Sizes(forget=10, retain=1000, few=50)
     plain = scrub_passes(SETTINGS["scrub_few"], Sizes(10, 50))
     assert on_share(scrub_passes)(SETTINGS["scrub_few"], sizes) == plain
-    pseudo = on_share(scrub_passes, pseudo=True)(SETTINGS["scrub_few"], sizes)
+    pseudo = with_pseudo_labels(on_share(scrub_passes), retain=False)(SETTINGS["scrub_few"], sizes)
     assert (pseudo.training, pseudo.frozen) == (plain.training, plain.frozen + 10)

@@ -36,11 +36,8 @@ def accuracies(outputs: ModelOutputs, task: ForgetTask, test_labels: torch.Tenso
     hit, true_hit = predictions == task.train_labels, predictions == task.true_labels
     test_hit = outputs.test.predictions.cpu() == test_labels.cpu()
     result: dict[str, float | None] = {
-        "train_r": _percent(hit[task.retain]),
-        "train_f": _percent(hit[task.forget]),
-        "test": _percent(test_hit),
-        "test_r": None,
-        "test_f": None,
+        "train_r": _percent(hit[task.retain]), "train_f": _percent(hit[task.forget]),
+        "test": _percent(test_hit), "test_r": None, "test_f": None,
     }
     if task.forget_classes:
         kept = task.is_kept_class(test_labels.cpu())

@@ -61,9 +61,7 @@ def sorted_probabilities(probabilities: torch.Tensor) -> np.ndarray:
     return probabilities.sort(dim=1).values.cpu().numpy()
 
 
-def published_attack(
-    retain: torch.Tensor, forget: torch.Tensor, test: torch.Tensor, *, seed: int
-) -> AttackResult:
+def published_attack(retain: torch.Tensor, forget: torch.Tensor, test: torch.Tensor, *, seed: int) -> AttackResult:
     """Train and score the attacker on one model's softmax probabilities.
 
     Args:
@@ -115,14 +113,9 @@ def _scored(truth: np.ndarray, score: np.ndarray, learned_in: int, learned_out: 
     guess = (score > 0.5).astype(int)
     false_positive, true_positive, _ = roc_curve(truth, score, drop_intermediate=False)
     return AttackResult(
-        asr=100.0 * float((guess == truth).mean()),
-        chance=100.0 * float(truth.mean()),
-        balanced_accuracy=100.0 * float(balanced_accuracy_score(truth, guess)),
-        auc=100.0 * float(roc_auc_score(truth, score)),
+        asr=100.0 * float((guess == truth).mean()), chance=100.0 * float(truth.mean()),
+        balanced_accuracy=100.0 * float(balanced_accuracy_score(truth, guess)), auc=100.0 * float(roc_auc_score(truth, score)),
         tpr_at_1_fpr=100.0 * float(true_positive[false_positive <= 0.01].max()),
-        members=int(truth.sum()),
-        non_members=int((1 - truth).sum()),
-        learned_members=learned_in,
-        learned_non_members=learned_out,
-        as_published=published,
+        members=int(truth.sum()), non_members=int((1 - truth).sum()),
+        learned_members=learned_in, learned_non_members=learned_out, as_published=published,
     )

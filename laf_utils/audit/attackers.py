@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -37,9 +37,7 @@ def cross_fitted(groups: Sequence[torch.Tensor], *, seed: int) -> list[np.ndarra
     if len(groups) < 2 or min(sizes) < 2 * FOLDS:
         raise ValueError(f"an attacker needs two groups of at least {2 * FOLDS} images, got groups of {sizes}")
     x, y = torch.cat(list(groups)).double().cpu().numpy(), np.repeat(np.arange(len(sizes)), sizes)
-    scores = np.empty((len(y), len(sizes)))
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=derive(seed, "attacker") % 2**32)
-    for learned, attacked in folds.split(x, y):
-        attacker = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=300))
-        scores[attacked] = attacker.fit(x[learned], y[learned]).predict_log_proba(x[attacked])
+    attacker = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=300))
+    scores = cross_val_predict(attacker, x, y, cv=folds, method="predict_log_proba")
     return np.split(scores, np.cumsum(sizes)[:-1])

@@ -6,7 +6,8 @@ all of them: the difference to the retrained model, image by image; the same dif
 what a measure says where nothing is to be found; and the smallest leak that would have been seen, by planting leaks.
 """
 
-from dataclasses import asdict, dataclass, replace
+from bisect import bisect_left
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -42,9 +43,6 @@ class Power:
     as_original: float | None
     given_away: float | None  # share of images that have the highest value possible; ``None`` likewise
 
-    def as_dict(self) -> dict[str, float | None]:
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -60,9 +58,6 @@ class Finding:
     floor: float  # |excess| of a second retrained model
     differs: bool  # the interval excludes zero
     power: Power | None = None  # of the measure, the same for every model of a request
-
-    def as_dict(self) -> dict[str, object]:
-        return asdict(self)
 
 
 def mean_of(values: torch.Tensor | np.ndarray) -> PerImage:
@@ -141,14 +136,8 @@ def power_of(goal: PerImage, again: PerImage, original: PerImage | None = None, 
 
 def _smallest(goal: PerImage, again: PerImage, leak: PerImage, draw: np.random.Generator) -> float | None:
     """The first of ``SHARES`` that is found often enough; a larger leak is found more often, so that halving finds it."""
-    low, high = 0, len(SHARES)
-    while low < high:
-        middle = (low + high) // 2
-        if _found(goal, again, leak, SHARES[middle], draw) >= POWER:
-            high = middle
-        else:
-            low = middle + 1
-    return SHARES[low] if low < len(SHARES) else None
+    place = bisect_left(SHARES, POWER, key=lambda share: _found(goal, again, leak, share, draw))
+    return SHARES[place] if place < len(SHARES) else None
 
 
 def _found(goal: PerImage, again: PerImage, leak: PerImage, share: float, draw: np.random.Generator) -> float:

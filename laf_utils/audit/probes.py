@@ -9,9 +9,12 @@ abstracts: both recover forgotten classes by linear probes, and compare with ret
 probe for membership and every number here are this project's.
 """
 
-from dataclasses import dataclass
-
+import numpy as np
 import torch
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import PredefinedSplit
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from ..support.seeds import stream
 from .evidence import PerImage, auc_of, mean_of
@@ -21,44 +24,18 @@ FEW, DRAWS = 10, 20  # images of each class that a few-image probe learns from; 
 FOLDS = 5  # of the probe for membership
 
 
-@dataclass(frozen=True)
-class Probe:
-    """A fitted ridge regression: ``scores = ((x - mean) / std) @ weight + bias``."""
-
-    mean: torch.Tensor
-    std: torch.Tensor
-    weight: torch.Tensor
-    bias: torch.Tensor
-
-    def scores(self, features: torch.Tensor) -> torch.Tensor:
-        """float64 [n, outputs] of features [n, width]."""
-        return (features.double() - self.mean) / self.std @ self.weight + self.bias
+def probe(images: int, ridge: float = RIDGE) -> Pipeline:
+    """A probe that is to be fitted on so many images: least squares with a penalty; a constant column has no weight."""
+    return make_pipeline(StandardScaler(), Ridge(ridge * images))
 
 
-def fit_probe(features: torch.Tensor, targets: torch.Tensor, ridge: float = RIDGE) -> Probe:
-    """Least squares with a penalty, of targets [n, outputs] on features [n, width]; a constant column has no weight.
-
-    Solved in the smaller of both dimensions; the result is the same.
-
-    Raises:
-        ValueError: numbers that differ, or no image.
-    """
-    if len(features) != len(targets) or not len(features):
-        raise ValueError(f"a probe needs as many targets as images, and at least one; got {len(features)} and {len(targets)}")
-    x, y = features.double(), targets.double()
-    mean, std = x.mean(0), x.std(0, correction=0)
-    std = torch.where(std > 1e-8, std, torch.inf)
-    x, bias = (x - mean) / std, y.mean(0)
-    penalty = ridge * len(x)
-    if x.shape[1] <= len(x):
-        weight = torch.linalg.solve(x.T @ x + penalty * torch.eye(x.shape[1]), x.T @ (y - bias))
-    else:
-        weight = x.T @ torch.linalg.solve(x @ x.T + penalty * torch.eye(len(x)), y - bias)
-    return Probe(mean, std, weight, bias)
-
-
-def _one_hot(labels: torch.Tensor, classes: int) -> torch.Tensor:
-    return torch.nn.functional.one_hot(labels, classes).double()
+def _right(
+    learn: torch.Tensor, learn_labels: torch.Tensor, asked: torch.Tensor, labels: torch.Tensor, classes: int
+) -> np.ndarray:
+    """float64 [n], 1 for the asked images that a probe over all classes, fitted on the others, puts into their class."""
+    targets = torch.nn.functional.one_hot(learn_labels, classes).double().numpy()
+    scores = probe(len(learn)).fit(learn.double().numpy(), targets).predict(asked.double().numpy())
+    return (scores.argmax(1) == labels.numpy()).astype(np.float64)
 
 
 def class_recovery(
@@ -71,8 +48,7 @@ def class_recovery(
         learn_labels, forget_labels: int64, true labels.
         classes: number of classes.
     """
-    probe = fit_probe(learn, _one_hot(learn_labels, classes))
-    return mean_of((probe.scores(forget).argmax(1) == forget_labels).double())
+    return mean_of(_right(learn, learn_labels, forget, forget_labels, classes))
 
 
 def few_image_recovery(
@@ -83,12 +59,11 @@ def few_image_recovery(
 
     With all images a probe is near 100 % in any layer, a random network's too; with few it shows how ready the class is.
     """
-    draw, hits = stream(seed, "few-image probe"), torch.zeros(len(forget), dtype=torch.float64)
+    draw, hits = stream(seed, "few-image probe"), np.zeros(len(forget))
     for _ in range(DRAWS):
         order = torch.randperm(len(learn), generator=draw)
         rows = torch.cat([order[learn_labels[order] == label][:FEW] for label in range(classes)])
-        probe = fit_probe(learn[rows], _one_hot(learn_labels[rows], classes))
-        hits += (probe.scores(forget).argmax(1) == forget_labels).double()
+        hits += _right(learn[rows], learn_labels[rows], forget, forget_labels, classes)
     return mean_of(hits / DRAWS)
 
 
@@ -107,11 +82,9 @@ def membership(forget: torch.Tensor, test: torch.Tensor, *, seed: int) -> PerIma
         raise ValueError(f"the probe for membership needs {FOLDS} images of each kind, got {len(forget)} and {len(test)}")
     draw = stream(seed, "membership probe")
     folds = [torch.arange(len(part))[torch.randperm(len(part), generator=draw)] % FOLDS for part in (forget, test)]
-    scores = [torch.empty(len(part), dtype=torch.float64) for part in (forget, test)]
-    for fold in range(FOLDS):
-        kept = [part[which != fold] for part, which in zip((forget, test), folds, strict=True)]
-        target = torch.cat([torch.full((len(part), 1), sign) for part, sign in zip(kept, (1.0, -1.0), strict=True)])
-        probe = fit_probe(torch.cat(kept), target)
-        for part, which, score in zip((forget, test), folds, scores, strict=True):
-            score[which == fold] = probe.scores(part[which == fold]).squeeze(1)
-    return auc_of(*scores)
+    sign = np.repeat([1.0, -1.0], [len(forget), len(test)])
+    images = torch.cat([forget, test]).double().numpy()
+    scores = np.empty(len(images))
+    for learned, asked in PredefinedSplit(torch.cat(folds).numpy()).split():
+        scores[asked] = probe(len(learned)).fit(images[learned], sign[learned]).predict(images[asked])
+    return auc_of(scores[: len(forget)], scores[len(forget) :])

@@ -6,6 +6,7 @@ models takes less than two minutes on one core.
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 
 from ..training import TrainingDiverged
 from .evidence import Finding
@@ -61,7 +62,7 @@ def audit_representation(request: AuditRequest, names: Iterable[str] | None = No
 
 
 def _plain(value: object) -> object:
-    return value.as_dict() if isinstance(value, Finding) else value
+    return asdict(value) if isinstance(value, Finding) else value
 
 
 def traces(audits: Mapping[str, Mapping[str, object]]) -> dict[str, list[str]]:

@@ -3,6 +3,9 @@
 All measures are shares between 0 and 1. A ``Finding`` has the retrained model beside it; what is a plain number says so below.
 """
 
+import math
+from typing import cast
+
 import torch
 
 from ..images import Images
@@ -40,11 +43,10 @@ def outputs(request: AuditRequest) -> Measures:
     ``confidence``: mean probability of the label on forgotten images; ``accuracy``: on them; ``test_confidence``: on test
     images of the same classes; ``membership``: AUC of phi of forgotten images against those test images.
     """
-    measured: dict
-    labels, measured = request.labels, {}
+    measured: dict[str, dict[str, PerImage]] = {}
+    own, other = (request.labels.trained[part] for part in ("forget", "test_forget"))
     for name in request.models:
         forget, test = request.logits(name, "forget"), request.logits(name, "test_forget")
-        own, other = labels.trained["forget"], labels.trained["test_forget"]
         for measure, value in {
             "confidence": mean_of(label_probability(forget, own)),
             "accuracy": mean_of((forget.argmax(1) == own).double()),
@@ -61,8 +63,7 @@ def probes(request: AuditRequest) -> Measures:
     ``recovery`` and ``few_image_recovery``: of removed classes; ``membership``: of forgotten against test images of the same
     classes; ``cka_original`` and ``cka_retrained``: linear CKA of the layer on forgotten images with that of both (numbers).
     """
-    measured: dict
-    labels, seed, measured = request.labels.true, request.seed, {}
+    labels, seed, measured = request.labels.true, request.seed, cast(dict[str, dict[str, PerImage]], {})
     for name in request.models:
         parts = {part: request.features(name, part) for part in ("learn", "forget", "test_forget")}
         for layer in parts["forget"]:
@@ -79,12 +80,9 @@ def probes(request: AuditRequest) -> Measures:
         for layer, features in request.features(name, "forget").items():
             for goal in (ORIGINAL, RETRAINED):
                 other = request.features(goal, "forget")[layer]
-                measures[f"{layer}: cka_{goal}"] = _known(linear_cka(features, other))
+                cka = linear_cka(features, other)
+                measures[f"{layer}: cka_{goal}"] = None if math.isnan(cka) else cka
     return result
-
-
-def _known(value: float) -> float | None:
-    return value if value == value else None
 
 
 def smi(request: AuditRequest) -> Measures:
@@ -212,10 +210,7 @@ def _halves(request: AuditRequest) -> tuple[dict, dict, dict]:
     benign = kept[: 2 * cut]
     test = torch.arange(len(request.images["test_forget"]))[:WATCHED]
     return (
-        {
-            "relearned": (mixed, mixed_labels),
-            "benign": (request.all_retain.subset(benign), every[request.retain_rows[benign]]),
-        },
+        {"relearned": (mixed, mixed_labels), "benign": (request.all_retain.subset(benign), every[request.retain_rows[benign]])},
         {"forget": request.all_forget.subset(hidden), "test_forget": request.images["test_forget"].subset(test)},
         {"forget": every[request.forget_rows[hidden]], "test_forget": request.labels.trained["test_forget"][test]},
     )

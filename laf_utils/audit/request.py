@@ -125,14 +125,13 @@ def audit_request(
     if empty:
         raise ValueError(f"no image to compare in {', '.join(empty)}")
     of_test = {part: part.startswith("test") for part in PARTS}
-    labels = Labels(
-        {part: (test_labels if of_test[part] else true)[rows[part]] for part in PARTS},
-        {part: (test_labels if of_test[part] else task.train_labels)[rows[part]] for part in PARTS}, task.train_labels,
+    known, trained = (
+        {part: (test_labels if of_test[part] else own)[rows[part]] for part in PARTS} for own in (true, task.train_labels)
     )
+    images = {part: (test if of_test[part] else train).subset(rows[part]) for part in PARTS}
     return AuditRequest(
-        models, task.name, task.forget_classes, {part: (test if of_test[part] else train).subset(rows[part]) for part in PARTS},
-        train.subset(task.forget), train.subset(task.retain), training, 1 + int(max(true.max(), test_labels.max())), seed, labels,
-        task.forget, task.retain,
+        models, task.name, task.forget_classes, images, train.subset(task.forget), train.subset(task.retain), training,
+        1 + int(max(true.max(), test_labels.max())), seed, Labels(known, trained, task.train_labels), task.forget, task.retain,
     )
 
 

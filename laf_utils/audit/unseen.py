@@ -10,6 +10,7 @@ import math
 from dataclasses import asdict, dataclass
 
 import torch
+from scipy.special import ndtri
 
 from .confidence import log_odds
 
@@ -46,7 +47,7 @@ def sureness(logits: torch.Tensor) -> torch.Tensor:
 
 def separation(forget: torch.Tensor, unseen: torch.Tensor) -> float:
     """AUC in 0..1 of telling D_f from unseen images by sureness, from logits [n, classes]."""
-    from scipy.stats import rankdata  # a second of importing: here and below, when it is needed
+    from scipy.stats import rankdata  # a second of importing
 
     count, others = len(forget), len(unseen)
     ranks = rankdata(torch.cat([sureness(forget), sureness(unseen)]).cpu().numpy())  # ties share their rank
@@ -62,19 +63,15 @@ def auc_error(forget: int, unseen: int, auc: float = 0.5) -> float:
 
 def detectable_difference(forget: int, unseen: int) -> float:
     """|AUC - 1/2| in 0..1 that is found with probability ``POWER`` at ``LEVEL``, two-sided."""
-    from scipy.stats import norm
-
-    return float((norm.ppf(1 - LEVEL / 2) + norm.ppf(POWER)) * auc_error(forget, unseen))
+    return float((ndtri(1 - LEVEL / 2) + ndtri(POWER)) * auc_error(forget, unseen))
 
 
 def audit(forget: torch.Tensor, unseen: torch.Tensor) -> Audit | None:
     """The audit of one model, from its logits [n, classes] on both sets; ``None`` of fewer than 20 images on a side."""
-    from scipy.stats import norm
-
     if min(len(forget), len(unseen)) < LEAST:
         return None
     auc, (n, m) = separation(forget, unseen), (len(forget), len(unseen))
-    half = float(norm.ppf(1 - LEVEL / 2)) * auc_error(n, m, auc)
+    half = float(ndtri(1 - LEVEL / 2)) * auc_error(n, m, auc)
     threshold = sureness(unseen).sort(descending=True).values[math.ceil(0.01 * m) - 1]
     return Audit(
         100 * auc, 100 * max(0.0, auc - half), 100 * min(1.0, auc + half), 100 * detectable_difference(n, m),

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from laf_utils.datasets.catalogue import FACTS, KEYS, Facts
+from laf_utils.datasets.catalogue import FACTS, Facts
 from laf_utils.datasets.errors import EXPORT, corrupt
 from laf_utils.datasets.sets import Arrays, Dataset, ImageSet, fingerprint
 
@@ -106,14 +106,8 @@ def assemble(name: str, arrays: Arrays, file: Path, source: str) -> Dataset:
     absent = np.flatnonzero(per_class[1] == 0)
     if len(absent):
         notes.append(f"no test image of class {', '.join(map(str, absent))}")
-    tensors = {key: torch.from_numpy(arrays[key]) for key in KEYS}
-    return Dataset(
-        name=name,
-        requested=name,
-        train=ImageSet(tensors["train_images"], tensors["train_labels"]),
-        test=ImageSet(tensors["test_images"], tensors["test_labels"]),
-        class_names=facts.class_names if facts else tuple(map(str, range(len(per_class[0])))),
-        source=source,
-        checksum=checksum,
-        notes=tuple(notes),
+    names = facts.class_names if facts else tuple(map(str, range(len(per_class[0]))))
+    own, other = (
+        ImageSet(*(torch.from_numpy(arrays[f"{part}_{kind}"]) for kind in ("images", "labels"))) for part in ("train", "test")
     )
+    return Dataset(name, name, own, other, names, source, checksum, tuple(notes))

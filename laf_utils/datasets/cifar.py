@@ -4,7 +4,6 @@ import hashlib
 import io
 import pickle
 import tarfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, cast
@@ -12,7 +11,7 @@ from typing import IO, Any, cast
 import numpy as np
 
 from laf_utils.datasets.catalogue import CIFAR_ARCHIVE, CIFAR_TEST, CIFAR_TRAIN, FACTS
-from laf_utils.datasets.errors import DoorClosed, corrupt, one_line
+from laf_utils.datasets.errors import DoorClosed, corrupt, reading
 from laf_utils.datasets.sets import Arrays
 from laf_utils.datasets.transfer import content_md5
 
@@ -52,7 +51,7 @@ def read_cifar(name: str, folder: Path) -> tuple[Arrays, Path]:
 
 
 def _read_archive(name: str, archive: Path) -> Arrays:
-    try:
+    with reading(archive):
         found = content_md5(archive)
         if found != FACTS[name].downloads[CIFAR_ARCHIVE]:
             raise corrupt(archive, f"has the checksum {found}, not {FACTS[name].downloads[CIFAR_ARCHIVE]}")
@@ -64,8 +63,6 @@ def _read_archive(name: str, archive: Path) -> Arrays:
                 if member.name in wanted and member.isfile():
                     contents[wanted[member.name]] = cast(IO[bytes], members.extractfile(member)).read()  # a plain file has one
         return _collect(name, lambda file: (contents.pop(file), archive))
-    except (OSError, EOFError, KeyError, tarfile.TarError, zlib.error) as error:
-        raise corrupt(archive, f"cannot be read ({one_line(error)})") from error
 
 
 def _collect(name: str, read: Callable[[str], tuple[bytes, Path]]) -> Arrays:
@@ -82,22 +79,16 @@ def _collect(name: str, read: Callable[[str], tuple[bytes, Path]]) -> Arrays:
     return arrays
 
 
-def _read_batch(
-    name: str, batch: str, count: int, read: Callable[[str], tuple[bytes, Path]]
-) -> tuple[np.ndarray, np.ndarray]:
+def _read_batch(name: str, batch: str, count: int, read: Callable[[str], tuple[bytes, Path]]) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 [count, C*H*W] and labels int64 [count] of one pickle, after its checksum."""
-    try:
+    with reading(Path(batch)):
         content, file = read(batch)
-    except OSError as error:
-        raise corrupt(Path(error.filename or batch), f"cannot be read ({one_line(error)})") from error
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != FACTS[name].files[batch]:
         raise corrupt(file, f"{batch} has the checksum {found}, not {FACTS[name].files[batch]}")
-    try:
+    with reading(file, problem=f"{batch} is no batch of images"):
         entry = _Restricted(io.BytesIO(content), encoding="latin1").load()
         images, labels = np.asarray(entry["data"]), np.asarray(entry["labels"])
-    except Exception as error:  # a pickle can fail in any way
-        raise corrupt(file, f"{batch} is no batch of images ({one_line(error)})") from error
     width = int(np.prod(FACTS[name].shape))
     if images.dtype != np.uint8 or images.shape != (count, width) or labels.shape != (count,):
         raise corrupt(file, f"{batch} holds {images.dtype} {images.shape}, not uint8 ({count}, {width})")

@@ -25,12 +25,8 @@ def read_digits(name: str, folder: Path) -> tuple[Arrays, Path]:
     images = enlarge(digits.images.astype(np.int64))[:, None]
     labels = digits.target.astype(np.int64)
     test = np.arange(len(labels)) % 4 == 3
-    arrays = {
-        "train_images": images[~test],
-        "train_labels": labels[~test],
-        "test_images": images[test],
-        "test_labels": labels[test],
-    }
+    rows = {"train": ~test, "test": test}
+    arrays = {f"{part}_{kind}": of[rows[part]] for part in rows for kind, of in (("images", images), ("labels", labels))}
     return arrays, Path(sklearn.datasets.__file__).parent
 
 

@@ -1,5 +1,7 @@
 """What can go wrong, in two kinds that callers treat differently: it is not there, or it is there and wrong."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 DELETE = "delete it and run again"
@@ -31,3 +33,18 @@ def one_line(error: BaseException | str, limit: int = 300) -> str:
     """``error`` as at most ``limit`` characters without line breaks; an error without text gives its class."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+@contextlib.contextmanager
+def reading(file: Path, remedy: str = DELETE, problem: str = "cannot be read") -> Iterator[None]:
+    """Within it whatever fails is an error of ``file``: files that are wrong fail in any way, in libraries of any kind.
+
+    Raises:
+        DataCorrupt: that error, or the one that was raised within.
+    """
+    try:
+        yield
+    except (DataCorrupt, MemoryError):
+        raise
+    except Exception as error:
+        raise corrupt(Path(getattr(error, "filename", None) or file), f"{problem} ({one_line(error)})", remedy) from error

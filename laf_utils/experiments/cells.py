@@ -11,7 +11,7 @@ from ..settings.config import PROFILES, ConfigError
 from ..support.choices import TASKS
 from .checked import checked
 from .record import Kind
-from .variants import VARIANTS
+from .variants import OTHER, VARIANTS
 
 COMPARED = tuple(LISTED)  # those of this project: a method that a session adds to the table is on no record
 
@@ -49,6 +49,8 @@ class Cell:
             raise ConfigError(f"variant must be one of {', '.join(VARIANTS)}, got {self.variant!r}")
         if self.variant and VARIANTS[self.variant].method not in ("", self.method):
             raise ConfigError(f"variant {self.variant} is of {VARIANTS[self.variant].method}, got {self.method}")
+        if self.variant and VARIANTS[self.variant].other_images and self.dataset not in OTHER:
+            raise ConfigError(f"variant {self.variant} is of {', '.join(OTHER)}, got {self.dataset}")
         if self.choice == "tuned" and (self.variant or self.method in (*REFERENCES, *EXACT)):
             raise ConfigError(f"{self.method} {self.variant}".rstrip() + " has no settings to tune")
         if self.method not in REFERENCES:

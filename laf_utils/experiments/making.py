@@ -26,6 +26,7 @@ from ..training import TrainingDiverged
 from .cells import AGAIN, COMPARISON, ORIGINAL, REFERENCES, RETRAIN, Cell
 from .distances import to_retrained
 from .memory import PeakMemory
+from .other_images import other_set, request_on
 from .problem import Measured, Problem
 from .second_retrained import retrained_again
 from .tuning_winners import winners_of
@@ -75,16 +76,28 @@ def chosen_settings(cell: Cell, problem: Problem) -> Any:
 
 def inputs_of(cell: Cell, problem: Problem, settings: Any) -> dict[str, str]:
     """Everything the cell's numbers depend on, 16 hex digits for each part."""
-    run, config = problem.run, problem.config.as_dict()
+    run, data = problem.run, [problem.run.data.checksum]
+    if _takes_other_images(cell):
+        data.append(other_set(cell.dataset).checksum)
+    images = {"data": content_key(data if len(data) > 1 else data[0]), "task": content_key(run.task.checksum())}
+    return images | code_of(cell, problem, settings)
+
+
+def code_of(cell: Cell, problem: Problem, settings: Any) -> dict[str, str]:
+    """The same but for the images: settings and code."""
+    config = problem.config.as_dict()
     if cell.method != "laf_r":
         config["repair"].pop("pairing", None)  # came later, and no other method repairs
     return {
         "settings": content_key({"cell": cell.described(), "settings": plain(settings), "config": config}),
-        "data": content_key(run.data.checksum), "task": content_key(run.task.checksum()),
         "training": training_code(), "method": _method_code(cell),
         # What gives a method its request and measures any model of it.
         "measuring": code_version((Problem.request, Problem.outputs, Problem.measure, Problem.gap, to_retrained), TRAINED),
     }
+
+
+def _takes_other_images(cell: Cell) -> bool:
+    return bool(cell.variant) and VARIANTS[cell.variant].other_images
 
 
 def _method_code(cell: Cell) -> str:
@@ -94,7 +107,8 @@ def _method_code(cell: Cell) -> str:
     if cell.method == AGAIN:
         return code_version((retrained_again,), TRAINED | {"experiments.problem"})
     method = find(cell.method)
-    own = code_version(tuple(filter(None, (method.function, method.prepare))), TRAINED)
+    roots = (method.function, method.prepare, request_on if _takes_other_images(cell) else None)
+    own = code_version(tuple(filter(None, roots)), TRAINED)
     if method.name in ("laf", "laf_r"):  # by the pipeline, or by the method where the tuning chose its settings
         own = content_key([own, method_code(), repair_code() if method.name == "laf_r" else ""])
     return own
@@ -135,7 +149,8 @@ def _from_pipeline(cell: Cell, problem: Problem) -> _Made:
 def _computed(cell: Cell, problem: Problem, settings: Any) -> _Made:
     """A model that is computed now, by the method of the table."""
     clock: Any  # of wall and processor, then of the processor
-    request, before, preparation = problem.request, None, None
+    before, preparation = None, None
+    request = request_on(problem, other_set(cell.dataset)) if _takes_other_images(cell) else problem.request
     if find(cell.method).prepare is not None:
         clock = time.perf_counter(), time.process_time()
         request = prepare(cell.method, request, settings)

@@ -14,10 +14,10 @@ from ..support.records import RecordError
 from .cells import AGAIN, COMPARISON, ORIGINAL, REFERENCES, RETRAIN, Cell
 from .expected import expected
 from .grid import arguments_of, name_of
-from .making import chosen_settings, config_of, inputs_of, problem_of
+from .making import chosen_settings, code_of, config_of, inputs_of, problem_of
 from .problem import Problem
 from .tuning_winners import WinnersError, published_stay
-from .variants import VARIANTS
+from .variants import OTHER, VARIANTS
 
 MEMORY_MB = 2_000  # of a cell on images of 28 x 28: measured peak 1.3 GB, and what evaluation adds
 
@@ -54,10 +54,16 @@ def planned(cells: Iterable[Cell], say: Callable[[str], None] = quiet, *, downlo
     with remembered():
         problems: dict[tuple, Problem] = {}
         cells = [cell for cell in cells if not published_stay(cell)]
-        elsewhere = set() if download else {name for name in {cell.dataset for cell in cells} if not _here(name)}
+        elsewhere = set() if download else {name for name in {name for cell in cells for name in _sets(cell)} if not _here(name)}
         if elsewhere:
             say(f"not on this machine: images of {', '.join(sorted(elsewhere))}; what the records say of them is taken as it is")
-        return [_as_recorded(cell) if cell.dataset in elsewhere else _looked_at(cell, problems) for cell in cells]
+        return [_as_recorded(cell) if elsewhere & _sets(cell) else _looked_at(cell, problems) for cell in cells]
+
+
+def _sets(cell: Cell) -> set[str]:
+    """The sets whose images a cell needs."""
+    other = bool(cell.variant) and VARIANTS[cell.variant].other_images
+    return {cell.dataset, OTHER[cell.dataset]} if other else {cell.dataset}
 
 
 def _here(dataset: str) -> bool:
@@ -70,14 +76,13 @@ def _here(dataset: str) -> bool:
 
 
 def _as_recorded(cell: Cell) -> Planned:
-    what = SimpleNamespace(checksum="")
-    problem: Any = SimpleNamespace(config=config_of(cell), run=SimpleNamespace(data=what, task=SimpleNamespace(checksum=str)))
+    problem: Any = SimpleNamespace(config=config_of(cell))
     try:
         record = COMPARISON.read(cell.path)
         settings = chosen_settings(cell, problem)
     except (RecordError, WinnersError):
         return Planned(cell, "missing", 0.0)
-    inputs = inputs_of(cell, problem, settings) | {name: record["inputs"].get(name) for name in ("data", "task")}
+    inputs = code_of(cell, problem, settings) | {name: record["inputs"].get(name) for name in ("data", "task")}
     stale = tuple(stale_parts(record, inputs))
     return Planned(cell, "stale" if stale else "valid", (record["passes"] or {}).get("equivalent", 0.0), stale)
 

@@ -19,6 +19,7 @@ class Variant:
         changes: dotted settings of ``RunConfig``.
         method: a method whose own settings are changed instead, and which alone has the variant.
         settings: those of the method.
+        other_images: unlabelled images of another set stand in for D_r (``other_images``).
     """
 
     name: str
@@ -26,6 +27,7 @@ class Variant:
     changes: Mapping[str, object] = field(default_factory=dict)
     method: str = ""
     settings: Mapping[str, object] = field(default_factory=dict)
+    other_images: bool = False
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -35,6 +37,7 @@ class Variant:
 
 SHARES = (1, 5, 10, 50)  # percent of D_r whose labels may be read; all of them is no variant
 SMOKE_IMAGES = 1_000
+OTHER = {"mnist": "fashion", "fashion": "mnist", "cifar10": "svhn", "svhn": "cifar10"}  # whose images stand in for those of which
 
 
 def _of_relearn(name: str, title: str, **settings: object) -> Variant:
@@ -70,6 +73,7 @@ VARIANTS: Mapping[str, Variant] = {
         # relearn: what it may spend of retraining's passes (10 % is its setting) and of D_r, then its parts.
         *(_of_relearn(f"passes_{share}", f"{share} % of retraining's passes", share=share / 100) for share in (2, 5, 20)),
         _of_relearn("retain_10", "10 % of D_r", retain_share=0.1),
+        Variant("other_images", "no image of D_r, as many of another set", method="relearn", other_images=True),
         _of_relearn("from_original", "from the original's weights", start=0.0, tail=0.0),
         _of_relearn("from_fresh", "from fresh weights", start=1.0, tail=1.0),
         _of_relearn("without_mask", "without the mask", mask=False),

@@ -12,6 +12,5 @@ from .refusal import Refused
 
 __all__ = [
     "CertifiedHead", "ForgetOptions", "Forgotten", "Judgement", "OneLabel", "Policy", "Queue", "Refused", "Report", "ZeroShot",
-    "forget", "judge",
-    "remove_classes",
+    "forget", "judge", "remove_classes",
 ]

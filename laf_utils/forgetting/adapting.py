@@ -39,7 +39,8 @@ class Adapted(nn.Module):
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Logits [B, classes]."""
-        return as_classes(self.raw(inputs)) if self.binary else self.raw(inputs)
+        raw = self.raw(inputs)
+        return torch.stack([torch.zeros_like(raw.reshape(-1)), raw.reshape(-1)], 1) if self.binary else raw
 
 
 class OneLabel(nn.Module):
@@ -70,12 +71,6 @@ def inner(model: nn.Module) -> nn.Module:
     return model.model if isinstance(model, Adapted) else model
 
 
-def as_classes(logit: torch.Tensor) -> torch.Tensor:
-    """Logits [B, 2] of "no" and "yes" from one logit [B] or [B, 1]."""
-    logit = logit.reshape(-1)
-    return torch.stack([torch.zeros_like(logit), logit], 1)
-
-
 def called(model: nn.Module, inputs: torch.Tensor, packing: Packing | None) -> Any:
     """The model's own output for network inputs, unpacked where they are packed."""
     return model(inputs) if packing is None else packing.call(model, inputs)
@@ -93,14 +88,12 @@ def _parts(output: Any) -> list[tuple[Any, torch.Tensor]]:
     if isinstance(output, Mapping):
         found = list(output.items())
     elif isinstance(output, list | tuple):
-        named = getattr(output, "_fields", None)
-        if named is not None and "logits" in named:
-            return [("logits", cast(Any, output).logits)]
-        found = list(enumerate(output))
+        named = "logits" in getattr(output, "_fields", ())
+        found = [("logits", cast(Any, output).logits)] if named else list(enumerate(output))
     else:
         found = list(getattr(output, "__dict__", {}).items())
-        if not any(name == "logits" for name, _ in found) and isinstance(getattr(output, "logits", None), torch.Tensor):
-            found.append(("logits", output.logits))
+        if not any(name == "logits" for name, _ in found):
+            found.append(("logits", getattr(output, "logits", None)))
     return [(name, value) for name, value in found if isinstance(value, torch.Tensor)]
 
 

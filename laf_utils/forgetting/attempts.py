@@ -42,6 +42,7 @@ class Work:
     # may be left to ``relearn``
     otherwise: bool = False
     everything: OwnImages | None = None  # all of D_r, or ``None``: what ``relearn`` learns anew
+    series: bool = False  # whether requests follow each other: then ``everything`` is not all
     reference: Callable[[], Reference] = field(default=lambda: Reference((), 0))  # gives the audit's models that never saw D_f
     checkpoint: Checkpoint = field(default_factory=Checkpoint)  # where the work's state is kept
 
@@ -51,7 +52,7 @@ class Outcome:
     """What came of it: the unlearned network (``None`` where nothing could be kept), its look, and the story.
 
     ``closed_form``: the answer alone was removed, and the layers below the head are the original's. ``method``: where it is
-    another one than was chosen at first.
+    another one than was chosen at first. ``anew``: it started fresh and has never seen D_f (``anew``).
     ``certified``: what is, of the head, and by how much.
     """
 
@@ -62,6 +63,7 @@ class Outcome:
     closed_form: bool = False
     method: str | None = None
     certified: dict[str, Any] | None = None
+    anew: bool = False
 
     def tell(
         self, ended: str, kept: dict[str, float] | None = None, seen: list[dict[str, float]] | None = None, strength: float = 0.0

@@ -32,7 +32,7 @@ from .page import Report
 from .preparing import Answers, Given, Prepared, prepare
 from .reference import Reference, taught
 from .refusal import Refused
-from .report import audits, forgetting, measured_utility, unseen_kept, verdict, weighed
+from .report import audits, forgetting, measured_utility, told_apart, unseen_kept, verdict, weighed
 from .sources import OwnImages
 from .watch import EVERY, GAIN, SAMPLE, SAMPLE_GOAL, Watch
 from .workers import first, working_together
@@ -97,7 +97,7 @@ def _forget(model: nn.Module, given: Given, asked: Options, ledger: str | Path |
 
         work = Work(
             prepared.network, prepared.forget, prepared.used, prepared.labels, asked.settings, asked.seed, aim,
-            asked.method == "auto", prepared.retain if book is None else prepared.used, reference, checkpoint,
+            asked.method == "auto", prepared.retain if book is None else prepared.used, book is not None, reference, checkpoint,
         )
         sets, watches = prepared.sets(asked.seed), []
 
@@ -186,7 +186,8 @@ def _measured(
     numbers: dict[str, Any] = {
         "utility": measured_utility(prepared, after), "forgetting": forgetting(prepared, after), "audit": audits(prepared, after),
     }
-    found = weighed(prepared, after, reference) if outcome.look is not None else None
+    known = outcome.anew and not told_apart(numbers["audit"])  # a network that never saw D_f needs no reference to say so
+    found = weighed(prepared, after, reference) if outcome.look is not None and not known else None
     numbers["evidence"] = None if found is None else found.as_dict()
     least = min((entry["utility"] / 100 for entry in numbers["utility"].values()), default=None)
     together = None if first_model is None or least is None else _together(first_model, prepared, after, least, instead_of)
@@ -199,6 +200,8 @@ def _method(prepared: Prepared, outcome: Outcome) -> dict[str, str]:
     if outcome.method in (None, chosen.method):
         return {"name": chosen.method, "reason": chosen.reason}
     reason = f"{chosen.method} has left the images known: a student that never saw them learned the retained images anew"
+    if outcome.anew:
+        reason = "the network has its images by heart: a fresh one learned the retained images anew, from its answers"
     return {"name": str(outcome.method), "reason": reason}
 
 

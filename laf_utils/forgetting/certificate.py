@@ -26,7 +26,6 @@ import torch
 from torch import nn
 
 from ..support.artefacts import tensors_checksum
-from ..support.paths import whole_file
 from ..support.records import commit
 from .copying import bare
 from .files import read_weights
@@ -47,17 +46,10 @@ def _number(value: float) -> str:
         raise ValueError(f"{value!r} has no spelling in JSON")
     if value == 0:
         return "0"
-    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
-    text, point = "".join(map(str, digits)), len(digits) + int(exponent)
-    if len(text) <= point <= 21:
-        found = text + "0" * (point - len(text))
-    elif 0 < point <= 21:
-        found = f"{text[:point]}.{text[point:]}"
-    elif -6 < point <= 0:
-        found = f"0.{'0' * -point}{text}"
-    else:
-        found = f"{text[0]}{'.' * (len(text) > 1)}{text[1:]}e{point - 1:+d}"
-    return "-" * sign + found
+    if 1e-6 <= abs(value) < 1e21:
+        return format(Decimal(repr(value)).normalize(), "f")
+    digits, exponent = repr(value).split("e")
+    return f"{digits.removesuffix('.0')}e{int(exponent):+d}"
 
 
 def _spelled(value: Any) -> str:
@@ -239,11 +231,3 @@ def certificate(report: Report, key: Any, hash_key: bytes) -> dict[str, Any]:
     }
     told = json.loads(json.dumps(told))  # plain lists and dictionaries, as whoever reads the file has them
     return told | {"signature": base64.b64encode(key.sign(canonical(told))).decode()}
-
-
-def write(document: Mapping[str, Any], path: Path) -> Path:
-    """The certificate as a file, under a temporary name first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
-    return path

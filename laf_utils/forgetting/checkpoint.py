@@ -8,9 +8,9 @@ knew of the forgotten images.
 import hashlib
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -52,8 +52,7 @@ class Checkpoint:
             self._begin(dry)
 
     def _begin(self, dry: bool) -> None:
-        folder = cast(Path, self.folder)
-        known = from_first(lambda: artefacts.load(folder, "request", {}, say=lambda line: None))
+        known = self.find("request", say=lambda line: None)
         if known is None:
             if not dry:
                 self.keep("request", {}, self.request)
@@ -67,12 +66,11 @@ class Checkpoint:
     def _content(self, stage: str) -> dict[str, Any]:
         return {} if stage == "request" else {"request": self.request}
 
-    def find(self, stage: str) -> Artefact | None:
+    def find(self, stage: str, say: Callable[[str], None] = warnings.warn) -> Artefact | None:
         """What an earlier run of this call has kept of a stage."""
-        folder = self.folder
-        if folder is None:
+        if (folder := self.folder) is None:
             return None
-        return from_first(lambda: artefacts.load(folder, stage, self._content(stage), say=warnings.warn))
+        return from_first(lambda: artefacts.load(folder, stage, self._content(stage), say=say))
 
     def keep(self, stage: str, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
         """Write a stage; the first of several processes does."""

@@ -24,7 +24,7 @@ from ..models import Network
 from .adapting import adapted, chosen, recorded
 from .copying import as_given, working_copy
 from .cutting import Rest, layer_of
-from .head import find_head, split, whole
+from .head import device_of, dtype_of, find_head, split, whole
 from .refusal import Refused
 
 RIDGE = 1e-6  # of the mean square of the text matrix, where texts are nearly alike
@@ -190,8 +190,7 @@ def remove_classes(model: nn.Module, classes: Sequence[int], example: torch.Tens
         Refused: as ``find_head``; ``method``: another kind of head.
     """
     own = working_copy(model)
-    known = next(own.parameters())
-    inputs = example.to(known.device, known.dtype)
+    inputs = example.to(device_of(own), dtype_of(own))
     own = adapted(own, inputs)
     found = find_head(own, inputs, head)
     return as_given(whole(removed(split(own, found, inputs), found, list(classes), inputs)), model)

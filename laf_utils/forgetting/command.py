@@ -1,10 +1,6 @@
 """``laf forget``, ``laf audit``, ``laf data``, ``laf queue``, ``laf key``, ``laf verify``: the same from a shell.
 
-    laf forget --model model.safetensors --arch torchvision:resnet18 --data images/ --ids delete.csv --out unlearned/
-
-Exit codes: 0 done (and acceptable), 1 failed, 2 arguments, 3 data or weights, 4 refused, 5 done but retraining is advised,
-6 done but nobody can tell if it is acceptable, 130 interrupted. With ``--json``
-standard output is one JSON object and nothing else.
+``arguments.DESCRIPTION`` has an example, the exit codes, and what ``--json`` means.
 """
 
 import argparse
@@ -13,15 +9,30 @@ import json
 import os
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from ..audit import unseen as two_sided
+from ..methods import DataAccessError, LabelAccessError
+from ..representations import apply_frozen
 from ..settings.cli import DATA, SETTINGS, Stop, one_line_errors
 from ..support.paths import check_file_writable, check_writable
+from ..support.progress import silent_thread
 from ..support.reading import counted
+from ..support.records import write_json
+from . import call, certificate, estimate, files, queue_command, verifying
 from .arguments import parsed
-from .inputs import given_files, given_images, given_model, given_transform, say
+from .inputs import given_files, given_images, given_model, given_sets, given_transform, say
+from .judge import judge
+from .options import ForgetOptions, Options
+from .preparing import Given, alike
+from .refusal import Refused
+from .soundness import size_of
+from .sources import digest_of
+from .workers import WorkerLostError, first
 
 REFUSED, ADVISED, UNKNOWN = 4, 5, 6
 CODES = {"acceptable": 0, "cannot tell": UNKNOWN}  # and ADVISED of any other verdict
@@ -30,23 +41,18 @@ OF_DATA = ("bad_images", "bad_ids", "bad_weights", "bad_architecture", "bad_key"
 
 def data(options: argparse.Namespace) -> int:
     """Counts, sizes, images that cannot be read, exact copies in both sets."""
-    import hashlib
-
-    from .soundness import size_of
-
     given_transform(options)
     forget, retain, unseen = given_files(options)
-    sizes: dict[str, int] = {}
+    sizes: Counter[str] = Counter()
     broken: list[str] = []
     seen: dict[bytes, set[Path]] = {}
     for path in (*forget, *retain, *unseen):
         try:
-            key = "{}x{}".format(*size_of(path))
+            sizes["{}x{}".format(*size_of(path))] += 1
         except ValueError as error:
             broken.append(f"{path.name}: {error}")
-            continue
-        sizes[key] = sizes.get(key, 0) + 1
-        seen.setdefault(hashlib.blake2b(path.read_bytes()).digest(), set()).add(path)
+        else:
+            seen.setdefault(digest_of(path.read_bytes()), set()).add(path)
     own, others = set(forget), set(retain)
     copies = sum(bool(same & own) and bool(same & others) for same in seen.values())
     content = {
@@ -65,12 +71,9 @@ def data(options: argparse.Namespace) -> int:
 
 def _judged(options: argparse.Namespace, model: Any) -> int:
     """The verdict on a model beside its original, by the rules of ``forget``."""
-    from .judge import judge
-
-    forget, retain, unseen = given_files(options)
+    forget, retain, unseen = sets = given_files(options)
     original = given_model(options, options.original)
-    for files, name in ((forget, "forget"), (retain, "retain"), (unseen, "unseen")):
-        given_images(options, files, original, name)
+    given_sets(options, sets, original)
     found = judge(
         original, model, forget, retain, unseen=unseen, removed=None, scope=options.scope, transform=given_transform(options),
         seed=options.seed, floor=options.floor,
@@ -81,27 +84,22 @@ def _judged(options: argparse.Namespace, model: Any) -> int:
 
 def audit(options: argparse.Namespace) -> int:
     """The two-sided audit of one model, or its verdict where the original is at hand."""
-    from ..audit.unseen import LEAST
-    from ..audit.unseen import audit as measure
-    from ..representations import apply_frozen
-    from .preparing import alike
-
     given_transform(options)
     forget, _, unseen = given_files(options)
     model = given_model(options)
     if options.original is not None:
         return _judged(options, model)
     own, other = (
-        apply_frozen(model, given_images(options, files, model, name), "audit").cpu()
-        for files, name in ((forget, "forget"), (unseen, "unseen"))
+        apply_frozen(model, given_images(options, paths, model, name), "audit").cpu()
+        for paths, name in ((forget, "forget"), (unseen, "unseen"))
     )
     rows = alike(own.argmax(1), other.argmax(1))
-    found = None if rows is None else measure(own, other[rows])
+    found = None if rows is None else two_sided.audit(own, other[rows])
     if found is None:
         like = 0 if rows is None else len(rows)
         raise Stop(
-            f"the audit needs {LEAST} images on each side; to forget: {len(own)}; unseen, and assigned to the same classes by "
-            f"the model: {like}", DATA,
+            f"the audit needs {two_sided.LEAST} images on each side; to forget: {len(own)}; unseen, and assigned to the same "
+            f"classes by the model: {like}", DATA,
         )
     say(options, found.as_dict(), [
         f"AUC {found.auc:.1f} % ({found.low:.1f} to {found.high:.1f}), {found.forget:,} against {found.unseen:,} images: "
@@ -123,26 +121,18 @@ def _checked_targets(options: argparse.Namespace) -> None:
 
 
 def _asked(options: argparse.Namespace) -> dict[str, Any]:
-    """Rarely used options of a request; the dry run checks the same ones."""
-    return {
-        "head": options.head, "transform": given_transform(options), "floor": options.floor, "memory": options.memory,
-        "accept": tuple(options.accept), "overlap": options.overlap, "copies": options.copies, "scope": options.scope,
-        "checkpoint": options.checkpoint, "checkpoint_minutes": options.checkpoint_minutes,
-    }
+    """Rarely used options of a request, by those of the command line; the dry run checks the same ones."""
+    given = {field.name: getattr(options, field.name) for field in fields(ForgetOptions) if hasattr(options, field.name)}
+    return given | {"transform": given_transform(options), "accept": tuple(options.accept)}
 
 
 def _dry(options: argparse.Namespace, model: Any, forget: list[Path], retain: list[Path], unseen: list[Path]) -> int:
     """All that ``call.forget`` does before it trains, and what the rest would cost."""
-    from .call import refused
-    from .estimate import estimate
-    from .options import Options
-    from .preparing import Given
-
     asked = Options(**_asked(options), method=options.method, seed=options.seed)
-    refused(model, Given(forget, retain or None, unseen or None), asked, options.ledger)
-    found = estimate(model, given_images(options, forget, model, "forget"), len(retain), len(unseen), options.head)
+    call.refused(model, Given(forget, retain or None, unseen or None), asked, options.ledger)
+    found = estimate.estimate(model, given_images(options, forget, model, "forget"), len(retain), len(unseen), options.head)
     total = found.weights + found.activations + min(found.representations, options.memory)
-    say(options, {**found.as_dict(), "bytes": total, "forget": len(forget), "retain": len(retain)}, [
+    say(options, {**asdict(found), "bytes": total, "forget": len(forget), "retain": len(retain)}, [
         f"forget {len(forget):,}, retain {len(retain):,} (of which {found.retained_used:,} are used), unseen {len(unseen):,}",
         f"about {found.seconds:.0f} s, at most about {found.most_seconds:.0f} s if three attempts are needed",
         f"about {total / 2**20:.0f} MB beside the program itself; nothing was written",
@@ -150,29 +140,41 @@ def _dry(options: argparse.Namespace, model: Any, forget: list[Path], retain: li
     return 0
 
 
+def _keys(options: argparse.Namespace) -> tuple[Any, bytes | None] | None:
+    """What a certificate is signed with, and the key of its hashes (``None``: a new one); ``None`` where none was asked for."""
+    if options.sign is None:
+        if options.image_key is not None:
+            raise Stop("--image-key needs --sign", SETTINGS)
+        return None
+    kept = options.image_key or options.out / certificate.IMAGE_KEY
+    own = certificate.image_key(kept) if options.image_key or kept.exists() else None
+    return certificate.signing_key(options.sign), own
+
+
+def _certified(options: argparse.Namespace, report: Any, signs: Any, names: bytes | None) -> list[str]:
+    """Writes the certificate beside the report; what there is to say of it."""
+    report.content["model"]["weights_before"] = certificate.fingerprint(options.model)  # as they lie in the file
+    fresh = options.out / certificate.IMAGE_KEY
+    document = certificate.certificate(report, signs, names or certificate.new_image_key(fresh))
+    path = write_json(options.out / "certificate.json", document)
+    return [f"certificate: {path}", *([] if names else [f"its key of images, for you alone: {fresh}"])]
+
+
 def forget(options: argparse.Namespace) -> int:
     """The whole request: weights and report in ``--out``, the weights before the ledger says that it is done."""
-    from . import call
-    from .files import file_checksum, write_weights
-    from .options import ForgetOptions
-    from .proving import certified, keys_of
-    from .workers import first
-
     target = options.out / "unlearned.safetensors"
 
     def save(unlearned: Any) -> dict[str, str]:
-        return {"file": target.name, "sha256": file_checksum(write_weights(unlearned, target))}
+        return {"file": target.name, "sha256": files.file_checksum(files.write_weights(unlearned, target))}
 
-    keys = keys_of(options)
+    keys = _keys(options)
     if first():
         _checked_targets(options)
-    asked = ForgetOptions(**_asked(options), save=save, requests=options.requests)
+    asked = ForgetOptions(**_asked(options), save=save)
     own, others, unseen = given_files(options)
     model = given_model(options)
     retain = [] if options.no_retain else others
-    for files, name in ((own, "forget"), (retain, "retain"), (unseen, "unseen")):
-        if files:
-            given_images(options, files, model, name)
+    given_sets(options, (own, retain, unseen), model)
     if options.dry_run:
         return _dry(options, model, own, retain, unseen)
     unlearned, report = call.forget(
@@ -182,7 +184,7 @@ def forget(options: argparse.Namespace) -> int:
     for entry in report.content["forgetting"]["worst"]:
         entry["file"] = own[entry["row"]].relative_to(options.data).as_posix()
     report.content["command"] = {"program": "laf", "arguments": [shlex.quote(word) for word in options.words]}
-    lines = [] if keys is None or not first() else certified(options, report, keys)
+    lines = [] if keys is None or not first() else _certified(options, report, *keys)
     page = report.write(options.out)
     say(options, report.content, [str(report), f"weights: {target}", f"report: {page}", *lines])
     return CODES.get(report.verdict, ADVISED)
@@ -190,19 +192,21 @@ def forget(options: argparse.Namespace) -> int:
 
 def key(options: argparse.Namespace) -> int:
     """New keys in a folder."""
-    from .proving import new_keys
-
-    say(options, *new_keys(options))
+    found = [str(path) for path in certificate.make_keys(check_writable(options.out, "--out"))]
+    say(options, {"keys": found}, [*found, "hand on the public one alone"])
     return 0
 
 
 def verify(options: argparse.Namespace) -> int:
     """Whether a certificate holds; then the code is that of its verdict."""
-    from .proving import checked
-
-    found = checked(options)
-    say(options, *found)
-    return CODES.get(found[0]["verdict"], ADVISED)
+    if (options.images is None) != (options.key is None):
+        raise Stop("--images and --key go together", SETTINGS)
+    found = verifying.verify(
+        options.certificate, options.public_key, options.model, original=options.original, images=options.images,
+        hash_key=options.key,
+    )
+    say(options, *verifying.told(found))
+    return CODES.get(found.verdict, ADVISED)
 
 
 def _goes_on(words: Sequence[str]) -> str:
@@ -213,9 +217,7 @@ def _goes_on(words: Sequence[str]) -> str:
 
 def queue(options: argparse.Namespace) -> int:
     """Requests as they come."""
-    from .queue_command import carry_out
-
-    return carry_out(options, forget)
+    return queue_command.carry_out(options, forget)
 
 
 COMMANDS = {"forget": forget, "audit": audit, "data": data, "queue": queue, "key": key, "verify": verify}
@@ -224,8 +226,6 @@ COMMANDS = {"forget": forget, "audit": audit, "data": data, "queue": queue, "key
 @contextlib.contextmanager
 def _quiet_unless_first() -> Iterator[None]:
     """Of the processes of one launch the first alone speaks."""
-    from .workers import first
-
     if first():
         yield
         return
@@ -233,24 +233,7 @@ def _quiet_unless_first() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def _no_bars(json_wanted: bool) -> Iterator[None]:
-    """No bars where standard output is for a program."""
-    before = os.environ.get("LAF_PROGRESS")
-    if json_wanted:
-        os.environ["LAF_PROGRESS"] = "0"
-    try:
-        yield
-    finally:
-        if json_wanted:
-            os.environ.pop("LAF_PROGRESS") if before is None else os.environ.update(LAF_PROGRESS=before)
-
-
 def _run(options: argparse.Namespace, codes: list[int]) -> None:
-    from ..methods import DataAccessError, LabelAccessError
-    from .refusal import Refused
-    from .workers import WorkerLostError
-
     try:
         codes.append(COMMANDS[options.command](options))
     except Refused as error:
@@ -279,7 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if json_wanted:
             print(json.dumps({"error": message, "code": code}), flush=True)
 
-    with _no_bars(json_wanted), _quiet_unless_first():
+    with silent_thread() if json_wanted else contextlib.nullcontext(), _quiet_unless_first():
         told = f"interrupted; a request that was not finished is in no ledger{_goes_on(words)}"
         failed = one_line_errors(command, told, failure)
     return codes[0] if codes and not failed else failed

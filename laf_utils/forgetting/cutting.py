@@ -89,7 +89,8 @@ class Rest(nn.Module):
         for parameter in known:
             parameter.requires_grad_(True)
         with torch.enable_grad():
-            one = self.put_in(self.blank.new_zeros(1, *self.shape).normal_(generator=_drawn(self.blank.device)))
+            draw = torch.Generator(self.blank.device).manual_seed(0)
+            one = self.put_in(self.blank.new_zeros(1, *self.shape).normal_(generator=draw))
             grads: tuple = (None,) * len(known)
             if one.requires_grad:
                 grads = torch.autograd.grad(one.square().sum(), known, allow_unused=True)
@@ -111,7 +112,3 @@ class Rest(nn.Module):
             side = grid(self.shape)
             e = F.interpolate(e.view(len(e), self.shape[0], side, side), size=self.shape[1:], mode="nearest")
         return torch.cat([self.put_in(part) for part in e.split(ROWS)])
-
-
-def _drawn(device: torch.device) -> torch.Generator:
-    return torch.Generator(device).manual_seed(0)

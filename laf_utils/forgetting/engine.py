@@ -13,7 +13,7 @@ from ..laf import repair
 from ..methods import METHODS, UnlearningRequest, available, run_method
 from ..models import Network
 from ..training import TrainingDiverged
-from . import certified, closed_form
+from . import anew, certified, closed_form
 from .attempts import Outcome, Work, looks, run_laf
 from .choice import CERTIFIED, CLOSED_FORM, derived_settings
 from .head import has_batch_statistics
@@ -21,7 +21,8 @@ from .keeping import Keeper
 from .refusal import Refused
 from .relearned import RELEARN, Left, students
 from .sources import OwnImages
-from .watch import Watch
+from .watch import Watch, utility
+from .workers import frozen_pass
 
 SHARES = (1.0, 0.75, 0.5, 0.25)  # of the way from the original to the result of a method without steps to watch
 WELL = 0.99  # utility from which on nothing is tried to win some back
@@ -163,6 +164,28 @@ def _or_relearned(work: Work, outcome: Outcome, watch: Watch) -> Outcome:
     return replace(outcome, attempts=found.attempts) if found.network is None else found
 
 
+def run_anew(work: Work, watch: Watch) -> Outcome:
+    """A fresh network that learns D_r anew (``anew``): one look, and nothing kept where it costs too much."""
+    assert work.everything is not None
+    outcome = Outcome(None, None, anew.Anew())
+    try:
+        network = anew.taught_anew(work.network, work.everything, outcome.settings, work.seed)
+    except TrainingDiverged as error:
+        outcome.tell(str(error), strength=1.0)
+        return outcome
+    look = {"share": 1.0, **watch.measure(network)}
+    watch.seen.append(look)
+    trouble = watch.trouble(look)
+    if trouble is None:
+        said = frozen_pass(network, watch.sets["unseen"], "watch").argmax(1)
+        if utility(watch.before["unseen"], said) < watch.floor - anew.APART:
+            trouble = "below the utility floor on unseen images"
+    if trouble is None:
+        outcome.network, outcome.look, outcome.method, outcome.anew = network, look, RELEARN, True
+    outcome.tell(f"relearn: {trouble or 'a fresh network'}", outcome.look, looks(watch), 1.0)
+    return outcome
+
+
 def carry_out(method: str, work: Work, make_watch: Callable[..., Watch], keeper: Keeper) -> Outcome:
     """Run the method; see ``run_laf`` and ``run_other``.
 
@@ -183,7 +206,15 @@ def carry_out(method: str, work: Work, make_watch: Callable[..., Watch], keeper:
     )
     if not isinstance(settings, type(METHODS[method].settings)):
         raise TypeError(f"{method} takes {type(METHODS[method].settings).__name__}, got {type(settings).__name__}")
+    first = Outcome(None, None)
+    if work.otherwise and not work.series and work.settings is None and work.everything is not None:
+        watch = make_watch()
+        if watch.scope.name == "instances" and anew.by_heart(watch.before):
+            first = run_anew(work, watch)
+            if first.network is not None:
+                return first
     outcome = run_laf(work, settings, make_watch, keeper)
+    outcome.attempts = first.attempts + outcome.attempts
     if outcome.look is not None and outcome.look.get("utility", 1.0) < WELL:
         outcome = _eased(work, outcome, make_watch())
     if work.otherwise:

@@ -1,7 +1,7 @@
 """What a request will cost, measured on a few of its own images: seconds and bytes, before anything is done."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -35,9 +35,6 @@ class Estimate:
     activations: int
     representations: int  # bytes, in files where they exceed the bound
     retained_used: int
-
-    def as_dict(self) -> dict[str, float | int]:
-        return asdict(self)
 
 
 def _rates(network: nn.Module, inputs: torch.Tensor) -> tuple[float, float, int]:

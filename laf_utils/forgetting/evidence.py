@@ -75,6 +75,9 @@ class Evidence:
         return {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(self).items()}
 
 
+Pair = tuple[torch.Tensor, torch.Tensor]  # logits on D_f and on unseen images
+
+
 def _phi(logits: torch.Tensor, said: torch.Tensor) -> torch.Tensor:
     return log_odds(logits.float(), said).clamp(-LIMIT, LIMIT)
 
@@ -98,16 +101,20 @@ def _nearest(hardness: torch.Tensor, among: torch.Tensor, itself: bool) -> torch
     return far.topk(count, 1, largest=False).indices
 
 
-def _residuals(forget: torch.Tensor, unseen: torch.Tensor, students_f: torch.Tensor, students_u: torch.Tensor) -> _Residuals:
+def _hardness(said: Pair, students: Pair) -> list[torch.Tensor]:
+    """Mean log-odds [n] and [m] of answers int64 [n] and [m] by the reference, [students, n, c] and [students, m, c]."""
+    return [torch.stack([_phi(own, answers) for own in logits]).mean(0) for answers, logits in zip(said, students, strict=True)]
+
+
+def _residuals(model: Pair, students: Pair) -> _Residuals:
     """Args: logits [n, c] and [m, c] of the model, [students, n, c] and [students, m, c] of the reference."""
-    said_f, said_u = forget.argmax(1), unseen.argmax(1)
-    hard_f = torch.stack([_phi(own, said_f) for own in students_f]).mean(0)
-    hard_u = torch.stack([_phi(own, said_u) for own in students_u]).mean(0)
-    own_f, own_u = _phi(forget, said_f), _phi(unseen, said_u)
+    said = model[0].argmax(1), model[1].argmax(1)
+    hard_f, hard_u = _hardness(said, students)
+    own_f, own_u = map(_phi, model, said)
     near_f, near_u = _nearest(hard_f, hard_u, False), _nearest(hard_u, hard_u, True)
     place, spread = own_u[near_f].mean(1), own_u[near_f].std(1).clamp_min(LEAST_SPREAD)
     rest = (own_u - own_u[near_u].mean(1)) / own_u[near_u].std(1).clamp_min(LEAST_SPREAD)
-    used = torch.zeros(len(forget), len(unseen)).scatter_(1, near_f, 1 / near_f.shape[1])
+    used = torch.zeros(len(own_f), len(own_u)).scatter_(1, near_f, 1 / near_f.shape[1])
     return _Residuals((own_f - place) / spread, rest, place, spread, used)
 
 
@@ -126,7 +133,7 @@ def _apart(own: _Residuals) -> float:
     return float(ks_2samp(own.forget.numpy(), own.unseen.numpy()).pvalue) if len(own.forget) >= 20 else 1.0
 
 
-def weigh_removed(before: tuple[torch.Tensor, torch.Tensor], after: tuple[torch.Tensor, torch.Tensor]) -> Evidence | None:
+def weigh_removed(before: Pair, after: Pair) -> Evidence | None:
     """The evidence on one model whose classes of D_f vanish; ``None`` of fewer than ``audit.unseen.LEAST`` images on a side.
 
     Args:
@@ -169,29 +176,21 @@ class _Agreement:
     probability: float
 
 
-def _agreement(
-    before: tuple[torch.Tensor, torch.Tensor], after: tuple[torch.Tensor, torch.Tensor], students: tuple[torch.Tensor,
-    torch.Tensor],
-) -> _Agreement:
+def _agreement(before: Pair, after: Pair, students: Pair) -> _Agreement:
     """What a model without D_f would agree on, estimated twice: from the students' answers on D_f, moved by what the model
     differs from them on unseen images, and from the model's own agreement on unseen images as hard."""
-    said_f, said_u = (logits.argmax(1) for logits in before)
-    own_f, own_u = ((logits.argmax(1) == said).float() for logits, said in zip(after, (said_f, said_u), strict=True))
-    by_f, by_u = (
-        (logits.argmax(2) == said).float().mean(0) for logits, said in zip(students, (said_f, said_u), strict=True)
-    )
-    hard_f, hard_u = (
-        torch.stack([_phi(own, said) for own in logits]).mean(0)
-        for logits, said in zip(students, (said_f, said_u), strict=True)
-    )
+    said = before[0].argmax(1), before[1].argmax(1)
+    own_f, own_u = ((logits.argmax(1) == answers).float() for logits, answers in zip(after, said, strict=True))
+    by_f, by_u = ((logits.argmax(2) == answers).float().mean(0) for logits, answers in zip(students, said, strict=True))
+    hard_f, hard_u = _hardness(said, students)
     near = own_u[_nearest(hard_f, hard_u, False)]
     chance = (near.sum(1) + 0.1) / (near.shape[1] + 0.2)
     moved, taught = own_u - by_u, by_f.mean().item()
     first = min(1.0, max(0.0, taught + moved.mean().item()))
-    second, n = chance.mean().item(), len(said_f)
+    second, n = chance.mean().item(), len(own_f)
     variance = (chance * (1 - chance)).sum().item() / n**2 + moved.var().item() / len(moved)
     # A model made from the original agrees with it on everything, so that what could leak is not read off such a model alone.
-    probability = _chance(after[0], said_f).mean().item() - _chance(students[0], said_f).mean().item()
+    probability = _chance(after[0], said[0]).mean().item() - _chance(students[0], said[0]).mean().item()
     return _Agreement(
         own_f.mean().item(), (first + second) / 2, math.sqrt(variance), min(first, second, taught), taught, probability,
     )
@@ -213,10 +212,7 @@ def _as_taught(answers: _Agreement, images: int, sureness: float) -> bool:
     return beyond <= 1 and min(beyond, images * answers.probability) <= BEYOND_IMAGES and sureness <= BEYOND_SURENESS
 
 
-def weigh(
-    before: tuple[torch.Tensor, torch.Tensor], after: tuple[torch.Tensor, torch.Tensor], students: tuple[torch.Tensor,
-    torch.Tensor],
-) -> Evidence | None:
+def weigh(before: Pair, after: Pair, students: Pair) -> Evidence | None:
     """The evidence on single images, whose classes stay; ``None`` of fewer than ``LEAST_COMPARED`` unseen images.
 
     Args:
@@ -228,7 +224,7 @@ def weigh(
     n, m = len(before[0]), len(before[1])
     if m < LEAST_COMPARED:
         return None
-    original, own = _residuals(*before, *students), _residuals(*after, *students)
+    original, own = _residuals(before, students), _residuals(after, students)
     sure = _phi(before[0], before[0].argmax(1)).median().item()
     there, here = (_standing(found, _weights(found, sure)) for found in (original, own))
     level, apart = _standing(own, torch.ones(n)), _apart(own)

@@ -7,6 +7,7 @@ import codecs
 import csv
 import hashlib
 import importlib
+import io
 import math
 import pickle
 import re
@@ -24,7 +25,7 @@ from torch import nn
 
 from ..support.artefacts import tensors_checksum
 from ..support.extras import advice
-from ..support.paths import whole_file
+from ..support.paths import plain_bytes, whole_file
 from ..support.reading import counted
 from .refusal import Refused
 from .soundness import SEALED, check_archive, check_kinds, check_weights
@@ -193,12 +194,6 @@ class Scaled:
         return x.sub_(mean).div_(std)
 
 
-def encoding_of(path: Path) -> str:
-    """Of a list that a spreadsheet wrote: UTF-16 where it says so, else UTF-8, with or without its mark."""
-    with path.open("rb") as file:
-        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-
-
 def read_ids(path: Path) -> list[str]:
     """The first column (or the one called file, path, id, image, name) of a CSV file, or the lines of a text file.
 
@@ -206,12 +201,9 @@ def read_ids(path: Path) -> list[str]:
         Refused: ``bad_ids``: no such file, or nothing in it.
     """
     try:
-        if path.exists() and not path.is_file():
-            raise OSError("it is no plain file")
-        if path.stat().st_size > MOST_LIST:
-            raise OSError(f"larger than {MOST_LIST >> 20} MB")
-        with path.open(newline="", encoding=encoding_of(path)) as file:
-            rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
+        content = plain_bytes(path, MOST_LIST)  # as a spreadsheet wrote it: UTF-16 where it says so, else UTF-8
+        encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+        rows = [row for row in csv.reader(io.StringIO(content.decode(encoding), newline="")) if any(map(str.strip, row))]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise Refused("bad_ids", f"{path} cannot be read: {told(error)}") from error
     heading = [cell.strip().lower() for cell in rows[0]] if rows else []

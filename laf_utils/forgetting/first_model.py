@@ -8,7 +8,6 @@ image that is forgotten later is taken away with it; the model itself is not kep
 
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import torch
 
@@ -31,18 +30,11 @@ class FirstModel:
 
     def __init__(self, book: Ledger) -> None:
         self.book, self._content = book, {"since": book.since}
+        self._folder, self._stage = book.path.parent, f"{book.path.name}.first"
         found = from_first(lambda: artefacts.load(self._folder, self._stage, self._content, say=warnings.warn))
         fits = found is not None and found.facts.get("key") == book.key  # one without its ledger says nothing of this one
         self.marks: dict[str, list[str]] = found.facts["marks"] if fits else {}
         self.probabilities: dict[str, torch.Tensor] = dict(found.tensors) if fits else {}
-
-    @property
-    def _folder(self) -> Path:
-        return self.book.path.parent
-
-    @property
-    def _stage(self) -> str:
-        return f"{self.book.path.name}.first"
 
     def places(self, digests: Sequence[bytes]) -> torch.Tensor:
         """int64, where among these retained images those lie whose answers are kept."""

@@ -138,7 +138,7 @@ def find_head(model: nn.Module, images: torch.Tensor, name: str | None = None) -
     """The dotted name of the head: the linear layer that gives the logits, or the named layer if that is what it is.
 
     Args:
-        model: in evaluation mode; where its output is no tensor, ``adapted``.
+        model: ``adapted``, which has looked at its output on these images.
         images: network inputs [B, ...], B at least 1.
         name: a layer of one's own choice (any module) whose input is the representation and whose output the logits, or
             ``layer:input``, ``layer:output`` for a representation anywhere.
@@ -147,8 +147,7 @@ def find_head(model: nn.Module, images: torch.Tensor, name: str | None = None) -
         The name; with ``:input`` or ``:output`` where the layer's output is not the logits themselves.
 
     Raises:
-        Refused: ``no_linear_head``: the output is no tensor [B, classes] of logits, or comes from no such layer;
-            ``unstable_model``: it is not finite.
+        Refused: ``no_linear_head``: the output comes from no such layer.
     """
     known = dict(inner(model).named_modules())
     if name is not None and layer_of(name)[0] not in known:
@@ -160,11 +159,6 @@ def find_head(model: nn.Module, images: torch.Tensor, name: str | None = None) -
     calls: list[tuple[str, torch.Tensor, torch.Tensor]] = []
     with recorded(modules, calls):
         logits = model(images)
-    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(images):
-        what = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise Refused("no_linear_head", f"the model must give logits [images, classes] as one tensor, it gives {what}")
-    if not logits.isfinite().all():
-        raise Refused("unstable_model", "the model's outputs are not finite on these images (a missing transform?)")
     if name is not None and name not in known:
         return _named(model, name, images, logits)
     raw = model.raw(images) if isinstance(model, Adapted) else logits

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ..settings.cli import DATA, SETTINGS, Stop
+from ..support.devices import resolve
+from ..support.reading import device as device_name
+from .files import Scaled, build, divided, read_ids, read_weights
+from .keeping import Keeper
+from .options import Options
+from .preparing import open_images
+from .soundness import check_takes
+from .sources import files_in
 
 
 def say(options: argparse.Namespace, content: dict[str, Any], lines: Sequence[str]) -> None:
@@ -21,9 +31,6 @@ def given_files(options: argparse.Namespace) -> tuple[list[Path], list[Path], li
         Stop: no folder, or no images in it.
         Refused: names that are no images of ``--data``.
     """
-    from .files import divided, read_ids
-    from .sources import files_in
-
     forget, retain = divided(options.data, options.names or read_ids(options.ids))
     if options.unseen is None:
         return forget, retain, []
@@ -42,12 +49,6 @@ def given_model(options: argparse.Namespace, weights: Path | None = None) -> Any
         Stop: a device that this machine does not have.
         Refused: ``bad_weights``, ``bad_architecture``.
     """
-    import torch
-
-    from ..support.devices import resolve
-    from ..support.reading import device as device_name
-    from .files import build, read_weights
-
     device, there = resolve(device_name(options.device)), torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= there:
         raise Stop(f"device {options.device!r} is not available on this machine ({there} GPUs)", SETTINGS)
@@ -56,8 +57,6 @@ def given_model(options: argparse.Namespace, weights: Path | None = None) -> Any
 
 def given_transform(options: argparse.Namespace) -> Any:
     """What ``--size``, ``--mean`` and ``--std`` say."""
-    from .files import Scaled
-
     return Scaled(options.size, options.mean, options.std)
 
 
@@ -67,11 +66,13 @@ def given_images(options: argparse.Namespace, files: list[Path], model: Any, nam
     Raises:
         Refused: images that cannot be read, or that the model does not take.
     """
-    from .keeping import Keeper
-    from .options import Options
-    from .preparing import open_images
-    from .soundness import check_takes
-
     images = open_images(files, Options(transform=given_transform(options)), Keeper(), model, name)
     check_takes(model, images)
     return images
+
+
+def given_sets(options: argparse.Namespace, sets: Sequence[list[Path]], model: Any) -> None:
+    """``given_images`` of D_f, D_r and the unseen ones, for what that refuses; a set without files is none."""
+    for files, name in zip(sets, ("forget", "retain", "unseen"), strict=True):
+        if files:
+            given_images(options, files, model, name)

@@ -10,7 +10,7 @@ from ..representations import apply_frozen
 from ..support.seeds import stream
 from .choice import ranked, scope_of
 from .copying import working_copy
-from .evidence import Evidence, weigh, weigh_removed
+from .evidence import Evidence, Pair, weigh, weigh_removed
 from .head import device_of, dtype_of
 from .keeping import Keeper
 from .options import Options
@@ -84,9 +84,6 @@ def judge(
         return judged(pair[0], pair[1], (reference.logits(own), reference.logits(new)), removed, floor)
 
 
-Pair = tuple[torch.Tensor, torch.Tensor]
-
-
 def judged(before: Pair, after: Pair, students: Pair, removed: tuple[int, ...] = (), floor: float = Options.floor) -> Judgement:
     """The same from logits on D_f and on unseen images; of the students [k, n, c] each."""
     trouble = next((said for logits in ((*before,), (*after,)) if (said := broken(torch.cat(logits)))), None)
@@ -97,7 +94,6 @@ def judged(before: Pair, after: Pair, students: Pair, removed: tuple[int, ...] =
     kept = utility(before[1][stays].softmax(1), after[1][stays].argmax(1))
     usual = sum(utility(before[1][stays].softmax(1), own[stays].argmax(1)) for own in students[1]) / len(students[1])
     failed: list[str] = []
-    unknown: list[str] = []
     if kept < floor * usual:
         failed.append(f"utility {100 * kept:.1f} % on unseen images, models taught on the retained ones have {100 * usual:.1f} %")
     if removed:
@@ -108,5 +104,5 @@ def judged(before: Pair, after: Pair, students: Pair, removed: tuple[int, ...] =
     else:
         found = weigh(before, after, students)
     more = findings(found, bool(removed), len(stays))
-    said, reasons = conclusion([*failed, *more[0]], [*unknown, *more[1]])
+    said, reasons = conclusion([*failed, *more[0]], more[1])
     return Judgement(said, tuple(reasons), found, kept)

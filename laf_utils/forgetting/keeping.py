@@ -6,14 +6,14 @@ A mapped file's pages are the kernel's to drop, so that memory in use stays belo
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
-from .packing import packed
+from .packing import as_rows
 from .refusal import Refused
-from .sources import TOKENS, ArrayStore
+from .sources import ArrayStore
 
 DEFAULT_BOUND = 1 << 30  # bytes: representations of 500,000 images of width 512
 
@@ -68,8 +68,7 @@ class Keeper:
         path, shape, count, packing = self._file(), None, 0, None
         with path.open("wb") as file:
             for batch in batches:
-                if isinstance(batch, Mapping) or (isinstance(batch, torch.Tensor) and batch.dtype in TOKENS and batch.ndim < 3):
-                    batch, packing = packed(batch if isinstance(batch, Mapping) else {"": batch})
+                batch, packing = as_rows(batch)
                 if not isinstance(batch, torch.Tensor) or not batch.is_floating_point():
                     raise Refused("bad_images", "the loader must give floating point tensors: network inputs")
                 shape = shape or tuple(batch.shape[1:])

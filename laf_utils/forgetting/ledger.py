@@ -11,7 +11,6 @@ import datetime
 import hashlib
 import hmac
 import json
-import math
 import os
 import re
 import secrets
@@ -20,9 +19,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from ..support.paths import whole_file
+from ..support.paths import plain_bytes
 from ..support.reading import counted
-from ..support.sealing import SealError, check, sealed
+from ..support.records import write_json
+from ..support.sealing import SealError, check, is_number, sealed
 from .refusal import Refused
 
 START = "0" * 64
@@ -39,28 +39,25 @@ def _not_an_entry(entry: object, number: int) -> str | None:
     """What is wrong with the content of a line, ``None`` where nothing is."""
     if not isinstance(entry, dict):
         return "is no table of names and values"
-    for name in ("before", "after", "previous", "key"):
-        if not isinstance(entry.get(name), str):
-            return f"has no {name}"
-    if not KEY.fullmatch(entry["key"]):
-        return "has no key of 32 hex digits"
-    if type(entry.get("number")) is not int or entry["number"] != number:
-        return f"is not number {number}"
-    if type(entry.get("kept")) is not bool:
-        return "does not say whether the request was kept"
-    marks, utilities = entry.get("forgotten"), (entry.get("utility"), entry.get("utility_first"))
-    finite = [value is None or type(value) in (int, float) and math.isfinite(value) and 0 <= value <= 1.01 for value in utilities]
-    if "utility" not in entry or not all(finite):
-        return "has a utility that is none"
-    requests = entry.get("requests", [])
-    if not isinstance(requests, list) or not all(type(number) is int and number > 0 for number in requests):
-        return "names requests that are no numbers"
-    if not isinstance(marks, list) or not all(isinstance(mark, str) and MARK.fullmatch(mark) for mark in marks):
-        return "has no marks of forgotten images"
-    instead = entry.get("instead_of")
-    if instead is not None and (type(instead) is not int or not 0 < instead < number):
-        return "stands in for a request that is not there"
-    return None
+    marks, requests, instead = entry.get("forgotten"), entry.get("requests", []), entry.get("instead_of")
+    wrong = {f"has no {name}": not isinstance(entry.get(name), str) for name in ("before", "after", "previous", "key")} | {
+        "has no key of 32 hex digits": not KEY.fullmatch(str(entry.get("key"))),
+        f"is not number {number}": type(entry.get("number")) is not int or entry["number"] != number,
+        "does not say whether the request was kept": type(entry.get("kept")) is not bool,
+        "has a utility that is none": "utility" not in entry or not all(
+            value is None or is_number(value) and 0 <= value <= 1.01 for value in (entry["utility"], entry.get("utility_first"))
+        ),
+        "names requests that are no numbers": not isinstance(requests, list) or not all(
+            type(request) is int and request > 0 for request in requests
+        ),
+        "has no marks of forgotten images": not isinstance(marks, list) or not all(
+            isinstance(mark, str) and MARK.fullmatch(mark) for mark in marks
+        ),
+        "stands in for a request that is not there": instead is not None and (
+            type(instead) is not int or not 0 < instead < number
+        ),
+    }
+    return next((what for what, so in wrong.items() if so), None)
 
 
 class Ledger:
@@ -90,11 +87,7 @@ class Ledger:
 
     def _read(self) -> None:
         try:
-            if not self.path.is_file():
-                raise OSError("it is no plain file")
-            if self.path.stat().st_size > MOST_BYTES:
-                raise OSError(f"larger than {MOST_BYTES >> 30} GB")
-            text = self.path.read_bytes().decode("utf-8")
+            text = plain_bytes(self.path, MOST_BYTES).decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise self._refused(f"cannot be read as a ledger ({' '.join(str(error).split())[:200]})") from error
         if not text:
@@ -110,9 +103,7 @@ class Ledger:
             entry = check(json.loads(line))
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             if last and not isinstance(error, SealError):
-                raise self._refused(
-                    "is cut off: its request was not entered; take the line out to go on", number
-                ) from error
+                raise self._refused("is cut off: its request was not entered; take the line out to go on", number) from error
             told = "was changed: it has not its own checksum" if isinstance(error, SealError) else "is no entry of a ledger"
             raise self._refused(told, number) from error
         if (wrong := _not_an_entry(entry, number)) is not None:
@@ -229,7 +220,7 @@ class Ledger:
             whole["forgotten"] = sorted(self.marks(digests))
             line = json.dumps(sealed(whole), sort_keys=True, allow_nan=False)
             self._append(("\n" if self._unended else "") + line + "\n")
-            self._write_head(len(self.entries) + 1, _line_hash(line))
+            write_json(self._head, {"lines": len(self.entries) + 1, "hash": _line_hash(line)})
         self.entries.append(whole)
         self._last, self._unended = _line_hash(line), False
         self._hashes.append(self._last)
@@ -245,7 +236,3 @@ class Ledger:
             except OSError:
                 os.truncate(self.path, size)  # half a line would make the ledger unreadable
                 raise
-
-    def _write_head(self, lines: int, last: str) -> None:
-        with whole_file(self._head) as temporary:
-            temporary.write_text(json.dumps({"lines": lines, "hash": last}), encoding="utf-8")

@@ -15,6 +15,7 @@ from .keeping import DEFAULT_BOUND
 from .refusal import RISKS
 
 MINUTES = 5.0  # between saves of an attempt on its way
+OVERLAPS = ("refuse", "drop")  # of ``forget(overlap=...)``
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,9 @@ def check_options(options: Options) -> None:
         raise ValueError(f"floor must be between 0 and 1, got {options.floor!r}")
     if type(options.seed) is not int or not 0 <= options.seed <= MOST_SEED:
         raise ValueError(f"seed must be a whole number from 0 to {MOST_SEED}, got {ascii(options.seed)[:40]}")
-    if options.overlap not in ("refuse", "drop"):
-        raise ValueError(f"overlap must be refuse or drop, got {options.overlap!r}")
-    if options.copies not in WAYS:
-        raise ValueError(f"copies must be one of {', '.join(WAYS)}, got {options.copies!r}")
-    if options.scope not in SCOPES:
-        raise ValueError(f"scope must be one of {', '.join(SCOPES)}, got {options.scope!r}")
+    for name, known in (("overlap", OVERLAPS), ("copies", WAYS), ("scope", SCOPES)):
+        if getattr(options, name) not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(options, name)!r}")
     unknown = set(options.accept) - set(RISKS)
     if unknown:
         raise ValueError(f"accept knows {', '.join(RISKS)}, got {', '.join(sorted(unknown))}")

@@ -16,6 +16,7 @@ from torch import nn
 from .refusal import Refused
 
 EXACT = 1 << 24  # whole numbers below it are exact in float32
+TOKENS = (torch.int32, torch.int64)  # number formats of token numbers; uint8 are pixels, which want a transform
 LABELS = ("label", "labels", "label_ids", "target", "targets", "y", "class", "classes")  # never read, wherever they are found
 
 
@@ -74,3 +75,11 @@ def packed(inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, Packing]:
         value.reshape(len(value), math.prod(value.shape[1:])).to(kind) for value, kind in zip(inputs.values(), kinds, strict=True)
     ]
     return torch.cat(wide, 1), Packing(parts)
+
+
+def as_rows(value: Any) -> tuple[Any, Packing | None]:
+    """A batch as rows, and how they are cut: of dictionaries and of token numbers [n, length]; anything else as it is, uncut."""
+    if isinstance(value, Mapping):
+        return packed(value)
+    tokens = isinstance(value, torch.Tensor) and value.dtype in TOKENS and value.ndim < 3
+    return packed({"": value}) if tokens else (value, None)

@@ -16,6 +16,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from ..audit.unseen import LEAST
 from ..support.paths import whole_file
 from ..support.reading import counted
+from ..support.records import write_json
 from .copies import SEARCHED
 from .evidence import CRITICAL, LEAST_COMPARED
 from .report import ACCEPTABLE, STILL_NAMED
@@ -58,18 +59,16 @@ def _columns(rows: Sequence[Sequence[Any]], head: Sequence[str]) -> list[tuple[s
     return found
 
 
-def _names(looks: Sequence[Mapping[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(name for look in looks for name in look))
-
-
-def _rows(looks: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
-    return [[look.get(name) for name in _names(looks)] for look in looks]
+def _table(looks: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:
+    """Headings and rows."""
+    names = list(dict.fromkeys(name for look in looks for name in look))
+    return names, [[look.get(name) for name in names] for look in looks]
 
 
 @cache
 def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"plain": _plain, "columns": _columns, "names": _names, "rows": _rows, "counted": counted}
+    environment.filters |= {"plain": _plain, "columns": _columns, "table": _table, "counted": counted}
     environment.globals |= {
         "critical": round(CRITICAL, 1), "least": LEAST, "compared": LEAST_COMPARED, "searched": SEARCHED,
         "still_named": f"{100 * STILL_NAMED:g}",
@@ -108,9 +107,7 @@ class Report:
                 (name, e["images"], e["utility"], e["agreement"], e.get("accuracy_before"), e.get("accuracy_after"))
                 for name, e in c["utility"].items()
             ],
-            worst=[
-                (w["row"], w.get("file"), w["original_answer"], w["probability_left"]) for w in c["forgetting"]["worst"]
-            ],
+            worst=[(w["row"], w.get("file"), w["original_answer"], w["probability_left"]) for w in c["forgetting"]["worst"]],
             audit=[
                 (when, a["auc"], f"{a['low']:.1f} to {a['high']:.1f}", 50 - a["detectable"], 50 + a["detectable"],
                  a["tpr_at_1_fpr"]) for when, a in audit.items()
@@ -122,10 +119,9 @@ class Report:
         folder = Path(folder)
         if not first():
             return folder / "report.html"
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in (("report.json", self.json() + "\n"), ("report.html", self.html())):
-            with whole_file(folder / name) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+        write_json(folder / "report.json", self.content)
+        with whole_file(folder / "report.html") as temporary:
+            temporary.write_text(self.html(), encoding="utf-8")
         return folder / "report.html"
 
     def _repr_html_(self) -> str:

@@ -111,13 +111,12 @@ class Queue:
         try:
             found = check(json.loads(path.read_bytes()))
             images = found["images"]
-            fits = path == self._path(found["number"]) and isinstance(images, list) and all(isinstance(i, str) for i in images)
             datetime.datetime.fromisoformat(found["time"])
+            if path != self._path(found["number"]) or not isinstance(images, list) or not all(isinstance(i, str) for i in images):
+                raise SealError("its number, or the images that it names, are none")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             told = str(error) if isinstance(error, SealError) else "it cannot be read as one"
             raise Refused("changed_queue", f"{path}: no request as it was written ({told}); put back a copy of it") from error
-        if not fits:
-            raise Refused("changed_queue", f"{path}: no request as it was written; put back a copy of it")
         return found
 
     def _all(self) -> list[dict[str, Any]]:

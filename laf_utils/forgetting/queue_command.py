@@ -11,49 +11,11 @@ The names of forgotten images are taken out of the queue; take their files out o
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-from ..support.reading import counted, number, whole
+from ..support.reading import counted
+from .files import divided, read_ids
 from .inputs import given_model, say
-from .queue import DAYS, LEDGER, MOST_DAYS, SIZE, Policy, Queue, Status
-
-MOST_SIZE = 1_000_000_000
-
-
-def add_parsers(
-    commands: Any, model: argparse.ArgumentParser, images: Callable[..., argparse.ArgumentParser],
-    forget: Callable[[argparse.ArgumentParser], None], reads: Callable[..., Callable[[str], Any]],
-) -> None:
-    """``laf queue`` and what follows it.
-
-    Args:
-        model, images, forget: what ``laf forget`` takes; ``images(ids=False)`` asks for no list.
-        reads: a reader as argparse takes it.
-    """
-    queue = commands.add_parser("queue", help="requests as they come: collect them, carry them out in time")
-    steps = queue.add_subparsers(dest="step", required=True, metavar="STEP")
-    place = argparse.ArgumentParser(add_help=False)
-    place.add_argument("queue", type=Path, help="folder of the queue")
-    policy = argparse.ArgumentParser(add_help=False)
-    policy.add_argument(
-        "--batch", type=reads("batch", lambda text: whole(text, "batch", 1, MOST_SIZE)), default=SIZE,
-        help="images that wait from which on they are due (default: %(default)s)",
-    )
-    policy.add_argument(
-        "--days", type=reads("days", lambda text: number(text, "days", 0, MOST_DAYS)), default=DAYS,
-        help="that a request waits at most (default: %(default)s)",
-    )
-    ledger = argparse.ArgumentParser(add_help=False)
-    ledger.add_argument("--ledger", type=Path, help="of the model; it says what was carried out (default: in the folder)")
-    steps.add_parser("add", parents=[place, images()], help="write a request, then answer with its number")
-    shown = steps.add_parser("status", parents=[place, ledger, policy], help="what waits, and whether it is due")
-    shown.add_argument("--json", action="store_true", help="one JSON object on standard output, errors too")
-    runs = steps.add_parser("run", parents=[place, policy, model, images(ids=False)], help="carry out what waits, if it is due")
-    forget(runs)
-    runs.add_argument("--now", action="store_true", help="also what is not due")
-    anew = steps.add_parser("retrained", parents=[place, ledger, model], help="enter a model trained anew; nothing waits then")
-    anew.add_argument("--json", action="store_true", help="one JSON object on standard output, errors too")
+from .queue import LEDGER, Policy, Queue, Status
 
 
 def _told(found: Status) -> list[str]:
@@ -68,8 +30,6 @@ def _told(found: Status) -> list[str]:
 
 def carry_out(options: argparse.Namespace, forget: Callable[[argparse.Namespace], int]) -> int:
     """One step of the queue; the exit code. ``forget``: ``laf forget``."""
-    from .files import divided, read_ids
-
     policy = Policy(options.batch, options.days) if hasattr(options, "batch") else Policy()
     options.ledger = getattr(options, "ledger", None) or options.queue / LEDGER
     queue = Queue(options.queue, options.ledger, policy)

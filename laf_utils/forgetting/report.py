@@ -5,10 +5,11 @@ from typing import cast
 
 import torch
 
-from ..audit.unseen import audit
+from ..audit.unseen import auc_error, audit
 from ..support.reading import counted
+from .anew import APART
 from .attempts import Outcome
-from .evidence import BEYOND, LEAST_COMPARED, Evidence, weigh, weigh_removed
+from .evidence import BEYOND, CRITICAL, LEAST_COMPARED, Evidence, weigh, weigh_removed
 from .preparing import Answers, Prepared
 from .reference import Reference
 from .watch import ERRORS, FORGOTTEN, Watch, agreement_gap, utility
@@ -88,6 +89,15 @@ def audits(prepared: Prepared, after: Answers) -> dict[str, dict] | None:
         for when, found in (("before", prepared.before), ("after", after))
     }
     return {when: found.as_dict() for when, found in pair.items() if found} if pair["before"] else None
+
+
+def told_apart(audits: dict[str, dict] | None) -> bool:
+    """Whether sureness alone tells D_f from unseen images, at the level of the audit behind the verdict; without images enough on
+    both sides it might."""
+    if not audits or "after" not in audits:
+        return True
+    after = audits["after"]
+    return abs(after["auc"] / 100 - 0.5) > CRITICAL * auc_error(after["forget"], after["unseen"])
 
 
 def too_costly(attempts: list[dict], floor: float, where: str = "they were not") -> str:
@@ -195,24 +205,27 @@ def verdict(
     if outcome.closed_form:
         cost = too_costly(outcome.attempts[:-1], watch.floor, "training removed it") if len(outcome.attempts) > 1 else ""
         failed.append(f"the removed class's answer alone is gone, in closed form: the layers below still represent it{cost}")
-    least = min((entry["utility"] for entry in numbers["utility"].values()), default=None)
-    if least is None:
+    floors = {name: 100 * (watch.floor - (APART if outcome.anew and name == "unseen" else 0)) for name in numbers["utility"]}
+    if not floors:
         unknown.append("utility could not be measured: neither retained nor unseen images are at hand")
-    elif least < 100 * watch.floor:
-        failed.append(f"utility {least:.1f} % is below the floor of {100 * watch.floor:.0f} %")
+    else:
+        kept = {name: entry["utility"] for name, entry in numbers["utility"].items()}
+        least, floor = min(((kept[name], floors[name]) for name in floors), key=lambda pair: pair[0] - pair[1])
+        if least < floor:
+            failed.append(f"utility {least:.1f} % is below the floor of {floor:.0f} %")
     named = numbers["forgetting"].get("named")
     if named is not None and named > 100 * STILL_NAMED:
         cost = too_costly(outcome.attempts, watch.floor)
         failed.append(f"{named:.1f} % of the forget images are still answered with a removed class{cost}")
-    if found is None:  # else the audit says it, and knows what a model that never saw the images would have kept
+    if found is None and not outcome.anew:  # else the audit says it, and knows what a model without the images would have kept
         failed += driven_out(prepared, numbers)
     removed = prepared.scope.name == "class"
     if not removed and (prepared.unseen is None or prepared.retain is None):
         lacking = "unseen" if prepared.unseen is None else "retained"
         unknown.append(f"single images leave their class in place: without {lacking} images nobody can tell if they are gone")
-    else:
+    elif found is not None or not outcome.anew:
         shown, open_ = findings(found, removed, 0 if prepared.audited is None else len(prepared.audited))
-        failed, unknown = failed + shown, unknown + open_
+        failed, unknown = failed + shown, unknown + ([] if outcome.anew else open_)
     if together is not None and together < watch.floor:
         failed.append(
             f"all requests of the ledger together left {100 * together:.1f} % of the first model's utility, the floor is "

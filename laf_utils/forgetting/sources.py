@@ -8,20 +8,20 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from types import SimpleNamespace
+from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from .packing import Packing, packed
+from .packing import Packing, as_rows
 from .refusal import Refused
 from .stilling import still
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 IMAGE_KEYS = ("image", "images", "pixel_values", "img", "x")  # of datasets whose items are dictionaries
 TEXT_KEYS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")  # taken together, where there is no image
-TOKENS = (torch.int32, torch.int64)  # number formats of token numbers; uint8 are pixels, which want a transform
 SHOWN = 3  # names in a message
 PASS_BYTES = 64 << 20  # of inputs in one batch of a frozen pass: 500 images of 3x100x100, 100 of 3x224x224
 
@@ -143,16 +143,11 @@ class DatasetStore:
 
     def _row(self, row: int) -> tuple[torch.Tensor, Packing | None]:
         image = as_tensors(self._given(row))
-        if isinstance(image, Mapping):
-            rows, packing = packed({key: value[None] for key, value in image.items()})
-            return rows[0], packing
-        if not isinstance(image, torch.Tensor):
+        if not isinstance(image, torch.Tensor | Mapping):
             kind = type(image).__name__
             raise Refused("bad_images", f"the data set's images are {kind}: give a transform to tensors (transform=...)")
-        if image.dtype in TOKENS and image.ndim < 2:
-            rows, packing = packed({"": image[None]})
-            return rows[0], packing
-        return floating(image, "the data set's images"), None
+        rows, packing = as_rows({key: value[None] for key, value in image.items()} if isinstance(image, Mapping) else image[None])
+        return (rows[0] if packing else floating(rows[0], "the data set's images")), packing
 
     def _one(self, row: int) -> torch.Tensor:
         return self._row(row)[0]
@@ -176,13 +171,6 @@ def stacked(images: list[torch.Tensor]) -> torch.Tensor:
     return torch.stack(images)
 
 
-@dataclass(frozen=True)
-class _Still:
-    """What ``Images.transform`` says of images whose transforms are the user's: the same image, the same input."""
-
-    deterministic: bool = True
-
-
 @dataclass(frozen=True, eq=False)
 class OwnImages:
     """A view of a store on a device: an ``images.ImageView``."""
@@ -191,7 +179,7 @@ class OwnImages:
     device: torch.device  # where batches go, and as which numbers
     dtype: torch.dtype  # likewise
     rows: torch.Tensor  # int64 [N] rows of the store that this view holds
-    transform: _Still = _Still()
+    transform: ClassVar[Any] = SimpleNamespace(deterministic=True)  # the user's: the same image gives the same input
     name: str = "images"  # what messages call the set
 
     @property

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from torch import nn
 
+from ..support.paths import plain_bytes
 from ..support.reading import counted
 from .certificate import FORMAT, VERSION, canonical, fingerprint, hashes, image_key, public_key, raw
 from .refusal import Refused
@@ -44,11 +45,7 @@ def read(path: Path) -> dict[str, Any]:
         Refused: ``certificate``: it cannot be read, is cut off, is no certificate, or of an unknown version.
     """
     try:
-        if not path.is_file():
-            raise OSError("it is no plain file" if path.exists() else "there is no such file")
-        if path.stat().st_size > MOST_BYTES:
-            raise OSError(f"larger than {MOST_BYTES >> 20} MB")
-        found = json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=_no_twins)
+        found = json.loads(plain_bytes(path, MOST_BYTES).decode("utf-8"), object_pairs_hook=_no_twins)
     except (OSError, ValueError, RecursionError) as error:
         cut = " (cut off?)" if isinstance(error, json.JSONDecodeError) else ""
         what = " ".join(str(error).split())[:120]

@@ -5,20 +5,23 @@ the original says of each image. SCRUB's loss is the published one; NegGrad+ is 
 comparison's table; the semi-supervised experiment puts them beside LAF+R.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
+from typing import Any, TypeVar, cast
 
 from torch import nn
 
 from ..settings.config import TrainingConfig
 from ..training import train
 from .access import LabelAccess
-from .method import Implied, ImpliedSteps, Sizes
+from .method import Sizes
 from .neggrad import NegGradPlusSettings, neggrad_plus
 from .parts import SETS, Part
 from .passes import Passes
 from .scrub import ScrubSettings, scrub
 from .view import View
+
+T = TypeVar("T")
 
 
 class LabelledShare:
@@ -61,16 +64,6 @@ def neggrad_plus_few(view: View, settings: NegGradPlusSettings) -> nn.Module:
     return neggrad_plus(cast(View, LabelledShare(view)), settings)
 
 
-def steps_on_share(ascent: ImpliedSteps) -> ImpliedSteps:
-    """The steps against D_f of a method whose D_r is the labelled share."""
-    return lambda settings, sizes: ascent(settings, replace(sizes, retain=sizes.few))
-
-
-def on_share(implied: Implied, *, pseudo: bool = False) -> Implied:
-    """The count of a method whose D_r is the labelled share; ``pseudo``: the original passes D_f once more."""
-
-    def passes(settings: object, sizes: Sizes) -> Passes:
-        base = implied(settings, replace(sizes, retain=sizes.few))
-        return Passes(base.training, base.frozen + (sizes.forget if pseudo else 0))
-
-    return passes
+def on_share(count: Callable[[Any, Sizes], T]) -> Callable[[Any, Sizes], T]:
+    """The passes, or the steps against D_f, of a method whose D_r is the labelled share."""
+    return lambda settings, sizes: count(settings, replace(sizes, retain=sizes.few))

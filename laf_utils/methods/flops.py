@@ -5,6 +5,7 @@ alone, an eigendecomposition. A multiplication and an addition are two operation
 attention and eigendecompositions; element-wise work (activations, normalisation, optimisers) is not, as usual.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -18,10 +19,7 @@ OF_EIGH = 9  # n^3: a symmetric matrix with its eigenvectors, Golub and Van Loan
 
 
 def _eigh(shape: torch.Size, *args: object, **others: object) -> int:
-    batch = 1
-    for size in shape[:-2]:
-        batch *= size
-    return batch * OF_EIGH * shape[-1] ** 3
+    return math.prod(shape[:-2]) * OF_EIGH * shape[-1] ** 3
 
 
 def counter() -> FlopCounterMode:

@@ -34,6 +34,7 @@ class JiTSettings(Settings):
 
 RANDOM = JiTSettings(sigma=0.01)  # published for random images
 PUBLISHED = {"data": RANDOM, "noisy": RANDOM}
+STILL = {"learning_rate": 0.0, "batch_statistics": False}  # leaves a network as it is
 MEAN = JiTSettings(batch_size=32, reduction="mean", accumulate=False, clamp=False, batch_statistics=False)  # ours, every task
 
 

@@ -5,6 +5,7 @@ as it was, and the result shares no storage with it.
 """
 
 import hashlib
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -89,7 +90,12 @@ class Method:
 
 def row(name: str, settings: Any, function: Callable[[View, Any], nn.Module], by_task: Mapping[str, Any] | None = None,
         **more: Any) -> Method:
-    """The catalogue's entry of that name with what runs it; ``more`` as in ``Method``."""
+    """The catalogue's entry of that name with what runs it; ``more`` as in ``Method``.
+
+    ``implied`` and ``ascent`` are by default what stands beside the function as ``FUNCTION_passes`` and ``FUNCTION_ascent``.
+    """
+    beside, own = vars(sys.modules[function.__module__]), function.__name__
+    more = {"implied": beside.get(f"{own}_passes"), "ascent": beside.get(f"{own}_ascent")} | more
     return Method(settings=settings, function=function, by_task=by_task or {}, **vars(entry(name)), **more)
 
 
@@ -128,9 +134,7 @@ def fingerprint(model: nn.Module) -> str:
 
 def shares_storage(first: nn.Module, second: nn.Module) -> bool:
     """Whether any parameter or buffer of the two lies in the same memory."""
-    places = [
-        {t.untyped_storage().data_ptr() for t in (*m.parameters(), *m.buffers()) if t.numel()} for m in (first, second)
-    ]
+    places = [{t.untyped_storage().data_ptr() for t in (*m.parameters(), *m.buffers()) if t.numel()} for m in (first, second)]
     return bool(places[0] & places[1])
 
 

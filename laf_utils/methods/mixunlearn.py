@@ -220,7 +220,7 @@ def _frozen(settings: RealSettings, sizes: Sizes) -> int:
     return sizes.forget + sizes.retain if settings.epochs else 0
 
 
-def real_passes(settings: RealSettings, sizes: Sizes) -> Passes:
+def real_alone_passes(settings: RealSettings, sizes: Sizes) -> Passes:
     """Every epoch passes D_f and as many batches of D_r; the original passes both sets once."""
     return Passes(settings.epochs * sizes.forget + _steps(settings, sizes)[1], _frozen(settings, sizes))
 

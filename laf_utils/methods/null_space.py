@@ -6,7 +6,7 @@ to show in what it forgets.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -28,14 +28,11 @@ class NullSpaceSettings(Settings):
 @torch.no_grad()
 def null_space(view: View, settings: NullSpaceSettings) -> nn.Module:
     """W (I - d d^T) and b + W d d^T m, d the direction between the means and m the kept mean: the kept mean's logits stay."""
-    student: Any
-    direction: torch.Tensor
-    student = view.student()
+    student = cast(Any, view.student())
     forget, kept = (apply_frozen(student.extractor, part.images.for_evaluation()).mean(0) for part in (view.forget, view.retain))
     view.spent.frozen += len(view.forget) + len(view.retain)
     direction = nn.functional.normalize(forget - kept, dim=0)
-    layer: Any
-    layer = next(module for module in student.classifier.modules() if isinstance(module, nn.Linear))
+    layer = cast(Any, next(module for module in student.classifier.modules() if isinstance(module, nn.Linear)))
     along = settings.strength * (layer.weight @ direction)
     layer.weight -= torch.outer(along, direction)
     if layer.bias is not None:

@@ -47,17 +47,13 @@ from . import (
     unroll,
 )
 from .catalogue import LISTED
+from .few_labels import on_share
 from .method import Method, MethodResult, prepare_with, row, run, with_pseudo_labels
 from .request import UnlearningRequest
 
 GROUP = "laf_utils.methods"
 FORMER = "laf_book.methods"  # what the group was called: packages that name it go on working
 AGAINST: dict[str, Any] = {"identity": {"epochs": 0}, "raises_forget_loss": True}  # of methods that train against D_f
-JIT: dict[str, Any] = {
-    "implied": jit.jit_passes, "ascent": jit.jit_ascent, "identity": {"learning_rate": 0.0, "batch_statistics": False},
-}
-NEGGRAD_PLUS: dict[str, Any] = {"implied": neggrad.neggrad_plus_passes, "ascent": neggrad.neggrad_plus_ascent, **AGAINST}
-
 STILL = laf.UnlearningConfig(epochs=0)
 
 
@@ -69,55 +65,45 @@ def _laf(kind: type) -> dict[str, Any]:
 _ROWS: dict[str, Method] = {
     method.name: method
     for method in (
-        row("jit", jit.JiTSettings(), jit.jit, jit.PUBLISHED, **JIT),
-        row("jit_mean", jit.MEAN, jit.jit, mode="eval", **JIT),
-        row("boundary_expand", boundary.BoundarySettings(), boundary.expand, implied=boundary.expand_passes, **AGAINST),
-        row("laf", laf.LAFSettings(), laf.laf, _laf(laf.LAFSettings), mode="eval", implied=laf.laf_passes,
-            identity={"unlearning": STILL}),
-        row("lfssd", lfssd.LFSSDSettings(), lfssd.lfssd, lfssd.PUBLISHED, mode="eval", implied=lfssd.lfssd_passes,
-            identity={"selection": float("inf")}),
-        row("ts", bad_teacher.BadTeacherSettings(), bad_teacher.bad_teacher, implied=bad_teacher.bad_teacher_passes, **AGAINST),
-        row("scrub_unlabelled", replace(scrub.ScrubSettings(), gamma=0.0), scrub.scrub, scrub.WITHOUT_LABELS,
-            implied=scrub.scrub_passes, ascent=scrub.scrub_ascent, **AGAINST),
+        row("jit", jit.JiTSettings(), jit.jit, jit.PUBLISHED, identity=jit.STILL),
+        row("jit_mean", jit.MEAN, jit.jit, mode="eval", identity=jit.STILL),
+        row("boundary_expand", boundary.BoundarySettings(), boundary.expand, **AGAINST),
+        row("laf", laf.LAFSettings(), laf.laf, _laf(laf.LAFSettings), mode="eval", identity={"unlearning": STILL}),
+        row("lfssd", lfssd.LFSSDSettings(), lfssd.lfssd, lfssd.PUBLISHED, mode="eval", identity={"selection": float("inf")}),
+        row("ts", bad_teacher.BadTeacherSettings(), bad_teacher.bad_teacher, **AGAINST),
+        row("scrub_unlabelled", replace(scrub.ScrubSettings(), gamma=0.0), scrub.scrub, scrub.WITHOUT_LABELS, **AGAINST),
         row("boundary_shrink_pseudo", boundary.OTHER, boundary.shrink,
             implied=with_pseudo_labels(boundary.shrink_passes, retain=False), **AGAINST),
-        row("neggrad_plus_pseudo", neggrad.BOUNDED, neggrad.neggrad_plus, ascent=neggrad.neggrad_plus_ascent,
+        row("neggrad_plus_pseudo", neggrad.BOUNDED, neggrad.neggrad_plus,
             implied=with_pseudo_labels(neggrad.neggrad_plus_passes, retain=True), **AGAINST),
-        row("relearn", relearn.RelearnSettings(), relearn.relearn, implied=relearn.relearn_passes, identity={"share": 0.0}),
-        row("laf_r", laf.LAFRSettings(), laf.laf_r, _laf(laf.LAFRSettings), mode="eval", implied=laf.laf_r_passes,
+        row("relearn", relearn.RelearnSettings(), relearn.relearn, identity={"share": 0.0}),
+        row("laf_r", laf.LAFRSettings(), laf.laf_r, _laf(laf.LAFRSettings), mode="eval",
             identity={"unlearning": STILL, "repair": laf.RepairConfig(epochs=0)}),
-        row("neggrad", neggrad.NegGradSettings(), neggrad.neggrad, implied=neggrad.neggrad_passes, ascent=neggrad.neggrad_ascent,
-            **AGAINST),
-        row("neggrad_plus", neggrad.NegGradPlusSettings(), neggrad.neggrad_plus, neggrad.PUBLISHED, mode="eval", **NEGGRAD_PLUS),
-        row("neggrad_plus_bounded", neggrad.BOUNDED, neggrad.neggrad_plus, **NEGGRAD_PLUS),
-        row("boundary_shrink", boundary.ShrinkSettings(), boundary.shrink, implied=boundary.shrink_passes, **AGAINST),
-        row("boundary_shrink_other", boundary.OTHER, boundary.shrink, implied=boundary.shrink_passes, **AGAINST),
-        row("scrub", scrub.ScrubSettings(), scrub.scrub, scrub.PUBLISHED, implied=scrub.scrub_passes, ascent=scrub.scrub_ascent,
-            **AGAINST),
-        row("scrub_r", scrub.ScrubSettings(), scrub.scrub_r, scrub.PUBLISHED, implied=scrub.scrub_r_passes,
-            ascent=scrub.scrub_ascent, **AGAINST),
-        row("unroll", unroll.UnrollSettings(), unroll.unroll, implied=unroll.unroll_passes, ascent=unroll.unroll_ascent,
-            identity={"strength": 0.0}, raises_forget_loss=True, prepare=unroll.prepare_unroll),
-        row("sisa", sisa.SISASettings(), sisa.sisa, prepare=sisa.prepare_sisa),
-        row("retrain", retrain.TrainingConfig(), retrain.retrain, implied=retrain.retrain_passes),
-        # Later: without labels, and with labels as anchors.
-        row("synthetic", synthetic.SyntheticSettings(), synthetic.synthetic, mode="eval", implied=synthetic.synthetic_passes,
-            **AGAINST),
-        row("delete_pseudo", delete.DeleteSettings(), delete.delete, implied=delete.delete_passes, **AGAINST),
-        row("mixunlearn", mixunlearn.MixUnlearnSettings(), mixunlearn.mixunlearn, implied=mixunlearn.mixunlearn_passes,
-            **AGAINST),
-        row("mixunlearn_mixup", mixunlearn.MixupSettings(), mixunlearn.mixup, implied=mixunlearn.mixup_passes, **AGAINST),
-        row("mixunlearn_real", mixunlearn.RealSettings(), mixunlearn.real_alone, implied=mixunlearn.real_passes, **AGAINST),
-        row("lotus", lotus.LoTUSSettings(), lotus.lotus, lotus.PUBLISHED, implied=lotus.lotus_passes, **AGAINST),
-        row("svd", svd.SVDSettings(), svd.svd, mode="eval", implied=svd.svd_passes, identity={"forget_scale": 0.0},
+        row("neggrad", neggrad.NegGradSettings(), neggrad.neggrad, **AGAINST),
+        row("neggrad_plus", neggrad.NegGradPlusSettings(), neggrad.neggrad_plus, neggrad.PUBLISHED, mode="eval", **AGAINST),
+        row("neggrad_plus_bounded", neggrad.BOUNDED, neggrad.neggrad_plus, **AGAINST),
+        row("boundary_shrink", boundary.ShrinkSettings(), boundary.shrink, **AGAINST),
+        row("boundary_shrink_other", boundary.OTHER, boundary.shrink, **AGAINST),
+        row("scrub", scrub.ScrubSettings(), scrub.scrub, scrub.PUBLISHED, **AGAINST),
+        row("scrub_r", scrub.ScrubSettings(), scrub.scrub_r, scrub.PUBLISHED, ascent=scrub.scrub_ascent, **AGAINST),
+        row("unroll", unroll.UnrollSettings(), unroll.unroll, prepare=unroll.prepare_unroll, identity={"strength": 0.0},
             raises_forget_loss=True),
-        row("null_space", null_space.NullSpaceSettings(), null_space.null_space, mode="eval",
-            implied=null_space.null_space_passes, identity={"strength": 0.0}, raises_forget_loss=True),
-        row("delete", delete.DeleteSettings(), delete.delete, implied=delete.delete_passes, **AGAINST),
-        row("salun", salun.SalUnSettings(), salun.salun, implied=salun.salun_passes, **AGAINST),
-        row("ssd", ssd.SSDSettings(), ssd.ssd, ssd.PUBLISHED, mode="eval", implied=ssd.ssd_passes,
-            identity={"selection": float("inf")}),
-        row("sparse", sparse.SparseSettings(), sparse.sparse, implied=sparse.sparse_passes, identity={"epochs": 0}),
+        row("sisa", sisa.SISASettings(), sisa.sisa, prepare=sisa.prepare_sisa),
+        row("retrain", retrain.TrainingConfig(), retrain.retrain),
+        # Later: without labels, and with labels as anchors.
+        row("synthetic", synthetic.SyntheticSettings(), synthetic.synthetic, mode="eval", **AGAINST),
+        row("delete_pseudo", delete.DeleteSettings(), delete.delete, **AGAINST),
+        row("mixunlearn", mixunlearn.MixUnlearnSettings(), mixunlearn.mixunlearn, **AGAINST),
+        row("mixunlearn_mixup", mixunlearn.MixupSettings(), mixunlearn.mixup, **AGAINST),
+        row("mixunlearn_real", mixunlearn.RealSettings(), mixunlearn.real_alone, **AGAINST),
+        row("lotus", lotus.LoTUSSettings(), lotus.lotus, lotus.PUBLISHED, **AGAINST),
+        row("svd", svd.SVDSettings(), svd.svd, mode="eval", identity={"forget_scale": 0.0}, raises_forget_loss=True),
+        row("null_space", null_space.NullSpaceSettings(), null_space.null_space, mode="eval", identity={"strength": 0.0},
+            raises_forget_loss=True),
+        row("delete", delete.DeleteSettings(), delete.delete, **AGAINST),
+        row("salun", salun.SalUnSettings(), salun.salun, **AGAINST),
+        row("ssd", ssd.SSDSettings(), ssd.ssd, ssd.PUBLISHED, mode="eval", identity={"selection": float("inf")}),
+        row("sparse", sparse.SparseSettings(), sparse.sparse, identity={"epochs": 0}),
     )
 }
 METHODS: dict[str, Method] = {name: _ROWS[name] for name in LISTED}  # in the catalogue's order
@@ -133,12 +119,11 @@ def _exchanged(name: str, function: Callable[..., nn.Module]) -> Method:
 FURTHER: dict[str, Method] = {
     method.name: method
     for method in (
-        row("retrain_few", retrain.TrainingConfig(), few_labels.retrain_few, implied=few_labels.retrain_few_passes),
+        row("retrain_few", retrain.TrainingConfig(), few_labels.retrain_few),
         row("scrub_few", scrub.ScrubSettings(), few_labels.scrub_few, scrub.PUBLISHED,
-            implied=few_labels.on_share(scrub.scrub_passes), ascent=scrub.scrub_ascent, **AGAINST),
-        row("neggrad_plus_few", neggrad.BOUNDED, few_labels.neggrad_plus_few,
-            implied=few_labels.on_share(neggrad.neggrad_plus_passes, pseudo=True),
-            ascent=few_labels.steps_on_share(neggrad.neggrad_plus_ascent), **AGAINST),
+            implied=on_share(scrub.scrub_passes), ascent=scrub.scrub_ascent, **AGAINST),
+        row("neggrad_plus_few", neggrad.BOUNDED, few_labels.neggrad_plus_few, ascent=on_share(neggrad.neggrad_plus_ascent),
+            implied=with_pseudo_labels(on_share(neggrad.neggrad_plus_passes), retain=False), **AGAINST),
         _exchanged("laf_l2", laf_variants.with_similarity(laf_variants.SquaredDistance)),
         _exchanged("laf_dot", laf_variants.with_similarity(laf_variants.DotProduct)),
         _exchanged("laf_autoencoder", laf_variants.with_density(laf_variants.autoencoder)),

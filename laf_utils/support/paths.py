@@ -138,6 +138,15 @@ def check_places(records: str = "LAF_RESULTS") -> None:
     check_writable(runs_folder(), "LAF_RUNS")
 
 
+def plain_bytes(path: Path, most: int) -> bytes:
+    """The content of a file that was handed in; of anything but a plain file within a size ``OSError``, which says why."""
+    if not path.is_file():
+        raise OSError("it is no plain file" if path.exists() else "there is no such file")
+    if path.stat().st_size > most:
+        raise OSError(f"larger than {most >> 20:,} MB")
+    return path.read_bytes()
+
+
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A file to write that becomes ``path`` at the end: readers see the old one or the new one, never a half."""

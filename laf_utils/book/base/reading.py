@@ -122,6 +122,11 @@ def cka(part: str) -> Value:
     return measure("representation", part, "cka")
 
 
+def divergence(part: str) -> Value:
+    """Jensen-Shannon divergence of the answers on ``forget`` or ``retain`` to the retrained model's, nats; likewise."""
+    return measure("representation", part, "divergence")
+
+
 def ranked(group: Group) -> bool:
     """Whether a row stands beside the others: not what is asked beyond its own claim, or works on an original of its own."""
     return not (group.method in LISTED and LISTED[group.method].outside_claim)

@@ -12,7 +12,7 @@ from ..base import reading, training_records
 from ..base.captions import caption, chance_text, headline, rests_on
 from ..base.exhibit import Exhibit
 from ..base.words import title_of
-from . import ablation, answer, coverage, frontier, labels, relearn_parts, requests, tables, training_curves
+from . import ablation, answer, coverage, divergence, frontier, labels, relearn_parts, requests, tables, training_curves
 from . import maps as mapped
 
 DATASETS = training_records.PAPER_DATASETS
@@ -78,6 +78,7 @@ def every(found: reading.Found | None = None) -> list[Exhibit]:
     for room, task in product((labels, ablation), TASKS):
         result += by_task(room, found, task)
     result += [*requests.of_shares(found, PLACES), requests.of_parts(found, PLACES), relearn_parts.exhibit(found, PLACES)]
+    result.append(divergence.exhibit(found, PLACES))
     drawn = maps()
     result += drawn or [Exhibit("map", "Representations", "No record of a map yet.")]
     runs = training_records.runs()

@@ -1,4 +1,5 @@
-"""``relearn`` at other shares of retraining's passes, with a tenth of D_r, and without each of its parts: gaps by request."""
+"""``relearn`` at other shares of retraining's passes, with a tenth of D_r, with another set's images in place of D_r, and without
+each of its parts: gaps by request."""
 
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -19,6 +20,7 @@ from ..base.words import spread_text
 METHOD, OWN = "relearn", "all parts, 10 % of retraining's passes, all of D_r"
 BUDGETS = {"passes_2": 2, "passes_5": 5, "": 10, "passes_20": 20}  # percent of retraining's passes
 PARTS = tuple(name for name, variant in VARIANTS.items() if variant.method == METHOD and name not in BUDGETS)
+IMAGES = ("retain_10", "other_images")  # variants that change what it learns from
 TITLE, NOTHING = "relearn: its budget and its parts", "No record of relearn at another setting yet."
 BESIDE = {ORIGINAL: "doing nothing", "laf": "LAF", AGAIN: "a second retrained model"}
 
@@ -71,6 +73,16 @@ def table(rows: Rows) -> pd.DataFrame:
     }, orient="index")
 
 
+def _on_other_images(own: float, nothing: float | MaybeNone, laf: float | MaybeNone) -> str:
+    """What is left of it without one image of D_r, beside what was there before and what LAF does with D_r."""
+    beside = [(name, level) for name, level in ((BESIDE[ORIGINAL], nothing), ("LAF with D_r", laf)) if level is not None]
+    ends = " and ".join(f"{name} {level:.2f}" for name, level in beside)
+    said = f"Without an image of D_r, taught on another set's as many, it is {own:.2f} points" + (f"; {ends}" if ends else "")
+    if nothing is None:
+        return said
+    return f"{said}. D_r's images {'can' if own < nothing else 'cannot'} be replaced by another set's here"
+
+
 def sentences(rows: Rows) -> tuple[str, ...]:
     """What a larger budget buys, what a tenth of D_r costs, and which parts carry most; none without a request that all have."""
     own, budgets, said = mean(rows, OWN), _by_budget(rows), []
@@ -83,7 +95,9 @@ def sentences(rows: Rows) -> tuple[str, ...]:
         said.append(f"From {least} to {most} % of retraining's passes the mean gap {way} {ends}")
     if (tenth := mean(rows, _title("retain_10"))) is not None:
         said.append(f"With a tenth of D_r's images and the same passes it is {tenth:.2f} points, with all of them {own:.2f}")
-    names = [name for name in map(_title, PARTS) if mean(rows, name) is not None and name != _title("retain_10")]
+    if (other := mean(rows, _title("other_images"))) is not None:
+        said.append(_on_other_images(other, mean(rows, BESIDE[ORIGINAL]), mean(rows, BESIDE["laf"])))
+    names = [_title(name) for name in PARTS if name not in IMAGES and mean(rows, _title(name)) is not None]
     parts = {name: mean(rows, name) - own for name in names}
     floor, by_size = mean(rows, BESIDE[AGAIN]), sorted(parts.items(), key=lambda item: -item[1])
     largest = max(parts, key=lambda name: abs(parts[name]), default="")
