@@ -120,7 +120,8 @@ def case(folder: Path, retain: int, forget_count: int) -> None:
     with mock.patch.multiple(retained, LOOKED=CAP, LEAST_RETAINED=CAP, hashed=hashing), \
             mock.patch.object(copies, "SEARCHED", CAP), mock.patch.object(choice, "LEAST_RETAINED", CAP), \
             mock.patch.object(pictures, "opened", reading), mock.patch.object(attempts, "_next_strength", lambda *_: []):
-        _, report = whole(model, files[: COPIES * forget_count : COPIES], files[FIRST : FIRST + retain], method="laf", options=rare)
+        sets = (files[: COPIES * forget_count : COPIES], files[FIRST : FIRST + retain])
+        _, report = whole(model, *sets, method="laf", options=rare)
     found = {
         "retain": retain, "forget": forget_count, "cpu_seconds": whole.cpu, "wall_seconds": whole.wall,
         "hash_of_retained": {"cpu": hashing.cpu, "wall": hashing.wall}, "images_decoded": reading.calls,
