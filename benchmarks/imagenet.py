@@ -51,9 +51,9 @@ def made(folder: Path, count: int) -> None:
 
 def uncached(files: list[Path]) -> None:
     """Have the next reading of these files come from the disk."""
+    os.sync()  # what is not written yet cannot be given up
     for path in files:
         handle = os.open(path, os.O_RDONLY)
-        os.fsync(handle)
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
         os.close(handle)
 
