@@ -4,8 +4,9 @@
 one line for each judged model to ``results/verdict/study.jsonl``; what is there is not done again. ``--forget`` adds the models
 that ``forget`` gives. 5 seeds x 3 networks x 5 requests x {by heart, well fitted} are 150 requests.
 
-A verdict of "acceptable" is false where accuracy on D_f lies more than 4 points above the best or below the worst of three truly
-retrained models. For the three small requests these never saw any image of the largest of them.
+A verdict of "acceptable" is false where accuracy on D_f lies more than 4 points above the best of three truly retrained models,
+or more than 4 points and more than one image below the worst. For the three small requests these never saw any image of the
+largest of them.
 """
 
 import argparse
@@ -114,6 +115,11 @@ def requests(y: torch.Tensor, count: int) -> dict[str, torch.Tensor]:
     }
 
 
+def far(accuracy: float, retrained: list[float], images: int) -> bool:
+    """Is a model's accuracy on ``images`` of D_f, in percent, one that no retrained model has?"""
+    return accuracy > max(retrained) + ALLOWED + 0.01 or accuracy < min(retrained) - max(ALLOWED, 100 / images) - 0.1
+
+
 class Case:
     """A seed's original of one network and fit, its retrained models, and a judge for each request."""
 
@@ -171,15 +177,14 @@ class Case:
             (before[own], before[unseen]), (after[own], after[unseen]), (students[:, own], students[:, unseen]),
             (CLASS,) if request == "class" else (),
         )
-        truth = [self._accuracy(self.logits(other), request) for other in self.retrained[self._group(request)]]
-        accuracy = self._accuracy(after, request)
-        far = accuracy > max(truth) + ALLOWED or accuracy < min(truth) - ALLOWED
-        verdict = said or found.verdict
+        truth = [round(self._accuracy(self.logits(other), request), 1) for other in self.retrained[self._group(request)]]
+        accuracy, verdict = round(self._accuracy(after, request), 1), said or found.verdict
         return {
-            "verdict": verdict, "accuracy": round(accuracy, 1), "retrained": [round(value, 1) for value in truth],
-            "false": verdict == "acceptable" and far,
+            "images": len(own), "verdict": verdict, "accuracy": accuracy, "retrained": truth,
+            "false": verdict == "acceptable" and far(accuracy, truth, len(own)),
             "finding": None if found.evidence is None else found.evidence.finding,
             "sees_original": None if found.evidence is None else round(found.evidence.original, 2),
+            "beyond": None if found.evidence is None or found.evidence.beyond is None else round(found.evidence.beyond, 1),
         }
 
     def forgotten(self, request: str) -> tuple[nn.Module, str]:

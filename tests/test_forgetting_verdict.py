@@ -13,7 +13,7 @@ from torch import nn
 from benchmarks import verdict_study
 from laf_utils.forgetting import command, judge
 from laf_utils.forgetting import report as report_room
-from laf_utils.forgetting.evidence import CRITICAL, LEAST_COMPARED, weigh, weigh_removed
+from laf_utils.forgetting.evidence import BEYOND, CRITICAL, LEAST_COMPARED, _Agreement, _as_taught, weigh, weigh_removed
 from laf_utils.forgetting.page import Report
 from laf_utils.forgetting.preparing import divided
 from laf_utils.forgetting.reference import fresh, student
@@ -89,11 +89,32 @@ def test_half_up_and_half_down_is_not_none():
 
 
 def test_an_original_that_knows_no_more_than_others_leaves_the_audit_blind():
-    """Where even the untouched original passes there is no power, and nobody is called acceptable."""
+    """Where even the untouched original passes, sureness has no power, and nobody is called acceptable for it."""
+    world = World(2)
+    original = world.answers(0.0)
+    found = world.weigh(original, original)
+    assert found.original < CRITICAL and found.finding == "unclear" and found.detectable > found.tolerance
+    assert found.beyond > BEYOND and findings(found, False, M)[0] == []
+    assert "smallest leak the audit would have seen" in findings(found, False, M)[1][0]
+
+
+def test_a_model_that_answers_as_those_who_never_saw_the_images_passes_a_blind_audit():
+    """What could have leaked is bounded by the answers that it has beyond theirs."""
     world = World(2)
     found = world.weigh(world.answers(0.0), world.answers(0.0))
-    assert found.original < CRITICAL and found.finding == "unclear" and found.detectable > found.tolerance
-    assert findings(found, False, M)[0] == [] and "smallest leak the audit would have seen" in findings(found, False, M)[1][0]
+    assert found.original < CRITICAL and found.detectable > found.tolerance
+    assert found.beyond <= BEYOND and found.finding == "none"
+
+
+@pytest.mark.parametrize(("beyond", "probability", "sureness", "passes"), [
+    (0.0, 0.0, 0.0, True), (0.3, 0.9, 0.0, True), (0.9, 0.3, 0.0, True), (0.9, 0.9, 0.0, False), (1.2, 0.0, 0.0, False),
+    (0.0, 0.0, 1.5, False),
+])
+def test_of_few_images_less_than_one_may_be_answered_beyond_the_students(beyond, probability, sureness, passes):
+    answers = _Agreement(0.9, 0.9, 0.1, 0.9, 0.9 - beyond / 12, probability / 12)
+    assert _as_taught(answers, 12, sureness) is passes
+    assert _as_taught(_Agreement(0.9, 0.9, 0.1, 0.9, 0.9 - 0.029, 1.0), 200, 9.0), "of many, three points"
+    assert not _as_taught(_Agreement(0.9, 0.9, 0.1, 0.9, 0.9 - 0.031, 0.0), 200, 0.0)
 
 
 def test_fewer_students_see_less_say_so_and_call_out_nobody():
@@ -255,12 +276,15 @@ def test_the_committed_study_has_no_false_acceptable():
     keys = [tuple(line[key] for key in ("seed", "network", "fit", "request", "model")) for line in lines]
     assert len(keys) == len(set(keys)) and len(keys) >= 60
     found = verdict_study.summary(lines)
-    for line in lines:
-        best, worst = max(line["retrained"]), min(line["retrained"])
-        far = not worst - verdict_study.ALLOWED <= line["accuracy"] <= best + verdict_study.ALLOWED
-        assert line["false"] == (line["verdict"] == "acceptable" and far)
     assert found["original"]["false"] == found["tuned"]["false"] == 0
     assert found["retrained"]["acceptable"] > 0
+
+
+def test_a_verdict_is_false_of_what_is_remembered_and_of_more_than_one_image_lost():
+    assert verdict_study.far(96.0, [90.0, 91.0], 200) and not verdict_study.far(95.0, [90.0, 91.0], 200)
+    assert verdict_study.far(100.0, [90.0, 91.7], 12), "one image of twelve is remembered"
+    assert not verdict_study.far(91.7, [100.0], 12) and verdict_study.far(83.3, [100.0], 12)
+    assert verdict_study.far(80.0, [90.0], 200)
 
 
 @pytest.mark.slow

@@ -7,8 +7,9 @@ nearest to it in that. What is left of a model's sureness is then standard noise
 Where whole classes vanish, D_f and unseen images of these classes are hard alike: no reference is needed, each forget image is
 held against all of them.
 
-The untouched original is audited first. What the audit does not find there it cannot find in any model, and then it has nothing
-to say. Leaks are given in points of accuracy on D_f, so that one knows what a finding, or none, is worth.
+The untouched original is audited first. What the audit does not find there it cannot find in any model. Then one thing is left to
+say: whether the model answers hardly more of D_f as the original does than the students, who never saw D_f, answer so. Leaks are
+given in points of accuracy on D_f, so that one knows what a finding, or none, is worth.
 """
 
 import math
@@ -30,6 +31,10 @@ LEAST_SPREAD = 0.3  # nats
 TOLERANCE = 5.0  # points of accuracy on D_f: a leak that small may be missed by an audit that does see the untouched original
 BLIND_TOLERANCE = 0.2  # images that could leak at most where the audit would not even see that
 FEW = 5  # images below which a mean has no distribution
+# Chosen on seeds 5 to 9 of benchmarks/verdict_study.py, whose seeds 0 to 4 are the judged ones.
+BEYOND = 3.0  # points of D_f that may be answered as by the original beyond what the students answer so
+BEYOND_IMAGES = 0.4  # the same where these points are less than an image, counted by answers or by probabilities
+BEYOND_SURENESS = 1.0  # and standard errors of sureness that are allowed then
 LIMIT = 100.0  # nats
 
 
@@ -44,6 +49,7 @@ class Evidence:
         original: the same of the untouched original.
         agreement, expected, error: percent of D_f answered as by the original, and what a model without D_f would have; the last
             two, and what follows from them, are ``None`` where classes vanish.
+        beyond: percent of D_f answered as by the original, less what the students answer so on average.
         apart: p value of the Kolmogorov-Smirnov test of both sets' residuals; 1 of fewer than 20 images.
         whole: points that could leak at most: all that the original knows of D_f and the reference does not.
         detectable: the smallest leak that would have been seen in four cases of five, in points.
@@ -57,6 +63,7 @@ class Evidence:
     agreement: float
     expected: float | None
     error: float | None
+    beyond: float | None
     apart: float
     whole: float | None
     detectable: float | None
@@ -133,7 +140,7 @@ def weigh_removed(before: tuple[torch.Tensor, torch.Tensor], after: tuple[torch.
     side = "leak" if level > CRITICAL else "over-forgotten" if level < -CRITICAL else None
     finding = side or ("apart" if apart < LEVEL / TESTS else "none")
     share = 100 * (before[0].argmax(1) == after[0].argmax(1)).float().mean().item()
-    return Evidence(finding, level, _standing(there, torch.ones(n)), share, None, None, apart, None, None, None, n, m)
+    return Evidence(finding, level, _standing(there, torch.ones(n)), share, None, None, None, apart, None, None, None, n, m)
 
 
 def _standing(found: _Residuals, weights: torch.Tensor) -> float:
@@ -151,12 +158,15 @@ def _weights(found: _Residuals, sure: float) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class _Agreement:
-    """Shares in 0..1: of D_f answered as by the original, what is expected, its standard error, and the smallest expected."""
+    """Shares in 0..1: of D_f answered as by the original, what is expected, its standard error, the smallest expected, what the
+    students answer so; and by how much the probability of the original's answers exceeds theirs, on average over D_f."""
 
     share: float
     expected: float
     error: float
     least: float
+    taught: float
+    probability: float
 
 
 def _agreement(
@@ -176,12 +186,31 @@ def _agreement(
     )
     near = own_u[_nearest(hard_f, hard_u, False)]
     chance = (near.sum(1) + 0.1) / (near.shape[1] + 0.2)
-    moved, first = own_u - by_u, by_f.mean().item()
-    first = min(1.0, max(0.0, first + moved.mean().item()))
+    moved, taught = own_u - by_u, by_f.mean().item()
+    first = min(1.0, max(0.0, taught + moved.mean().item()))
     second, n = chance.mean().item(), len(said_f)
     variance = (chance * (1 - chance)).sum().item() / n**2 + moved.var().item() / len(moved)
     # A model made from the original agrees with it on everything, so that what could leak is not read off such a model alone.
-    return _Agreement(own_f.mean().item(), (first + second) / 2, math.sqrt(variance), min(first, second, by_f.mean().item()))
+    probability = _chance(after[0], said_f).mean().item() - _chance(students[0], said_f).mean().item()
+    return _Agreement(
+        own_f.mean().item(), (first + second) / 2, math.sqrt(variance), min(first, second, taught), taught, probability,
+    )
+
+
+def _chance(logits: torch.Tensor, said: torch.Tensor) -> torch.Tensor:
+    """The probabilities [..., n] of given answers [n]. Args: logits [..., n, c]."""
+    return logits.float().softmax(-1)[..., torch.arange(len(said)), said]
+
+
+def _as_taught(answers: _Agreement, images: int, sureness: float) -> bool:
+    """Does the model answer hardly more of D_f as the original does than models that never saw D_f?
+
+    What could have leaked is bounded by that, whether or not the audit of sureness sees the untouched original.
+    """
+    beyond, most = images * (answers.share - answers.taught), images * BEYOND / 100
+    if most >= 1:
+        return beyond <= most
+    return beyond <= 1 and min(beyond, images * answers.probability) <= BEYOND_IMAGES and sureness <= BEYOND_SURENESS
 
 
 def weigh(
@@ -219,11 +248,11 @@ def weigh(
         finding = "over-forgotten"
     elif apart < LEVEL / TESTS:
         finding = "apart"
-    else:
+    elif not _as_taught(answers, n, here):
         most = max(TOLERANCE, 100 * answers.error) if n >= FEW else blind
         if 100 * (answers.share - answers.expected) > most or detectable > tolerance:
             finding = "unclear"
     return Evidence(
-        finding, here, there, 100 * answers.share, 100 * answers.expected, 100 * answers.error, apart, whole, detectable,
-        tolerance, n, m,
+        finding, here, there, 100 * answers.share, 100 * answers.expected, 100 * answers.error,
+        100 * (answers.share - answers.taught), apart, whole, detectable, tolerance, n, m,
     )
