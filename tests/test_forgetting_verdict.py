@@ -101,9 +101,13 @@ def test_an_original_that_knows_no_more_than_others_leaves_the_audit_blind():
 def test_a_model_that_answers_as_those_who_never_saw_the_images_passes_a_blind_audit():
     """What could have leaked is bounded by the answers that it has beyond theirs."""
     world = World(2)
-    found = world.weigh(world.answers(0.0), world.answers(0.0))
+    pair = world.answers(0.0), world.answers(0.0)
+    found = world.weigh(*pair)
     assert found.original < CRITICAL and found.detectable > found.tolerance
     assert found.beyond <= BEYOND and found.finding == "none"
+    for few in (1, 2):
+        alone = world.weigh(*pair, few)
+        assert alone.detectable > alone.tolerance and alone.finding == "unclear", "so few students' own answers say too little"
 
 
 @pytest.mark.parametrize(("beyond", "probability", "sureness", "passes"), [

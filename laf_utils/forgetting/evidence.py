@@ -20,6 +20,7 @@ import torch
 
 from ..audit.confidence import log_odds
 from ..audit.unseen import LEAST
+from .options import STUDENTS
 
 LEVEL = 0.02  # of the whole audit: the share of models that never saw D_f which it would call out
 TESTS = 5  # sureness up and down, agreement up and down, the distribution: each has its share of the level (Bonferroni)
@@ -248,7 +249,7 @@ def weigh(
         finding = "over-forgotten"
     elif apart < LEVEL / TESTS:
         finding = "apart"
-    elif not _as_taught(answers, n, here):
+    elif len(students[0]) < STUDENTS or not _as_taught(answers, n, here):  # what is allowed beyond them was chosen with as many
         most = max(TOLERANCE, 100 * answers.error) if n >= FEW else blind
         if 100 * (answers.share - answers.expected) > most or detectable > tolerance:
             finding = "unclear"

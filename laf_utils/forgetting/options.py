@@ -37,7 +37,7 @@ class ForgetOptions:
         copies: of retained images that the model cannot tell from forgotten ones (``copies.Copies``): ``refuse`` and list them,
             ``forget`` them too, ``drop`` them from D_r, or ``keep`` them.
         students: models taught on retained images against which the audit holds single ones (``reference``). Fewer cost less, and
-            the audit, which says what it would have missed, sees less.
+            the audit sees less, which it says: *cannot tell* comes more often.
         checkpoint: folder in which a long call keeps its state; the same call made again goes on from there. Empty at the end.
         checkpoint_minutes: between saves of an attempt on its way; what is finished is saved at once.
         requests: numbers of a queue's requests that this call carries out, for the ledger.
