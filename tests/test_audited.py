@@ -141,7 +141,9 @@ def test_tables_have_a_row_for_every_model_and_intervals(seeds):
 def test_a_model_that_diverged_everywhere_says_so():
     found = [fake(seed, missing=("scrub",)) for seed in range(2)]
     assert "SCRUB" not in ch6_tables.utility(found).index and ch6_tables.diverged(found) == "Diverged: SCRUB."
-    assert ch6_tables.diverged([*found, fake(2)]) == "Diverged: SCRUB (1 of 3 seeds)."
+    assert ch6_tables.diverged([*found, fake(2)]) == "Diverged: SCRUB (2 of 3 seeds)."
+    absent = [record | {"failures": {}} for record in found]
+    assert ch6_tables.diverged(absent) == "Not on record: SCRUB.", "what was left out has not diverged"
     assert ch6_tables.sentence(found, "scrub").endswith("SCRUB diverged.")
     assert "SCRUB" not in ch6_tables.verdicts(found).index
 

@@ -13,7 +13,7 @@ from exhibits_fakes import fake
 
 from laf_utils.book.base import training_records
 from laf_utils.book.base.reading import Found
-from laf_utils.book.results import departures, training_curves
+from laf_utils.book.results import departures, native, training_curves
 from laf_utils.settings.config import RunConfig
 from laf_utils.settings.names import MODEL_NAMES
 from laf_utils.settings.presets import FIXED_SETTINGS, preset
@@ -145,6 +145,18 @@ def test_two_stores_of_one_request_say_so() -> None:
     assert departures.stores_sentence([record("cifar10")], compared) == ""
 
 
+def test_cells_of_both_modes_stand_side_by_side() -> None:
+    cells = [fake("laf", seed, 3.0) for seed in (0, 1)] + [fake("laf", seed, 4.0, variant="fixed") for seed in (0, 1)]
+    table = departures.fixed_table(Found(dict(enumerate(cells))), [("mnist", "class"), ("svhn", "class")])
+    assert list(table.index) == ["MNIST, class removal"] and table.iloc[0]["seeds"] == "2 → 2"
+    said = departures.fixed_sentence(table)
+    assert said.endswith("nearer on average in 0 of 1 requests; it is farther in MNIST, class removal.")
+
+
+def test_the_fall_of_the_loss_is_said_beside_the_authors() -> None:
+    assert native.fall().startswith("**$L_{UE}$ falls to \u221218.3 in the authors' notebook")
+
+
 def test_every_switch_of_the_fixed_mode_has_a_departure() -> None:
     named = {departure.switch for departure in listed() if departure.switch}
     assert named == set(FIXED_SETTINGS) | {"transforms.augment_everywhere"}
@@ -157,8 +169,8 @@ def test_curves_are_drawn_with_the_authors_points() -> None:
     found = [record("cifar10"), record("mnist"), record("mnist", seed=1)]
     figure = training_curves.figure("class", found)
     assert len(figure.axes) == 4
-    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert labels == ["here", "authors' code, run", "authors' plot"]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["here", "authors' code, run", "authors' plot", "authors' notebook"], "one key, beside the panels"
     rows = training_curves.table("class", found)
     assert rows.loc["MNIST, here", "lowest (epoch)"] == "\u22123.0\u00a0(1)"
     assert rows.loc["SVHN, here", "epochs"] == "no\u00a0record"

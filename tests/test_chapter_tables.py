@@ -125,6 +125,12 @@ def test_findings_of_a_run_follow_its_record(make_run):
     assert list(laf_findings.centre_distances(evaluation, forgotten).index) == list(table.index)
     shares = {"retrained": 100 * np.eye(2), "laf": 50 * np.ones((2, 2))}
     assert laf_findings.shared_answers(shares).iloc[:, 0].tolist() == ["100", "50"]
+    said = laf_findings.answers_finding(shares | {"original": 0 * np.eye(2)})
+    assert "LAF gives them other classes than the retrained model: 50 %" in said
+    assert f"{len(run.task.forget):,} images to forget" in laf_findings.sets_finding(run)
+    assert "L_RA does not fall." in laf_findings.loss_finding({"loss_ue": [0.2, -3.0], "loss_ra": [-110.9, -110.9]})
+    far = pd.DataFrame({"distance": {"Original": "1.24", "Retrained": "0.66", "LAF": "1.10"}})
+    assert laf_findings.centres_finding(far).endswith("LAF (1.10) is nearer to the original (retrained 0.66, original 1.24).")
     second = laf_findings.second_request(run, run.config)
     beside = laf_findings.comparison_table((run, record), second)
     assert len(beside) == 4 and "Both requests are the same" in laf_findings.comparison_finding((run, record), second)

@@ -454,7 +454,7 @@ def test_pages_run_with_records_and_without(page, folder, monkeypatch):
 def test_every_sentence_on_the_committed_records_has_its_number():
     exhibits = [exhibit for exhibit in every.every() if not exhibit.name.startswith(("curves", "coverage"))]
     said = [sentence for exhibit in exhibits for sentence in exhibit.readings]
-    known = r"\d\.\d|\d of \d|iverged|ollapsed|comparisons|No other row|too few for|more than chance|its cost|†|‡"
+    known = r"\d\.\d|\d %|\d of \d|iverged|ollapsed|comparisons|No other row|too few for|more than chance|its cost|†|‡"
     assert len(said) > 10 and all(re.search(known, sentence) for sentence in said)
     assert all("nan" not in exhibit.text() for exhibit in exhibits)
 

@@ -58,8 +58,9 @@ def test_the_map_has_a_number_that_says_who_lies_among_whom():
     assert list(shown.index) == ["Original", "Retrained", "LAF", mapped.CHANCE] and shown["Original"] == 100
     assert 35 < shown["Retrained"] < 65, "without any structure about half are forgotten"
     assert shown[mapped.CHANCE] == 49.7
-    where = exhibit.table[mapped.BESIDE.format("forgotten")]
-    assert where["LAF"] == "0.0" and where["Original"] == "–", "LAF's forgotten images lie where the original has them"
+    assert exhibit.readings[0].startswith("LAF puts the forgotten images **mostly where the original has them**: 0 % of")
+    said = mapped.summary([drawn_map()])
+    assert said.startswith("**LAF leaves the forgotten images where the original has them in 1 of 1 maps**.")
     points = {name: torch.randn(50, 2).numpy() + at for name, at in (("original", 0), ("retrained", 50), ("laf", 49))}
     assert mapped.moved(points, torch.ones(50, dtype=bool).numpy()) == 100
     assert "LAF+R has the representations of LAF." in exhibit.about and "Profile quick." in exhibit.about

@@ -67,6 +67,13 @@ def test_all_rows_rest_on_the_seeds_that_a_share_or_a_part_was_run_with():
     assert [list(group.records) for group in ablation.rows_of(found(*plain, *parts), "mnist", "class")] == [[0], [0, 2], [0, 2]]
 
 
+def test_the_shares_are_summed_up_in_one_sentence():
+    said = shares.summary(found(*labelled()), [("mnist", "class"), ("svhn", "class")])
+    assert said.startswith("Over 1 request LAF+R's mean gap is **")
+    assert "with 1 % of the labels and 0.45 with all of them**" in said
+    assert shares.summary(found(), [("mnist", "class")]) == shares.NOTHING
+
+
 def test_the_figure_of_the_shares_has_a_line_for_each_method():
     figure = every.by_task(shares, found(*labelled()), "class")[0].draw()
     (axis,) = figure.axes

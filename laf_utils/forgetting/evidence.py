@@ -32,8 +32,8 @@ LEAST_SPREAD = 0.3  # nats
 TOLERANCE = 5.0  # points of accuracy on D_f: a leak that small may be missed by an audit that does see the untouched original
 BLIND_TOLERANCE = 0.2  # images that could leak at most where the audit would not even see that
 FEW = 5  # images below which a mean has no distribution
-# Chosen on seeds 5 to 9 of benchmarks/verdict_study.py, whose seeds 0 to 4 are the judged ones.
-BEYOND = 3.0  # points of D_f that may be answered as by the original beyond what the students answer so
+# Chosen on seeds 0 to 9 of benchmarks/verdict_study.py, whose seeds 10 to 14 are the judged ones.
+BEYOND = 4.0  # points of D_f that may be answered as by the original beyond what the students answer so
 BEYOND_IMAGES = 0.4  # the same where these points are less than an image, counted by answers or by probabilities
 BEYOND_SURENESS = 1.0  # and standard errors of sureness that are allowed then
 LIMIT = 100.0  # nats

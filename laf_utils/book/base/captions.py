@@ -24,6 +24,11 @@ def caption(name: str, **values: str) -> str:
     return _captions()[name].format(**values)
 
 
+def caveats(record: dict) -> list[str]:
+    """What a record warns of; older ones promised a time that depends on the machine."""
+    return [note.replace("A demonstration in under two minutes, not", "A demonstration, not") for note in record["caveats"]]
+
+
 def count_text(numbers: Iterable[int]) -> str:
     """``5,923``, or ``18,355 to 18,401`` where it depends on the seed."""
     low, high = min(found := list(numbers)), max(found)
@@ -102,8 +107,8 @@ def rests_on(rows: list[Group]) -> str:
         epochs_text(rows), f"profile `{cell['profile']}`, mode `reference`", seeds_text(rows),
     ]
     machines = "; ".join(sorted({machine_of(record) for record in records}))
-    caveats = list(dict.fromkeys(note for record in records for note in record["caveats"]))
-    ends = [note if note.endswith(".") else f"{note}." for note in caveats]
+    warned = list(dict.fromkeys(note for record in records for note in caveats(record)))
+    ends = [note if note.endswith(".") else f"{note}." for note in warned]
     alone = [ONE_SEED] if len({record["cell"]["seed"] for record in records}) == 1 else []
     return " ".join([f"{what}: {', '.join(filter(None, parts))}.", *alone, f"Made on: {machines}.", *ends])
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from . import style, tables
 
-FOLDED = "What this rests on, and every column"
+FOLDED = "Which records these are, and every column"
 PART = "part"  # the column of a CSV that names the block
 
 
@@ -32,10 +32,17 @@ class Exhibit:
     # the rows of all blocks with every column, folded away on a page and whole in the CSV; ``None``: as they are shown
     full: pd.DataFrame | None = None
 
+    def said(self) -> str:
+        """The findings as a Markdown list."""
+        return "\n".join(f"- {sentence}" for sentence in self.readings)
+
     def text(self) -> str:
-        """Caption, sentences, tables and what is folded as Markdown, without the title: findings stand before numbers."""
+        """Findings, caption, tables and what is folded as Markdown, without the title."""
+        return "\n\n".join(filter(None, [self.said(), self._below()]))
+
+    def _below(self) -> str:
+        """What stands below the findings and the figure."""
         parts = [self.about] if self.about else []
-        parts += ["\n".join(f"- {sentence}" for sentence in self.readings)] if self.readings else []
         parts += [tables.markdown(self.table)] if len(self.table) else []
         for heading, block in self.blocks.items():
             parts += [f"*{heading}*", tables.markdown(block)] if len(block) else []
@@ -46,12 +53,13 @@ class Exhibit:
         return "\n\n".join(parts)
 
     def show(self, *, titled: bool = False) -> None:
-        """Display it in a notebook or on a page of the book, the figure first; ``titled``: with its title above."""
-        if titled:
-            display(Markdown(f"**{self.title}**"))
+        """Display it in a notebook or on a page of the book, the findings first; ``titled``: with its title above."""
+        above = "\n\n".join(filter(None, [f"**{self.title}**" * titled, self.said()]))
+        if above:
+            display(Markdown(above))
         if self.draw:
             style.show(self.draw(), self.alt)
-        display(Markdown(self.text()))
+        display(Markdown(self._below()))
 
     def _rows(self) -> pd.DataFrame:
         """Every row that is shown, with all its columns."""

@@ -21,7 +21,7 @@ class Place:
 def around(xy: tuple[float, float], reach: float = 8) -> list[Place]:
     """The places of a mark's name, best first: right, left, then above and below either."""
     sides = [(reach, "left"), (-reach, "right")]
-    return [Place(xy, (dx, dy), ha) for dy in (-4, 4, -12) for dx, ha in sides] + [
+    return [Place(xy, (dx, dy), ha) for dy in (-4, 4, -12, 14, -22) for dx, ha in sides] + [
         Place(xy, (0, dy), "center") for dy in (reach, -reach - 8)
     ]
 

@@ -16,6 +16,7 @@ from ...representations import FrozenRepresentations
 from ...run import Run
 from ...support.seeds import stream
 from ...vae import RepresentationVAE
+from ..base.tables import MISSING
 from .shared import run_with
 
 EXAMINED = 2_000  # representations of each set that are looked at
@@ -105,7 +106,7 @@ def reconstruction_table(found: dict[str, Fit], representations: dict[str, torch
             floor = unreachable(representations[part]).cpu().numpy().mean() / m.mean()
             rows[name] |= {
                 f"m({SETS[part]}, {vae})": f"{np.median(m):.1f}",
-                f"of it outside (0, 1), {vae}": f"{100 * floor:.0f} %" if name in list(DECODERS)[:1] else "does not apply",
+                f"of it outside (0, 1), {vae}": f"{100 * floor:.0f} %" if name in list(DECODERS)[:1] else MISSING,
                 f"variance given back, {vae}": f"{100 * fit.given_back[vae, part]:.0f} %",
             }
     return pd.DataFrame(rows)

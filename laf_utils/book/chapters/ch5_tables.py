@@ -63,10 +63,10 @@ def costs(records: list[dict]) -> pd.DataFrame:
     seconds, and memory added.
 
     Seconds are processor seconds of one thread where they were measured, else the wall clock's of the artefact (marked ~).
-    Memory is what the method added to what the process held before.
+    Memory is what the method added to what the process held before. What diverged has no row: ``diverged``.
     """
     rows = {}
-    for record in records:
+    for record in (record for record in records if record["passes"]):
         passes, memory = record["passes"], record["added_memory_mb"]
         seconds = record["processor_seconds"]
         wall = record["seconds"]
@@ -79,6 +79,12 @@ def costs(records: list[dict]) -> pd.DataFrame:
             "MB added": _number(memory, 0),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def diverged(records: list[dict]) -> str:
+    """The methods that ``costs`` leaves out, in one sentence; empty where there are none."""
+    names = [record_name(record) for record in records if not record["passes"]]
+    return f"Diverged, so without a row: {', '.join(names)}." if names else ""
 
 
 def operations(record: dict) -> float | None:

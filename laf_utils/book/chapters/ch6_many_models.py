@@ -14,7 +14,7 @@ from ...experiments.record import SHADOWS
 from ...experiments.shadows import DEFINITION
 from ...support.paths import results_folder
 from ..base import style
-from ..base.captions import caption
+from ..base.captions import caption, caveats
 from ..base.words import method_name
 from . import ch6_tables
 from .ch6_tables import TITLES, heading
@@ -57,7 +57,7 @@ def rests_on(record: dict) -> str:
         f"{record['place']['models']} models of each kind, {settings['train_images']:,} training images, "
         f"{settings['forget']:,} of them to forget."
     )
-    return " ".join([said, *record["caveats"], *([] if current(record) else [EARLIER]), *([] if "key" in record else [UNKEYED])])
+    return " ".join([said, *caveats(record), *([] if current(record) else [EARLIER]), *([] if "key" in record else [UNKEYED])])
 
 
 def current(record: dict) -> bool:

@@ -17,7 +17,7 @@ from ...methods import METHODS
 from ...settings.names import MEASURE_NAMES, MODEL_NAMES
 from ...support.paths import results_folder
 from ..base import words
-from ..base.captions import caption
+from ..base.captions import caption, caveats
 from ..base.tables import MISSING
 from ..base.words import mean_text
 from ..base.words import title_of as heading
@@ -60,7 +60,7 @@ def rests_on(records: list[dict]) -> str:
     first, seeds = records[0], ", ".join(str(record["place"]["seed"]) for record in records)
     task = first["task"]
     said = f"Training seeds {seeds}; {task['forget']:,} images to forget, {task['retain']:,} to keep."
-    return " ".join([said, *first["caveats"], *([] if current(records) else [EARLIER])])
+    return " ".join([said, *caveats(first), *([] if current(records) else [EARLIER])])
 
 
 def current(records: list[dict]) -> bool:
@@ -167,11 +167,13 @@ def _table(records: list[dict], columns: dict[str, tuple[Value, int]], skipped: 
 
 
 def diverged(records: list[dict]) -> str:
-    """A sentence: the models without numbers, and those that have them for some seeds only; empty where there are none."""
-    have = {model: sum(model in record["metrics"] for record in records) for model in MODELS}
-    named = [title_of(model) + (f" ({count} of {len(records)} seeds)" if count else "") for model, count in have.items()
-             if count < len(records)]
-    return f"Diverged: {', '.join(named)}." if named else ""
+    """A sentence: the models that diverged, on how many seeds, and those that no record has; empty where there are none."""
+    failed = {model: sum(model in record["failures"] for record in records) for model in MODELS}
+    missing = [title_of(m) for m in MODELS if not any(m in record["metrics"] or m in record["failures"] for record in records)]
+    some = {model: f" ({count} of {len(records)} seeds)" * (count < len(records)) for model, count in failed.items() if count}
+    named = [title_of(model) + seeds for model, seeds in some.items()]
+    said = [f"Diverged: {', '.join(named)}." * bool(named), f"Not on record: {', '.join(missing)}." * bool(records and missing)]
+    return " ".join(filter(None, said))
 
 
 def utility(records: list[dict]) -> pd.DataFrame:

@@ -125,4 +125,4 @@ def about(board: Board) -> str:
     said = [rests_on(plain) for rows in board.rows.values() if (plain := [group for group in rows if not group.variant])]
     if not said:
         return "No record of profile quick yet."
-    return "\n\n".join(["<details><summary>What the numbers of this page rest on</summary>", *said, "</details>"])
+    return "\n\n".join(["<details><summary>The runs behind the numbers of this page</summary>", *said, "</details>"])

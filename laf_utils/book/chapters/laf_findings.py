@@ -11,9 +11,11 @@ from ...settings.config import RunConfig
 from ...settings.names import LABEL_ACCESS, MEASURE_NAMES, MODEL_NAMES, TASK_NAMES
 from ...settings.parameters import NOT_SETTINGS, PARAMETERS, from_notebook
 from ..base import tables
+from ..base.words import signed
 from .shared import variant
 
 SEEN = "**Seen:** "
+HALF = 50  # percent of the answers
 
 
 def kept_test(record: Mapping) -> str:
@@ -33,6 +35,25 @@ def result_table(record: Mapping) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def sets_finding(run: Run) -> str:
+    """How many images go and stay, and how many classes have images in both sets."""
+    labels, parts = run.train_set.labels.numpy(), (run.task.forget.numpy(), run.task.retain.numpy())
+    shared = len(np.intersect1d(*(labels[part] for part in parts)))
+    return (
+        f"{SEEN}{len(parts[0]):,} images to forget, {len(parts[1]):,} to keep; {shared} of {run.data.num_classes} classes have "
+        "images in both sets."
+    )
+
+
+def loss_finding(losses: Mapping[str, list[float]]) -> str:
+    """Where both losses of LAF begin and end, and which falls farther."""
+    ends = {name: (losses[key][0], losses[key][-1]) for name, key in (("L_UE", "loss_ue"), ("L_RA", "loss_ra"))}
+    fall = {name: first - last for name, (first, last) in ends.items()}
+    said = " and ".join(f"{name} goes from {signed(first, 1)} to {signed(last, 1)}" for name, (first, last) in ends.items())
+    least = min(fall, key=fall.__getitem__)
+    return f"{SEEN}{said}; {least} {'moves less' if fall[least] > 0 else 'does not fall'}."
+
+
 def result_finding(record: Mapping) -> str:
     """Whether LAF came nearer to the retrained model than doing nothing, and what the labels of LAF+R added."""
     gap = {model: own["mean"] for model, own in record["gaps"].items()}
@@ -49,8 +70,9 @@ def attack_finding(record: Mapping) -> str:
     """What the attack says of LAF, of the retrained model and of the original, and whether it could have said anything."""
     auc = {model: own["auc"] for model, own in record["attack"].items()}
     power = (
-        "The attack cannot tell the untouched original from the retrained model either: **no power** on this request."
-        if abs(auc["original"] - auc["retrained"]) < 5 else "The attack tells the untouched original from the retrained model."
+        "By AUC the attack cannot tell the untouched original from the retrained model either: **no power** on this request."
+        if abs(auc["original"] - auc["retrained"]) < 5 else
+        "By AUC the attack tells the untouched original from the retrained model."
     )
     side = "less" if auc["laf"] < auc["retrained"] else "more"
     return (
@@ -78,9 +100,8 @@ def class_finding(accuracy: Mapping[str, np.ndarray], touched: tuple[int, ...], 
     change = {label: accuracy["laf"][label] - accuracy["retrained"][label] for label in kept}
     worst = min(change, key=change.__getitem__)
     return (
-        f"{SEEN}of the classes that the request leaves alone LAF does worst on {names[worst]}: {change[worst]:+.1f} "
-        "points beside the "
-        "retrained model."
+        f"{SEEN}of the classes that the request leaves alone LAF does worst on {names[worst]}: {signed(change[worst], 1)} "
+        "points beside the retrained model."
     )
 
 
@@ -88,6 +109,24 @@ def shared_answers(shares: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """By model, percent of the forgotten images whose answers fall on the same classes as the retrained model's."""
     overlap = {MODEL_NAMES[name]: np.minimum(own, shares["retrained"]).sum(1).mean() for name, own in shares.items()}
     return pd.DataFrame({"answered as Retrained": {name: f"{value:.0f}" for name, value in overlap.items()}})
+
+
+def answers_finding(shares: Mapping[str, np.ndarray]) -> str:
+    """How much LAF's answers to the forgotten images are those of the retrained model."""
+    same = shared_answers(shares).iloc[:, 0].astype(int)
+    word = "answers them as" if same[MODEL_NAMES["laf"]] > HALF else "gives them other classes than"
+    return (
+        f"{SEEN}LAF {word} the retrained model: {same[MODEL_NAMES['laf']]} % of the answers fall on the same classes, "
+        f"{same[MODEL_NAMES['original']]} % after doing nothing."
+    )
+
+
+def centres_finding(table: pd.DataFrame) -> str:
+    """Whether LAF's forgotten images end nearer to where the retrained model has them, or the original."""
+    far = table.iloc[:, 0].astype(float)
+    laf, goal, start = (far[MODEL_NAMES[name]] for name in ("laf", "retrained", "original"))
+    nearer = "the retrained model" if abs(laf - goal) < abs(laf - start) else "the original"
+    return f"{SEEN}by this distance LAF ({laf:.2f}) is nearer to {nearer} (retrained {goal:.2f}, original {start:.2f})."
 
 
 def centre_distances(evaluation: Evaluation, forgotten: np.ndarray) -> pd.DataFrame:

@@ -85,7 +85,7 @@ def of_task(own: Requests, task: str, apart: Interval, p: float, count: str = ""
     part = [rows for (_, each), rows in own.items() if each == task]
     mine, nothing = (_mean([_gap_of(rows, method) for rows in part]) for method in (LAF, ORIGINAL))
     if within_noise(apart, p=p):
-        word = "cannot be told from doing nothing"
+        word = "is not shown to be nearer than doing nothing"
     else:
         word = "is nearer to the goal than doing nothing" if apart.mean < 0 else "is **farther from the goal than doing nothing**"
     return f"{WHAT[task]}, LAF {word} ({mine:.1f} against {nothing:.1f} points{f', {count}' if count else ''})."

@@ -73,7 +73,8 @@ def summary(grid: list[Cell], found: Found) -> pd.DataFrame:
             "on record": f"{there} of {len(own)}" if own else MISSING, "missing": str(len(own) - there) if own else MISSING,
             "on record besides the grid": str(besides) if besides else MISSING,
         }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    found_rows = pd.DataFrame.from_dict(rows, orient="index")
+    return found_rows.loc[:, (found_rows != MISSING).any()]  # no column of dashes
 
 
 def sentence(grid: list[Cell], found: Found) -> str:

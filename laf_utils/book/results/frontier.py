@@ -5,11 +5,12 @@ It draws from gathered records and computes means only. Methods are compared on 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
@@ -142,7 +143,7 @@ def _references(axis: Axes, own: list[Dot], ends: tuple[float, float]) -> Notes:
     if nothing:
         axis.axhline(nothing.gap, color="black", linewidth=1, linestyle="--", zorder=1)
         note = axis.annotate(f"doing nothing: {nothing.gap:.1f}, free", (ends[0], nothing.gap), (4, -3), **TEXT)
-        ways = ((-3, "top"), (3, "bottom"))
+        ways = ((-3, "top"), (3, "bottom"), (-16, "top"), (16, "bottom"))
         notes.append((note, [Place((x, nothing.gap), (dx, dy), ha, va) for x, dx, ha in sides for dy, va in ways]))
     if floor:
         axis.axhspan(0, floor.gap, color=BAND, zorder=0)
@@ -201,6 +202,8 @@ def figure(panels: dict[str, list[Dot]]) -> Figure:
         for level, mark in MARKS.items()
     ]
     result.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=9, handletextpad=0.1)
+    if len(kept) > 1:
+        cast(ConstrainedLayoutEngine, result.get_layout_engine()).set(h_pad=0.1)  # inches: titles keep clear of numbers
     result.draw_without_rendering()
     for axis, own, words in zip(axes[:, 0], kept.values(), notes, strict=True):
         settle(axis, words, _marks(axis, own))
@@ -261,15 +264,16 @@ def exhibit(found: Found, places: Sequence[tuple[str, str]]) -> Exhibit:
 def choices(found: Found, places: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """For each task and what is known of labels: the method with the smallest mean gap, beside doing nothing.
 
-    Of methods that have every compared request of the task; chosen on these very numbers. Retraining where the best is not nearer
-    than doing nothing by more than the noise floor, or costs as much as retraining.
+    Of methods that have every compared request of the task and read no more than these labels; chosen on these very numbers.
+    Retraining where the best is not nearer than doing nothing by more than the noise floor, or costs as much as retraining.
     """
-    rows = {}
+    rows, levels = {}, list(LEVELS_SAID)
     for title, own in by_task(found, places).items():
         nothing, floor = (next((dot for dot in own if dot.method == name), None) for name in (ORIGINAL, AGAIN))
         for level, words in LEVELS_SAID.items():
-            fit = [dot for dot in own if dot.method not in REFERENCES and dot.level == level and not dot.missing]
-            if not fit or nothing is None:
+            known = levels[: levels.index(level) + 1]
+            fit = [dot for dot in own if dot.method not in REFERENCES and dot.level in known and not dot.missing]
+            if not any(dot.level == level for dot in fit) or nothing is None:
                 continue
             best = min(fit, key=lambda dot: dot.gap)
             far = best.gap + (floor.gap if floor else 0.0) >= nothing.gap

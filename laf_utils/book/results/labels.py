@@ -3,6 +3,7 @@
 A share is a percentage of D_r whose labels may be read. At 100 % stand the plain cells; the retrained model is there at gap zero.
 """
 
+from collections.abc import Iterable
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from ...audit import interval
 from ...audit.statistics import Interval
 from ...experiments.cells import AGAIN, ORIGINAL, RETRAIN
+from ...support.reading import counted
 from ..base import style as figures
 from ..base.captions import caption
 from ..base.reading import DEFAULTS, Found, Group, difference, gap, groups, over, pick, profile_of, seeds_of_variants
@@ -153,3 +155,22 @@ def rows_of(found: Found, dataset: str, task: str) -> list[Group]:
     profile = profile_of(found, dataset, task, {*few} - {""})
     rows = groups(found, dataset, task, profile, few) if profile else []
     return _by_share(seeds_of_variants(rows))
+
+
+def summary(found: Found, places: Iterable[tuple[str, str]]) -> str:
+    """Mean gaps over requests: of LAF+R with the fewest labels and with all, of LAF without any, and of doing nothing."""
+    means = []
+    for place in places:
+        rows = rows_of(found, *place)
+        few = [over(pick(rows, "laf_r", variant_of(share))) for share in (SHARES[0], FULL)]
+        own = [*few, over(pick(rows, "laf")), over(pick(rows, ORIGINAL))]
+        if all(own):
+            means.append([each.mean for each in own])
+    if not means:
+        return NOTHING
+    least, full, free, nothing = (sum(column) / len(means) for column in zip(*means, strict=True))
+    return (
+        f"Over {counted(len(means), 'request')} LAF+R's mean gap is **{least:.2f} points with {SHARES[0]} % of the labels and "
+        f"{full:.2f} with all of them**; LAF without any has {free:.2f}, doing nothing {nothing:.2f}. That describes these runs; "
+        "what can be claimed stands below."
+    )

@@ -12,13 +12,13 @@ from ...support import records
 from ...support.paths import results_folder
 from ...support.sealing import SealError
 from ..base import reading, style
+from ..base.captions import caveats
 from ..base.exhibit import Exhibit
-from ..base.tables import MISSING
 
 NEIGHBOURS = 10
 CHANCE = "images placed at random"
 COLUMN = f"forgotten among the {NEIGHBOURS} nearest of a forgotten image (%)"
-BESIDE = "lies among the retrained model's rather than the original's: {} images (%)"
+UNSURE = 5  # points to either side of one half within which a place is nobody's
 
 
 def everything(folder: Path | None = None) -> reading.Found:
@@ -76,15 +76,41 @@ def moved(maps: dict[str, np.ndarray], rows: np.ndarray, model: str = "laf") -> 
 
 
 def table(record: dict) -> pd.DataFrame:
-    """How much forgotten images lie among themselves, by model, and where LAF's lie."""
+    """How much forgotten images lie among themselves, by model."""
     maps, _, forgotten = arrays(record)
-    rows = {}
-    for name, points in maps.items():
-        parts = {"forgotten": forgotten, "kept": ~forgotten}
-        where = {BESIDE.format(part): f"{moved(maps, own):.1f}" if name == "laf" else MISSING for part, own in parts.items()}
-        rows[MODEL_NAMES[name]] = {COLUMN: f"{apart(points, forgotten):.1f}"} | where
-    rows[CHANCE] = {COLUMN: f"{100 * (forgotten.sum() - 1) / (len(forgotten) - 1):.1f}"}
-    return pd.DataFrame.from_dict(rows, orient="index").fillna(MISSING)
+    rows = {MODEL_NAMES[name]: f"{apart(points, forgotten):.1f}" for name, points in maps.items()}
+    rows[CHANCE] = f"{100 * (forgotten.sum() - 1) / (len(forgotten) - 1):.1f}"
+    return pd.DataFrame({COLUMN: rows})
+
+
+def _whose(share: float) -> str:
+    """By the share of neighbours that are the retrained model's: in whose place images lie."""
+    if abs(share - 50) <= UNSURE:
+        return "as much where the original has them as where the retrained model has them"
+    return f"mostly where the {'retrained model' if share > 50 else 'original'} has them"
+
+
+def finding(record: dict) -> str:
+    """In whose place LAF's forgotten images lie, with the share of their neighbours that are the retrained model's."""
+    maps, _, forgotten = arrays(record)
+    share = moved(maps, forgotten)
+    return (
+        f"LAF puts the forgotten images **{_whose(share)}**: {share:.0f} % of their neighbours there are the retrained model's, "
+        f"the rest the original's (kept images: {moved(maps, ~forgotten):.0f} %)."
+    )
+
+
+def summary(found: list[dict]) -> str:
+    """How many maps have LAF's forgotten images in the original's place; one seed each is no claim."""
+    if not found:
+        return "No record of a map yet."
+    shares = {record["headline"].split(";")[0]: moved((parts := arrays(record))[0], parts[2]) for record in found}
+    back, there = ([name for name, share in shares.items() if sign * (share - 50) > UNSURE] for sign in (-1, 1))
+    ends = f"; where the retrained model has them in {len(there)} ({'; '.join(there)})" if there else ""
+    return (
+        f"**LAF leaves the forgotten images where the original has them in {len(back)} of {len(shares)} maps**{ends}. Each map "
+        "is one seed: a description, no claim."
+    )
 
 
 def exhibit(record: dict) -> Exhibit:
@@ -92,10 +118,11 @@ def exhibit(record: dict) -> Exhibit:
     place, (maps, classes, forgotten) = record["place"], arrays(record)
     count = f"{int((~forgotten).sum())} kept images, coloured by class, and {int(forgotten.sum())} forgotten ones in black"
     same = [f"{MODEL_NAMES[a]} has the representations of {MODEL_NAMES[b]}." for a, b in record["same"].items()]
-    about = " ".join([f"{record['headline']}. {count}; one t-SNE for all models.", *same, *record["caveats"]])
+    about = " ".join([f"{record['headline']}. {count}; one t-SNE for all models.", *same, *caveats(record)])
     title = f"Representations: {record['headline'].split(';')[0]}"
     alt = f"{len(maps)} panels, one for each model: {count}. How much the forgotten ones lie among themselves is in the table."
     name = f"map-{place['task']}-{place['dataset']}-{place['profile']}-seed{place['seed']}"
+    said = (finding(record),) if "laf" in maps else ()
     return Exhibit(
-        name, title, about, table(record), (), lambda: style.representation_maps(maps, classes, forgotten), alt
+        name, title, about, table(record), said, lambda: style.representation_maps(maps, classes, forgotten), alt
     )

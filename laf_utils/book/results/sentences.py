@@ -153,7 +153,7 @@ def attacked(rows: list[Group]) -> str | None:
     if level and all(each is None or each.mean < level.mean for each in (own, goal, nothing)):
         of = "doing nothing, LAF or the retrained model" if nothing else "LAF or the retrained model"
         always = f"always answering “member” ({level.mean:.1f} %) scores more"
-        return f"The published attack has **no power** here: {always} than the attack does on {of}."
+        return f"The published success rate has **no power** here: {always} than the attack does on {of}."
     first = f"{nothing.mean:.1f} % after doing nothing, " if nothing else ""
     always = f"; always answering “member” scores {level.mean:.1f} %" if level else ""
     return f"The published attack scores {first}{own.mean:.1f} % on LAF and {goal.mean:.1f} % on the retrained model{always}."

@@ -122,22 +122,22 @@ def figure(task: str, found: list[dict]) -> Figure:
             for axis, name in zip(row, ("loss_ue", "loss_ra"), strict=True):
                 _panel(axis, dataset, task, name, here[dataset, task, "reference"])
         for axis in axes[-1]:
-            axis.set_xlabel("epoch, counted from 0 as the authors do")
+            axis.set_xlabel("epoch, counted from 0")
+        handles = {label: line for axis in axes[:, 0] for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+        result.legend(list(handles.values()), list(handles), loc="outside upper left", ncols=2, fontsize=11, handlelength=1.6)
     return result
 
 
 def _panel(axis: Axes, dataset: str, task: str, name: str, same: list[dict]) -> None:
-    here = ", ".join(filter(None, ("here", images_text(same))))
+    size = images_text(same)
     for number, record in enumerate(same):
-        axis.plot(record["losses"][name], color=COLOURS["laf"], linewidth=1.4, label=None if number else here,
+        axis.plot(record["losses"][name], color=COLOURS["laf"], linewidth=1.4, label=None if number else "here",
                   gid=f"here, seed {record['config']['seed']}, epoch {{x:.0f}}: {{y:.2f}}")
     _their_series(axis, dataset, task, name)
     _their_points(axis, published(dataset, task), name)
     symbol = {"loss_ue": "$L_{UE}$", "loss_ra": "$L_{RA}$"}[name]
-    axis.set_title(f"{title_of(dataset, task)}: {symbol}")
+    axis.set_title(f"{title_of(dataset, task)}: {symbol}" + (f"\nhere {size}" if size and name == "loss_ue" else ""))
     cast(MaxNLocator, axis.xaxis.get_major_locator()).set_params(integer=True)
-    if name == "loss_ue":
-        axis.legend(fontsize=8)
 
 
 def _series(dataset: str, task: str, name: str = "loss_ue") -> dict[int, float]:

@@ -20,14 +20,17 @@ LABELS = {  # by the frontier's words for them
 
 def tree(found: Found, places: Sequence[tuple[str, str]]) -> str:
     """Nested lists in HTML; empty where no request is on record."""
-    table = choices(found, places)
-    branches = []
-    for task, words in WHAT.items():
-        ends = [_end(name, row) for name, row in table.iterrows() if str(name).startswith(f"{task}, ")]
-        if ends:
-            branches.append(f"<li><b>{words}.</b> Which labels have you?<ul>{''.join(ends)}</ul></li>")
-    if not branches:
+    table, branches = choices(found, places), []
+    if table.empty:
         return ""
+    for task, words in WHAT.items():
+        own = table[[str(name).startswith(f"{task}, ") for name in table.index]]
+        parts = [part for _, part in own.groupby("take", sort=False)]
+        if [len(part) for part in parts] == [len(LABELS)]:
+            branches.append(f"<li><b>{words}</b>, whatever labels you have: {_end(parts[0])}</li>")
+        elif parts:
+            ends = "".join(f"<li><b>{_known(part)}</b>: {_end(part)}</li>" for part in parts)
+            branches.append(f"<li><b>{words}.</b> Which labels have you?<ul>{ends}</ul></li>")
     return (
         '<ul class="tree"><li>Can you train again without the images, in time?<ul>'
         "<li><b>Yes</b>: <em>retrain</em>. It is the goal itself, at its full cost.</li>"
@@ -35,9 +38,14 @@ def tree(found: Found, places: Sequence[tuple[str, str]]) -> str:
     )
 
 
-def _end(name: object, row: pd.Series) -> str:
-    """One end: a method for these labels, and what it gives."""
-    take, gap, nothing, cost, seeds = (escape(str(row[column])) for column in CHOSEN)
-    labels = LABELS[str(name).rpartition("labels: ")[2]]
+def _known(rows: pd.DataFrame) -> str:
+    """The labels that are known where one end is taken."""
+    known = [LABELS[str(name).rpartition("labels: ")[2]] for name in rows.index]
+    return " or ".join([known[0], *map(str.lower, known[1:])])
+
+
+def _end(rows: pd.DataFrame) -> str:
+    """One end: the method that is taken whichever of these labels are known, and what it gives."""
+    take, gap, nothing, cost, seeds = (escape(str(rows[column].iloc[0])) for column in CHOSEN)
     once = ", one seed" if seeds == "1" else ""
-    return f"<li><b>{labels}</b>: <em>{take}</em>. Gap {gap} (doing nothing {nothing}), cost {cost}{once}.</li>"
+    return f"<em>{take}</em>. Gap {gap} (doing nothing {nothing}), cost {cost}{once}."
