@@ -3,7 +3,8 @@
 ``python -m benchmarks.one_percent`` writes ``results/one_percent.json``. D_f is 500 of the 10,000 images that the original was
 trained on, D_r the other 49,500 of the data set. Retraining is not run: one epoch of it is 387 steps of 128 images, of which
 some are timed before and after the request. The method is LAF; where ``auto`` goes on to learn anew, that costs a tenth of
-retraining by its own budget. The audit's students are not trained here: their steps are known, and count as steps of retraining.
+retraining by its own budget. The audit's students are not taught to their end: some of their steps are timed, and their number is
+known.
 """
 
 import argparse
@@ -17,15 +18,15 @@ import torch.nn.functional as F
 from benchmarks.common import conditions, cut, say, write
 from benchmarks.own_models import TRANSFORM, Recipe, network, trained
 from laf_utils import datasets, forget
-from laf_utils.forgetting import call
-from laf_utils.forgetting.reference import BATCH, IMAGES, MOST_STEPS, STEPS, STUDENTS
-from laf_utils.forgetting.reference import EPOCHS as PASSES
+from laf_utils.forgetting import call, reference
+from laf_utils.forgetting.options import STUDENTS
+from laf_utils.forgetting.sources import ArrayStore, OwnImages
 from laf_utils.support.seeds import stream
 from laf_utils.tasks import balanced_subset
 
 FORGET, UNSEEN, EPOCHS = 500, 2_000, (30, 100, 200)  # images, images, lengths of retraining that are reported on
 
-AUDIT = STUDENTS * BATCH * min(MOST_STEPS, max(STEPS, PASSES * IMAGES // BATCH))  # images that its students take steps on
+LESSON = min(reference.MOST_STEPS, max(reference.STEPS, reference.EPOCHS * reference.IMAGES // reference.BATCH))  # steps
 
 
 def timed(work: Callable[[], object]) -> tuple[object, float]:
@@ -51,6 +52,19 @@ def seconds_of_an_epoch(inputs: torch.Tensor, labels: torch.Tensor, steps: int, 
     return timed(lambda: run(steps))[1] / steps * -(-images // 128)
 
 
+def seconds_of_a_student(model: torch.nn.Module, inputs: torch.Tensor, steps: int) -> float:
+    """Of the audit's, from a few of its steps."""
+    images = OwnImages(ArrayStore(inputs), inputs.device, inputs.dtype, torch.arange(reference.IMAGES))
+    answers = torch.arange(len(images)) % 10  # what it learns does not change what a step costs
+
+    def run(count: int) -> None:
+        with mock.patch.multiple(reference, STEPS=count, MOST_STEPS=count):
+            reference.student(model, images, answers, torch.Generator().manual_seed(0))
+
+    run(1)
+    return timed(lambda: run(steps))[1] / steps * LESSON
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=1)
@@ -72,15 +86,16 @@ def main() -> None:
             (_, report), seconds = timed(lambda: forget(
                 model, inputs[rows], kept, unseen=unseen, seed=seed, method="laf"  # noqa: B023
             ))
+        lesson = seconds_of_a_student(model, kept, 2 * options.steps)
         epochs.append(seconds_of_an_epoch(kept, kept_labels, options.steps, len(kept)))
         epoch, content = sum(epochs) / 2, report.content
         found = {
-            "seed": seed, "forget_seconds": seconds, "stages_wall": content["seconds"], "audit_in_epochs": AUDIT / len(kept),
+            "seed": seed, "forget_seconds": seconds, "stages_wall": content["seconds"], "student_seconds": lesson,
             "epoch_seconds": epochs, "kept": content["kept"],
             "utility": {name: entry["utility"] for name, entry in content["utility"].items()},
             "attempts": [{key: a[key] for key in ("strength", "ended")} for a in content["attempts"]],
             "share_of_retraining": {str(count): {
-                "forget": seconds / (count * epoch), "forget_and_audit": (seconds / epoch + AUDIT / len(kept)) / count,
+                f"with_{number}_students": (seconds + number * lesson) / (count * epoch) for number in (0, 1, STUDENTS)
             } for count in EPOCHS},
         }
         say(str(found))

@@ -1,16 +1,15 @@
 """Fifty requests in a row: what they cost, and whether what earlier ones removed comes back.
 
-``python -m benchmarks.stream`` writes ``results/stream.json``, seed by seed. A small network that has learned 1,500 images of
-Fashion-MNIST (pooled to 7 x 7) by heart forgets 50 times 4 of them: one by one, in batches of ten requests, and one by one with
-retraining as soon as the ledger says that all requests together have cost more than the floor allows. The third begins as the
-first, which is taken over up to the first retraining. Every ten requests: accuracy on test images, and on the forgotten ones,
-those of the last ten requests and those of earlier ones apart. The audit of each single request is left out, and the VAEs are
-fitted for fewer epochs than are derived for so few images, which are nearly all of a call's time on so small a network.
+``python -m benchmarks.stream`` writes ``results/stream.json``, way by way of each seed; what is there is not done again. A small
+network that has learned 1,500 images of Fashion-MNIST (pooled to 7 x 7) by heart forgets 50 times 4 of them: in batches of ten
+requests, one by one, and one by one with retraining as soon as the ledger says that all requests together have cost more than the
+floor allows. Every ten requests: accuracy on test images, and on the forgotten ones, those of the last ten requests and those of
+earlier ones apart. The audit of each single request is left out, and the VAEs are fitted for fewer epochs than are derived for so
+few images, which are nearly all of a call's time on so small a network.
 """
 
 import argparse
 import json
-import shutil
 import tempfile
 import time
 from dataclasses import dataclass, field, replace
@@ -33,6 +32,7 @@ from laf_utils.methods.method import fingerprint
 REQUESTS, OF_EACH, EVERY, FLOOR, STEPS = 50, 4, 10, 0.95, 2_000
 VAE_EPOCHS = 20  # in place of the 200 that are derived for so few images: nearly all of a call's time here
 TRAINED, UNSEEN = 1_500, 300  # images; the other 300 test images are not shown to any request
+WAYS = {"batches_of_ten": (10, False), "one_by_one": (1, False), "with_retraining": (1, True)}  # requests in one call; retraining
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Stream:
     """One seed: images, the first model, and requests."""
 
     def __init__(self, seed: int) -> None:
-        self.seed, self.advised = seed, None
+        self.seed = seed
         self.x, self.y, _ = data("fashion", seed)
         self.order = torch.randperm(TRAINED, generator=torch.Generator().manual_seed(1_000 + seed))
         self.first = self.train(torch.arange(TRAINED), seed)
@@ -119,44 +119,31 @@ class Stream:
         row.retrained.append(row.done)
         row.seconds += time.process_time() - start
 
-    def run(self, row: Row, count: int, *, retrain: bool) -> Row:
-        """The rest of a row; with ``retrain`` the ledger's advice is followed, else the row is remembered as it was then."""
+    def run(self, row: Row, count: int, retrain: bool) -> dict:
+        """All requests; with ``retrain`` the ledger's advice is followed."""
         while row.done < REQUESTS:
             content = self.request(row, count)
             together = content["utility_together"]
-            advised = not content["kept"] or together < FLOOR
-            if advised and retrain:
+            if retrain and (not content["kept"] or together < FLOOR):
                 self.anew(row)
-            elif advised and self.advised is None and count == 1:
-                self.advised = replace(row, ledger=row.ledger.with_name("advised.jsonl"), looks=[*row.looks], retrained=[])
-                shutil.copy(row.ledger, self.advised.ledger)
+                together = 1.0
             if row.done % EVERY == 0:
-                shares = [entry["utility"] for entry in Ledger(row.ledger).kept if entry["utility"] is not None]
-                product = 100 * torch.tensor(shares).prod().item()
+                book = Ledger(row.ledger)
+                shares = [e["utility"] for e in book.kept if e["number"] > book.since and e["utility"] is not None]
+                product = 100 * torch.tensor(shares, dtype=torch.float64).prod().item()  # 1 of none
                 row.looks.append(self.look(row.model, row.done) | {"ledger": 100 * together, "product": product})
                 say(f"seed {self.seed}, {count} at a time{', retrained' if retrain else ''}: {row.looks[-1]}")
-        return row
+        return {"looks": row.looks, "seconds": row.seconds, "retrained": row.retrained}
 
-
-def study(seed: int, folder: Path) -> dict:
-    """All three ways, and a model trained without the first images of all fifty."""
-    stream, found = Stream(seed), {}
-    for name, count in (("batches_of_ten", 10), ("one_by_one", 1), ("with_retraining", 1)):
-        row = Row(stream.first, folder / f"{name}-{seed}.jsonl")
-        if name == "with_retraining" and stream.advised is not None:
-            row = stream.advised
-            stream.anew(row)
-            if row.done % EVERY == 0:
-                row.looks.append(stream.look(row.model, row.done) | {"ledger": 100.0, "product": 100.0})
-        elif name == "with_retraining":
-            break  # the ledger has never said so
-        row = stream.run(row, count, retrain=name == "with_retraining")
-        found[name] = {"looks": row.looks, "seconds": row.seconds, "retrained": row.retrained}
-    start = time.process_time()
-    ideal = stream.train(stream.left(REQUESTS), seed)
-    found["retrained_model"] = stream.look(ideal, REQUESTS) | {"seconds": time.process_time() - start}
-    found["first_model"] = stream.look(stream.first, REQUESTS)
-    return found
+    def ends(self) -> dict:
+        """The first model, and one trained without the images of all fifty."""
+        start = time.process_time()
+        ideal = self.train(self.left(REQUESTS), self.seed)
+        seconds = time.process_time() - start
+        return {
+            "first_model": self.look(self.first, REQUESTS),
+            "retrained_model": self.look(ideal, REQUESTS) | {"seconds": seconds},
+        }
 
 
 def main() -> None:
@@ -164,11 +151,19 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options, before, file = parser.parse_args(), conditions(), RESULTS / "stream.json"
     kept = json.loads(file.read_text(encoding="utf-8"))["seeds"] if file.exists() else {}
-    with mock.patch.object(call, "weighed", lambda *_, **__: None):
-        for seed in options.seeds:
-            with tempfile.TemporaryDirectory() as folder:
-                kept[str(seed)] = study(seed, Path(folder))
-            write("stream", {"images": TRAINED, "requests": REQUESTS, "of_each": OF_EACH, "floor": FLOOR, "seeds": kept}, before)
+    facts = {"images": TRAINED, "requests": REQUESTS, "of_each": OF_EACH, "floor": FLOOR, "vae_epochs": VAE_EPOCHS}
+    for seed in options.seeds:
+        found = kept.setdefault(str(seed), {})
+        if "first_model" in found and WAYS.keys() <= found.keys():
+            continue
+        stream = Stream(seed)
+        found |= stream.ends()
+        for name, (count, retrain) in WAYS.items():
+            if name in found:
+                continue
+            with tempfile.TemporaryDirectory() as folder, mock.patch.object(call, "weighed", lambda *_, **__: None):
+                found[name] = stream.run(Row(stream.first, Path(folder) / "ledger.jsonl"), count, retrain)
+            write("stream", facts | {"seeds": kept}, before)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Models that this project did not write, small: timm, torchvision, transformers and others, from their own configurations."""
 
 import pytest
+import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import parametrizations
 from torchvision import models
@@ -24,6 +26,20 @@ def hugging(name, config, **options):
 
 def hugging_vit(**options):
     return hugging("ViTForImageClassification", "ViTConfig", image_size=SIDE, patch_size=8, **SHAPE, **options)
+
+
+def convnext(x, y):
+    """A small ConvNeXt of transformers that has learned images [n, 3, 8, 8]."""
+    torch.manual_seed(0)
+    model = hugging("ConvNextForImageClassification", "ConvNextConfig", hidden_sizes=[16, 24], depths=[1, 1], num_stages=2,
+                    patch_size=2)
+    optimiser = torch.optim.Adam(model.parameters(), 3e-3)
+    for _ in range(60):
+        rows = torch.randint(len(x), (64,))
+        optimiser.zero_grad()
+        F.cross_entropy(model(x[rows]).logits, y[rows]).backward()
+        optimiser.step()
+    return model.eval()
 
 
 def small(name="shufflenet_v2_x0_5", **options):

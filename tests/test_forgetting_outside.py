@@ -5,18 +5,33 @@ What transformers, open_clip or rtdl_revisiting_models build is looked at where 
 
 import copy
 import warnings
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
 from forgetting_fakes import forget, light, patterns, trained
-from outside_models import CLASSES, IMAGES, SHAPE, SIDE, clip, hugging, hugging_vit, open_clip, small, timm_model, two_heads
+from outside_models import (
+    CLASSES,
+    IMAGES,
+    SHAPE,
+    SIDE,
+    clip,
+    convnext,
+    hugging,
+    hugging_vit,
+    open_clip,
+    small,
+    timm_model,
+    two_heads,
+)
 from torch import nn
 
-from laf_utils.forgetting import OneLabel, Refused, ZeroShot, remove_classes
+from laf_utils.forgetting import ForgetOptions, OneLabel, Policy, Queue, Refused, ZeroShot, remove_classes
 from laf_utils.forgetting.adapting import adapted
 from laf_utils.forgetting.copying import working_copy
 from laf_utils.forgetting.head import check_stable, find_head, split
+from laf_utils.forgetting.ledger import Ledger
 from laf_utils.methods.method import fingerprint
 
 X = 2 * torch.randn(24, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
@@ -199,20 +214,14 @@ def test_a_class_name_of_clip_is_forgotten_without_an_image(kind):
 
 
 def test_laf_forgets_a_class_of_a_hugging_face_model():
-    torch.manual_seed(0)
     x, y = patterns(480, 1)
-    model = hugging("ConvNextForImageClassification", "ConvNextConfig", hidden_sizes=[16, 24], depths=[1, 1], num_stages=2,
-                    patch_size=2)
-    gone, optimiser = y == 0, torch.optim.Adam(model.parameters(), 3e-3)
-    for _ in range(60):
-        rows = torch.randint(len(x), (64,))
-        optimiser.zero_grad()
-        F.cross_entropy(model(x[rows]).logits, y[rows]).backward()
-        optimiser.step()
-    unlearned, report = light(model.eval(), x[gone], x[~gone])
+    model, gone = convnext(x, y), y == 0
+    unlearned, report = light(model, x[gone], x[~gone])
     hit = [(logits(m, x).argmax(1) == y).float() for m in (model, unlearned)]
     assert hit[0].mean() > 0.9 and hit[1][gone].mean() < 0.05 and hit[1][~gone].mean() > hit[0][~gone].mean() - 0.05, report
     assert type(unlearned) is type(model)
+    page, order = report.html(), (f"<b>{report.verdict}</b>", "What was not tested", "<details>", "<h2>To repeat</h2>")
+    assert sorted(order, key=page.index) == list(order) and "ConvNextForImageClassification" in page
 
 
 def test_near_copies_are_found_in_a_model_of_timm():
@@ -223,3 +232,30 @@ def test_near_copies_are_found_in_a_model_of_timm():
     copies = x[:5] + 1e-3 * torch.randn(5, 3, SIDE, SIDE)
     with pytest.raises(Refused, match="5 retained images are near-copies"):
         forget(model, x[:20], torch.cat([x[20:], copies]))
+
+
+def test_requests_in_a_queue_and_a_ledger_of_a_torchvision_model(tmp_path):
+    """Two batches in a row: each is one call, what is gone stays refused, and the first model is asked what is left of it."""
+    x, y = (part[:320] for part in patterns(400, 1))
+    x, gone = F.interpolate(x, size=(SIDE, SIDE)), []
+    torch.manual_seed(0)
+    model = trained(small(), x, y, steps=20)
+    queue, rare = Queue(tmp_path / "queue", tmp_path / "ledger.jsonl", Policy(size=8, days=30)), ForgetOptions(floor=0.0)
+
+    def taken(names, back=()):
+        left = torch.ones(len(x), dtype=torch.bool)
+        left[[*gone, *map(int, names)]] = False
+        left[list(back)] = True
+        return x[[int(name) for name in names]], x[left]
+
+    for batch in range(2):
+        for start in range(8 * batch, 8 * batch + 8, 4):
+            queue.add([str(row) for row in range(start, start + 4)])
+        if batch:
+            with pytest.raises(Refused, match="forgotten by an earlier request"):
+                queue.run(model, partial(taken, back=gone[:1]), method="ts", options=rare)
+        model, report = queue.run(model, taken, method="ts", options=rare)
+        gone += range(8 * batch, 8 * batch + 8)
+    book = Ledger(queue.ledger)
+    assert book.done == {1, 2, 3, 4} and not queue.waiting() and [len(entry["forgotten"]) for entry in book.kept] == [8, 8]
+    assert 0 < book.kept[-1]["utility_first"] <= 1.01 and book.utility() == report.content["utility_together"]

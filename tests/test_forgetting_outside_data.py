@@ -19,11 +19,11 @@ from torchvision.datasets import FakeData, ImageFolder
 from torchvision.models import get_model
 from torchvision.transforms import v2
 
-from laf_utils.forgetting import Refused, files
+from laf_utils.forgetting import ForgetOptions, Refused, choice, copies, files, forget, pictures, retained
 from laf_utils.forgetting.keeping import Keeper
 from laf_utils.forgetting.opening import store_of
 from laf_utils.forgetting.pictures import opened
-from laf_utils.forgetting.sources import files_in
+from laf_utils.forgetting.sources import digest_of, files_in
 
 IMAGES = Path(__file__).parent / "golden/images"
 SHOWN = {  # size, then the colours at the top left and at the bottom right
@@ -143,3 +143,26 @@ def test_timms_training_transforms_are_read_as_its_evaluation(tmp_path):
         assert found.shape == (2, 3, 32, 32)
         with pytest.warns(UserWarning, match="augments"):
             assert torch.equal(rows_of(given), found)
+
+
+# -- size -------------------------------------------------------------------------------------------------------------
+
+
+def test_no_more_retained_files_are_decoded_where_there_are_more(tmp_path, monkeypatch):
+    """Each file of D_r is hashed as it lies there; what is decoded is bounded, whatever there is: cost follows D_f."""
+    for row, (image, _) in enumerate(FakeData(340, (3, 32, 32))):
+        image.save(tmp_path / f"{row:03}.png")
+    torch.manual_seed(0)
+    model, paths, counted = get_model("shufflenet_v2_x0_5", num_classes=4).eval(), files_in(tmp_path), {}
+    monkeypatch.setattr(copies, "SEARCHED", 70)
+    monkeypatch.setattr(retained, "LOOKED", 30)
+    for module in (choice, retained):
+        monkeypatch.setattr(module, "LEAST_RETAINED", 40)
+    for last in (180, 340):
+        decoded, hashed = [], []
+        monkeypatch.setattr(pictures, "opened", lambda path, own=decoded: own.append(path) or opened(path))
+        monkeypatch.setattr(pictures, "digest_of", lambda content, own=hashed: own.append(1) or digest_of(content))
+        rare = ForgetOptions(scope="instances", copies="keep", floor=0.0)
+        forget(model, paths[:10], paths[10:last], method="ts", options=rare)
+        counted[last] = len(decoded), len(hashed)
+    assert counted[180][0] == counted[340][0] < 3 * 170 and [own for _, own in counted.values()] == [180, 340]

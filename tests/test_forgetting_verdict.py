@@ -51,9 +51,9 @@ class World:
         odds[: self.n] += memory * (9 - odds[: self.n]).clamp_min(0)
         return torch.stack([odds, torch.zeros_like(odds)], 1)
 
-    def weigh(self, before: torch.Tensor, after: torch.Tensor):
+    def weigh(self, before: torch.Tensor, after: torch.Tensor, count: int = 4):
         parts = [(logits[: self.n], logits[self.n :]) for logits in (before, after)]
-        students = torch.stack(self.students)
+        students = torch.stack(self.students[:count])
         return weigh(*parts, (students[:, : self.n], students[:, self.n :]))
 
 
@@ -101,9 +101,13 @@ def test_an_original_that_knows_no_more_than_others_leaves_the_audit_blind():
 def test_a_model_that_answers_as_those_who_never_saw_the_images_passes_a_blind_audit():
     """What could have leaked is bounded by the answers that it has beyond theirs."""
     world = World(2)
-    found = world.weigh(world.answers(0.0), world.answers(0.0))
+    pair = world.answers(0.0), world.answers(0.0)
+    found = world.weigh(*pair)
     assert found.original < CRITICAL and found.detectable > found.tolerance
     assert found.beyond <= BEYOND and found.finding == "none"
+    for few in (1, 2):
+        alone = world.weigh(*pair, few)
+        assert alone.detectable > alone.tolerance and alone.finding == "unclear", "so few students' own answers say too little"
 
 
 @pytest.mark.parametrize(("beyond", "probability", "sureness", "passes"), [
@@ -115,6 +119,19 @@ def test_of_few_images_less_than_one_may_be_answered_beyond_the_students(beyond,
     assert _as_taught(answers, 12, sureness) is passes
     assert _as_taught(_Agreement(0.9, 0.9, 0.1, 0.9, 0.9 - 0.039, 1.0), 200, 9.0), "of many, four points"
     assert not _as_taught(_Agreement(0.9, 0.9, 0.1, 0.9, 0.9 - 0.041, 0.0), 200, 0.0)
+
+
+def test_fewer_students_see_less_say_so_and_call_out_nobody():
+    """Models that never saw D_f pass by any number of students: what fewer of them cost is power, and that is stated."""
+    called, stated = {1: 0, 2: 0, 4: 0}, {1: 0.0, 2: 0.0, 4: 0.0}
+    for seed in range(40):
+        world = World(seed)
+        original, never = world.answers(1.0), world.answers(0.0)
+        for count in called:
+            found = world.weigh(original, never, count)
+            called[count] += found.finding not in ("none", "unclear")
+            stated[count] += found.detectable / 40
+    assert max(called.values()) <= 8 and stated[1] > stated[2] > stated[4]
 
 
 def test_the_stated_leak_shrinks_with_the_images():
@@ -188,6 +205,18 @@ def test_a_student_learns_the_answers_it_is_given(model):
     own = student(model, images(X[:300]), said, torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert (own(X[:300]).argmax(1) == said).float().mean() > 0.95 and not own.training
+
+
+def test_the_audit_has_as_many_students_as_were_asked_for(model, monkeypatch):
+    room, found = sys.modules["laf_utils.forgetting.call"], []
+    taught = room.taught
+    monkeypatch.setattr(room, "taught", lambda *given, **more: found.append(taught(*given, **more)) or found[-1])
+    _, report = forget(model, X[:40], X[40:], unseen=UNSEEN, method="ts", scope="instances", students=1)
+    assert len(found) == 1 and len(found[0].students) == 1 and report.content["options"]["students"] == 1
+    assert report.content["evidence"]["detectable"] > 0
+    for wrong in (0, 65, 1.5, True, "4"):
+        with pytest.raises(ValueError, match="students"):
+            forget(model, X[:40], X[40:], students=wrong)
 
 
 def test_the_watch_sees_no_image_of_the_verdict():

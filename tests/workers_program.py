@@ -1,6 +1,6 @@
 """A user's script, the same under ``python`` and under ``torchrun``: forget a class, write weights, report and ledger.
 
-    python workers_program.py FOLDER [float32|float64|few]
+    python workers_program.py FOLDER [float32|float64|few|transformers]
 """
 
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from forgetting_fakes import GONE, LIGHT, UNSEEN, X, Y, own_model, trained
+from outside_models import convnext
 from safetensors.torch import save_file
 
 from laf_utils.forgetting import ForgetOptions, forget
@@ -17,7 +18,7 @@ folder, how = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
 RANK = os.environ.get("RANK") or os.environ.get("OMPI_COMM_WORLD_RANK", "alone")
 torch.set_num_threads(1)
 kind = torch.float32 if how == "float32" else torch.float64  # so that rounding is not what is looked at
-model = trained(own_model(), X, Y).to(kind)
+model = (convnext(X, Y) if how == "transformers" else trained(own_model(), X, Y)).to(kind)
 
 
 def save(unlearned):

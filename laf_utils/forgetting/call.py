@@ -93,7 +93,8 @@ def _forget(model: nn.Module, given: Given, asked: Options, ledger: str | Path |
 
         @cache
         def reference() -> Reference:
-            return taught(prepared.network, cast(OwnImages, prepared.retain), seed=asked.seed, checkpoint=checkpoint)
+            retain = cast(OwnImages, prepared.retain)
+            return taught(prepared.network, retain, seed=asked.seed, students=asked.students, checkpoint=checkpoint)
 
         work = Work(
             prepared.network, prepared.forget, prepared.used, prepared.labels, asked.settings, asked.seed, aim,
@@ -238,7 +239,7 @@ def _circumstances(
         "attempts": outcome.attempts,
         "options": {
             "seed": options.seed, "floor": options.floor, "head": prepared.head, "accept": list(options.accept),
-            "overlap": options.overlap, "copies": options.copies,
+            "overlap": options.overlap, "copies": options.copies, "students": options.students,
             "look_every": EVERY, "look_images": {"retain": SAMPLE, "goal": SAMPLE_GOAL},
         },
         "model": {

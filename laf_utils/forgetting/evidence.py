@@ -14,17 +14,18 @@ given in points of accuracy on D_f, so that one knows what a finding, or none, i
 
 import math
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 
 import torch
-from scipy.special import ndtri
 
 from ..audit.confidence import log_odds
 from ..audit.unseen import LEAST
+from .options import STUDENTS
 
 LEVEL = 0.02  # of the whole audit: the share of models that never saw D_f which it would call out
 TESTS = 5  # sureness up and down, agreement up and down, the distribution: each has its share of the level (Bonferroni)
-CRITICAL = float(ndtri(1 - LEVEL / TESTS))
-POWER = float(ndtri(0.8))
+CRITICAL = NormalDist().inv_cdf(1 - LEVEL / TESTS)
+POWER = NormalDist().inv_cdf(0.8)
 NEIGHBOURS = 25
 LEAST_COMPARED = 60  # unseen images
 LEAST_SPREAD = 0.3  # nats
@@ -244,7 +245,7 @@ def weigh(before: Pair, after: Pair, students: Pair) -> Evidence | None:
         finding = "over-forgotten"
     elif apart < LEVEL / TESTS:
         finding = "apart"
-    elif not _as_taught(answers, n, here):
+    elif len(students[0]) < STUDENTS or not _as_taught(answers, n, here):  # what is allowed beyond them was chosen with as many
         most = max(TOLERANCE, 100 * answers.error) if n >= FEW else blind
         if 100 * (answers.share - answers.expected) > most or detectable > tolerance:
             finding = "unclear"

@@ -16,6 +16,7 @@ from .refusal import RISKS
 
 MINUTES = 5.0  # between saves of an attempt on its way
 OVERLAPS = ("refuse", "drop")  # of ``forget(overlap=...)``
+STUDENTS, MOST_STUDENTS = 4, 64  # of the audit: one alone is as far from the next as from a retrained model
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class ForgetOptions:
             answers.
         copies: of retained images that the model cannot tell from forgotten ones (``copies.Copies``): ``refuse`` and list them,
             ``forget`` them too, ``drop`` them from D_r, or ``keep`` them.
+        students: models taught on retained images against which the audit holds single ones (``reference``). Fewer cost less, and
+            the audit sees less, which it says: *cannot tell* comes more often.
         checkpoint: folder in which a long call keeps its state; the same call made again goes on from there. Empty at the end.
         checkpoint_minutes: between saves of an attempt on its way; what is finished is saved at once.
         requests: numbers of a queue's requests that this call carries out, for the ledger.
@@ -53,6 +56,7 @@ class ForgetOptions:
     overlap: str = "refuse"
     scope: str = "auto"
     copies: str = "refuse"
+    students: int = STUDENTS
     checkpoint: str | Path | None = None
     checkpoint_minutes: float = MINUTES
     requests: tuple[int, ...] = ()
@@ -78,6 +82,8 @@ def check_options(options: Options) -> None:
         raise ValueError(f"floor must be between 0 and 1, got {options.floor!r}")
     if type(options.seed) is not int or not 0 <= options.seed <= MOST_SEED:
         raise ValueError(f"seed must be a whole number from 0 to {MOST_SEED}, got {ascii(options.seed)[:40]}")
+    if type(options.students) is not int or not 1 <= options.students <= MOST_STUDENTS:
+        raise ValueError(f"students must be a whole number from 1 to {MOST_STUDENTS}, got {ascii(options.students)[:40]}")
     for name, known in (("overlap", OVERLAPS), ("copies", WAYS), ("scope", SCOPES)):
         if getattr(options, name) not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(options, name)!r}")

@@ -15,10 +15,10 @@ from torch import nn
 
 from ..support.seeds import stream
 from .checkpoint import Checkpoint
+from .options import STUDENTS
 from .sources import OwnImages
 from .workers import from_each, frozen_pass
 
-STUDENTS = 4  # one alone is as far from the next as from a retrained model
 STEPS = 250  # of each at least
 MOST_STEPS = 1_500
 EPOCHS = 12

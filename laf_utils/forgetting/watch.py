@@ -8,9 +8,9 @@ probability of its own answer: an answer that the original found nearly as likel
 import copy
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import torch
-from scipy.special import ndtri
 from torch import nn
 
 from ..audit.unseen import LEVEL, auc_error, separation
@@ -23,7 +23,7 @@ SAMPLE_GOAL = 1_000  # of D_f and of unseen images: a run that does not see that
 EVERY = 25  # steps between looks
 EARLY = 5  # steps between the first looks, and between those of a recovery: single images may be forgotten after a pass over them
 PATIENCE = 4  # looks without progress
-ERRORS = float(ndtri(1 - LEVEL / 2))  # standard errors from which on the report's audit would tell D_f from unseen images
+ERRORS = NormalDist().inv_cdf(1 - LEVEL / 2)  # standard errors from which on the report's audit would tell D_f from unseen images
 FORGOTTEN = 0.03  # of the sampled D_f may still get a removed class: two standard errors below the verdict's 0.04 of all
 GAIN = 0.01
 COLLAPSE = 0.5  # of the original's number of classes in use (exp of the entropy of its answers)
