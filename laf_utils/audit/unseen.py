@@ -8,15 +8,16 @@ the smallest one that it would have seen is stated beside it.
 
 import math
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 
 import torch
-from scipy.special import ndtri
 
 from .confidence import log_odds
 
 LEVEL = 0.05  # two-sided
 POWER = 0.8
 LEAST = 20  # images on each side
+QUANTILE = NormalDist().inv_cdf  # of the normal distribution
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def auc_error(forget: int, unseen: int, auc: float = 0.5) -> float:
 
 def detectable_difference(forget: int, unseen: int) -> float:
     """|AUC - 1/2| in 0..1 that is found with probability ``POWER`` at ``LEVEL``, two-sided."""
-    return float((ndtri(1 - LEVEL / 2) + ndtri(POWER)) * auc_error(forget, unseen))
+    return (QUANTILE(1 - LEVEL / 2) + QUANTILE(POWER)) * auc_error(forget, unseen)
 
 
 def audit(forget: torch.Tensor, unseen: torch.Tensor) -> Audit | None:
@@ -71,7 +72,7 @@ def audit(forget: torch.Tensor, unseen: torch.Tensor) -> Audit | None:
     if min(len(forget), len(unseen)) < LEAST:
         return None
     auc, (n, m) = separation(forget, unseen), (len(forget), len(unseen))
-    half = float(ndtri(1 - LEVEL / 2)) * auc_error(n, m, auc)
+    half = QUANTILE(1 - LEVEL / 2) * auc_error(n, m, auc)
     threshold = sureness(unseen).sort(descending=True).values[math.ceil(0.01 * m) - 1]
     return Audit(
         100 * auc, 100 * max(0.0, auc - half), 100 * min(1.0, auc + half), 100 * detectable_difference(n, m),
