@@ -276,7 +276,7 @@ def test_the_report_says_cannot_tell_and_the_command_has_a_code_for_it(model, mo
 
 
 def test_the_committed_study_has_no_false_acceptable():
-    """None of 150 originals, none of what ``forget`` gives for 150 requests; four retrained models of five and more are acceptable."""
+    """No original, nothing that ``forget`` gives, in 150 requests; of retrained models four of five and more are acceptable."""
     lines = verdict_study.done()
     keys = [tuple(line[key] for key in ("seed", "network", "fit", "request", "model")) for line in lines]
     assert len(keys) == len(set(keys)) == 4 * 150 and len({key[:4] for key in keys}) == 150

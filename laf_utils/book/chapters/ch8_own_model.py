@@ -28,7 +28,7 @@ from ..base.style import COLOURS, FORGET, RETAIN, panels, styled
 IMAGES = 1_200  # training images of profile ``quick``
 RECIPES = {  # of profile ``quick``; ``paper`` trains on all images with the run's own epochs
     "ResNet-18": TrainingConfig(epochs=3, learning_rate=1e-3),
-    "small ViT": TrainingConfig(epochs=6, learning_rate=1e-3), "Hugging Face": TrainingConfig(epochs=6, learning_rate=1e-3),
+    "small ViT": TrainingConfig(epochs=6, learning_rate=1e-3),
 }
 
 
@@ -99,7 +99,7 @@ def trained(model: nn.Module, own: Own, name: str, logits: str = "") -> nn.Modul
     """The model, trained on all the images; ``logits``: the attribute of its output that holds them, where it has one."""
     device = resolve(own.config.device)
     images = Images(own.pixels.expand(-1, 3, -1, -1).to(device), Centred())
-    recipe = RECIPES[name] if own.config.profile == "quick" else own.config.training
+    recipe = RECIPES.get(name, RECIPES["small ViT"]) if own.config.profile == "quick" else own.config.training
     model = model.to(device)
     train(Adapted(model, logits) if logits else model, images, own.labels, recipe, seed=own.config.seed, stage=name)
     return model
