@@ -284,7 +284,9 @@ def test_the_committed_study_has_no_false_acceptable():
         far = verdict_study.far(line["accuracy"], line["retrained"], line["images"])
         assert line["false"] == (line["verdict"] == "acceptable" and far)
     found = verdict_study.summary(lines)
-    assert found["original"]["false"] == found["forget"]["false"] == 0
+    assert found["original"]["false"] == found["forget"]["false"] == 0 and found["tuned"]["false"] <= 3
+    wrong = [line for line in lines if line["false"]]
+    assert all(line["beyond"] < 0 for line in wrong), "they are right where the original is wrong, not where it remembers"
     assert found["retrained"]["acceptable"] >= 0.8 * found["retrained"]["runs"]
 
 
