@@ -114,7 +114,7 @@ def test_the_same_search_asks_for_the_same_trials(make_search, counted):
 def test_a_trial_scores_the_mean_gap_to_the_reduced_retrained_model(make_search):
     one = make_search()
     trial = one.trial("boundary_expand", one.request, METHODS["boundary_expand"].settings, {"epochs": 0})
-    start, goal = one.about()["original"], one.goal
+    start, goal = one.against()["original"], one.goal
     expected = sum(abs(start[m] - goal[m]) for m in ("train_r", "train_f", "test_r")) / 3
     assert trial["metrics"] == start and trial["gap"] == pytest.approx(expected) and expected > 0
     assert one.floor == pytest.approx(expected), "here the second retrained model is the original"
@@ -139,8 +139,35 @@ def test_trials_that_are_there_stay(make_search, counted):
     write_json(path, {name: value for name, value in kept.items() if name != "checksum"})
     search(make_search(), path)
     assert [name for name, _ in counted[9:]] == ["neggrad"] * 3
+    other = make_search()
+    other.goal = {name: (value or 0) + 0.01 for name, value in other.goal.items()}  # retrained again on another processor
+    assert search(other, path) == search(make_search(), path) and len(counted) == 12
     search(make_search(images=150), path)  # other images: every method anew
     assert len(counted) == 21
+
+
+def test_some_methods_are_searched_and_what_another_process_kept_stays(make_search, counted):
+    path, one = winners_path("tiny", "class"), make_search()
+    search(one, path, ["laf"])
+    assert {name for name, _ in counted} == {"laf"}
+    ran = one.of_method
+
+    def beside(method):
+        found = ran(method)
+        kept = json.loads(path.read_text())
+        kept["methods"]["boundary_expand"] = kept["methods"]["laf"]  # of another process, meanwhile
+        write_json(path, {name: value for name, value in kept.items() if name != "checksum"})
+        return found
+
+    one.of_method = beside
+    assert set(search(one, path, ["neggrad"])["methods"]) == {"laf", "boundary_expand", "neggrad"}
+
+
+def test_optimisers_take_their_steps_in_one_pass_within_a_trial_alone():
+    weights = [torch.nn.Parameter(torch.ones(2))]
+    with searching._fused():
+        assert all(kind(weights, lr=0.1).defaults["fused"] for kind in (torch.optim.Adam, torch.optim.SGD))
+    assert not torch.optim.Adam(weights, lr=0.1).defaults["fused"]
 
 
 @pytest.mark.parametrize(("floor", "wins"), [(0.5, True), (5.0, False)])
@@ -254,7 +281,7 @@ def test_committed_searches_gave_every_method_as_many_trials():
             assert len(one["trials"]) == count, (path, name)
             best, own = one["trials"][one["winner"]["best_trial"]]["gap"], one["winner"]
             assert best == min(trial["gap"] for trial in one["trials"] if trial["gap"] is not None), (path, name)
-            assert own["trial"] == (own["best_trial"] if one["trials"][0]["gap"] - best > found["about"]["floor"] else 0)
+            assert own["trial"] == (own["best_trial"] if one["trials"][0]["gap"] - best > one["against"]["floor"] else 0)
             changed(METHODS[name].settings, own["changes"])
 
 

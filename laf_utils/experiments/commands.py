@@ -138,18 +138,19 @@ def verdict(arguments: list[str]) -> None:
 def tuning(arguments: list[str]) -> None:
     """the equal tuning of every method: its trials and their winners (extra ``tuning``).
 
-    ``DATASET=mnist TASK=data,class,noisy``; methods whose trials are there already stay. ``PLAN=1`` compares their spaces alone:
-    whether original and goal are still those of the trials is known only when they have been trained.
+    ``DATASET=mnist TASK=data,class,noisy``, ``METHOD=laf,scrub`` for some; methods whose trials are there already stay.
+    ``PLAN=1`` compares their spaces alone.
     """
-    found, plan = _values(arguments, {"DATASET": "mnist", "TASK": "data,class,noisy"})
+    found, plan = _values(arguments, {"DATASET": "mnist", "TASK": "data,class,noisy", "METHOD": ""})
     tasks = chosen(found["TASK"], "TASK", TASKS)
+    methods = chosen(found["METHOD"], "METHOD", tuple(SPACES)) if found["METHOD"] else ()
     if plan:
         return say_states(
             [named for task in tasks for named in tuning_states(task, winners_path(found["DATASET"], task))], plan, "searches"
         )
     check_places()
     for task in tasks:
-        search(Search(Run(preset(found["DATASET"], task, profile="paper"))), winners_path(found["DATASET"], task))
+        search(Search(Run(preset(found["DATASET"], task, profile="paper"))), winners_path(found["DATASET"], task), methods)
     return None
 
 

@@ -4,19 +4,21 @@ A fifth of a task's images is drawn, D_r and D_f in their proportion, and split:
 models of their own, one fifth stands in for the test set. Every batch, those of training included, shrinks with the images, so
 that everything takes as many steps as at full size. A trial unlearns from that original; what it scores is the mean gap to the
 first retrained model, as in ``audit.gaps_to_retrained``. Trial 0 is the published settings, the others are drawn by Optuna's
-tree-structured Parzen estimator, and its median rule ends those that stay behind. The published settings stay unless the best
+tree-structured Parzen estimator, and its percentile rule ends those that stay behind. The published settings stay unless the best
 trial is nearer by more than the second retrained model's own gap: less than that is noise. The winner's changes go to the full
-size as they are.
+size as they are. Original and goal of a method's trials stand beside them: trained again on another processor they differ by
+rounding, and trials that are there stay.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -40,11 +42,12 @@ from .tuning_spaces import SPACES, Dimension
 
 IMAGES, VALIDATION = 12_000, 0.2  # drawn of the task's training images, and the share of them that is set aside
 TRIALS = 20  # per method, the published settings among them
-SCHEMA = 2
+SCHEMA = 3
 WORST = 100.0  # points: what a trial that diverges scores
 BY_BATCH = ("lfssd", "ssd", "unroll")  # batches enter their definitions, not a number of steps
-# The median rule: after so many whole trials, a look after every so many passed images, at so many of the images.
-WHOLE, LOOK_AFTER, LOOKED_AT = 5, 4_000, 600
+# A trial ends where, after so many whole trials, it is not among the best so many percent at a look, after every so many passed
+# images and at so many of the images.
+WHOLE, PERCENT, LOOK_AFTER, LOOKED_AT = 5, 25.0, 4_000, 600
 
 
 def carve(run: Run, images: int, validation: float) -> Run:
@@ -121,7 +124,8 @@ class Search:
         """One trial: what was changed, what it scored, how long it took; raises what a look at the model raises."""
         start = time.process_time()
         try:
-            model = run_method(method, request, self.reduced(method, changed(settings, changes))).model
+            with _fused():
+                model = run_method(method, request, self.reduced(method, changed(settings, changes))).model
             metrics = self._accuracies(model)
             gap = self._gap(metrics)
         except TrainingDiverged:
@@ -161,7 +165,7 @@ class Search:
         winner = {"trial": chosen, "gap": gaps[chosen], "changes": found[chosen]["changes"], "best_trial": best}
         space = {dimension.name: dimension.words() for dimension in SPACES[method]}
         self.say(f"{cell.task} {method}: published {gaps[0]:.2f}, best {gaps[best]:.2f}, winner trial {chosen}")
-        return {"space": space, "trials": found, "winner": winner}
+        return {"space": space, "trials": found, "winner": winner, "against": self.against()}
 
     def _asked(self, study: Any, method: str, request: UnlearningRequest, settings: Any) -> dict:
         """A trial whose settings the study draws, and which it may end."""
@@ -184,8 +188,15 @@ class Search:
         study.tell(asked, one["gap"])
         return one
 
+    def against(self) -> dict:
+        """What the trials are held against, and what made them."""
+        return {
+            "goal": self.goal, "floor": self.floor, "original": self._accuracies(self.problem.run.original),
+            "versions": records.versions() | {"optuna": _optuna().__version__}, "commit": records.commit(),
+        }
+
     def about(self) -> dict:
-        """What the trials rest on."""
+        """What the trials of every method rest on."""
         run = self.problem.run
         return {
             "dataset": run.config.dataset, "task": run.config.task, "seed": run.config.seed, "trials_per_method": self.trials,
@@ -194,10 +205,9 @@ class Search:
                 "train": len(run.task.train_labels), "forget": len(run.task.forget), "retain": len(run.task.retain),
                 "set_aside": len(run.data.test.labels), "of": len(self.full.task.train_labels),
             },
-            "training": run.config.as_dict()["training"], "goal": self.goal, "floor": self.floor,
-            "original": self._accuracies(run.original),
+            "training": run.config.as_dict()["training"],
             "batches": f"times {self.factor:g}, so that the number of steps stays; not {', '.join(BY_BATCH)}",
-            "versions": records.versions() | {"optuna": _optuna().__version__}, "commit": records.commit(),
+            "stopping": f"not among the best {PERCENT:g} % at a look, every {LOOK_AFTER} images, after {WHOLE} whole trials",
         }
 
 
@@ -234,6 +244,15 @@ def _watched(request: UnlearningRequest, look: Callable[[nn.Module, int], None])
     yield replace(request, original=original)
 
 
+@contextmanager
+def _fused() -> Iterator[None]:
+    """Adam and SGD take a step in one pass over the weights: half of a trial's time on a processor, rounded otherwise."""
+    with ExitStack() as stack:
+        for kind in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
+            stack.enter_context(patch.dict(kind.__init__.__kwdefaults__, fused=True))
+        yield
+
+
 def _optuna() -> Any:
     """Optuna, which only the search needs; raises ``ImportError`` that names the extra where it is not installed."""
     with naming_extras():
@@ -245,7 +264,7 @@ def _study(seed: int) -> Any:
     optuna = _optuna()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=WHOLE)
-    return optuna.create_study(sampler=sampler, pruner=optuna.pruners.MedianPruner(WHOLE))
+    return optuna.create_study(sampler=sampler, pruner=optuna.pruners.PercentilePruner(PERCENT, WHOLE))
 
 
 def _draw(trial: Any, dimension: Dimension) -> object:
@@ -257,16 +276,24 @@ def _draw(trial: Any, dimension: Dimension) -> object:
     return trial.suggest_float(dimension.name, dimension.low, dimension.high, log=dimension.scale == "log")
 
 
-def search(one: Search, path: Path) -> dict:
-    """The trials of every method, kept in ``path`` after each; methods whose trials are there with the same space stay."""
+def search(one: Search, path: Path, methods: Collection[str] = ()) -> dict:
+    """The trials of every method (of some: ``methods``), kept in ``path`` after each; those there with the same space stay.
+
+    What another process keeps meanwhile stays too: the file is read again before each method is added.
+    """
     about: dict[str, Any] = one.about()
-    known: dict[str, dict] = {}
-    if path.is_file():
-        before = records.read_parts(path, ("schema", "about", "methods"), SCHEMA)
-        same = all(before["about"].get(name) == about[name] for name in about if name not in ("versions", "commit"))
-        known = before["methods"] if same else {}
     for method, space in SPACES.items():
-        if known.get(method, {}).get("space") != {dimension.name: dimension.words() for dimension in space}:
-            known[method] = one.of_method(method)
-            records.write_json(path, {"schema": SCHEMA, "about": about, "methods": known})
-    return {"about": about, "methods": known}
+        wanted = {dimension.name: dimension.words() for dimension in space}
+        if methods and method not in methods or _kept(path, about).get(method, {}).get("space") == wanted:
+            continue
+        found = one.of_method(method)
+        records.write_json(path, {"schema": SCHEMA, "about": about, "methods": _kept(path, about) | {method: found}})
+    return {"about": about, "methods": _kept(path, about)}
+
+
+def _kept(path: Path, about: dict) -> dict[str, dict]:
+    """The methods whose trials rest on the same, in a file or none."""
+    if not path.is_file():
+        return {}
+    before = records.read_parts(path, ("schema", "about", "methods"), SCHEMA)
+    return before["methods"] if before["about"] == about else {}
