@@ -13,6 +13,7 @@ from laf_utils.audit.distance import (
     distance_by_image,
     ks_distance,
     linear_cka,
+    log_odds_auc,
     mean_distance,
     relearn_time,
     wasserstein,
@@ -370,3 +371,8 @@ def test_a_copy_of_the_retrained_model_has_no_distance(make_run):
     assert found["ks_distance"] == found["distance_by_image"] == found["wasserstein"] == 0
     assert found["debiased_cka_retain"] == pytest.approx(1, abs=1e-5)
     assert found["distance_forget"] == 0
+
+
+@pytest.mark.parametrize(("unlearned", "percent"), [([3.0, 4.0], 100), ([-1.0, -2.0], 0), ([0.0, 2.0], 50), ([1.0, 5.0], 75)])
+def test_auc_of_log_odds_counts_the_pairs_in_which_the_unlearned_model_is_surer(unlearned, percent):
+    assert log_odds_auc(torch.tensor(unlearned), torch.tensor([0.0, 2.0])) == percent

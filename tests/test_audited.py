@@ -31,6 +31,7 @@ def fake(seed=0, shifts=None, task="class", missing=()):
         return {
             "u_mia_log": {"accuracy": 50.0 + (model == "laf") * 3 + seed},
             "rmia": None if goal else {"auc": 51.0, "tpr_at_1_fpr": 1.0}, "ks_distance": None if goal else 0.3,
+            "log_odds_auc": None if goal else {"laf": 20.0, NULL: 50.0 + sign, "relearn": 58.0}.get(model, 90.0),
             "distance_by_image": None if goal else abs(shifts.get(model, 1.0)) + 1 + 0.01 * seed * (model == NULL),
             "wasserstein": None if goal else 0.5, "js_forget": None if goal else 0.2 + 0.01 * (seed if model == NULL else 2),
             "debiased_cka_retain": 0.9, "debiased_cka_forget": 0.8 - 0.001 * (model == NULL) * seed,
@@ -61,6 +62,7 @@ def test_a_record_holds_every_model_and_measure(make_run, monkeypatch):
         assert {"u_mia_log", "rmia", "ks_distance", "distance_by_image", "js_forget", "debiased_cka_forget"} <= own.keys()
         assert (own["verdict"] is None) == (model == "retrained")
         assert {"asr", "balanced_accuracy", "auc", "chance", "tpr_at_1_fpr"} <= found["attack"][model].keys()
+        assert (model == "retrained") != ("log_odds_auc" in own)
     assert found["relearn"].keys() == models.found.keys() - {"original"}
     assert found["audit"]["laf"]["verdict"]["retrained"] == 2, "the second retrained model is the spread of the others"
     assert found["audit"][NULL]["verdict"]["verdict"] == CANNOT, "and has the first alone beside it"
@@ -76,7 +78,13 @@ def test_the_second_retrained_model_in_its_own_place_is_the_null(make_run):
     assert own["verdict"]["verdict"] in VERDICTS and own["verdict"]["shift"] == 0
     assert own["ks_distance"] == own["distance_by_image"] == 0 and own["js_forget"] == pytest.approx(0, abs=1e-9)
     assert own["debiased_cka_forget"] == pytest.approx(1) and own["distance_forget"] == 0
-    assert copied["gaps"]["laf"]["tow"] == 1
+    assert copied["gaps"]["laf"]["tow"] == 1 and own["log_odds_auc"] == 50
+
+
+def test_the_log_odds_finding_counts_requests_as_near_as_a_second_retrained_model(seeds):
+    said = ch6_tables.log_odds_finding({("mnist", "class"): seeds, ("mnist", "data"): seeds[:1], ("fashion", "data"): []})
+    assert "relearn in 2 of 2, LAF in 0 of 2 requests" in said, "8 and 30 points from 50, a second retrained model 1"
+    assert ch6_tables.log_odds_finding({("mnist", "class"): []}) == ""
 
 
 def test_a_method_that_diverges_is_named_and_the_others_stay(make_run, monkeypatch):

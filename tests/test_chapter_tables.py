@@ -43,7 +43,8 @@ def committed():
         yield from (aligned(distances, columns=names) for names in (ch6_tables.OUTPUTS, ch6_tables.INSIDE))
         yield from (aligned(table) for table in (ch6_tables.utility(records), ch6_tables.membership(records)))
         group = ch6_many_models.found(*place)
-        yield from [aligned(ch6_many_models.table(group))] if group else []
+        for names in (ch6_many_models.SCORES, ch6_many_models.HISTOGRAMS) if group else ():
+            yield aligned(ch6_many_models.table(group), columns=names)
 
 
 def test_every_committed_table_fits_the_page():

@@ -74,6 +74,13 @@ def test_what_is_far_is_told_apart_and_what_is_not_is_not():
     assert ch6_many_models.rests_on(record).startswith("12 models") and " few " in ch6_many_models.rests_on(record)
 
 
+def test_the_finding_counts_who_is_as_blind_as_two_groups_of_retrained_models():
+    groups = [record_of(normal(models=12, images=60, original=60.0, laf=60.0)), record_of(normal(models=12, images=60))]
+    said = ch6_many_models.many_models_finding(groups)
+    assert "of two groups of retrained models:** LAF in 1 of 2, LAF+R in 2 of 2 requests." in said
+    assert said.count("\n- ") == 4
+
+
 def test_the_picture_shows_every_model_of_every_kind():
     record = record_of(normal())
     axis = ch6_many_models.one_image(record).axes[0]

@@ -4,7 +4,7 @@
 KIND           what it makes                                                      below
 =============  =================================================================  ==========================================
 comparison     every method on every request: the grid (the default)              ``results/comparison``
-audit          all measures of one request and seed, for seven models             ``results/audit``
+audit          all measures of one request and seed, for eight models             ``results/audit``
 maps           representations of the same images in every model, in the plane    ``results/maps``
 shadows        many models of one request, and the measures over them             ``results/shadows``
 verdict        levels and powers of the audit's verdicts, simulated               ``results/verdict``

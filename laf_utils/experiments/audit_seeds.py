@@ -1,4 +1,4 @@
-"""The audit of one request and one training seed: seven models, every measure that costs no further model, relearn time."""
+"""The audit of one request and one training seed: eight models, every measure that costs no further model, relearn time."""
 
 import time
 from dataclasses import asdict, dataclass
@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 
 from ..audit import ModelOutputs, free_measures, gaps_to_retrained, log_odds
-from ..audit.distance import relearn_time
+from ..audit.distance import log_odds_auc, relearn_time
 from ..audit.free import DEFINITION
 from ..audit.verdict import verdict
 from ..evaluation import outputs_of, sample_rows, scored
@@ -28,7 +28,7 @@ from .problem import Problem
 from .record import Place
 from .second_retrained import retrained_again
 
-COMPARED = ("scrub", "neggrad_plus_bounded")  # beside LAF and LAF+R, at their published settings
+COMPARED = ("relearn", "scrub", "neggrad_plus_bounded")  # beside LAF and LAF+R, at their published settings
 NULL = "retrained_again"  # another seed in the place of an unlearned model: what a measure says where nothing is to be found
 MODELS = ("original", "retrained", NULL, "laf", "laf_r", *COMPARED)
 
@@ -79,7 +79,7 @@ def measured(problem: Problem, models: dict[str, Network]) -> dict[str, dict]:
     passed = outputs_of(run, models, sample)
     metrics, attacks = scored(run, passed)
     audit = free_measures(passed, run.task, run.data.test.labels, sample, seed=run.config.seed)
-    _put_verdicts(audit, passed, problem)
+    _put_log_odds(audit, passed, problem)
     return {
         "metrics": metrics, "attack": {name: found.as_dict() for name, found in attacks.items()},
         "gaps": gaps_to_retrained(metrics), "audit": audit,
@@ -87,13 +87,18 @@ def measured(problem: Problem, models: dict[str, Network]) -> dict[str, dict]:
     }
 
 
-def _put_verdicts(audit: dict[str, dict], passed: dict[str, ModelOutputs], problem: Problem) -> None:
-    """Verdicts that know how much retrained models differ; the second of them has the first alone, and cannot be judged."""
+def _put_log_odds(audit: dict[str, dict], passed: dict[str, ModelOutputs], problem: Problem) -> None:
+    """AUC of phi on D_f against the retrained model's; verdicts that know how much retrained models differ.
+
+    The second retrained model has the first alone, and cannot be judged.
+    """
     task = problem.run.task
     phi = {
         name: log_odds(output.train.logits[task.forget.to(output.train.logits.device)], task.train_labels[task.forget])
         for name, output in passed.items()
     }
+    for name in audit.keys() - {"retrained"}:
+        audit[name]["log_odds_auc"] = log_odds_auc(phi[name], phi["retrained"])
     for name in audit.keys() - {"retrained", NULL}:
         audit[name]["verdict"] = asdict(verdict(phi[name], phi["retrained"], phi[NULL]))
 

@@ -91,7 +91,7 @@ def places_of(arguments: list[str], dataset: str, task: str, seed: str) -> tuple
 
 
 def audit(arguments: list[str]) -> None:
-    """all measures of one request and seed, for seven models.
+    """all measures of one request and seed, for eight models.
 
     ``DATASET=mnist,fashion TASK=class,data SEED=0,1,2,3,4 PROFILE=quick``; a record that is there and valid stays.
     """

@@ -31,6 +31,10 @@ COLUMNS = {
     "KLoM on test (nats)": (("klom", "test", "mean"), 1),
 }
 
+SCORES = tuple(COLUMNS)[:4]  # a table of these, and one of the histograms' distances: seven columns are wider than a page
+HISTOGRAMS = tuple(COLUMNS)[4:]
+NEAR = 5.0  # points of AUC beside that of two groups of retrained models
+
 
 def found(dataset: str, task: str, folder: Path | None = None) -> dict | None:
     """The committed record with the most models of a data set and task; ``None`` where there is none.
@@ -55,20 +59,25 @@ def current(record: dict) -> bool:
     return record.get("definition", 1) >= DEFINITION
 
 
+def title_of(kind: str) -> str:
+    """The row of a kind of model; methods beside LAF by the names of the table."""
+    method, _, tuned = kind.partition("-")
+    return ROWS.get(kind) or method_name(method) + (", tuned" if tuned else "")
+
+
 def table(record: dict) -> pd.DataFrame:
     """Every measure over many models with one jackknife standard error, by kind of model.
 
     Those of earlier definitions are left out.
     """
-    others = {kind: method_name(kind.partition("-")[0]) + (", tuned" if "-" in kind else "")
-              for kind in record["measures"] if kind not in ROWS}
+    titles = {kind: title_of(kind) for kind in (*ROWS, *(kind for kind in record["measures"] if kind not in ROWS))}
 
     def cell(kind: str, where: tuple[str, ...], digits: int) -> str:
         value, error = (reduce(getitem, where, record[part][kind]) for part in ("measures", "error"))
         return f"{value:.{digits}f} (SE {error:.{digits}f})".replace(" ", "\u00a0")
 
     return pd.DataFrame({
-        name: {title: cell(kind, where, digits) for kind, title in (ROWS | others).items()}
+        name: {title: cell(kind, where, digits) for kind, title in titles.items()}
         for name, (where, digits) in COLUMNS.items() if where[0] in record["error"]["null"]
     })
 
@@ -89,17 +98,28 @@ def sentence(record: dict, kind: str) -> str:
     said = "**told from retrained models**" if told_apart(record, kind) else "not told from retrained models"
     power = "" if told_apart(record, "original") else ", which is not told from them either: **no power**"
     return (
-        f"{where}: {ROWS[kind]} is {said}. The AUC of U-LiRA is {own:.1f}, of the untouched original {original:.1f}{power}; "
+        f"{where}: {title_of(kind)} is {said}. The AUC of U-LiRA is {own:.1f}, of the untouched original {original:.1f}{power}; "
         f"between two groups of {models} retrained models it is {null:.1f}. 50 is blind."
     )
 
 
-def many_models_finding(groups: list[dict], kinds: tuple[str, ...] = ("laf", "laf_r")) -> str:
+def many_models_finding(groups: list[dict], kinds: tuple[str, ...] = ("laf", "laf_r", "relearn")) -> str:
     """What U-LiRA says of each kind at each place, as a Markdown list; one line where no record has the present definition."""
     usable = [group for group in groups if current(group)]
     if not usable:
         return f"**No verdict of U-LiRA yet.** {EARLIER}"
-    return "\n".join(f"- {sentence(group, kind)}" for kind in kinds for group in usable)
+    told = {kind: [group for group in usable if kind in group["measures"]] for kind in kinds}
+    near = [
+        f"{title_of(kind)} in {sum(_near(group, kind) for group in own)} of {len(own)}" for kind, own in told.items() if own
+    ]
+    lines = [f"- {sentence(group, kind)}" for kind, own in told.items() for group in own]
+    first = f"**U-LiRA within {NEAR:g} points of two groups of retrained models:** {', '.join(near)} requests."
+    return "\n".join([first, "", *lines])
+
+
+def _near(record: dict, kind: str) -> bool:
+    own, null = (record["measures"][name][ATTACK]["auc"] for name in (kind, "null"))
+    return bool(own - null <= NEAR)
 
 
 def verdict_sentence(records: list[dict], model: str, folder: Path | None = None) -> str:

@@ -31,10 +31,11 @@ PLACES = (("mnist", "class"), ("mnist", "data"), ("fashion", "class"), ("fashion
 EARLIER = caption("audit, earlier")
 JS, CKA = "JS on D_f", "CKA on D_f"
 # By name in sentences: the distances of the verdict, and how many digits they are said with.
-OUTPUTS = ("shift of φ (nats)", "φ by image (nats)", "W1 of φ (nats)", "KS, D", "JS on D_f (nats)")
+OUTPUTS = ("AUC of φ (%)", "shift of φ (nats)", "φ by image (nats)", "W1 of φ (nats)", "KS, D", "JS on D_f (nats)")
 INSIDE = ("CKA on D_f", "CKA on D_r", "distance on D_f", "distance on D_r", "epochs to relearn")
 VERDICT = ("verdict", "told apart by", "shift of φ (nats)", "95 % interval")
 POWER = ("margin", "two retrained", "found 4 times in 5", "exact methods that pass")
+WITHIN = 10.0  # points of AUC beside a second retrained model's
 DISTANCES = {BY_IMAGE: ("distance_by_image", 2), JS: ("js_forget", 3)}
 
 Value = Callable[[dict, str], float | None]
@@ -82,6 +83,7 @@ def _of(part: str, *names: str) -> Value:
 
 
 shift = _of("audit", "verdict", "shift")  # mean of phi(model) - phi(retrained) over D_f, in nats
+auc = _of("audit", "log_odds_auc")  # of phi(model) over phi(retrained) on D_f, percent
 u_mia = _of("audit", "u_mia_log", "accuracy")  # of U-MIA on log losses, percent
 
 
@@ -130,6 +132,29 @@ def opened(place: tuple[str, str], records: list[dict]) -> HTML:
         aligned(membership(records), "Attacks, in percent."), aligned(apart, "Distance to retraining: outputs.", OUTPUTS),
         aligned(apart, "Distance to retraining: representation, and epochs to relearn.", INSIDE),
     )
+
+
+def log_odds_finding(places: dict[tuple[str, str], list[dict]], models: tuple[str, ...] = ("relearn", "laf")) -> str:
+    """In how many requests the log-odds of D_f lie as near to the retrained model's as those of a second one, in a sentence."""
+    apart = {
+        model: [_from_blind(pairs) for records in places.values() if (pairs := _pairs(records, model, auc))] for model in models
+    }
+    said = [
+        f"{title_of(model)} in {sum(own <= null + WITHIN for own, null in found)} of {len(found)}"
+        for model, found in apart.items() if found
+    ]
+    if not said:
+        return ""
+    return (
+        f"**Log-odds of the forgotten images.** Their AUC against the retrained model lies within {WITHIN:g} points of a second "
+        f"retrained model's: {', '.join(said)} requests (mean over training seeds of the distance from 50)."
+    )
+
+
+def _from_blind(pairs: list[tuple[float, float]]) -> tuple[float, float]:
+    """Mean distance of AUCs from 50, of a model and of the second retrained one."""
+    own, null = (sum(abs(value - 50) for value in side) / len(pairs) for side in zip(*pairs, strict=True))
+    return own, null
 
 
 def representations_apart(records: list[dict], model: str) -> list[tuple[float, float]]:
@@ -189,7 +214,7 @@ def powerless(records: list[dict]) -> str:
 def distances(records: list[dict]) -> pd.DataFrame:
     """Distance to the retrained model of the same seed: phi on D_f, KS, representations, epochs to relearn."""
     return _table(records, {
-        "shift of φ (nats)": (shift, 2), "φ by image (nats)": (_of("audit", "distance_by_image"), 2),
+        "AUC of φ (%)": (auc, 1), "shift of φ (nats)": (shift, 2), "φ by image (nats)": (_of("audit", "distance_by_image"), 2),
         "W1 of φ (nats)": (_of("audit", "wasserstein"), 2), "KS, D": (_of("audit", "ks_distance"), 3),
         "JS on D_f (nats)": (_of("audit", "js_forget"), 3),
         "CKA on D_r": (_of("audit", "debiased_cka_retain"), 3), "CKA on D_f": (_of("audit", "debiased_cka_forget"), 3),
