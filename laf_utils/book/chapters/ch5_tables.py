@@ -10,6 +10,7 @@ import torch
 
 from ...datasets.catalogue import FACTS
 from ...experiments.cells import REFERENCES, RETRAIN, read
+from ...experiments.tuning_spaces import SPACES
 from ...experiments.tuning_winners import winners_path
 from ...methods import METHODS, LabelAccess
 from ...methods.flops import per_image
@@ -173,6 +174,18 @@ def tuning_finding(dataset: str, task: str) -> str:
 
 
 def unsearched(dataset: str) -> str:
-    """The requests of a data set without a search, in one sentence; empty where each has one."""
-    tasks = [name for task, name in TASK_NAMES.items() if not winners_path(dataset, task).is_file()]
-    return f"No search is on record yet for {DATASET_NAMES[dataset]}, {', '.join(tasks)}." if tasks else ""
+    """The requests of a data set without a search, and the methods that a search does not have yet; empty where none lacks."""
+    lacking = {name: _unsearched(dataset, task) for task, name in TASK_NAMES.items()}
+    whole = [name for name, methods in lacking.items() if len(methods) == len(SPACES)]
+    said = [f"No search is on record yet for {DATASET_NAMES[dataset]}, {', '.join(whole)}."] if whole else []
+    said += [
+        f"Not searched yet for {DATASET_NAMES[dataset]}, {name}: {', '.join(METHODS[method].title for method in methods)}."
+        for name, methods in lacking.items() if methods and name not in whole
+    ]
+    return " ".join(said)
+
+
+def _unsearched(dataset: str, task: str) -> list[str]:
+    path = winners_path(dataset, task)
+    known = json.loads(path.read_text(encoding="utf-8"))["methods"] if path.is_file() else {}
+    return [method for method in SPACES if method not in known]
