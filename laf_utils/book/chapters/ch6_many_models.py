@@ -126,7 +126,7 @@ def verdict_sentence(records: list[dict], model: str, folder: Path | None = None
     """The verdict over seeds in words, with what the likelihood-ratio attack over many models says to it."""
     record = found(records[0]["place"]["dataset"], records[0]["place"]["task"], folder) if records else None
     own = ch6_tables.judged(records, model)
-    if record is None or own is None or model not in ROWS or not current(record):
+    if record is None or own is None or model not in record["measures"] or not current(record):
         return ch6_tables.sentence(records, model)
     apart, differs = told_apart(record, model), own.outcome == ch6_tables.DIFFERENT
     auc, null = (record["measures"][kind][ATTACK]["auc"] for kind in (model, "null"))
