@@ -197,7 +197,7 @@ def membership(records: list[dict]) -> pd.DataFrame:
     That stands last, with its chance level.
     """
     return _table(records, {
-        "U-MIA on log loss": (u_mia, 1), "RMIA AUC": (_of("audit", "rmia", "auc"), 1), "AUC of φ": (auc, 0),
+        "U-MIA on log loss": (u_mia, 1), "RMIA AUC": (_of("audit", "rmia", "auc"), 0), "AUC of φ": (auc, 0),
         "balanced accuracy": (_of("attack", "balanced_accuracy"), 1), "published ASR": (_of("metrics", "asr"), 1),
         "always “member”": (_of("attack", "chance"), 1),
     })
@@ -215,7 +215,7 @@ def distances(records: list[dict]) -> pd.DataFrame:
     """Distance to the retrained model of the same seed: phi on D_f, KS, representations, epochs to relearn."""
     return _table(records, {
         "shift of φ (nats)": (shift, 2), "φ by image (nats)": (_of("audit", "distance_by_image"), 2),
-        "W1 of φ (nats)": (_of("audit", "wasserstein"), 1), "KS, D": (_of("audit", "ks_distance"), 3),
+        "W1 of φ (nats)": (_of("audit", "wasserstein"), 1), "KS, D": (_of("audit", "ks_distance"), 2),
         "JS on D_f (nats)": (_of("audit", "js_forget"), 3),
         "CKA on D_r": (_of("audit", "debiased_cka_retain"), 3), "CKA on D_f": (_of("audit", "debiased_cka_forget"), 3),
         "distance on D_r": (_of("audit", "distance_retain"), 2), "distance on D_f": (_of("audit", "distance_forget"), 2),
