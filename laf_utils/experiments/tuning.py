@@ -164,7 +164,6 @@ class Search:
         chosen = best if gaps[0] - gaps[best] > self.floor else 0
         winner = {"trial": chosen, "gap": gaps[chosen], "changes": found[chosen]["changes"], "best_trial": best}
         space = {dimension.name: dimension.words() for dimension in SPACES[method]}
-        self.say(f"{cell.task} {method}: published {gaps[0]:.2f}, best {gaps[best]:.2f}, winner trial {chosen}")
         return {"space": space, "trials": found, "winner": winner, "against": self.against()}
 
     def _asked(self, study: Any, method: str, request: UnlearningRequest, settings: Any) -> dict:
@@ -288,6 +287,9 @@ def search(one: Search, path: Path, methods: Collection[str] = ()) -> dict:
             continue
         found = one.of_method(method)
         records.write_json(path, {"schema": SCHEMA, "about": about, "methods": _kept(path, about) | {method: found}})
+        own, gaps = found["winner"], [trial["gap"] for trial in found["trials"]]
+        best = f"best {gaps[own['best_trial']]:.2f}, winner trial {own['trial']}"
+        one.say(f"{about['task']} {method}: published {gaps[0]:.2f}, {best}")  # once it is kept: who reads it may stop the search
     return {"about": about, "methods": _kept(path, about)}
 
 
