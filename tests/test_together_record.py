@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 
 import pytest
@@ -63,11 +64,11 @@ def record_of(found):
 def test_what_is_far_is_told_apart_and_what_is_not_is_not():
     record = record_of(normal(models=12, images=60, original=60.0))
     assert ch6_many_models.told_apart(record, "original") and not ch6_many_models.told_apart(record, "laf")
-    found = ch6_many_models.sentence(record, "original")
-    assert "**told from retrained models**" in found and "original 100.0;" in found
+    found = ch6_many_models.many_models_finding([record])
+    assert re.search(r"\| MNIST, class removal \| \*\*100\.0\*\* \| \d+\.\d \|", found), "the original is told, LAF is not"
+    assert "no power" not in found
     blind = record_of(normal(models=12, images=60))
-    assert "**no power**" in ch6_many_models.sentence(blind, "laf"), "the untouched original is not told from them either"
-    assert "is not told" in ch6_many_models.sentence(record, "laf") and "MNIST" in ch6_many_models.sentence(record, "laf")
+    assert "*no power*" in ch6_many_models.many_models_finding([blind]), "the untouched original is not told from them either"
     rows = ch6_many_models.table(record)
     assert list(rows.index) == ["Original", "Retrained, other seeds", "LAF", "LAF+R"]
     assert rows.loc["Original", "U-LiRA AUC"].startswith("100.0")
@@ -76,9 +77,10 @@ def test_what_is_far_is_told_apart_and_what_is_not_is_not():
 
 def test_the_finding_counts_who_is_as_blind_as_two_groups_of_retrained_models():
     groups = [record_of(normal(models=12, images=60, original=60.0, laf=60.0)), record_of(normal(models=12, images=60))]
+    groups[1]["place"]["task"] = "data"
     said = ch6_many_models.many_models_finding(groups)
     assert "of two groups of retrained models:** LAF in 1 of 2, LAF+R in 2 of 2 requests." in said
-    assert said.count("\n- ") == 4
+    assert said.count("\n| MNIST") == 2 and "–" in said, "relearn is in none of them"
 
 
 def test_the_picture_shows_every_model_of_every_kind():
@@ -121,7 +123,7 @@ def test_the_null_of_committed_records_is_blind(path):
     if not ch6_many_models.current(record):
         assert ch6_many_models.EARLIER in ch6_many_models.rests_on(record)
         assert "U-LiRA AUC" not in ch6_many_models.table(record).columns, "no earlier number under the present name"
-        assert ch6_many_models.EARLIER in ch6_many_models.sentence(record, "laf")
+        assert ch6_many_models.EARLIER in ch6_many_models.many_models_finding([record])
         return
     null, error = (record[part]["null"]["u_lira_by_pair"]["auc"] for part in ("measures", "error"))
     assert abs(null - 50) < 3 * error + 3, "two groups of retrained models differ in their seeds alone"

@@ -15,6 +15,7 @@ from ...experiments.shadows import DEFINITION
 from ...support.paths import results_folder
 from ..base import style
 from ..base.captions import caption, caveats
+from ..base.tables import MISSING, markdown
 from ..base.words import method_name
 from . import ch6_tables
 from .ch6_tables import TITLES, heading
@@ -89,32 +90,32 @@ def told_apart(record: dict, kind: str) -> bool:
     return bool(own - null > 2 * spread)
 
 
-def sentence(record: dict, kind: str) -> str:
-    """What the likelihood-ratio attack says of a kind, with its numbers; of an older record, that it says nothing."""
-    where, models = heading(record["place"]["dataset"], record["place"]["task"]), record["place"]["models"]
-    if not current(record):
-        return f"{where}: {EARLIER}"
-    own, original, null = (record["measures"][name][ATTACK]["auc"] for name in (kind, "original", "null"))
-    said = "**told from retrained models**" if told_apart(record, kind) else "not told from retrained models"
-    power = "" if told_apart(record, "original") else ", which is not told from them either: **no power**"
-    return (
-        f"{where}: {title_of(kind)} is {said}. The AUC of U-LiRA is {own:.1f}, of the untouched original {original:.1f}{power}; "
-        f"between two groups of {models} retrained models it is {null:.1f}. 50 is blind."
-    )
-
-
 def many_models_finding(groups: list[dict], kinds: tuple[str, ...] = ("laf", "laf_r", "relearn")) -> str:
-    """What U-LiRA says of each kind at each place, as a Markdown list; one line where no record has the present definition."""
+    """What U-LiRA says, in a sentence and a table by request; one line where no record has the present definition."""
     usable = [group for group in groups if current(group)]
     if not usable:
         return f"**No verdict of U-LiRA yet.** {EARLIER}"
-    told = {kind: [group for group in usable if kind in group["measures"]] for kind in kinds}
     near = [
-        f"{title_of(kind)} in {sum(_near(group, kind) for group in own)} of {len(own)}" for kind, own in told.items() if own
+        f"{title_of(kind)} in {sum(_near(group, kind) for group in own)} of {len(own)}"
+        for kind in kinds if (own := [group for group in usable if kind in group["measures"]])
     ]
-    lines = [f"- {sentence(group, kind)}" for kind, own in told.items() for group in own]
     first = f"**U-LiRA within {NEAR:g} points of two groups of retrained models:** {', '.join(near)} requests."
-    return "\n".join([first, "", *lines])
+    last = "AUC of U-LiRA in percent; **bold**: told from retrained models, at two standard errors; 50 is blind."
+    power = "" if all(told_apart(group, "original") for group in usable) else " Where the untouched original is not: *no power*."
+    return "\n\n".join([first, markdown(_attacked(usable, kinds), "request"), last + power])
+
+
+def _attacked(groups: list[dict], kinds: tuple[str, ...]) -> pd.DataFrame:
+    """The AUC of U-LiRA by request and kind, told ones in bold."""
+    def cell(group: dict, kind: str) -> str:
+        if kind not in group["measures"]:
+            return MISSING
+        said = f"{group['measures'][kind][ATTACK]['auc']:.1f}"
+        return f"**{said}**" if kind != "null" and told_apart(group, kind) else said
+
+    rows = {heading(group["place"]["dataset"], group["place"]["task"]):
+            {title_of(kind): cell(group, kind) for kind in ("original", *kinds, "null")} for group in groups}
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def _near(record: dict, kind: str) -> bool:
