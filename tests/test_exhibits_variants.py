@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from exhibits_fakes import ablated, fake, found, labelled, seeds
 
-from laf_utils.audit import paired
+from laf_utils.audit import interval, paired
 from laf_utils.book.base import style, words
 from laf_utils.book.base.words import labels_read
 from laf_utils.book.results import ablation, divergence, every, relearn_parts
@@ -214,3 +214,9 @@ def test_answers_on_the_forgotten_images_are_compared_over_the_seeds_that_all_ha
         "Within twice what a second retrained model is away: relearn in 1 of 2 requests, LAF in 1.",
     )
     assert divergence.exhibit(found(), PLACES).text() == divergence.NOTHING
+
+
+@pytest.mark.parametrize(("values", "text"), [([0.4, 0.6], "0.50\u00a0(\u22120.77\u00a0to\u00a01.77)"), ([1.0], "1.00"),
+                                              ([9.0, 53.0], "31.00\u00a0(\u2212249\u00a0to\u00a0311)")])
+def test_an_interval_wider_than_a_gap_can_be_has_whole_ends(values, text):
+    assert words.gap_text(interval(values)) == text

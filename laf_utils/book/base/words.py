@@ -59,10 +59,14 @@ def in_time(seconds: float) -> str:
 
 
 def gap_text(found: Interval | None) -> str:
-    """For a cell: ``0.85``, or ``0.85 (0.50 to 1.20)`` of several seeds, without a break."""
+    """For a cell: ``0.85``, or ``0.85 (0.50 to 1.20)`` of several seeds, without a break.
+
+    The interval of two seeds may be wider than all there can be: from 100 points on its ends are whole numbers.
+    """
     if found is None:
         return MISSING
-    ends = f" ({signed(found.low)} to {signed(found.high)})" if found.count > 1 else ""
+    digits = 0 if max(abs(found.low), abs(found.high)) >= 100 else 2
+    ends = f" ({signed(found.low, digits)} to {signed(found.high, digits)})" if found.count > 1 else ""
     return f"{signed(found.mean)}{ends}".replace(" ", "\u00a0")
 
 
