@@ -39,7 +39,7 @@ def test_each_request_weighs_the_same_however_many_seeds_it_has():
     over = interval([-29.0, -7.0])
     assert column["MNIST, class removal"] == "\u221229.00 (\u221229.75 to \u221228.25)", "over its three seeds"
     assert column["Fashion-MNIST, class removal (one seed)"] == "\u22127.00"
-    assert column.iloc[-1] == column.iloc[-2] == f"\u221218.00 (\u2212{-over.low:.2f} to {over.high:.2f})"
+    assert column.iloc[-1] == column.iloc[-2] == f"\u221218.00 (\u2212{-over.low:.0f} to {over.high:.0f})"
     said = next(sentence for sentence in exhibit.readings if "doing nothing" in sentence)
     assert said.startswith("LAF is nearer than doing nothing in 2 of 2 requests, by 18.00 points on average.")
     assert "2 data sets are too few for a claim." in said
