@@ -245,7 +245,7 @@ def _watched(request: UnlearningRequest, look: Callable[[nn.Module, int], None])
 
 @contextmanager
 def _fused() -> Iterator[None]:
-    """Adam and SGD take a step in one pass over the weights: half of a trial's time on a processor, rounded otherwise."""
+    """Adam and SGD take a step in one pass over the weights, rounded otherwise: on a processor the step itself is what costs."""
     with ExitStack() as stack:
         for kind in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
             stack.enter_context(patch.dict(kind.__init__.__kwdefaults__, fused=True))
