@@ -100,13 +100,16 @@ def many_models_finding(groups: list[dict], kinds: tuple[str, ...] = ("laf", "la
         for kind in kinds if (own := [group for group in usable if kind in group["measures"]])
     ]
     first = f"**U-LiRA within {NEAR:g} points of two groups of retrained models:** {', '.join(near)} requests."
-    last = "AUC of U-LiRA in percent; **bold**: told from retrained models, at two standard errors; 50 is blind."
+    last = (
+        "AUC of U-LiRA in percent, *retrained* between two groups of them; **bold**: told from retrained models, at two standard "
+        "errors; 50 is blind."
+    )
     power = "" if all(told_apart(group, "original") for group in usable) else " Where the untouched original is not: *no power*."
     return "\n\n".join([first, markdown(_attacked(usable, kinds), "request"), last + power])
 
 
 def _attacked(groups: list[dict], kinds: tuple[str, ...]) -> pd.DataFrame:
-    """The AUC of U-LiRA by request and kind, told ones in bold."""
+    """The AUC of U-LiRA by request and kind, told ones in bold; first what it is between two groups of retrained models."""
     def cell(group: dict, kind: str) -> str:
         if kind not in group["measures"]:
             return MISSING
@@ -114,7 +117,8 @@ def _attacked(groups: list[dict], kinds: tuple[str, ...]) -> pd.DataFrame:
         return f"**{said}**" if kind != "null" and told_apart(group, kind) else said
 
     rows = {heading(group["place"]["dataset"], group["place"]["task"]):
-            {title_of(kind): cell(group, kind) for kind in ("original", *kinds, "null")} for group in groups}
+            {"retrained": cell(group, "null")} | {title_of(kind): cell(group, kind) for kind in ("original", *kinds)}
+            for group in groups}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
