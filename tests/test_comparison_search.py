@@ -6,9 +6,11 @@ import sys
 import pytest
 import torch
 
+from laf_utils import laf
 from laf_utils.book.chapters import ch5_tables
 from laf_utils.experiments import __main__ as command
 from laf_utils.experiments import tuning as searching
+from laf_utils.experiments import tuning_looks as looks
 from laf_utils.experiments.cells import EXACT, Cell
 from laf_utils.experiments.tuning import Search, carve, search
 from laf_utils.experiments.tuning_spaces import SPACES
@@ -165,7 +167,7 @@ def test_some_methods_are_searched_and_what_another_process_kept_stays(make_sear
 
 def test_optimisers_take_their_steps_in_one_pass_within_a_trial_alone():
     weights = [torch.nn.Parameter(torch.ones(2))]
-    with searching._fused():
+    with looks.fused():
         assert all(kind(weights, lr=0.1).defaults["fused"] for kind in (torch.optim.Adam, torch.optim.SGD))
     assert not torch.optim.Adam(weights, lr=0.1).defaults["fused"]
 
@@ -198,7 +200,7 @@ def test_a_trial_takes_as_many_steps_as_at_full_size_and_each_is_as_large(make_s
 
 def test_a_trial_that_stays_behind_ends_early_and_cannot_win(make_search, monkeypatch):
     one = make_search(trials=9)
-    monkeypatch.setattr(searching, "LOOK_AFTER", 40)
+    monkeypatch.setattr(looks, "LOOK_AFTER", 40)
     monkeypatch.setattr(searching, "SPACES", {"neggrad": SOME["neggrad"]})
     looked = []
 
@@ -213,15 +215,42 @@ def test_a_trial_that_stays_behind_ends_early_and_cannot_win(make_search, monkey
     assert found["trials"][found["winner"]["trial"]]["gap"] is not None
 
 
-def test_a_look_changes_nothing_of_what_the_trial_gives(make_search, monkeypatch):
+@pytest.mark.parametrize("method", ["boundary_expand", "laf"])
+def test_a_look_changes_nothing_of_what_the_trial_gives(method, make_search, monkeypatch):
     one, request = make_search(), make_search().request
-    settings = METHODS["boundary_expand"].settings
+    few = {"unlearning.epochs": 2, "vae.epochs": 1} if method == "laf" else {}
+    settings = changed(METHODS[method].settings, few)
     seen = []
-    monkeypatch.setattr(searching, "LOOK_AFTER", 20)
-    with searching._watched(request, lambda model, number: seen.append(one.look(model))) as watched:
-        watched_result = run_method("boundary_expand", watched, settings).model.state_dict()
-    plain = run_method("boundary_expand", request, settings).model.state_dict()
+    monkeypatch.setattr(looks, "LOOK_AFTER", 20)
+    with looks.watched(request, lambda model, number: seen.append(one.look(model))) as watched:
+        watched_result = run_method(method, watched, settings).model.state_dict()
+    plain = run_method(method, request, settings).model.state_dict()
     assert seen and all(torch.equal(plain[name], value) for name, value in watched_result.items())
+
+
+def test_a_pass_of_a_whole_network_is_looked_at_once_though_it_passes_the_extractor_too(make_search, monkeypatch):
+    request, seen = make_search().request, []
+    monkeypatch.setattr(looks, "LOOK_AFTER", 1)
+    with looks.watched(request, lambda model, number: seen.append(model)) as watched:
+        inputs = watched.retain.for_evaluation().batch(torch.arange(3))
+        watched.original(inputs)
+        watched.original.extractor(inputs)
+        with torch.no_grad():
+            watched.original(inputs)
+        assert seen[0] is watched.original and len(seen) == 2
+        assert torch.equal(seen[1](inputs), watched.original(inputs)), "its extractor, and the classifier"
+
+
+def test_densities_are_fitted_once_for_all_trials_and_the_trials_stay_what_they_are(make_search, monkeypatch):
+    one, fitted, fit = make_search(), [], laf.fit_vae
+    monkeypatch.setattr(laf, "fit_vae", lambda *given, **named: fitted.append(named["stage"]) or fit(*given, **named))
+    changes = [{"vae.epochs": 1, "unlearning.epochs": 2, "unlearning.lr_ra": rate} for rate in (1e-5, 3e-3)]
+    first, second = (one.trial("laf", one.request, METHODS["laf"].settings, each) for each in changes)
+    assert fitted == ["vae_h", "vae_h_f"]
+    again = make_search().trial("laf", one.request, METHODS["laf"].settings, changes[1])
+    assert fitted == ["vae_h", "vae_h_f"] * 2 and again["metrics"] == second["metrics"] != first["metrics"]
+    one.trial("laf", one.request, METHODS["laf"].settings, {"vae.epochs": 2, "unlearning.epochs": 1})
+    assert len(fitted) == 6, "densities of other settings are others"
 
 
 def test_methods_with_a_held_out_set_get_the_images_set_aside(make_search):

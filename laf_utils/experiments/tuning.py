@@ -11,14 +11,11 @@ rounding, and trials that are there stay.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from copy import deepcopy
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -38,6 +35,7 @@ from .cells import Cell
 from .making import settings_of
 from .problem import Problem
 from .second_retrained import retrained_again
+from .tuning_looks import LOOK_AFTER, Fits, fitted_once, fused, percent, watched
 from .tuning_spaces import SPACES, Dimension
 
 IMAGES, VALIDATION = 12_000, 0.2  # drawn of the task's training images, and the share of them that is set aside
@@ -47,7 +45,7 @@ WORST = 100.0  # points: what a trial that diverges scores
 BY_BATCH = ("lfssd", "ssd", "unroll")  # batches enter their definitions, not a number of steps
 # A trial ends where, after so many whole trials, it is not among the best so many percent at a look, after every so many passed
 # images and at so many of the images.
-WHOLE, PERCENT, LOOK_AFTER, LOOKED_AT = 5, 25.0, 4_000, 600
+WHOLE, PERCENT, LOOKED_AT = 5, 25.0, 600
 
 
 def carve(run: Run, images: int, validation: float) -> Run:
@@ -86,6 +84,7 @@ class Search:
         batch = max(1, round(full.config.training.batch_size * self.factor))
         run.config = replace(run.config, training=replace(run.config.training, batch_size=batch))
         self.problem = Problem(run)
+        self._fits: Fits = {}
 
     @cached_property
     def goal(self) -> dict[str, float | None]:
@@ -124,7 +123,7 @@ class Search:
         """One trial: what was changed, what it scored, how long it took; raises what a look at the model raises."""
         start = time.process_time()
         try:
-            with _fused():
+            with fused(), fitted_once(self._fits):
                 model = run_method(method, request, self.reduced(method, changed(settings, changes))).model
             metrics = self._accuracies(model)
             gap = self._gap(metrics)
@@ -144,12 +143,12 @@ class Search:
         for images, rows, labels in sets:
             chosen = rows[torch.randperm(len(rows), generator=draw)[: LOOKED_AT // 3]]
             inputs, own = images.batch(chosen), labels[chosen].to(images.device)
-            found.append((inputs, own, _percent(run.retrained, inputs, own)))
+            found.append((inputs, own, percent(run.retrained, inputs, own)))
         return found
 
     def look(self, model: nn.Module) -> float:
         """The mean gap of a model on the way, on some images, in points."""
-        return sum(abs(_percent(model, inputs, labels) - goal) for inputs, labels, goal in self._looked_at) / 3
+        return sum(abs(percent(model, inputs, labels) - goal) for inputs, labels, goal in self._looked_at) / 3
 
     def of_method(self, method: str) -> dict:
         """All trials of one method, and the winner."""
@@ -178,8 +177,8 @@ class Search:
 
         start = time.process_time()
         try:
-            with _watched(request, look) as watched:
-                one = self.trial(method, watched, settings, changes)
+            with watched(request, look) as seen:
+                one = self.trial(method, seen, settings, changes)
         except pruned:
             study.tell(asked, state=_optuna().trial.TrialState.PRUNED)
             seconds = round(time.process_time() - start, 2)
@@ -208,48 +207,6 @@ class Search:
             "batches": f"times {self.factor:g}, so that the number of steps stays; not {', '.join(BY_BATCH)}",
             "stopping": f"not among the best {PERCENT:g} % at a look, every {LOOK_AFTER} images, after {WHOLE} whole trials",
         }
-
-
-def _percent(model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> float:
-    """Accuracy in percent, in evaluation mode; the modes of the modules are put back."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    with torch.no_grad():
-        right = 100 * (model(inputs).argmax(1) == labels).float().mean().item()
-    for module, mode in modes:
-        module.training = mode
-    return right
-
-
-@contextmanager
-def _watched(request: UnlearningRequest, look: Callable[[nn.Module, int], None]) -> Iterator[UnlearningRequest]:
-    """The request with an original whose trained copies are looked at as they pass images; what forgets otherwise is not.
-
-    A hook of the module goes with its copies, so that no method has to know that it is watched.
-    """
-    passed, looks = 0, 0
-
-    def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...], logits: torch.Tensor) -> None:
-        nonlocal passed, looks
-        if not (torch.is_grad_enabled() and logits.requires_grad):
-            return
-        passed += len(logits)
-        if passed >= (looks + 1) * LOOK_AFTER:
-            looks += 1
-            look(module, looks)
-
-    original = deepcopy(request.original)
-    original.register_forward_hook(hook)
-    yield replace(request, original=original)
-
-
-@contextmanager
-def _fused() -> Iterator[None]:
-    """Adam and SGD take a step in one pass over the weights, rounded otherwise: on a processor the step itself is what costs."""
-    with ExitStack() as stack:
-        for kind in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
-            stack.enter_context(patch.dict(kind.__init__.__kwdefaults__, fused=True))
-        yield
 
 
 def _optuna() -> Any:
