@@ -8,7 +8,7 @@ from laf_utils.evaluation import evaluate
 from laf_utils.experiments import __main__ as command
 from laf_utils.experiments import commands, training_run
 from laf_utils.experiments.cells import COMPARISON, Cell
-from laf_utils.experiments.record import SHADOWS, TRAINING, UNKEYED, VERDICT, Kind, TrainingPlace, VerdictPlace
+from laf_utils.experiments.record import SHADOWS, TRAINING, VERDICT, Kind, TrainingPlace, VerdictPlace
 from laf_utils.support.keys import content_key
 from laf_utils.support.paths import training_folder
 from laf_utils.support.records import read_all, write_json
@@ -95,7 +95,6 @@ def test_a_record_keyed_afterwards_names_its_code_by_its_commit_or_by_a_record_w
     assert (len(afterwards), proven) == (27, 16)
 
 
-def test_only_kinds_from_before_keys_read_a_file_without_one(tmp_path):
+def test_a_file_without_a_key_is_no_record(tmp_path):
     path = write_json(tmp_path / "x.json", {"schema": 1, "numbers": 1})
-    assert Kind("x", 1, ("numbers",), older=True).state(path, {}) == (UNKEYED, ())
     assert Kind("x", 1, ("numbers",)).state(path, {}) == ("missing", ())

@@ -15,7 +15,7 @@ gpu            what wants a GPU, on one that is lent for minutes                
 =============  =================================================================  ==========================================
 
 ``KIND=audit --help`` says what a kind takes. ``PLAN=1`` says what there is to do and does nothing; ``PLAN=2`` names each too:
-valid, stale, missing, or unkeyed, which is from before there were keys.
+valid, stale or missing.
 """
 
 import errno

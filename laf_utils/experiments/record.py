@@ -11,7 +11,6 @@ from ..support.paths import results_folder, training_folder
 
 VALID, STALE, MISSING = STATES = ("valid", "stale", "missing")
 SHADOW_IMAGES = 6_000  # training images of many models, the same number of each class: a tenth of the paper's
-UNKEYED = "unkeyed"  # from before there were keys: it can be read, and nothing tells what it was made with
 Say = Callable[[str], None]
 
 
@@ -30,8 +29,7 @@ class Kind:
     schema: int  # newest version of its layout that is understood here
     required: tuple[str, ...]  # parts without which a file is none
     check: Callable[[Path, dict], dict] | None = None  # of the content, raises ``RecordError``
-    # whether there are records from before there were keys; they are read, and made anew where they are asked for
-    older: bool = False
+    definition: int | None = None  # of its measures, where they have been redefined: under one name stands one measure
 
     @property
     def folder(self) -> Path:
@@ -44,26 +42,26 @@ class Kind:
     @property
     def parts(self) -> tuple[str, ...]:
         """Names that a record must have, those of its head included."""
-        return ("schema", *(() if self.older else ("key", "inputs")), *self.required)
+        return ("schema", "key", "inputs", *self.required)
 
     def read(self, path: Path) -> dict:
         """A record of this kind.
 
         Raises:
             RecordError: the file is missing, is no JSON, lacks a part, was written by a newer schema, was changed since it was
-                sealed, or says what cannot be.
+                sealed, holds measures of another definition, or says what cannot be.
         """
         record = records.read_parts(path, self.parts, self.schema)
+        if record.get("definition") != self.definition:
+            raise records.RecordError(f"{path}: its measures have another definition than they have now; make it anew")
         return self.check(path, record) if self.check else record
 
     def state(self, path: Path, inputs: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
-        """``valid``, ``stale``, ``unkeyed`` or ``missing``, and the parts that have changed since."""
+        """``valid``, ``stale`` or ``missing``, and the parts that have changed since."""
         try:
             record = self.read(path)
         except records.RecordError:
             return MISSING, ()
-        if "key" not in record:
-            return UNKEYED, ()
         stale = tuple(stale_parts(record, inputs))
         return (STALE if stale else VALID), stale
 
@@ -145,8 +143,8 @@ class VerdictPlace:
 
 
 PLACED = ("place", "headline", "caveats")
-AUDIT = Kind("audit", 1, (*PLACED, "metrics", "attack", "gaps", "audit", "relearn", "failures", "cost"))
+AUDIT = Kind("audit", 1, (*PLACED, "metrics", "attack", "gaps", "audit", "relearn", "failures", "cost"), definition=2)
 MAPS = Kind("maps", 1, (*PLACED, "maps", "same", "classes", "forgotten", "task"))
-SHADOWS = Kind("shadows", 1, (*PLACED, "settings", "seconds", "accuracy", "measures", "error", "example"), older=True)
+SHADOWS = Kind("shadows", 1, (*PLACED, "settings", "seconds", "accuracy", "measures", "error", "example"), definition=2)
 VERDICT = Kind("verdict", 1, ("runs", "images", "exact method", "at the margin"))
 TRAINING = Kind("Training", records.SCHEMA, records.REQUIRED[1:], records.checked_run)

@@ -11,10 +11,9 @@ from matplotlib.figure import Figure
 
 from ...audit.many_models import SIGMA_FLOOR
 from ...experiments.record import SHADOWS
-from ...experiments.shadows import DEFINITION
 from ...support.paths import results_folder
 from ..base import style
-from ..base.captions import caption, caveats
+from ..base.captions import caveats
 from ..base.tables import MISSING, markdown
 from ..base.words import method_name
 from . import ch6_tables
@@ -23,8 +22,6 @@ from .ch6_tables import TITLES, heading
 ROWS = {"original": TITLES["original"], "null": "Retrained, other seeds", "laf": TITLES["laf"], "laf_r": TITLES["laf_r"]}
 COLOURS = style.COLOURS | {"null": "#555555"}
 ATTACK = "u_lira_by_pair"
-UNKEYED = "From before records had keys: nothing checks whether the code that made it is still the present one."
-EARLIER = caption("many models, earlier")
 COLUMNS = {
     "U-LiRA AUC": ((ATTACK, "auc"), 1), "of the most exposed": (("u_lira_of_exposed", "auc"), 1),
     "forget score": (("neurips_forget_score",), 3), "without utility": (("neurips_forgetting_alone",), 3),
@@ -52,12 +49,7 @@ def rests_on(record: dict) -> str:
     """What a record's tables rest on."""
     images, forget, models = record["settings"]["train_images"], record["settings"]["forget"], record["place"]["models"]
     said = f"{models} models of each kind, {images:,} training images, {forget:,} of them to forget."
-    return " ".join([said, *caveats(record), *([] if current(record) else [EARLIER]), *([] if "key" in record else [UNKEYED])])
-
-
-def current(record: dict) -> bool:
-    """Whether the record's measures have their present definitions; older ones are not printed under the same names."""
-    return record.get("definition", 1) >= DEFINITION
+    return " ".join([said, *caveats(record)])
 
 
 def title_of(kind: str) -> str:
@@ -67,10 +59,7 @@ def title_of(kind: str) -> str:
 
 
 def table(record: dict) -> pd.DataFrame:
-    """Every measure over many models with one jackknife standard error, by kind of model.
-
-    Those of earlier definitions are left out.
-    """
+    """Every measure over many models with one jackknife standard error, by kind of model."""
     titles = {kind: title_of(kind) for kind in (*ROWS, *(kind for kind in record["measures"] if kind not in ROWS))}
 
     def cell(kind: str, where: tuple[str, ...], digits: int) -> str:
@@ -79,7 +68,7 @@ def table(record: dict) -> pd.DataFrame:
 
     return pd.DataFrame({
         name: {title: cell(kind, where, digits) for kind, title in titles.items()}
-        for name, (where, digits) in COLUMNS.items() if where[0] in record["error"]["null"]
+        for name, (where, digits) in COLUMNS.items()
     })
 
 
@@ -91,21 +80,20 @@ def told_apart(record: dict, kind: str) -> bool:
 
 
 def many_models_finding(groups: list[dict], kinds: tuple[str, ...] = ("laf", "laf_r", "relearn")) -> str:
-    """What U-LiRA says, in a sentence and a table by request; one line where no record has the present definition."""
-    usable = [group for group in groups if current(group)]
-    if not usable:
-        return f"**No verdict of U-LiRA yet.** {EARLIER}"
+    """What U-LiRA says, in a sentence and a table by request; empty without a record."""
+    if not groups:
+        return ""
     near = [
         f"{title_of(kind)} in {sum(_near(group, kind) for group in own)} of {len(own)}"
-        for kind in kinds if (own := [group for group in usable if kind in group["measures"]])
+        for kind in kinds if (own := [group for group in groups if kind in group["measures"]])
     ]
     first = f"**U-LiRA within {NEAR:g} points of two groups of retrained models:** {', '.join(near)} requests."
     last = (
         "AUC of U-LiRA in percent, *retrained* between two groups of them; **bold**: told from retrained models, at two standard "
         "errors; 50 is blind."
     )
-    power = "" if all(told_apart(group, "original") for group in usable) else " Where the untouched original is not: *no power*."
-    return "\n\n".join([first, markdown(_attacked(usable, kinds), "request"), last + power])
+    power = "" if all(told_apart(group, "original") for group in groups) else " Where the untouched original is not: *no power*."
+    return "\n\n".join([first, markdown(_attacked(groups, kinds), "request"), last + power])
 
 
 def _attacked(groups: list[dict], kinds: tuple[str, ...]) -> pd.DataFrame:
@@ -131,7 +119,7 @@ def verdict_sentence(records: list[dict], model: str, folder: Path | None = None
     """The verdict over seeds in words, with what the likelihood-ratio attack over many models says to it."""
     record = found(records[0]["place"]["dataset"], records[0]["place"]["task"], folder) if records else None
     own = ch6_tables.judged(records, model)
-    if record is None or own is None or model not in record["measures"] or not current(record):
+    if record is None or own is None or model not in record["measures"]:
         return ch6_tables.sentence(records, model)
     apart, differs = told_apart(record, model), own.outcome == ch6_tables.DIFFERENT
     auc, null = (record["measures"][kind][ATTACK]["auc"] for kind in (model, "null"))

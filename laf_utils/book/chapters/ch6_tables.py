@@ -7,7 +7,6 @@ from typing import cast
 import pandas as pd
 from IPython.display import HTML
 
-from ...audit.free import DEFINITION
 from ...audit.statistics import p_of_excess
 from ...audit.verdict import BY_IMAGE, CANNOT, DIFFERENT, EQUIVALENT, LEVEL, NO_POWER, SHIFT, SeedVerdict, verdict_over_seeds
 from ...experiments.audit_seeds import MODELS, NULL
@@ -18,7 +17,7 @@ from ...settings.names import MEASURE_NAMES, MODEL_NAMES
 from ...support.paths import results_folder
 from ...support.reading import counted
 from ..base import words
-from ..base.captions import caption, caveats
+from ..base.captions import caveats
 from ..base.reading import grouped, measure
 from ..base.tables import MISSING
 from ..base.words import mean_text
@@ -28,7 +27,6 @@ from .aligned import aligned, folded
 TITLES = MODEL_NAMES | {NULL: words.TITLES[AGAIN]}
 PLACES = (("mnist", "class"), ("mnist", "data"), ("fashion", "class"), ("fashion", "data"))
 
-EARLIER = caption("audit, earlier")
 JS, CKA = "JS on D_f", "CKA on D_f"
 # By name in sentences: the distances of the verdict, and how many digits they are said with.
 OUTPUTS = ("shift of φ (nats)", "φ by image (nats)", "W1 of φ (nats)", "KS, D", "JS on D_f (nats)")
@@ -63,12 +61,7 @@ def rests_on(records: list[dict]) -> str:
     first, seeds = records[0], ", ".join(str(record["place"]["seed"]) for record in records)
     task = first["task"]
     said = f"Training seeds {seeds}; {task['forget']:,} images to forget, {task['retain']:,} to keep."
-    return " ".join([said, *caveats(first), *([] if current(records) else [EARLIER])])
-
-
-def current(records: list[dict]) -> bool:
-    """Whether all records have their measures by the present definitions."""
-    return all(record.get("definition", 1) >= DEFINITION for record in records)
+    return " ".join([said, *caveats(first)])
 
 
 def values(records: list[dict], model: str, value: Value) -> dict[int, float]:
