@@ -221,6 +221,16 @@ def test_published_settings_that_the_search_left_as_they_are_stand_among_the_tun
     found = {name: [g.method for g in own[1:]] for name, own in tables.blocks([*rows_of(fake("original")), *rows]).items()}
     assert set(found[tables.PUBLISHED]) == {"scrub", "ts", "laf"}
     assert set(found[tables.TUNED]) == {"scrub", "ts"}, "LAF was not searched"
+    assert list(found)[0] == tables.PUBLISHED
+
+
+def test_settings_of_the_equal_search_stand_first_where_laf_has_them(folder):
+    records = [*REFERENCES, fake("laf"), fake("scrub"), fake("scrub", choice="tuned")]
+    published = tables.exhibit(found(*records), "mnist", "class")
+    assert tables.FIRST_TUNED not in published.about and list(published.table.index) == ["Doing nothing", "LAF", "SCRUB"]
+    both = tables.exhibit(found(*records, fake("laf", choice="tuned")), "mnist", "class")
+    assert list(both.table.index) == ["Doing nothing", "LAF, tuned", "SCRUB, tuned"] and tables.FIRST_TUNED in both.about
+    assert list(both.blocks)[0] == tables.PUBLISHED and "LAF" in both.blocks[tables.PUBLISHED].index
 
 
 def test_a_column_without_a_value_is_not_shown():

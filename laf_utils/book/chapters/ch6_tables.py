@@ -25,7 +25,7 @@ from ..base.words import title_of as heading
 from .aligned import aligned, folded
 
 TITLES = MODEL_NAMES | {NULL: words.TITLES[AGAIN]}
-PLACES = (("mnist", "class"), ("mnist", "data"), ("fashion", "class"), ("fashion", "data"))
+PLACES = tuple((dataset, task) for dataset in ("mnist", "fashion") for task in ("class", "data", "noisy"))
 
 JS, CKA = "JS on D_f", "CKA on D_f"
 # By name in sentences: the distances of the verdict, and how many digits they are said with.

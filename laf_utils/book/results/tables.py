@@ -1,7 +1,8 @@
 """The paper's tables: one exhibit for each data set and task.
 
 Blocks stand apart: published settings, references, settings of the equal search, rows that are not ranked, rows of the authors.
-Each begins with doing nothing. What is shown fits a page; every column is folded below it and in the CSV.
+Where LAF was searched too, the equal search stands first. Each begins with doing nothing. What is shown fits a page; every column
+is folded below it and in the CSV.
 """
 
 from pathlib import Path
@@ -30,7 +31,7 @@ MEASURES = {
 }
 GAP = "gap (95 % interval)"  # the deciding column: right after the name
 LABELS, COST, SEEDS = "labels", "cost", "seeds"
-PUBLISHED, REFERENCE, TUNED = "Published settings", "References", "Settings of the equal search (one seed)"
+PUBLISHED, REFERENCE, TUNED = "Published settings", "References", "Settings of the equal search"
 APART, THEIR_BLOCK = "Not ranked: outside the claim of their papers, or on an original of their own", "Rows of the authors"
 # The authors' full sets of numbers, by what they are about: (group of authors.json, its name in rows).
 THEIRS = {
@@ -39,6 +40,10 @@ THEIRS = {
 }
 THEIR_MODELS = {"original": NOTHING, "retrained": MODEL_NAMES["retrained"], "laf": "LAF"}
 READING = "Percent, means over seeds; *gap* in points, with its 95 % interval; *cost*: passes as a share of retraining's."
+FIRST_TUNED = (
+    "The first table has the settings that an equal search chose for each method; below it stand the published ones, which were "
+    "made for another scale."
+)
 EVERY_COLUMN = f"Below, with every column: {SPREAD}; ToW is 1 for the retrained model."
 
 
@@ -112,7 +117,7 @@ def full(rows: list[Group], task: str) -> pd.DataFrame:
 
 def blocks(rows: list[Group]) -> dict[str, list[Group]]:
     """The rows by block, doing nothing first in each; a block of nothing else is left out. Published settings that the search
-    left as they are stand in both blocks."""
+    left as they are stand in both blocks. The first is the table to read: equal settings for all, where LAF has them too."""
     reference = [g for g in rows if g.method in REFERENCES and not g.variant]
     nothing = [g for g in reference if g.method == ORIGINAL]
     rest = [g for g in rows if g not in reference]
@@ -122,7 +127,16 @@ def blocks(rows: list[Group]) -> dict[str, list[Group]]:
         TUNED: [g for g in rest if ranked(g) and (g.choice != DEFAULTS or _published_won(g))],
         APART: [g for g in rest if not ranked(g)],
     }
+    if any(group.method == "laf" for group in parts[TUNED]):
+        parts = {TUNED: parts.pop(TUNED), **parts}
     return {name: nothing + own for name, own in parts.items() if any(group.good for group in own)}
+
+
+def _first(parts: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, str]:
+    """The table to read first, taken out of ``parts``, and what is said of it where it is not that of the published settings."""
+    if TUNED in parts and next(iter(parts)) == TUNED:
+        return parts.pop(TUNED), FIRST_TUNED
+    return parts.pop(PUBLISHED, pd.DataFrame()), ""
 
 
 def _published_won(group: Group) -> bool:
@@ -184,8 +198,8 @@ def exhibit(found: Found, dataset: str, task: str) -> Exhibit:
     apart = [g for g in rows if not ranked(g)]
     detail += [f"{name_of(g)} is not ranked: {LISTED[g.method].outside_claim}." for g in apart if g.choice == DEFAULTS]
     said = readings(rows, f"On {title}") + _beside_theirs(rows, dataset, task) if rows else ()
-    about = f"{headline(rows)} {READING}" if rows else "No record of ours yet."
-    first = parts.pop(PUBLISHED, pd.DataFrame())
+    first, which = _first(parts)
+    about = " ".join(filter(None, [headline(rows), READING, which])) if rows else "No record of ours yet."
     together = pd.concat(whole).fillna(MISSING) if whole else None
     return Exhibit(
         f"{task}-{dataset}", title, about, first, said, blocks=parts, detail=" ".join(filter(None, detail)), full=together
@@ -198,7 +212,7 @@ def of_records(records: list[dict]) -> Exhibit:
     found = Found({Path(f"{row}.json"): record for row, record in enumerate(records)})
     rows = groups(found, cell["dataset"], cell["task"], cell["profile"])
     parts = {name: table(own, cell["task"], rows) for name, own in blocks(rows).items()}
-    first = parts.pop(PUBLISHED, pd.DataFrame())
+    first, _ = _first(parts)
     return Exhibit("run", "This run", READING, first, readings(rows, "On this run"), blocks=parts)
 
 
