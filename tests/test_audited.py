@@ -133,6 +133,15 @@ def test_records_of_other_code_or_a_lacking_part_are_refused(tmp_path):
         ch6_tables.found("mnist", "class", folder=tmp_path)
 
 
+def test_requests_without_a_record_are_left_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAF_RESULTS", str(tmp_path))
+    assert ch6_tables.places() == {}
+    path = tmp_path / "audit" / "fashion" / "noisy-quick-seed0.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(fake(task="noisy")))
+    assert list(ch6_tables.places()) == [("fashion", "noisy")]
+
+
 def test_tables_have_a_row_for_every_model_and_intervals(seeds):
     for table in (ch6_tables.utility(seeds), ch6_tables.membership(seeds)):
         assert list(table.index[:3]) == ["Original", "Retrained", "Retrained, another seed"]

@@ -49,6 +49,11 @@ def found(dataset: str, task: str, profile: str = "quick", folder: Path | None =
     return sorted(map(AUDIT.read, place.glob(f"{task}-{profile}-seed*.json")), key=lambda record: record["place"]["seed"])
 
 
+def places() -> dict[tuple[str, str], list[dict]]:
+    """The committed records of every request that has some."""
+    return {place: records for place in PLACES if (records := found(*place))}
+
+
 def title_of(model: str) -> str:
     """The row of a model in tables."""
     return TITLES.get(model) or METHODS[model].title
@@ -122,7 +127,8 @@ def opened(place: tuple[str, str], records: list[dict]) -> HTML:
         heading(*place), rests_on(records), aligned(judged, "Verdict.", VERDICT),
         aligned(judged, "The test's reach. Shifts in nats.", POWER),
         aligned(utility(records), "Utility: gap in points, accuracies in percent."), diverged(records),
-        aligned(membership(records), "Attacks, in percent."), aligned(apart, "Distance to retraining: outputs.", OUTPUTS),
+        aligned(membership(records), "Attacks, in percent."), powerless(records),
+        aligned(apart, "Distance to retraining: outputs.", OUTPUTS),
         aligned(apart, "Distance to retraining: representation, and epochs to relearn.", INSIDE),
     )
 
