@@ -134,10 +134,12 @@ def opened(place: tuple[str, str], records: list[dict]) -> HTML:
 
 
 def log_odds_finding(places: dict[tuple[str, str], list[dict]], models: tuple[str, ...] = ("relearn", "laf")) -> str:
-    """In how many requests the log-odds of D_f lie as near to the retrained model's as those of a second one, in a sentence."""
-    apart = {
-        model: [_from_blind(pairs) for records in places.values() if (pairs := _pairs(records, model, auc))] for model in models
-    }
+    """In how many requests the log-odds of D_f lie as near to the retrained model's as those of a second one, in a sentence.
+
+    Requests of one seed say nothing.
+    """
+    found = {model: [_pairs(records, model, auc) for records in places.values()] for model in models}
+    apart = {model: [_from_blind(pairs) for pairs in own if len(pairs) > 1] for model, own in found.items()}
     said = [
         f"{title_of(model)} in {sum(own <= null + WITHIN for own, null in found)} of {len(found)}"
         for model, found in apart.items() if found
