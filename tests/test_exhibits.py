@@ -233,6 +233,17 @@ def test_settings_of_the_equal_search_stand_first_where_laf_has_them(folder):
     assert list(both.blocks)[0] == tables.PUBLISHED and "LAF" in both.blocks[tables.PUBLISHED].index
 
 
+def test_laf_with_the_settings_of_the_search_is_held_against_the_published_ones():
+    seeds = range(3)
+    published = [fake("laf", seed, gap=2.0 + 0.01 * seed) for seed in seeds]
+    both = rows_of(*published, *(fake("laf", seed, gap=1.0 - 0.01 * seed, choice="tuned") for seed in seeds))
+    said = " ".join(sentences.readings(both, "On MNIST"))
+    assert "With the settings of the equal search LAF's gap is 0.99 points; that is nearer than with its published" in said
+    alike = rows_of(*published, *(fake("laf", seed, gap=2.0 + 0.5 * (-1) ** seed, choice="tuned") for seed in seeds))
+    assert "these and its published settings cannot be told apart" in " ".join(sentences.readings(alike, "On MNIST"))
+    assert "equal search" not in " ".join(sentences.readings(rows_of(*published), "On MNIST"))
+
+
 def test_a_column_without_a_value_is_not_shown():
     rows = rows_of(fake("ts"), fake("laf"))
     assert "cost" not in tables.table(rows, "class").columns, "without passes there is no cost"

@@ -107,6 +107,15 @@ def _floor(rows: list[Group], where: str) -> Said | None:
     return Said(beyond, text)
 
 
+def _searched(rows: list[Group]) -> Said | None:
+    """LAF with the settings of the equal search beside the published ones."""
+    laf, floor = pick(rows, "laf"), over(pick(rows, AGAIN))
+    tuned = next((g for g in rows if g.method == "laf" and not g.variant and g.choice != DEFAULTS), None)
+    said = f"With the settings of the equal search LAF's gap is {short_points(over(tuned))}" if over(tuned) else ""
+    apart = difference(tuned, laf)
+    return _pair(apart, floor, said, "these and its published settings", "that is", "with its published ones")
+
+
 def _against(rows: list[Group], level: str) -> Said | None:
     laf, found, floor = pick(rows, "laf"), nearest(rows, level), over(pick(rows, AGAIN))
     if found is None or difference(laf, found[0]) is None:
@@ -191,6 +200,9 @@ def readings(rows: list[Group], where: str) -> tuple[str, ...]:
     Args:
         where: how the first sentences begin, e.g. ``On MNIST, class removal``.
     """
-    asked = [_beside_nothing(rows, where), _floor(rows, where), _against(rows, "none"), _against(rows, "all"), _repaired(rows)]
+    asked = [
+        _beside_nothing(rows, where), _floor(rows, where), _searched(rows), _against(rows, "none"), _against(rows, "all"),
+        _repaired(rows),
+    ]
     compared = _corrected([said for said in asked if said])
     return tuple(filter(None, [*compared, cost(rows), attacked(rows), elsewhere(rows), diverged(rows), broken(rows)]))
