@@ -133,6 +133,11 @@ def test_records_of_other_code_or_a_lacking_part_are_refused(tmp_path):
         ch6_tables.found("mnist", "class", folder=tmp_path)
 
 
+def test_verdicts_with_their_numbers_are_folded_away():
+    said = ch6_tables.told(["One.", "Two."])
+    assert said.startswith("<details><summary>") and "\n\n- One.\n- Two.\n\n</details>" in said
+
+
 def test_requests_without_a_record_are_left_out(tmp_path, monkeypatch):
     monkeypatch.setenv("LAF_RESULTS", str(tmp_path))
     assert ch6_tables.places() == {}

@@ -113,11 +113,9 @@ def summary(places: dict[tuple[str, str], list[dict]], model: str) -> str:
 
 
 def told(said: list[str]) -> str:
-    """Sentences as a Markdown list; what all of them end with is said once, below it."""
-    ends = {line.rstrip(".").rpartition(". ")[2] for line in said}
-    once = ends.pop() if len(ends) == 1 and len(said) > 1 else ""
-    lines = "\n".join(f"- {line.removesuffix(f' {once}.') if once else line}" for line in said)
-    return f"{lines}\n\n{once}." if once else lines
+    """Sentences as a Markdown list that a reader opens: many numbers, which the tables hold as well."""
+    lines = "\n".join(f"- {line}" for line in said)
+    return f"<details><summary>Each verdict with its numbers, request by request</summary>\n\n{lines}\n\n</details>"
 
 
 def opened(place: tuple[str, str], records: list[dict]) -> HTML:
