@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from exhibits_fakes import fake
 
 from laf_utils.book.chapters import ch5_tables, ch6_many_models, ch6_tables, ch8_own_model, laf_findings
 from laf_utils.book.chapters.aligned import NAME, aligned, folded, is_number
@@ -162,3 +163,19 @@ def test_a_single_look_is_said():
         "**Seen:** one ends after 1 look at step 25 (forgotten), so its panel is a single point. two ends after 2 looks at step "
         "50 (forgotten). none ends after 0 looks (forgotten)."
     )
+
+
+def test_winners_are_held_against_the_published_settings_on_the_seeds_that_both_have(monkeypatch):
+    records = [
+        *(fake("laf", seed, gap) for seed, gap in enumerate((2.0, 4.0, 9.0))), *(fake("ts", seed, 1.0) for seed in range(2)),
+        *(fake("laf", seed, 1.0, choice="tuned") for seed in range(2)), fake("ts", 1, 3.0, choice="tuned"), fake("scrub", 0, 5.0),
+        fake("scrub", 0, failure="no number", choice="tuned"),
+    ]
+    monkeypatch.setattr(ch5_tables, "found", lambda dataset, task, seed=0: records)
+    table = ch5_tables.tuning("mnist", "class")
+    columns = [ch5_tables.PUBLISHED_FULL, ch5_tables.WINNER_FULL, "seeds"]
+    assert list(table.loc["LAF", columns]) == ["3.00", "1.00", "2"]
+    assert list(table.loc["T-S", columns]) == ["1.00", "3.00", "1"]
+    assert list(table.loc["SCRUB", columns]) == ["5.00", "–", "1"]
+    said = ch5_tables.tuning_finding("mnist", "class")
+    assert "1 of 2 winners" in said and "LAF gets better" in said and "Of these, 1 rest on one training seed" in said

@@ -233,6 +233,17 @@ def test_settings_of_the_equal_search_stand_first_where_laf_has_them(folder):
     assert list(both.blocks)[0] == tables.PUBLISHED and "LAF" in both.blocks[tables.PUBLISHED].index
 
 
+def test_winners_without_a_run_of_full_size_are_named(folder):
+    won = {name: {"winner": {"changes": {"epochs": 2}}} for name in ("laf", "scrub")} | {"ts": {"winner": {"changes": {}}}}
+    write_json(winners_path("mnist", "class"), {"methods": won})
+    records = [*REFERENCES, fake("laf"), fake("laf", choice="tuned"), fake("scrub"), fake("ts")]
+    said = tables.exhibit(found(*records), "mnist", "class").detail
+    assert "that were not run at full size yet: SCRUB." in said
+    whole = tables.exhibit(found(*records, fake("scrub", choice="tuned")), "mnist", "class").detail
+    assert "not run at full size" not in whole
+    assert "not run at full size" not in tables.exhibit(found(*REFERENCES, fake("laf")), "mnist", "class").detail
+
+
 def test_laf_with_the_settings_of_the_search_is_held_against_the_published_ones():
     seeds = range(3)
     published = [fake("laf", seed, gap=2.0 + 0.01 * seed) for seed in seeds]

@@ -39,3 +39,10 @@ def published_stay(cell: Cell) -> bool:
         return cell.choice == "tuned" and not winners_of(cell)
     except WinnersError:
         return False
+
+
+def changed_methods(dataset: str, task: str) -> list[str]:
+    """The methods for which a search chose other settings than the published ones; none without a search."""
+    path = winners_path(dataset, task)
+    methods = json.loads(path.read_text(encoding="utf-8"))["methods"] if path.is_file() else {}
+    return [name for name, own in methods.items() if own["winner"]["changes"]]

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from functools import cache
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from ..base.reading import grouped
 from ..base.tables import MISSING, number
 from ..base.words import TITLES, detail_of, method_name, title_of
 
+PUBLISHED_FULL, WINNER_FULL = "published, full size", "winner, full size"
 UNITS = "Image passes and their TFLOP; seconds of one thread, ~ on the wall clock; MB that the method added to the process."
 
 
@@ -32,16 +34,19 @@ def _place(record: dict) -> tuple[int, bool]:
     return names.index(name) if name in names else len(names), record["cell"]["choice"] == "tuned"
 
 
-def found(dataset: str, task: str, *, seed: int = 0, profile: str = "paper", folder: Path | None = None) -> list[dict]:
-    """The committed records of a data set and task in one profile, in the order of tables.
+def found(
+    dataset: str, task: str, *, seed: int | None = 0, profile: str = "paper", folder: Path | None = None
+) -> list[dict]:
+    """The committed records of a data set and task in one profile, of one training seed or (``None``) of all, in the order of
+    tables.
 
     Raises:
         RecordError: a file among them that is no record.
     """
     place = (folder or results_folder() / "comparison") / dataset
-    last = "" if profile == "paper" else f"-{profile}"
-    paths = [path for choice in ("", "-tuned") for path in sorted(place.glob(f"{task}-*-seed{seed}{choice}{last}.json"))]
-    return sorted(map(read, paths), key=_place)
+    last, which = "" if profile == "paper" else f"-{profile}", r"\d+" if seed is None else seed
+    name = re.compile(rf"{task}-\w+-seed{which}(-tuned)?{last}")  # a variant's lie in folders of their own
+    return sorted((read(path) for path in sorted(place.glob(f"{task}-*.json")) if name.fullmatch(path.stem)), key=_place)
 
 
 def record_name(record: dict) -> str:
@@ -137,24 +142,42 @@ def ladder() -> str:
     return "\n".join(lines)
 
 
+def _full_size(dataset: str, task: str) -> dict[str, tuple[float | None, float | None, int]]:
+    """By method: the mean gap of the published settings and of the winner, and over how many training seeds.
+
+    Where both have some, over the seeds that both have, so that the two are held against each other on the same models.
+    """
+    gaps: dict[str, dict[str, dict[int, float]]] = {}
+    for record in filter(lambda record: record["gap"], found(dataset, task, seed=None)):
+        cell = record["cell"]
+        gaps.setdefault(cell["method"], {}).setdefault(cell["choice"], {})[cell["seed"]] = record["gap"]["mean"]
+    means = {}
+    for method, own in gaps.items():
+        pair = own.get("defaults", {}), own.get("tuned", {})
+        shared = (set(pair[0]) & set(pair[1])) or set(pair[0]) | set(pair[1])
+        sides = [[gap for seed, gap in side.items() if seed in shared] for side in pair]
+        published, winner = (sum(side) / len(side) if side else None for side in sides)
+        means[method] = published, winner, len(shared)
+    return means
+
+
 def tuning(dataset: str, task: str) -> pd.DataFrame:
     """What the equal search found, a row for each method: gap of the published settings and of the best trial on the reduced set
-    and at full size, in points, and what the winner changed; empty where there was no search.
+    and at full size, in points, over how many seeds, and what the winner changed; empty where there was no search.
     """
     path = winners_path(dataset, task)
     if not path.is_file():
         return pd.DataFrame()
-    methods = json.loads(path.read_text(encoding="utf-8"))["methods"]
-    full = {(r["cell"]["method"], r["cell"]["choice"]): r["gap"]["mean"] for r in found(dataset, task) if r["gap"]}
-    rows = {}
+    methods, full, rows = json.loads(path.read_text(encoding="utf-8"))["methods"], _full_size(dataset, task), {}
     for name, own in methods.items():
         winner, trials = own["winner"], own["trials"]
         changes = ", ".join(f"{key.rpartition('.')[2]} {f'{value:.3g}' if isinstance(value, float) else value}"
                             for key, value in winner["changes"].items())
+        published, tuned, seeds = full.get(name, (None, None, 0))
         rows[METHODS[name].title] = {
             "published": number(trials[0]["gap"]), "best": number(trials[winner["best_trial"]]["gap"]),
-            "published, full size": number(full.get((name, "defaults"))),
-            "winner, full size": number(full.get((name, "tuned"))), "changed to": changes or "nothing: published stays",
+            PUBLISHED_FULL: number(published), WINNER_FULL: number(tuned), "seeds": str(seeds or MISSING),
+            "changed to": changes or "nothing: published stays",
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -164,12 +187,12 @@ def tuning_finding(dataset: str, task: str) -> str:
     table = tuning(dataset, task)
     if table.empty:
         return ""
-    gaps = table[["published, full size", "winner, full size"]].replace(MISSING, None).dropna().astype(float)
-    worse = gaps.index[gaps["winner, full size"] > gaps["published, full size"]]
+    gaps = table[[PUBLISHED_FULL, WINNER_FULL]].replace(MISSING, None).dropna().astype(float)
+    worse, once = gaps.index[gaps[WINNER_FULL] > gaps[PUBLISHED_FULL]], (table.loc[gaps.index, "seeds"] == "1").sum()
     laf = f" LAF gets {'worse' if 'LAF' in worse else 'better'}." if "LAF" in gaps.index else ""
     return (
         f"{title_of(dataset, task)}: at full size {len(worse)} of {len(gaps)} winners of the search are farther from the "
-        f"retrained model than the published settings.{laf}"
+        f"retrained model than the published settings.{laf}{f' Of these, {once} rest on one training seed.' if once else ''}"
     ) if len(gaps) else f"{title_of(dataset, task)}: no winner of the search was run at full size."
 
 

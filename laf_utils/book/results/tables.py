@@ -11,7 +11,7 @@ import pandas as pd
 
 from ...audit import gaps_to_retrained
 from ...experiments.cells import EXACT, ORIGINAL, REFERENCES, RETRAIN, Cell
-from ...experiments.tuning_winners import published_stay
+from ...experiments.tuning_winners import changed_methods, published_stay
 from ...methods.catalogue import LISTED
 from ...settings.names import LABEL_ACCESS, MEASURE_NAMES, MODEL_NAMES
 from ..base import reading
@@ -144,6 +144,14 @@ def _published_won(group: Group) -> bool:
     return not group.variant and group.method not in EXACT and published_stay(Cell(**group.any["cell"] | {"choice": "tuned"}))
 
 
+def _not_run(rows: list[Group], dataset: str, task: str) -> str:
+    """Which winners of the equal search the table lacks, as they have no run of full size; empty where it lacks none."""
+    run = {group.method for group in rows if group.choice != DEFAULTS}
+    lacking = [name for name in changed_methods(dataset, task) if name in LISTED and name not in run] if run else []
+    names = ", ".join(LISTED[name].title for name in lacking)
+    return f"Settings that the equal search chose, and that were not run at full size yet: {names}." if lacking else ""
+
+
 def their_gaps(dataset: str, task: str) -> dict[str, dict[str, float]]:
     """The distance of the authors' models to their own retrained one, as ours is computed."""
     known = authors()[THEIRS[dataset, task][0]]
@@ -195,6 +203,7 @@ def exhibit(found: Found, dataset: str, task: str) -> Exhibit:
         detail.append(f"Rows “{who}”: {authors()[key]['origin']}; their gap is computed here from their accuracies.")
     if any(record["test_without_held_out"] for group in rows for record in group.good.values()):
         detail.append("SCRUB+R reads a fifth of the test images; its test accuracies and its goal's leave those out.")
+    detail.append(_not_run(rows, dataset, task))
     apart = [g for g in rows if not ranked(g)]
     detail += [f"{name_of(g)} is not ranked: {LISTED[g.method].outside_claim}." for g in apart if g.choice == DEFAULTS]
     said = readings(rows, f"On {title}") + _beside_theirs(rows, dataset, task) if rows else ()
