@@ -11,6 +11,7 @@ from laf_utils.book.base import captions, reading, training_records, words
 from laf_utils.book.results import __main__ as command
 from laf_utils.book.results import ablation, answer, coverage, every, sentences, tables
 from laf_utils.experiments.cells import Cell
+from laf_utils.experiments.tuning_spaces import SPACES
 from laf_utils.experiments.tuning_winners import winners_path
 from laf_utils.support.paths import ROOT
 from laf_utils.support.records import write_json
@@ -224,13 +225,17 @@ def test_published_settings_that_the_search_left_as_they_are_stand_among_the_tun
     assert list(found)[0] == tables.PUBLISHED
 
 
-def test_settings_of_the_equal_search_stand_first_where_laf_has_them(folder):
+def test_settings_of_the_equal_search_stand_first_where_every_method_has_them(folder):
+    won = {name: {"winner": {"changes": {"epochs": 2}}} for name in SPACES}
+    write_json(winners_path("mnist", "class"), {"methods": won})
     records = [*REFERENCES, fake("laf"), fake("scrub"), fake("scrub", choice="tuned")]
     published = tables.exhibit(found(*records), "mnist", "class")
     assert tables.FIRST_TUNED not in published.about and list(published.table.index) == ["Doing nothing", "LAF", "SCRUB"]
     both = tables.exhibit(found(*records, fake("laf", choice="tuned")), "mnist", "class")
     assert list(both.table.index) == ["Doing nothing", "LAF, tuned", "SCRUB, tuned"] and tables.FIRST_TUNED in both.about
     assert list(both.blocks)[0] == tables.PUBLISHED and "LAF" in both.blocks[tables.PUBLISHED].index
+    write_json(winners_path("mnist", "class"), {"methods": {name: own for name, own in won.items() if name != "ssd"}})
+    assert tables.FIRST_TUNED not in tables.exhibit(found(*records, fake("laf", choice="tuned")), "mnist", "class").about
 
 
 def test_winners_without_a_run_of_full_size_are_named(folder):

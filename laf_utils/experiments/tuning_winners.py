@@ -41,8 +41,8 @@ def published_stay(cell: Cell) -> bool:
         return False
 
 
-def changed_methods(dataset: str, task: str) -> list[str]:
-    """The methods for which a search chose other settings than the published ones; none without a search."""
+def searched_methods(dataset: str, task: str) -> dict[str, bool]:
+    """The methods that a search has trials of, and whether it chose other settings than the published ones; none without one."""
     path = winners_path(dataset, task)
     methods = json.loads(path.read_text(encoding="utf-8"))["methods"] if path.is_file() else {}
-    return [name for name, own in methods.items() if own["winner"]["changes"]]
+    return {name: bool(own["winner"]["changes"]) for name, own in methods.items()}

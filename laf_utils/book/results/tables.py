@@ -1,8 +1,8 @@
 """The paper's tables: one exhibit for each data set and task.
 
 Blocks stand apart: published settings, references, settings of the equal search, rows that are not ranked, rows of the authors.
-Where LAF was searched too, the equal search stands first. Each begins with doing nothing. What is shown fits a page; every column
-is folded below it and in the CSV.
+Where every method was searched, the equal search stands first. Each begins with doing nothing. What is shown fits a page; every
+column is folded below it and in the CSV.
 """
 
 from pathlib import Path
@@ -11,7 +11,8 @@ import pandas as pd
 
 from ...audit import gaps_to_retrained
 from ...experiments.cells import EXACT, ORIGINAL, REFERENCES, RETRAIN, Cell
-from ...experiments.tuning_winners import changed_methods, published_stay
+from ...experiments.tuning_spaces import SPACES
+from ...experiments.tuning_winners import published_stay, searched_methods
 from ...methods.catalogue import LISTED
 from ...settings.names import LABEL_ACCESS, MEASURE_NAMES, MODEL_NAMES
 from ..base import reading
@@ -117,7 +118,8 @@ def full(rows: list[Group], task: str) -> pd.DataFrame:
 
 def blocks(rows: list[Group]) -> dict[str, list[Group]]:
     """The rows by block, doing nothing first in each; a block of nothing else is left out. Published settings that the search
-    left as they are stand in both blocks. The first is the table to read: equal settings for all, where LAF has them too."""
+    left as they are stand in both blocks. The first is the table to read: that of the search, where it has been made for every
+    method and LAF has numbers in it."""
     reference = [g for g in rows if g.method in REFERENCES and not g.variant]
     nothing = [g for g in reference if g.method == ORIGINAL]
     rest = [g for g in rows if g not in reference]
@@ -127,7 +129,7 @@ def blocks(rows: list[Group]) -> dict[str, list[Group]]:
         TUNED: [g for g in rest if ranked(g) and (g.choice != DEFAULTS or _published_won(g))],
         APART: [g for g in rest if not ranked(g)],
     }
-    if any(group.method == "laf" for group in parts[TUNED]):
+    if any(group.method == "laf" and _all_searched(group) for group in parts[TUNED]):
         parts = {TUNED: parts.pop(TUNED), **parts}
     return {name: nothing + own for name, own in parts.items() if any(group.good for group in own)}
 
@@ -144,10 +146,17 @@ def _published_won(group: Group) -> bool:
     return not group.variant and group.method not in EXACT and published_stay(Cell(**group.any["cell"] | {"choice": "tuned"}))
 
 
+def _all_searched(group: Group) -> bool:
+    """Whether the equal search of a group's request has been made for every method."""
+    cell = group.any["cell"]
+    return set(SPACES) <= set(searched_methods(cell["dataset"], cell["task"]))
+
+
 def _not_run(rows: list[Group], dataset: str, task: str) -> str:
     """Which winners of the equal search the table lacks, as they have no run of full size; empty where it lacks none."""
     run = {group.method for group in rows if group.choice != DEFAULTS}
-    lacking = [name for name in changed_methods(dataset, task) if name in LISTED and name not in run] if run else []
+    won = [name for name, changed in searched_methods(dataset, task).items() if changed and name in LISTED]
+    lacking = [name for name in won if name not in run] if run else []
     names = ", ".join(LISTED[name].title for name in lacking)
     return f"Settings that the equal search chose, and that were not run at full size yet: {names}." if lacking else ""
 
