@@ -28,7 +28,7 @@ from laf_utils.forgetting.sources import ArrayStore, OwnImages
 from laf_utils.support.paths import ROOT
 
 RESULT = ROOT / "results" / "verdict" / "study.jsonl"
-SEEDS, NETWORKS = range(10, 15), {"mlp": "digits", "cnn": "digits", "residual": "mnist"}
+SEEDS, NETWORKS = range(25, 30), {"mlp": "digits", "cnn": "digits", "residual": "mnist"}
 STEPS = {"by heart": 600, "well fitted": 130}
 REQUESTS = ("class", "10 %", "1 %", "10 images", "1 image")
 CLASS, ALLOWED, TUNED = 3, 4.0, 60  # the class removed; points of accuracy; steps of fine-tuning on D_r

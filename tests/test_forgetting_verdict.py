@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,7 +14,21 @@ from torch import nn
 from benchmarks import verdict_study
 from laf_utils.forgetting import command, judge
 from laf_utils.forgetting import report as report_room
-from laf_utils.forgetting.evidence import BEYOND, CRITICAL, LEAST_COMPARED, _Agreement, _as_taught, weigh, weigh_removed
+from laf_utils.forgetting.evidence import (
+    BEYOND,
+    CRITICAL,
+    LEAST_COMPARED,
+    NEAR,
+    NEAR_BEYOND,
+    _Agreement,
+    _agreement,
+    _as_taught,
+    _Residuals,
+    _standing,
+    weigh,
+    weigh_removed,
+)
+from laf_utils.forgetting.judge import judged
 from laf_utils.forgetting.page import Report
 from laf_utils.forgetting.preparing import divided
 from laf_utils.forgetting.reference import fresh, student
@@ -110,15 +125,66 @@ def test_a_model_that_answers_as_those_who_never_saw_the_images_passes_a_blind_a
         assert alone.detectable > alone.tolerance and alone.finding == "unclear", "so few students' own answers say too little"
 
 
-@pytest.mark.parametrize(("beyond", "probability", "sureness", "passes"), [
-    (0.0, 0.0, 0.0, True), (0.3, 0.9, 0.0, True), (0.9, 0.3, 0.0, True), (0.9, 0.9, 0.0, False), (1.2, 0.0, 0.0, False),
-    (0.0, 0.0, 1.5, False),
+@pytest.mark.parametrize(("beyond", "probability", "sureness", "nearer", "passes"), [
+    (0.4, 9.0, 2.0, 0.0, True), (0.9, 0.7, 2.0, 0.0, True), (1.0, 0.7, 0.0, 0.0, True), (0.9, 0.9, 0.0, 0.0, False),
+    (1.1, 0.7, 0.0, 0.0, False),
+    (0.0, 0.1, 0.5, 4.0, True), (0.0, 0.3, 0.5, 4.0, False), (0.0, 0.1, 1.5, 4.0, False), (1.1, 0.1, 0.5, 4.0, False),
 ])
-def test_of_few_images_less_than_one_may_be_answered_beyond_the_students(beyond, probability, sureness, passes):
-    answers = _Agreement(0.9, 0.9, 0.1, 0.9, 0.9 - beyond / 12, probability / 12)
+def test_of_few_images_less_than_one_may_be_answered_beyond_the_students(beyond, probability, sureness, nearer, passes):
+    """Less of a model that says of unseen images, too, what the original says: it may have been made from it."""
+    answers = _Agreement(0.9, 0.9, 0.1, 0.9, 0.9 - beyond / 12, probability / 12, nearer)
     assert _as_taught(answers, 12, sureness) is passes
-    assert _as_taught(_Agreement(0.9, 0.9, 0.1, 0.9, 0.9 - 0.039, 1.0), 200, 9.0), "of many, four points"
-    assert not _as_taught(_Agreement(0.9, 0.9, 0.1, 0.9, 0.9 - 0.041, 0.0), 200, 0.0)
+    for beyond, own in ((0.5, 0.0), (0.75, 0.0), (0.75, 4.0)):
+        alone = _Agreement(1.0, 0.5, 0.1, 0.5, 1.0 - beyond, 0.1, own)
+        assert _as_taught(alone, 1, 0.5) is (beyond == 0.5), "one image that hardly any student answers so"
+    for limit, own in ((0.04, 0.0), (0.02, 4.0)):
+        assert _as_taught(_Agreement(0.9, 0.9, 0.1, 0.9, 0.9 - limit + 0.001, 1.0, own), 200, 9.0), "of many, points"
+        assert not _as_taught(_Agreement(0.9, 0.9, 0.1, 0.9, 0.9 - limit - 0.001, 0.0, own), 200, 0.0)
+
+
+def test_a_model_made_from_the_original_is_nearer_to_it_on_unseen_images():
+    world = World(4)
+    original, never = world.answers(1.0), world.answers(0.0)
+    students = [logits[:, :N] for logits in [torch.stack(world.students)]] + [torch.stack(world.students)[:, N:]]
+    found = {
+        name: _agreement((original[:N], original[N:]), (logits[:N], logits[N:]), (students[0], students[1])).nearer
+        for name, logits in (("itself", original), ("made from it", 0.8 * original + 0.2 * never), ("never", never))
+    }
+    assert found["itself"] > NEAR and found["made from it"] > NEAR > found["never"]
+    for logits, allowed in ((0.8 * original + 0.2 * never, NEAR_BEYOND), (never, BEYOND)):
+        own = world.weigh(original, logits)
+        said = " ".join(" ".join(reasons) for reasons in findings(replace(own, finding="unclear"), False, M))
+        assert own.allowed == allowed and f"of {allowed:g} allowed" in said
+
+
+def test_few_images_are_held_against_drawn_means():
+    """Hard images lie far below the others: a normal null would call models over-forgotten too often that never saw these."""
+    draw, called = torch.Generator().manual_seed(0), {"normal": 0, "drawn": 0}
+    unseen, weights, runs = -torch.empty(400).exponential_(generator=draw) ** 1.5, torch.ones(10), 400
+    unseen = (unseen - unseen.mean()) / unseen.std()
+    for _ in range(runs):
+        own = unseen[torch.randint(400, (10,), generator=draw)]
+        found = _Residuals(own, unseen, torch.zeros(10), torch.ones(10), torch.full((10, 400), 1 / 400))
+        called["drawn"] += _standing(found, weights) < -CRITICAL
+        called["normal"] += own.mean() * 10**0.5 < -CRITICAL
+    assert called["normal"] >= 0.015 * runs and called["drawn"] <= 0.01 * runs
+    far = _Residuals(torch.full((10,), 9.0), unseen, torch.zeros(10), torch.ones(10), torch.zeros(10, 400))
+    assert _standing(far, weights) == pytest.approx(9 * 10**0.5), "beyond the draws the normal tail goes on"
+
+
+def test_utility_is_held_against_the_least_useful_student():
+    draw = torch.Generator().manual_seed(0)
+    answers = torch.randint(0, 10, (400,), generator=draw)
+
+    def right(share: float) -> tuple[torch.Tensor, torch.Tensor]:
+        said = torch.where(torch.arange(400) < share * 400, answers, (answers + 1) % 10)
+        logits = 6.0 * nn.functional.one_hot(said, 10).float() + torch.randn(400, 10, generator=draw)
+        return logits[:100].flip(0), logits
+
+    students = [right(share) for share in (0.99, 0.99, 0.99, 0.9)]
+    stacked = torch.stack([own[0] for own in students]), torch.stack([own[1] for own in students])
+    said = {share: " ".join(judged(right(1.0), right(share), stacked).reasons) for share in (0.8, 0.88)}
+    assert "utility" in said[0.8] and "utility" not in said[0.88]
 
 
 def test_fewer_students_see_less_say_so_and_call_out_nobody():
@@ -276,7 +342,7 @@ def test_the_report_says_cannot_tell_and_the_command_has_a_code_for_it(model, mo
 
 
 def test_the_committed_study_has_no_false_acceptable():
-    """No original, nothing that ``forget`` gives, in 150 requests; of retrained models four of five and more are acceptable."""
+    """No original, nothing that ``forget`` gives, in 150 requests; of retrained models 85 % and more are acceptable."""
     lines = verdict_study.done()
     keys = [tuple(line[key] for key in ("seed", "network", "fit", "request", "model")) for line in lines]
     assert len(keys) == len(set(keys)) == 4 * 150 and len({key[:4] for key in keys}) == 150
@@ -284,10 +350,8 @@ def test_the_committed_study_has_no_false_acceptable():
         far = verdict_study.far(line["accuracy"], line["retrained"], line["images"])
         assert line["false"] == (line["verdict"] == "acceptable" and far)
     found = verdict_study.summary(lines)
-    assert found["original"]["false"] == found["forget"]["false"] == 0 and found["tuned"]["false"] <= 3
-    wrong = [line for line in lines if line["false"]]
-    assert all(line["beyond"] < 0 for line in wrong), "they are right where the original is wrong, not where it remembers"
-    assert found["retrained"]["acceptable"] >= 0.8 * found["retrained"]["runs"]
+    assert found["original"]["false"] == found["forget"]["false"] == 0 and found["tuned"]["false"] <= 2
+    assert found["retrained"]["acceptable"] >= 0.85 * found["retrained"]["runs"]
 
 
 def test_a_verdict_is_false_of_what_is_remembered_and_of_more_than_one_image_lost():

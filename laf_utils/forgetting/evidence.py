@@ -32,11 +32,18 @@ LEAST_SPREAD = 0.3  # nats
 TOLERANCE = 5.0  # points of accuracy on D_f: a leak that small may be missed by an audit that does see the untouched original
 BLIND_TOLERANCE = 0.2  # images that could leak at most where the audit would not even see that
 FEW = 5  # images below which a mean has no distribution
-# Chosen on seeds 0 to 9 of benchmarks/verdict_study.py, whose seeds 10 to 14 are the judged ones.
+# Chosen on seeds 0 to 9 of benchmarks/verdict_study.py, whose seeds 25 to 29 are the judged ones.
 BEYOND = 4.0  # points of D_f that may be answered as by the original beyond what the students answer so
-BEYOND_IMAGES = 0.4  # the same where these points are less than an image, counted by answers or by probabilities
-BEYOND_SURENESS = 1.0  # and standard errors of sureness that are allowed then
+# The same where these points are less than an image: images by answers, or, of ``FEW`` and more, by probabilities and one by
+# answers at most.
+BEYOND_IMAGES, BEYOND_PROBABILITY, MOST_IMAGES = 0.5, 0.8, 1.0
+# A model that says of unseen images what the original says, by so many standard errors more than the students do, may have been
+# made from it, and holds what it holds: it is allowed fewer points, or, where they are less than an image, so many images by
+# probabilities, and standard errors of sureness.
+NEAR, NEAR_BEYOND, NEAR_PROBABILITY, NEAR_SURENESS = 3.0, 2.0, 0.2, 1.0
 LIMIT = 100.0  # nats
+SKEWED = 150  # forget images up to which the mean of their residuals is held against drawn means: these are not yet normal
+DRAWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,8 @@ class Evidence:
         agreement, expected, error: percent of D_f answered as by the original, and what a model without D_f would have; the last
             two, and what follows from them, are ``None`` where classes vanish.
         beyond: percent of D_f answered as by the original, less what the students answer so on average.
+        nearer: by how many standard errors more of the unseen images than the students' it answers as the original does; above
+            ``NEAR`` it may have been made from the original, and less is allowed.
         apart: p value of the Kolmogorov-Smirnov test of both sets' residuals; 1 of fewer than 20 images.
         whole: points that could leak at most: all that the original knows of D_f and the reference does not.
         detectable: the smallest leak that would have been seen in four cases of five, in points.
@@ -65,6 +74,7 @@ class Evidence:
     expected: float | None
     error: float | None
     beyond: float | None
+    nearer: float | None
     apart: float
     whole: float | None
     detectable: float | None
@@ -74,6 +84,11 @@ class Evidence:
 
     def as_dict(self) -> dict[str, float | int | str | None]:
         return {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(self).items()}
+
+    @property
+    def allowed(self) -> float:
+        """The points of D_f that the model may answer as the original beyond what the students answer so."""
+        return NEAR_BEYOND if self.nearer is not None and self.nearer > NEAR else BEYOND
 
 
 Pair = tuple[torch.Tensor, torch.Tensor]  # logits on D_f and on unseen images
@@ -148,14 +163,29 @@ def weigh_removed(before: Pair, after: Pair) -> Evidence | None:
     side = "leak" if level > CRITICAL else "over-forgotten" if level < -CRITICAL else None
     finding = side or ("apart" if apart < LEVEL / TESTS else "none")
     share = 100 * (before[0].argmax(1) == after[0].argmax(1)).float().mean().item()
-    return Evidence(finding, level, _standing(there, torch.ones(n)), share, None, None, None, apart, None, None, None, n, m)
+    before_too = _standing(there, torch.ones(n))
+    return Evidence(finding, level, before_too, share, None, None, None, None, apart, None, None, None, n, m)
 
 
 def _standing(found: _Residuals, weights: torch.Tensor) -> float:
-    """The weighted mean residual of D_f in standard errors, those of the unseen images' own noise included."""
+    """The weighted mean residual of D_f in standard errors, those of the unseen images' own noise included.
+
+    Few residuals have no normal mean, as hard images lie far below: theirs is held against means of as many unseen residuals, and
+    the share of these that lie beyond it is said in the standard errors of a normal mean.
+    """
     weights = weights / weights.sum()
-    error = math.sqrt((weights**2).sum() + ((weights[:, None] * found.used).sum(0) ** 2).sum())
-    return ((weights * found.forget).sum() / error).item()
+    noise = ((weights[:, None] * found.used).sum(0) ** 2).sum()  # of the unseen images behind the places
+    mean = (weights * found.forget).sum()
+    normal = (mean / ((weights**2).sum() + noise).sqrt()).item()
+    if len(weights) > SKEWED:
+        return normal
+    draw = torch.Generator().manual_seed(0)
+    rows = torch.randint(len(found.unseen), (DRAWS, len(weights)), generator=draw)
+    means = (found.unseen[rows] * weights).sum(1) + noise.sqrt() * torch.randn(DRAWS, generator=draw)
+    side = 1 if normal > 0 else -1
+    beyond = 1 + int((side * means >= side * mean).sum())
+    drawn = -NormalDist().inv_cdf(min(0.5, beyond / (DRAWS + 1)))
+    return side * (max(drawn, abs(normal)) if beyond <= 2 else drawn)  # the draws end there
 
 
 def _weights(found: _Residuals, sure: float) -> torch.Tensor:
@@ -167,7 +197,8 @@ def _weights(found: _Residuals, sure: float) -> torch.Tensor:
 @dataclass(frozen=True)
 class _Agreement:
     """Shares in 0..1: of D_f answered as by the original, what is expected, its standard error, the smallest expected, what the
-    students answer so; and by how much the probability of the original's answers exceeds theirs, on average over D_f."""
+    students answer so; by how much the probability of the original's answers exceeds theirs, on average over D_f; and by how many
+    standard errors the model answers more of the unseen images so than they do."""
 
     share: float
     expected: float
@@ -175,6 +206,7 @@ class _Agreement:
     least: float
     taught: float
     probability: float
+    nearer: float
 
 
 def _agreement(before: Pair, after: Pair, students: Pair) -> _Agreement:
@@ -192,8 +224,9 @@ def _agreement(before: Pair, after: Pair, students: Pair) -> _Agreement:
     variance = (chance * (1 - chance)).sum().item() / n**2 + moved.var().item() / len(moved)
     # A model made from the original agrees with it on everything, so that what could leak is not read off such a model alone.
     probability = _chance(after[0], said[0]).mean().item() - _chance(students[0], said[0]).mean().item()
+    nearer = (moved.mean() / (moved.var() / len(moved)).sqrt().clamp_min(1e-6)).item()
     return _Agreement(
-        own_f.mean().item(), (first + second) / 2, math.sqrt(variance), min(first, second, taught), taught, probability,
+        own_f.mean().item(), (first + second) / 2, math.sqrt(variance), min(first, second, taught), taught, probability, nearer,
     )
 
 
@@ -207,10 +240,14 @@ def _as_taught(answers: _Agreement, images: int, sureness: float) -> bool:
 
     What could have leaked is bounded by that, whether or not the audit of sureness sees the untouched original.
     """
-    beyond, most = images * (answers.share - answers.taught), images * BEYOND / 100
+    near, at_most = answers.nearer > NEAR, MOST_IMAGES if images >= FEW else BEYOND_IMAGES
+    beyond, most = round(images * (answers.share - answers.taught), 4), images * (NEAR_BEYOND if near else BEYOND) / 100
+    surer = images * answers.probability
     if most >= 1:
         return beyond <= most
-    return beyond <= 1 and min(beyond, images * answers.probability) <= BEYOND_IMAGES and sureness <= BEYOND_SURENESS
+    if near:
+        return beyond <= at_most and surer <= NEAR_PROBABILITY and sureness <= NEAR_SURENESS
+    return beyond <= BEYOND_IMAGES or (beyond <= at_most and surer <= BEYOND_PROBABILITY)
 
 
 def weigh(before: Pair, after: Pair, students: Pair) -> Evidence | None:
@@ -251,5 +288,5 @@ def weigh(before: Pair, after: Pair, students: Pair) -> Evidence | None:
             finding = "unclear"
     return Evidence(
         finding, here, there, 100 * answers.share, 100 * answers.expected, 100 * answers.error,
-        100 * (answers.share - answers.taught), apart, whole, detectable, tolerance, n, m,
+        100 * (answers.share - answers.taught), answers.nearer, apart, whole, detectable, tolerance, n, m,
     )

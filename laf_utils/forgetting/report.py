@@ -9,13 +9,13 @@ from ..audit.unseen import auc_error, audit
 from ..support.reading import counted
 from .anew import APART
 from .attempts import Outcome
-from .evidence import BEYOND, CRITICAL, LEAST_COMPARED, Evidence, weigh, weigh_removed
+from .evidence import CRITICAL, LEAST_COMPARED, Evidence, weigh, weigh_removed
 from .preparing import Answers, Prepared
 from .reference import Reference
 from .watch import ERRORS, FORGOTTEN, Watch, agreement_gap, utility
 
 WORST = 10  # remaining images that are listed
-STILL_NAMED = 0.05  # share of D_f that may still be answered with a removed class
+STILL_NAMED = 0.04  # share of D_f that may still be answered with a removed class: the points that the verdict study allows
 
 ACCEPTABLE, RETRAIN, CANNOT_TELL = "acceptable", "retraining advised", "cannot tell"
 
@@ -174,7 +174,7 @@ def findings(found: Evidence | None, class_removed: bool, unseen: int) -> tuple[
         return [], [
             f"the smallest leak the audit would have seen is {found.detectable:.1f} points of accuracy on the forget images; "
             f"{found.tolerance:.1f} are allowed; {points} (+- {found.error:.1f}), {found.beyond:+.1f} points "
-            f"beyond students of the retained images, of {BEYOND:g} allowed"
+            f"beyond students of the retained images, of {found.allowed:g} allowed"
         ]
     return [], []
 

@@ -24,7 +24,7 @@ EVERY = 25  # steps between looks
 EARLY = 5  # steps between the first looks, and between those of a recovery: single images may be forgotten after a pass over them
 PATIENCE = 4  # looks without progress
 ERRORS = NormalDist().inv_cdf(1 - LEVEL / 2)  # standard errors from which on the report's audit would tell D_f from unseen images
-FORGOTTEN = 0.04  # of the sampled D_f may still get a removed class: two standard errors below the verdict's 0.05 of all
+FORGOTTEN = 0.03  # of the sampled D_f may still get a removed class: well below the verdict's 0.04 of all
 GAIN = 0.01
 COLLAPSE = 0.5  # of the original's number of classes in use (exp of the entropy of its answers)
 
