@@ -178,4 +178,4 @@ def test_winners_are_held_against_the_published_settings_on_the_seeds_that_both_
     assert list(table.loc["T-S", columns]) == ["1.00", "3.00", "1"]
     assert list(table.loc["SCRUB", columns]) == ["5.00", "–", "1"]
     said = ch5_tables.tuning_finding("mnist", "class")
-    assert "1 of 2 winners" in said and "LAF gets better" in said and "Of these, 1 rest on one training seed" in said
+    assert "1 of 2 winners" in said and "LAF gets better" in said and "1 of the pairs rest on one training seed" in said

@@ -192,7 +192,7 @@ def tuning_finding(dataset: str, task: str) -> str:
     laf = f" LAF gets {'worse' if 'LAF' in worse else 'better'}." if "LAF" in gaps.index else ""
     return (
         f"{title_of(dataset, task)}: at full size {len(worse)} of {len(gaps)} winners of the search are farther from the "
-        f"retrained model than the published settings.{laf}{f' Of these, {once} rest on one training seed.' if once else ''}"
+        f"retrained model than the published settings.{laf}{f' {once} of the pairs rest on one training seed.' if once else ''}"
     ) if len(gaps) else f"{title_of(dataset, task)}: no winner of the search was run at full size."
 
 
