@@ -18,6 +18,7 @@ from laf_utils.forgetting.evidence import (
     BEYOND,
     CRITICAL,
     LEAST_COMPARED,
+    MOST_IMAGES,
     NEAR,
     NEAR_BEYOND,
     _Agreement,
@@ -351,6 +352,8 @@ def test_the_committed_study_has_no_false_acceptable():
         assert line["false"] == (line["verdict"] == "acceptable" and far)
     found = verdict_study.summary(lines)
     assert found["original"]["false"] == found["forget"]["false"] == 0 and found["tuned"]["false"] <= 2
+    wrong = [line for line in lines if line["false"] and line["model"] != "retrained"]
+    assert all(line["images"] * line["beyond"] / 100 <= MOST_IMAGES for line in wrong), "not an image more than is allowed"
     assert found["retrained"]["acceptable"] >= 0.85 * found["retrained"]["runs"]
 
 

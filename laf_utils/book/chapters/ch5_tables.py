@@ -12,7 +12,7 @@ import torch
 from ...datasets.catalogue import FACTS
 from ...experiments.cells import REFERENCES, RETRAIN, read
 from ...experiments.tuning_spaces import SPACES
-from ...experiments.tuning_winners import winners_path
+from ...experiments.tuning_winners import searched_methods, winners_path
 from ...methods import METHODS, LabelAccess
 from ...methods.flops import per_image
 from ...models import Architecture, Network
@@ -209,6 +209,5 @@ def unsearched(dataset: str) -> str:
 
 
 def _unsearched(dataset: str, task: str) -> list[str]:
-    path = winners_path(dataset, task)
-    known = json.loads(path.read_text(encoding="utf-8"))["methods"] if path.is_file() else {}
+    known = searched_methods(dataset, task)
     return [method for method in SPACES if method not in known]
