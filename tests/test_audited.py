@@ -273,8 +273,13 @@ def test_a_wrong_seed_is_one_clear_error(wrong):
 
 
 def test_closed_forms_give_their_answers():
-    for name, value, _, answer in ch6_known_answers._cases():
-        wanted = {"about 50": (50, 1.5), "near 100": (98, 2.1), "about 0": (0, 0.03)}.get(answer)
-        goal, error = wanted or (float(answer.split("=")[-1]), 1e-3)
-        assert value == pytest.approx(goal, abs=error), name
-    assert len(ch6_known_answers.closed_forms().splitlines()) == 21
+    table = ch6_known_answers.closed_forms()
+    assert table.right.all(), table[~table.right]
+    assert ch6_known_answers.count_right(table) == "20 of 20 known answers are given."
+
+
+@pytest.mark.parametrize("value, answer", [(0.1, "0"), (0.9, "1"), (0.6, "ln 2 = 0.693"), (53.0, "about 50"), (95.0, "near 100")])
+def test_a_wrong_answer_is_seen(monkeypatch, value, answer):
+    monkeypatch.setattr(ch6_known_answers, "_cases", lambda: [("CKA", 1.0, "a turned one", "1"), ("KS, D", value, "x", answer)])
+    table = ch6_known_answers.closed_forms()
+    assert list(table.right) == [True, False] and ch6_known_answers.count_right(table).startswith("1 of 2")

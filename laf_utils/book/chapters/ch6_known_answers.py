@@ -2,6 +2,7 @@
 
 import math
 
+import pandas as pd
 import torch
 
 from ...audit import gaps_to_retrained
@@ -59,7 +60,22 @@ def _rmia(gain: float) -> float:
     return rmia(forget, torch.stack(phi[2:4]).sigmoid(), test, torch.stack(phi[4:6]).sigmoid()).auc
 
 
-def closed_forms() -> str:
-    """Every measure on its known cases, as lines of plain text."""
-    lines = [f"{name:<16}{abs(value):8.3f}   {answer:<14}{what}" for name, value, what, answer in _cases()]
-    return "\n".join([f"{'measure':<16}{'says':>8}   {'should':<14}of", *lines])
+ROUGH = {"about 50": (50.0, 1.5), "near 100": (98.0, 2.1), "about 0": (0.0, 0.03)}  # answers that chance moves, and how far
+EXACT = 1e-3
+
+
+def _within(value: float, answer: str) -> bool:
+    """Whether a value is the known answer, as far as chance allows."""
+    goal, room = ROUGH.get(answer) or (float(answer.split("=")[-1]), EXACT)
+    return abs(value - goal) <= room
+
+
+def closed_forms() -> pd.DataFrame:
+    """Every measure on its known cases: a row for each, with what it says and what it should say."""
+    rows = [(name, what, f"{abs(value):.3f}", answer, _within(value, answer)) for name, value, what, answer in _cases()]
+    return pd.DataFrame(rows, columns=["measure", "of", "says", "should say", "right"]).set_index("measure")
+
+
+def count_right(table: pd.DataFrame) -> str:
+    """How many of the known answers are given."""
+    return f"{table['right'].sum()} of {len(table)} known answers are given."
