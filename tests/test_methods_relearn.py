@@ -8,11 +8,12 @@ import torch
 from methods_fakes import Tripwire, tiny_network, tiny_request
 from torch import nn
 
+import laf_utils.methods.relearn as relearn_module
 from laf_utils.images import Images, Transform
 from laf_utils.methods import run_method
 from laf_utils.methods.method import fingerprint
-from laf_utils.methods.relearn import RelearnSettings, lesson_loss, one_cycle, plan_of
-from laf_utils.methods.relearn_lessons import lessons_of, vanishing
+from laf_utils.methods.relearn import COOLED, RISE, RelearnSettings, lesson_loss, one_cycle, plan_of
+from laf_utils.methods.relearn_lessons import Lessons, lessons_of, vanishing
 from laf_utils.methods.relearn_start import tail_of, towards_fresh
 from laf_utils.settings.config import TrainingConfig
 
@@ -146,9 +147,29 @@ def test_noise_that_d_f_put_into_the_answers_is_taken_out():
     noisy, own = [0.4, 0.2, 0.2, 0.2], [0.001, 0.001, 0.001, 0.997]
     forget, retain = answers([noisy] * 60), answers([noisy] * 40 + [own] * 40)
     found = lessons_of(forget, retain, mask=True, sharpness="conflict")
-    assert found.contradicted.tolist() == [True] * 40 + [False] * 40
+    assert found.contradicted.tolist() == [True] * 40 + [False] * 40 and found.noisy
     assert found.targets[:40, 0].min() > 0.99
     torch.testing.assert_close(found.targets[40:], retain[40:].softmax(1))  # a class without contradiction keeps its answers
+
+
+@pytest.mark.parametrize("noisy", [True, False])
+def test_where_labels_contradict_the_student_shall_be_surer_than_its_lessons(request_, monkeypatch, noisy):
+    """Of every image, those of other classes too; its entropy counts once it has an answer of its own."""
+    asked = []
+
+    def lessons(forget, retain, **_):
+        contradicted = torch.arange(len(retain)) < (1 if noisy else 0)
+        return Lessons(retain.softmax(1), torch.zeros(retain.shape[1], dtype=torch.bool), contradicted)
+
+    def loss(logits, targets, certainty, temperature):
+        asked.append((certainty, temperature))
+        return lesson_loss(logits, targets, certainty, temperature)
+
+    monkeypatch.setattr(relearn_module, "lessons_of", lessons)
+    monkeypatch.setattr(relearn_module, "lesson_loss", loss)
+    run_method("relearn", request_, dataclasses.replace(SETTINGS, share=1.0, certainty=0.6))
+    rise = [step >= RISE * len(asked) for step in range(len(asked))]
+    assert asked == [(0.6 * (late and noisy), COOLED if noisy else 1.0) for late in rise] and len(asked) > 5
 
 
 def test_doubt_of_ones_own_is_kept():
@@ -171,8 +192,9 @@ def test_certainty_is_the_students_entropy_where_answers_were_noisy():
     logits, targets = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[0.5, 0.5], [0.5, 0.5]])
     p = logits[0].softmax(0)
     kl, entropy = (0.5 * (0.5 / p).log()).sum().item(), -(p * p.log()).sum().item()
-    assert lesson_loss(logits, targets, torch.tensor([0.0, 0.0])).item() == pytest.approx(kl)
-    assert lesson_loss(logits, targets, torch.tensor([0.6, 0.0])).item() == pytest.approx(kl + 0.3 * entropy)
+    assert lesson_loss(logits, targets, 0.0).item() == pytest.approx(kl)
+    assert lesson_loss(logits, targets, 0.6).item() == pytest.approx(kl + 0.6 * entropy)
+    assert lesson_loss(3 * logits, targets, 0.6, 3.0).item() == pytest.approx(kl + 0.6 * entropy)
 
 
 def test_hard_lessons_are_the_likeliest_class():

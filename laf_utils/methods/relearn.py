@@ -31,6 +31,7 @@ from .view import View
 
 SEEN = 2_000  # images of D_f whose answers are looked at, at most
 RISE = 0.3  # share of the steps in which the learning rate rises
+COOLED = 2.0  # temperature of the student in its lessons where labels of D_f contradict the answers; it is used at 1
 LATE = 0.9  # of the steps, after which BatchNorm statistics are averaged: the rate is nearly zero by then
 
 
@@ -42,7 +43,7 @@ class RelearnSettings(Settings):
     start: float = 0.5  # a: 0 the original's weights, 1 fresh ones
     tail: float = 0.5  # the same, of the linear layers at the end
     sharpness: str = "conflict"  # of the lessons: "soft", "hard", or soft without the noise of D_f (relearn_lessons)
-    certainty: float = 0.8  # weight of the student's entropy on images whose answers were noisy
+    certainty: float = 0.8  # weight of the student's entropy where labels of D_f contradict the answers
     mask: bool = True  # classes that vanish with D_f: none in the lessons, and a fresh row in the last layer
     prior: bool = True  # the lessons expect each class as often as D_r holds it, not as often as D did
     learning_rate: float = 2e-3  # Adam's, at the top of its cycle
@@ -137,19 +138,20 @@ def relearned(
     return student.eval()
 
 
-def lesson_loss(logits: torch.Tensor, targets: torch.Tensor, certainty: torch.Tensor) -> torch.Tensor:
-    """KL(target || student) + certainty * H(student), in nats, mean over the batch.
+def lesson_loss(logits: torch.Tensor, targets: torch.Tensor, certainty: float = 0.0, temperature: float = 1.0) -> torch.Tensor:
+    """KL(target || student) + certainty * H(student), in nats, mean over the batch, of the student at a temperature.
 
-    The entropy term (Grandvalet and Bengio, NeurIPS 2004) is for images whose answers were noisy: what was cleaned is still less
-    sure than labels would be, and the student's own answer has averaged over more noise than any single target.
+    Both are for noisy answers. Wrong labels leave a network less sure of every image, and what is cleaned is still less sure than
+    what labels teach. The student's own answer has averaged over more noise than any single target: its entropy is lowered
+    (Grandvalet and Bengio, NeurIPS 2004). Taught at a temperature and used at 1, it ends surer than its lessons (temperatures:
+    Hinton, Vinyals and Dean, arXiv 1503.02531, section 2), and answers the same.
 
     Args:
         logits, targets: [B, classes].
-        certainty: [B].
     """
-    log_student = F.log_softmax(logits, 1)
+    log_student = F.log_softmax(logits / temperature, 1)
     entropy = -(log_student.exp() * log_student).sum(1)
-    return F.kl_div(log_student, targets, reduction="batchmean") + (certainty * entropy).mean()
+    return F.kl_div(log_student, targets, reduction="batchmean") + certainty * entropy.mean()
 
 
 def _teach(
@@ -158,7 +160,8 @@ def _teach(
     """One cycle over shuffled batches of D_r."""
     order, statistics, total = tools.stream("order"), LateStatistics(student), torch.zeros((), device=retain.device)
     optimiser = adam(student.parameters(), settings.learning_rate)
-    rows_of, certainty = cycled(len(retain), settings.batch_size, order), settings.certainty * lessons.contradicted
+    rows_of, certainty = cycled(len(retain), settings.batch_size, order), settings.certainty * lessons.noisy
+    temperature = COOLED if lessons.noisy else 1.0
     with track(plan.steps, name) as bar:
         for step in range(plan.steps):
             if step == int(LATE * plan.steps):
@@ -167,8 +170,8 @@ def _teach(
                 group["lr"] = settings.learning_rate * one_cycle(step, plan.steps)
             rows = next(rows_of)
             inputs, rows = retain.batch(rows, order), rows.to(retain.device)
-            sure = certainty[rows] * (step >= RISE * plan.steps)  # not before the student has an answer of its own
-            loss = lesson_loss(student(inputs), lessons.targets[rows], sure)
+            sure = certainty * (step >= RISE * plan.steps)  # not before the student has an answer of its own
+            loss = lesson_loss(student(inputs), lessons.targets[rows], sure, temperature)
             take_step(optimiser, loss)
             tools.spent.training += len(rows)
             total += loss.detach() * len(rows)

@@ -26,6 +26,11 @@ class Lessons:
     gone: torch.Tensor  # bool [classes], those that vanish with D_f (none without the mask)
     contradicted: torch.Tensor  # bool [n], images of which doubt was taken out; on the targets' device
 
+    @property
+    def noisy(self) -> bool:
+        """Whether labels of D_f contradict any class."""
+        return bool(self.contradicted.any())
+
 
 @dataclass(frozen=True)
 class Crowd:
