@@ -9,6 +9,7 @@ from methods_fakes import Tripwire, tiny_network, tiny_request
 from torch import nn
 
 import laf_utils.methods.relearn as relearn_module
+from laf_utils.audit import log_odds
 from laf_utils.images import Images, Transform
 from laf_utils.methods import run_method
 from laf_utils.methods.method import fingerprint
@@ -195,6 +196,23 @@ def test_certainty_is_the_students_entropy_where_answers_were_noisy():
     assert lesson_loss(logits, targets, 0.0).item() == pytest.approx(kl)
     assert lesson_loss(logits, targets, 0.6).item() == pytest.approx(kl + 0.6 * entropy)
     assert lesson_loss(3 * logits, targets, 0.6, 3.0).item() == pytest.approx(kl + 0.6 * entropy)
+
+
+def test_a_student_of_contradicted_lessons_ends_surer_of_d_r(request_, monkeypatch):
+    """Of the same soft lessons: three quarters of each on its class."""
+    sure = {}
+    for noisy in (True, False):
+
+        def lessons(forget, retain, noisy=noisy, **_):
+            soft = 0.75 * nn.functional.one_hot(retain.argmax(1), retain.shape[1]) + 0.25 / retain.shape[1]
+            return Lessons(soft, torch.zeros(retain.shape[1], dtype=torch.bool), torch.full((len(retain),), noisy))
+
+        monkeypatch.setattr(relearn_module, "lessons_of", lessons)
+        model = run_method("relearn", request_, dataclasses.replace(SETTINGS, share=2.0)).model
+        with torch.no_grad():
+            logits = model(inputs_of(request_.retain))
+        sure[noisy] = log_odds(logits, logits.argmax(1)).median().item()
+    assert sure[True] > 1.5 * sure[False] > 0
 
 
 def test_hard_lessons_are_the_likeliest_class():
