@@ -73,7 +73,7 @@ def _within(value: float, answer: str) -> bool:
 def closed_forms() -> pd.DataFrame:
     """Every measure on its known cases: a row for each, with what it says and what it should say."""
     rows = [(name, what, f"{abs(value):.3f}", answer, _within(value, answer)) for name, value, what, answer in _cases()]
-    return pd.DataFrame(rows, columns=["measure", "of", "says", "should say", "right"]).set_index("measure")
+    return pd.DataFrame(rows, columns=["measure", "of", "says", "should say", "right"]).set_index("measure").rename_axis(None)
 
 
 def count_right(table: pd.DataFrame) -> str:
