@@ -2,7 +2,8 @@
 
 1. Start: the original's weights are shrunk and a fresh initialisation's are added (Ash and Adams, NeurIPS 2020).
 2. Lessons: the original answers D_r once; what D_f put into those answers is taken out (``relearn_lessons``).
-3. Teach: KL(lesson || student) on D_r alone, Adam with one cycle of the learning rate.
+3. Teach: KL(lesson || student) on D_r alone, Adam with one cycle of the learning rate. Where labels of D_f contradict the
+   answers, the student is made surer than its lessons (``lesson_loss``).
 
 D_f never passes through the student. What the student may still hold of it comes from the start and from the answers, so each of
 the two has a setting, and every part can be switched off.
