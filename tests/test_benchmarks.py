@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Subset
 
-from benchmarks import common, plain, together_ways
+from benchmarks import common, log_odds, plain, together_ways
 from laf_utils.adaptation import unlearn
+from laf_utils.experiments.problem import Problem
 from laf_utils.images import Images, Transform
 from laf_utils.losses import Densities, extractor_unlearning_loss
 from laf_utils.models import Architecture, Network
@@ -226,3 +227,32 @@ def test_all_ways_of_stepping_many_networks_take_the_same_step(monkeypatch):
     for values in found.values():
         assert values == pytest.approx((before, after), rel=1e-7)
         assert values[1] - values[0] == pytest.approx(after - before, rel=1e-3)
+
+
+def test_log_odds_are_held_against_the_retrained_models(make_run, tmp_path, monkeypatch):
+    line = log_odds.line_of(Problem(make_run("data")))
+    assert set(line["auc"]) == set(line["gap"]) == {"original", "retrain_again", "relearn"} == set(line["median"]) - {"retrained"}
+    assert all(0 <= value <= 100 for value in line["auc"].values()) and all(gap >= 0 for gap in line["gap"].values())
+    same = log_odds.line_of(Problem(make_run("data", training__epochs=1)))
+    assert same["median"] != line["median"], "it reads the models that the settings name"
+    twice = ("retrained", "relearn")
+    monkeypatch.setattr(log_odds, "models_of", lambda problem, laf: dict.fromkeys(twice, problem.run.retrained))
+    assert log_odds.line_of(Problem(make_run("data")))["auc"] == {"relearn": 50.0}, "of one and the same model"
+
+
+def test_log_odds_of_a_seed_are_computed_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(log_odds, "RESULT", tmp_path / "log_odds.jsonl")
+    monkeypatch.setattr(log_odds.Problem, "asked", lambda dataset, task, seed, **_: (dataset, task, seed))
+    asked = []
+
+    def line_of(problem, laf):
+        asked.append((*problem, laf))
+        auc = {"relearn": 1.0} | ({"laf": 2.0} if laf else {})
+        return dict(zip(("dataset", "task", "seed"), problem, strict=True)) | {"auc": auc}
+
+    monkeypatch.setattr(log_odds, "line_of", line_of)
+    for more in (["0"], ["0", "1"], ["1", "--laf"], ["1"]):
+        monkeypatch.setattr("sys.argv", ["log_odds", "mnist", "data", *more])
+        log_odds.main()
+    assert [(place[2], place[3]) for place in asked] == [(0, False), (1, False), (1, True)]
+    assert [(line["seed"], "laf" in line["auc"]) for line in log_odds.lines()] == [(0, False), (1, True)]

@@ -30,7 +30,7 @@ from .sources import OwnImages
 from .workers import frozen_pass
 
 SURE = 0.05  # mean doubt, 1 - p of the likeliest class, that a network by heart has of trained images at most
-UNSURE = 2.5  # times as much it has of unseen ones at least
+UNSURE = 1.5  # times as much it has of unseen ones at least
 PLAIN = 0.02  # and doubt of unseen images that it has at least
 LEVELLED = 256  # images on which the layers' outputs are made mean 0 and variance 1
 LEAST_SPREAD = 1e-4  # of a layer's outputs: what is constant stays as it is
