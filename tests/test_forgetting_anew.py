@@ -33,18 +33,22 @@ def network_of(model, x):
 
 
 def answers(count, doubt):
-    """Probabilities of ``count`` images with one doubt."""
-    return torch.tensor([[1 - doubt, doubt, 0.0]]).repeat(count, 1)
+    """Logits of ``count`` images with doubts around one: half of it and half more in turn."""
+    doubts = doubt * torch.tensor([0.5, 1.5]).repeat(count)[:count]
+    return torch.stack([1 - doubts, doubts, torch.zeros(count)], 1).log()
 
 
 @pytest.mark.parametrize(("trained_on", "unseen", "count", "found"), [
-    (0.01, 0.10, 100, True), (0.01, 0.10, 59, False), (0.08, 0.30, 100, False), (0.04, 0.05, 100, False),
-    (0.037, 0.068, 100, True), (0.001, 0.01, 100, False),
+    (0.01, 0.10, 100, True), (0.01, 0.10, 59, False), (0.04, 0.08, 100, True),
+    (0.15, 0.50, 100, False),  # not sure of what it has learned
+    (0.10, 0.11, 1_000, False),  # hardly surer of it than of others
+    (0.10, 0.12, 1_000, True), (0.10, 0.12, 70, False),  # on so few it may be chance
+    (0.001, 0.01, 100, False),  # sure of others as well
 ])
-def test_by_heart_is_sure_of_its_own_images_and_far_less_of_others(trained_on, unseen, count, found):
-    before = {"forget": answers(50, trained_on), "retain": answers(50, trained_on / 2), "unseen": answers(count, unseen)}
+def test_by_heart_is_sure_of_its_own_images_and_plainly_less_of_others(trained_on, unseen, count, found):
+    before = {"forget": answers(50, trained_on), "retain": answers(50, trained_on), "unseen": answers(count, unseen)}
     assert anew.by_heart(before) is found
-    assert not anew.by_heart({name: own for name, own in before.items() if name != "unseen"})
+    assert not anew.by_heart(before | {"unseen": None}) and not anew.by_heart(before | {"retain": None})
 
 
 class WentOn(Exception):
@@ -64,7 +68,10 @@ def test_what_is_well_fitted_or_asked_in_a_series_or_otherwise_is_not_learned_an
     with pytest.raises(WentOn):
         forget(trained(own_model(), X, Y), X[:COUNT], X[COUNT:], unseen=UNSEEN)
     x, _, original, _ = learned
-    for asked in ({"ledger": tmp_path / "ledger.jsonl"}, {"settings": LIGHT}, {"method": "laf"}, {"unseen": OTHERS[:30]}):
+    for asked in (
+        {"ledger": tmp_path / "ledger.jsonl"}, {"settings": LIGHT}, {"method": "laf"}, {"unseen": OTHERS[:30]},
+        {"unseen": OTHERS[:110]},
+    ):
         with pytest.raises(WentOn):
             forget(original, x[:COUNT], x[COUNT:], **{"unseen": OTHERS} | asked)
 

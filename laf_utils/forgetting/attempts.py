@@ -43,6 +43,7 @@ class Work:
     otherwise: bool = False
     everything: OwnImages | None = None  # all of D_r, or ``None``: what ``relearn`` learns anew
     series: bool = False  # whether requests follow each other: then ``everything`` is not all
+    by_heart: bool = False  # whether the original has its images by heart (``anew.by_heart``)
     reference: Callable[[], Reference] = field(default=lambda: Reference((), 0))  # gives the audit's models that never saw D_f
     checkpoint: Checkpoint = field(default_factory=Checkpoint)  # where the work's state is kept
 

@@ -19,6 +19,7 @@ from ..support.artefacts import tensors_checksum
 from ..support.devices import describe
 from ..support.paths import NAME, check_file_writable, check_writable
 from ..support.records import now
+from .anew import by_heart
 from .attempts import Outcome, Work
 from .checkpoint import Checkpoint, identity
 from .copying import as_given, bare
@@ -98,7 +99,8 @@ def _forget(model: nn.Module, given: Given, asked: Options, ledger: str | Path |
 
         work = Work(
             prepared.network, prepared.forget, prepared.used, prepared.labels, asked.settings, asked.seed, aim,
-            asked.method == "auto", prepared.retain if book is None else prepared.used, book is not None, reference, checkpoint,
+            asked.method == "auto", prepared.retain if book is None else prepared.used, book is not None,
+            by_heart(vars(prepared.before)), reference, checkpoint,
         )
         sets, watches = prepared.sets(asked.seed), []
 

@@ -16,6 +16,7 @@ from ..training import TrainingDiverged
 from . import anew, certified, closed_form
 from .attempts import Outcome, Work, looks, run_laf
 from .choice import CERTIFIED, CLOSED_FORM, derived_settings
+from .evidence import LEAST_COMPARED
 from .head import has_batch_statistics
 from .keeping import Keeper
 from .refusal import Refused
@@ -207,9 +208,9 @@ def carry_out(method: str, work: Work, make_watch: Callable[..., Watch], keeper:
     if not isinstance(settings, type(METHODS[method].settings)):
         raise TypeError(f"{method} takes {type(METHODS[method].settings).__name__}, got {type(settings).__name__}")
     first = Outcome(None, None)
-    if work.otherwise and not work.series and work.settings is None and work.everything is not None:
+    if work.by_heart and work.otherwise and not work.series and work.settings is None and work.everything is not None:
         watch = make_watch()
-        if watch.scope.name == "instances" and anew.by_heart(watch.before):
+        if watch.scope.name == "instances" and len(watch.before.get("unseen", ())) >= LEAST_COMPARED:
             first = run_anew(work, watch)
             if first.network is not None:
                 return first
