@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.verdict_study`` trains originals and truly retrained models on small real data, hands both in, and writes
 one line for each judged model to ``results/verdict/study.jsonl``; what is there is not done again. ``--forget`` adds the models
-that ``forget`` gives. 5 seeds x 3 networks x 5 requests x {by heart, well fitted} are 150 requests.
+that ``forget`` gives. 10 seeds x 3 networks x 5 requests x {by heart, well fitted} are 300 requests.
 
 A verdict of "acceptable" is false where accuracy on D_f lies more than 4 points above the best of eight truly retrained models,
 or more than 4 points and more than one image below the worst. For the three small requests these never saw any image of the
@@ -28,7 +28,7 @@ from laf_utils.forgetting.sources import ArrayStore, OwnImages
 from laf_utils.support.paths import ROOT
 
 RESULT = ROOT / "results" / "verdict" / "study.jsonl"
-SEEDS, NETWORKS = range(25, 30), {"mlp": "digits", "cnn": "digits", "residual": "mnist"}
+SEEDS, NETWORKS = range(25, 35), {"mlp": "digits", "cnn": "digits", "residual": "mnist"}
 STEPS = {"by heart": 600, "well fitted": 130}
 REQUESTS = ("class", "10 %", "1 %", "10 images", "1 image")
 CLASS, ALLOWED, TUNED = 3, 4.0, 60  # the class removed; points of accuracy; steps of fine-tuning on D_r

@@ -430,7 +430,8 @@ def test_the_chapters_test_is_summed_up_by_task():
 def test_a_method_of_ones_own_stands_beside_doing_nothing_and_laf(recorded):
     laf, own = altered(recorded[3], "laf", gap=2.0), altered(recorded[3], gap=1.0)
     said = ch5_evidence.own_method_finding(own, [recorded[0], laf])
-    assert said.startswith("On this run doing nothing leaves") and said.endswith("it is nearer than LAF here. One seed makes no claim.")
+    assert said.startswith("On this run doing nothing leaves")
+    assert said.endswith("it is nearer than LAF here. One seed makes no claim.")
     assert "it is no nearer than LAF here" in ch5_evidence.own_method_finding(altered(own, gap=9.0), [recorded[0], laf])
     assert "nothing to stand beside" in ch5_evidence.own_method_finding(own, [laf])
 

@@ -32,7 +32,7 @@ LEAST_SPREAD = 0.3  # nats
 TOLERANCE = 5.0  # points of accuracy on D_f: a leak that small may be missed by an audit that does see the untouched original
 BLIND_TOLERANCE = 0.2  # images that could leak at most where the audit would not even see that
 FEW = 5  # images below which a mean has no distribution
-# Chosen on seeds 0 to 9 of benchmarks/verdict_study.py, whose seeds 25 to 29 are the judged ones.
+# Chosen on seeds 0 to 9 of benchmarks/verdict_study.py, whose seeds 25 to 34 are the judged ones.
 BEYOND = 4.0  # points of D_f that may be answered as by the original beyond what the students answer so
 # The same where these points are less than an image: images by answers, or, of ``FEW`` and more, by probabilities and one by
 # answers at most.
