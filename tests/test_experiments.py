@@ -138,10 +138,13 @@ def test_a_tuned_cell_without_winners_is_missing_and_says_how_to_search(places):
         winners_of(item.cell)
 
 
-def test_a_tuned_cell_of_the_published_settings_is_not_made_twice(places):
+def test_a_tuned_cell_of_the_published_settings_is_not_made_twice(places, capsys):
     cell = Cell("optdigits", "class", "jit", 0, "quick", "tuned")
     write_json(winners_path("optdigits", "class"), {"methods": {"jit": {"winner": {"changes": {}}}}})
     assert planned([cell]) == []
+    picked = {"DATASET": "optdigits", "TASK": "class", "METHOD": "jit", "SEED": "0", "PROFILE": "quick", "SETTINGS": "tuned"}
+    assert comparison.cells_here(picked) == 0 and not cell.path.exists()
+    assert f"{cell.path.name}: the search left the published settings" in capsys.readouterr().out
     write_json(winners_path("optdigits", "class"), {"methods": {"jit": {"winner": {"changes": {"copies": 10}}}}})
     assert [item.state for item in planned([cell])] == ["missing"]
 

@@ -18,6 +18,7 @@ from .making import problem_of, run_cell
 from .planning import Planned, planned, quiet
 from .problem import Problem
 from .record import STATES
+from .tuning_winners import published_stay
 
 PLAIN = "none"  # a variant's name for cells that are none
 HERE = "here"  # the executor that is this process
@@ -124,7 +125,11 @@ def cells_of(options: dict[str, str]) -> list[Cell]:
 
 def cells_here(options: dict[str, str]) -> int:
     """Make the cells that the lists span, cheap ones first, and say what each gave."""
-    cells, asked = cells_of(options), options.get("PLAN", "0") != "0"
+    given, asked = cells_of(options), options.get("PLAN", "0") != "0"
+    cells = [cell for cell in given if not published_stay(cell)]
+    for cell in given:
+        if cell not in cells:
+            print(f"{cell.path.name}: the search left the published settings, whose record stands for it", flush=True)
     problems: dict[tuple, Problem] = {}
     if not asked:
         check_places()
