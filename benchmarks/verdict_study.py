@@ -222,10 +222,10 @@ def run(seeds: range, networks: list[str], path: Path = RESULT, forgets: bool = 
                 model = case.tuned(request)
             else:
                 model = case.original if kind == "original" else case.retrained[case._group(request)][0]
-            line = {"seed": seed, "network": name, "data": NETWORKS[name], "fit": fit, "request": request, "model": kind}
+            line = {"seed": seed, "network": name, "fit": fit, "request": request, "model": kind}
             line |= case.judged(model, request, said)
             with path.open("a") as file:
-                file.write(json.dumps(line) + "\n")
+                file.write(json.dumps(line, separators=(",", ":")) + "\n")
             print(line, flush=True)
 
 

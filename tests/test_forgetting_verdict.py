@@ -339,11 +339,12 @@ def test_the_report_says_cannot_tell_and_the_command_has_a_code_for_it(model, mo
     assert "Against models that never saw them" in told.html()
     assert len({0, command.ADVISED, command.UNKNOWN, command.REFUSED}) == 4
 
+
 # -- the study --------------------------------------------------------------------------------------------------------
 
 
 def test_the_committed_study_has_no_false_acceptable_beyond_one_image():
-    """No original on the first seeds; of retrained models 85 % and more are acceptable."""
+    """No original at all on the first seeds, on which 85 % and more of retrained models are acceptable."""
     lines = verdict_study.done()
     keys = [tuple(line[key] for key in ("seed", "network", "fit", "request", "model")) for line in lines]
     assert len(keys) == len(set(keys)) == 4 * 300 and len({key[:4] for key in keys}) == 300
