@@ -182,6 +182,17 @@ def test_doubt_of_ones_own_is_kept():
     torch.testing.assert_close(found.targets, retain.softmax(1))
 
 
+@pytest.mark.parametrize("doubtful", [10, 40])
+def test_a_class_that_is_hard_to_tell_is_contradicted_only_where_d_f_lies_in_it(doubtful):
+    """A network that has learned little is unsure of all its shirts, whatever their labels were."""
+    shirt, other = [0.55, 0.25, 0.2], [0.01, 0.01, 0.98]
+    forget, retain = answers([shirt] * 30 + [other] * doubtful), answers([shirt] * 40 + [other] * 40)
+    most = doubtful < 30
+    found = lessons_of(forget, retain, mask=True, sharpness="conflict", prior=False)
+    assert found.noisy == most
+    assert most or torch.allclose(found.targets, retain.softmax(1))
+
+
 def test_doubt_between_two_classes_stays_where_noise_is_taken_out():
     noisy, between = [0.4, 0.2, 0.2, 0.2], [0.32, 0.3, 0.19, 0.19]
     found = lessons_of(answers([noisy] * 60), answers([noisy] * 38 + [between] * 2), mask=True, sharpness="conflict")

@@ -111,8 +111,8 @@ def maps(arguments: list[str]) -> None:
 def shadows(arguments: list[str]) -> None:
     """many models of one request, trained and unlearned as one, and what the measures over them say.
 
-    ``DATASET=mnist,fashion TASK=class,data MODELS=8``; ``IMAGES`` trains on fewer, ``METHOD=relearn,scrub-tuned`` adds methods
-    that start from the same originals. Eight seeds at a time are kept: the same command goes on.
+    ``DATASET=mnist,fashion TASK=class,data MODELS=8``; ``IMAGES`` trains on fewer, ``METHOD=relearn,relearn-as_sure,scrub-tuned``
+    adds methods that start from the same originals. Eight seeds at a time are kept: the same command goes on.
     """
     usual = {"DATASET": "mnist,fashion", "TASK": "class,data", "MODELS": "8", "IMAGES": str(IMAGES), "METHOD": ""}
     found, plan = _values(arguments, usual)

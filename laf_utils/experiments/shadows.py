@@ -37,6 +37,7 @@ from ..together.vaes import fit_vaes_together
 from .cells import Cell
 from .record import SHADOW_IMAGES as IMAGES
 from .tuning_winners import winners_of
+from .variants import VARIANTS
 
 PARTS = ("forget", "retain", "test")
 KINDS = ("original", "laf", "laf_r", "retrained")
@@ -128,7 +129,8 @@ def shadows(run: Run, seeds: Sequence[int], *, methods: Sequence[str] = (), samp
     Args:
         run: of ``shadow_config`` or any other configuration of the CNN.
         seeds: K training seeds, three or more; each ``BATCH`` of them is kept as soon as its models are there.
-        methods: further ones of the table at their published settings, ``NAME-tuned`` at those of the equal tuning.
+        methods: further ones of the table at their published settings, ``NAME-tuned`` at those of the equal tuning,
+            ``NAME-VARIANT`` at those of a variant of the method's own.
         sample: retained and test images whose phi is kept.
 
     Raises:
@@ -174,11 +176,13 @@ def _joined(parts: list[torch.Tensor], kind: str) -> torch.Tensor:
 
 
 def _settings(run: Run, name: str) -> Any:
-    """Those of a further method: published, or of the equal tuning at the size of the run's data."""
-    method, _, tuned = name.partition("-")
-    cell = Cell(run.data.name, run.config.task, method, choice=tuned or "defaults")
+    """Those of a further method: published, of a variant, or of the equal tuning at the size of the run's data."""
+    method, _, choice = name.partition("-")
     settings = find(method).published(run.config.task)
-    if not tuned:
+    if choice in VARIANTS and VARIANTS[choice].method == method:
+        return changed(settings, VARIANTS[choice].settings)
+    cell = Cell(run.data.name, run.config.task, method, choice=choice or "defaults")
+    if not choice:
         return settings
     share = len(run.train_set.labels) / len(run.data.train.labels)
     return scaled(changed(settings, winners_of(cell)), share)  # as many steps as at full size

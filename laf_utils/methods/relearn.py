@@ -4,6 +4,8 @@
 2. Lessons: the original answers D_r once; what D_f put into those answers is taken out (``relearn_lessons``).
 3. Teach: KL(lesson || student) on D_r alone, Adam with one cycle of the learning rate. Where labels of D_f contradict the
    answers, the student is made surer than its lessons (``lesson_loss``).
+4. Where they do not, and it is asked for, the student's logits are scaled until it is as sure of D_r as the original
+   (``relearn_sureness``).
 
 D_f never passes through the student. What the student may still hold of it comes from the start and from the answers, so each of
 the two has a setting, and every part can be switched off.
@@ -27,10 +29,11 @@ from .parts import FrozenLogits, Spent
 from .passes import FROZEN_PASS, Passes
 from .relearn_lessons import Lessons, lessons_of
 from .relearn_start import LateStatistics, towards_fresh
+from .relearn_sureness import make_as_sure
 from .settings import Settings
 from .view import View
 
-SEEN = 2_000  # images of D_f whose answers are looked at, at most
+SEEN = 2_000  # images of D_f whose answers are looked at, at most; of D_r likewise for the student's sureness
 RISE = 0.3  # share of the steps in which the learning rate rises
 COOLED = 2.0  # temperature of the student in its lessons where labels of D_f contradict the answers; it is used at 1
 LATE = 0.9  # of the steps, after which BatchNorm statistics are averaged: the rate is nearly zero by then
@@ -46,6 +49,7 @@ class RelearnSettings(Settings):
     sharpness: str = "conflict"  # of the lessons: "soft", "hard", or soft without the noise of D_f (relearn_lessons)
     certainty: float = 0.8  # weight of the student's entropy where labels of D_f contradict the answers
     mask: bool = True  # classes that vanish with D_f: none in the lessons, and a fresh row in the last layer
+    as_sure: bool = False  # the logits are scaled until the student is as sure of D_r as the original; no answer changes
     prior: bool = True  # the lessons expect each class as often as D_r holds it, not as often as D did
     learning_rate: float = 2e-3  # Adam's, at the top of its cycle
     batch_size: int = 32  # images
@@ -61,11 +65,12 @@ class Plan:
     images: int
     retain: int  # images of D_r and D_f that are used, each answered once by the original
     forget: int  # likewise
+    sureness: int = 0  # images of D_r that the student answers once it is taught
 
     @property
     def frozen(self) -> int:
-        """Images that pass through the original."""
-        return self.retain + self.forget
+        """Images that pass through a network forward only."""
+        return self.retain + self.forget + self.sureness
 
 
 def plan_of(settings: RelearnSettings, forget: int, retain: int) -> Plan:
@@ -80,13 +85,14 @@ def plan_of(settings: RelearnSettings, forget: int, retain: int) -> Plan:
     budget = settings.share * settings.training.epochs * retain - FROZEN_PASS * seen
     once = int(budget / (1 + FROZEN_PASS))  # images that can be answered and taught once
     used = max(1, min(round(settings.retain_share * retain), max(batch, once), retain))
-    left = budget - FROZEN_PASS * used
+    looked = min(SEEN, used) if settings.as_sure else 0
+    left = budget - FROZEN_PASS * (used + looked)
     steps = max(1, int(left // min(batch, used)))
     while steps > 1 and cycled_images(used, batch, steps) > left:
         steps -= 1
     while cycled_images(used, batch, steps + 1) <= left:
         steps += 1
-    return Plan(steps, cycled_images(used, batch, steps), used, seen)
+    return Plan(steps, cycled_images(used, batch, steps), used, seen, looked)
 
 
 def sample(images: ImageView, count: int, draws: torch.Generator) -> ImageView:
@@ -136,7 +142,20 @@ def relearned(
     tools.log("contradicted", lessons.contradicted.float().mean().item())  # share of the images of D_r
     student = towards_fresh(original, tools.fresh(), settings.start, settings.tail, lessons.gone).train()
     _teach(student, retain, lessons, settings, plan, tools, name)
+    if settings.as_sure:
+        _make_as_sure(student.eval(), retain, answers[1], lessons, plan, tools)
     return student.eval()
+
+
+def _make_as_sure(
+    student: nn.Module, retain: ImageView, answers: torch.Tensor, lessons: Lessons, plan: Plan, tools: Tools
+) -> None:
+    """Not where labels of D_f contradict the answers: wrong labels have left the original less sure than a retrained model is."""
+    if lessons.noisy:
+        return
+    rows = torch.randperm(len(retain), generator=tools.stream("sureness share"))[: plan.sureness].sort().values
+    tools.spent.frozen += len(rows)
+    tools.log("scaled", make_as_sure(student, retain.subset(rows).for_evaluation(), answers[rows.to(answers.device)]))
 
 
 def lesson_loss(logits: torch.Tensor, targets: torch.Tensor, certainty: float = 0.0, temperature: float = 1.0) -> torch.Tensor:
@@ -191,6 +210,6 @@ def relearn(view: View, settings: RelearnSettings) -> nn.Module:
 
 
 def relearn_passes(settings: RelearnSettings, sizes: Sizes) -> Passes:
-    """The budget, in whole steps, and the original's answers on both sets."""
+    """The budget, in whole steps, with the answers that are read; ``as_sure`` reads fewer where labels contradict."""
     plan = plan_of(settings, sizes.forget, sizes.retain)
     return Passes(plan.images, plan.frozen)

@@ -15,6 +15,7 @@ PART = 0.05  # of D_f, or of the images answered alike: below it, nothing is con
 LEAST = 20  # images of each set answered with a class, below which nothing is concluded of its labels
 SUREST = 0.97  # quantile of the likeliest class's probability: how sure the original ever is of a class
 TURNS = 50  # of expectation and maximisation
+HALF = 0.5  # of D_f: where contradicted classes hold less of it, their doubt is that of classes that look alike
 MOST = 0.9  # quantile of the other classes' probabilities among the surer half: what contradicting labels put there
 
 
@@ -79,6 +80,20 @@ def crowd_of(answer: int, forget: torch.Tensor, retain: torch.Tensor, weight: fl
     return Crowd(of_forget / (of_forget + len(parts[1])), 1 - top.quantile(SUREST).item(), noise)
 
 
+def contradictions(forget: torch.Tensor, retain: torch.Tensor, weight: float = 1.0) -> list[Crowd]:
+    """The crowd of every class where labels of D_f contradict the answers to at least ``HALF`` of it; else none.
+
+    A network that has learned little is unsure of single classes (shirts among coats and pullovers) whatever the labels were.
+    Wrong labels leave doubt wherever D_f lies.
+
+    Args:
+        forget, retain: probabilities [m, classes] and [n, classes]; ``weight`` as in ``vanishing``.
+    """
+    crowds = [crowd_of(answer, forget, retain, weight) for answer in range(retain.shape[1])]
+    held = torch.tensor([crowd.contradicted for crowd in crowds], device=forget.device)[forget.argmax(1)]
+    return crowds if held.float().mean() >= HALF else []
+
+
 def without_noise(targets: torch.Tensor, crowds: list[Crowd]) -> torch.Tensor:
     """What D_r alone says, [n, classes], from the original's answers p on it.
 
@@ -134,7 +149,7 @@ def lessons_of(
         forget, retain: the original's logits on D_f [m, classes] and on D_r [n, classes], or on samples of them.
         mask: set the answers of vanishing classes to zero and scale the rest up.
         sharpness: ``soft``: the answers as they are; ``hard``: all on the likeliest class; ``conflict``: soft, without the noise
-            of contradicted classes.
+            of contradicted classes (``contradictions``).
         weight: how many images one of ``forget`` stands for beside one of ``retain``.
         prior: move the answers to the classes' frequencies in D_r (``moved_by_prior``), unless labels of D_f contradict them.
     """
@@ -145,8 +160,7 @@ def lessons_of(
     crowds: list[Crowd] = []
     targets = retain.masked_fill(gone, -torch.inf).softmax(1)
     if sharpness == "conflict":
-        of_forget = forget.masked_fill(gone, -torch.inf).softmax(1)
-        crowds = [crowd_of(answer, of_forget, targets, weight) for answer in range(classes)]
+        crowds = contradictions(forget.masked_fill(gone, -torch.inf).softmax(1), targets, weight)
     of_class = torch.tensor([crowd.contradicted for crowd in crowds] or [False] * classes, device=device)
     if prior and not of_class.any():  # else D_f was not labelled as it is answered, and its classes' frequencies are unknown
         moved = retain + moved_by_prior(forget.softmax(1), retain.softmax(1), weight)

@@ -19,10 +19,10 @@ def tail_of(model: nn.Module) -> list[str]:
     return names[1:] if len(names) == len(own) else names
 
 
-def head_of(model: nn.Module, classes: int) -> list[nn.Parameter]:
-    """Weight and bias of the last linear layer, if it has one row for each class; else nothing."""
+def head_of(model: nn.Module, classes: int) -> nn.Linear | None:
+    """The last linear layer, if it has one row for each class."""
     layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
-    return list(layers[-1].parameters()) if layers and layers[-1].out_features == classes else []
+    return layers[-1] if layers and layers[-1].out_features == classes else None
 
 
 @torch.no_grad()
@@ -41,7 +41,8 @@ def towards_fresh(
     ends = dict(original.named_parameters())
     if {name: p.shape for name, p in fresh.named_parameters()} != {name: p.shape for name, p in ends.items()}:
         raise ValueError("the fresh network has other parameters than the original")
-    rows = [] if gone is None or not gone.any() else [(p, p[gone].clone()) for p in head_of(fresh, len(gone))]
+    head = head_of(fresh, len(gone)) if gone is not None and gone.any() else None
+    rows = [(p, p[gone].clone()) for p in head.parameters()] if head is not None else []
     value: torch.Tensor
     last = {f"{name}." for name in tail_of(original)}
     for name, value in fresh.named_parameters():

@@ -10,8 +10,10 @@ from .config import MEANT, ConfigError
 
 
 def plain(settings: Any) -> dict:
-    """Nested plain values, as records keep them; a rate of training that came later is left out where it is the one before."""
+    """Nested plain values, as records keep them; what came later is left out where it means what was before."""
     found = asdict(cast(Any, settings)) if is_dataclass(settings) else dict(vars(settings))
+    if found.get("as_sure") is False:
+        del found["as_sure"]
     for group in (found, found.get("training")):
         if isinstance(group, dict) and group.get("rate") == MEANT["training.rate"]:
             del group["rate"]

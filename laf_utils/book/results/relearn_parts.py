@@ -19,7 +19,8 @@ from ..base.words import spread_text
 
 METHOD, OWN = "relearn", "all parts, 10 % of retraining's passes, all of D_r"
 BUDGETS = {"passes_2": 2, "passes_5": 5, "": 10, "passes_20": 20}  # percent of retraining's passes
-PARTS = tuple(name for name, variant in VARIANTS.items() if variant.method == METHOD and name not in BUDGETS)
+SCALED = "as_sure"  # changes no answer, so no accuracy: it stands with the log-odds
+PARTS = tuple(name for name, variant in VARIANTS.items() if variant.method == METHOD and name not in (*BUDGETS, SCALED))
 IMAGES = ("retain_10", "other_images")  # variants that change what it learns from
 TITLE, NOTHING = "relearn: its budget and its parts", "No record of relearn at another setting yet."
 BESIDE = {ORIGINAL: "doing nothing", "laf": "LAF", AGAIN: "a second retrained model"}
