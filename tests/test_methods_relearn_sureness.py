@@ -17,6 +17,7 @@ from laf_utils.methods.relearn_lessons import Lessons
 from laf_utils.methods.relearn_sureness import MOST, make_as_sure, sureness
 from laf_utils.run import Run
 from laf_utils.settings.changes import plain
+from laf_utils.settings.config import ConfigError
 
 SETTINGS = RelearnSettings(share=2.0, learning_rate=5e-3, batch_size=16)
 AS_SURE = dataclasses.replace(SETTINGS, as_sure=True)
@@ -112,3 +113,5 @@ def test_many_models_take_a_variant_of_a_method():
     run.config = shadow_config("mnist", "data")
     run.data = type("Data", (), {"name": "mnist"})
     assert _settings(run, "relearn-as_sure") == dataclasses.replace(_settings(run, "relearn"), as_sure=True)
+    with pytest.raises(ConfigError, match="as_sure is of relearn, got scrub"):
+        _settings(run, "scrub-as_sure")

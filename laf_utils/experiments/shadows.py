@@ -178,10 +178,11 @@ def _joined(parts: list[torch.Tensor], kind: str) -> torch.Tensor:
 def _settings(run: Run, name: str) -> Any:
     """Those of a further method: published, of a variant, or of the equal tuning at the size of the run's data."""
     method, _, choice = name.partition("-")
-    settings = find(method).published(run.config.task)
-    if choice in VARIANTS and VARIANTS[choice].method == method:
-        return changed(settings, VARIANTS[choice].settings)
+    if choice in VARIANTS:
+        Cell(run.data.name, run.config.task, method, variant=choice)  # refuses a variant of another method
+        return changed(find(method).published(run.config.task), VARIANTS[choice].settings)
     cell = Cell(run.data.name, run.config.task, method, choice=choice or "defaults")
+    settings = find(method).published(run.config.task)
     if not choice:
         return settings
     share = len(run.train_set.labels) / len(run.data.train.labels)
