@@ -26,7 +26,7 @@ from ..models import Network
 from ..representations import outputs
 from ..run import TRAINED, Run
 from ..settings.changes import changed, plain, scaled
-from ..settings.config import RunConfig
+from ..settings.config import ConfigError, RunConfig
 from ..settings.presets import preset
 from ..support.artefacts import Artefact
 from ..support.definitions import code_version
@@ -179,7 +179,8 @@ def _settings(run: Run, name: str) -> Any:
     """Those of a further method: published, of a variant, or of the equal tuning at the size of the run's data."""
     method, _, choice = name.partition("-")
     if choice in VARIANTS:
-        Cell(run.data.name, run.config.task, method, variant=choice)  # refuses a variant of another method
+        if VARIANTS[choice].method != method:
+            raise ConfigError(f"{name}: variant {choice} changes no setting of {method}")
         return changed(find(method).published(run.config.task), VARIANTS[choice].settings)
     cell = Cell(run.data.name, run.config.task, method, choice=choice or "defaults")
     settings = find(method).published(run.config.task)
