@@ -1,8 +1,9 @@
 """At the paper's size: how near are ``relearn``'s log-odds of D_f to the retrained model's, beside a second retrained model's?
 
-``python -m benchmarks.log_odds mnist data 0 1 2`` adds one line for each seed to ``results/log_odds.jsonl``; what is there is not
-done again. The chapter on audits reads the same measure from models in profile ``quick``, where a tenth of retraining is less
-than half a pass. ``--laf`` adds LAF, which takes longer than all the rest. Models are kept and taken as a grid's are.
+``python -m benchmarks.log_odds mnist data 0 1 2`` adds one line for each seed to ``results/log_odds/paper.jsonl``, which chapter
+6 shows; what is there is not done again. Its other tables read the same measure from models in profile ``quick``, where a tenth
+of retraining is less than half a pass. ``--laf`` adds LAF, which takes longer than all the rest. Models are kept and taken as a
+grid's are.
 """
 
 import argparse
@@ -10,7 +11,6 @@ import json
 import sys
 from typing import Any, cast
 
-from benchmarks.common import RESULTS
 from laf_utils.audit import accuracies, gaps_to_retrained
 from laf_utils.audit.confidence import log_odds
 from laf_utils.audit.distance import log_odds_auc
@@ -18,10 +18,13 @@ from laf_utils.experiments.cells import AGAIN, Cell
 from laf_utils.experiments.making import settings_of
 from laf_utils.experiments.problem import Problem
 from laf_utils.experiments.second_retrained import retrained_again
+from laf_utils.experiments.variants import VARIANTS
 from laf_utils.methods import run_method
 from laf_utils.models import Network
+from laf_utils.settings.changes import changed
+from laf_utils.support.paths import results_folder
 
-RESULT = RESULTS / "log_odds.jsonl"
+OURS = {"relearn": {}, "relearn-as_sure": VARIANTS["as_sure"].settings}
 
 
 def models_of(problem: Problem, laf: bool) -> dict[str, Network]:
@@ -33,7 +36,8 @@ def models_of(problem: Problem, laf: bool) -> dict[str, Network]:
 
     found = {"original": problem.run.original, "retrained": problem.run.retrained}
     found[AGAIN] = retrained_again(problem, settings(AGAIN))[0]
-    found["relearn"] = cast(Network, run_method("relearn", problem.request, settings("relearn")).model)
+    for name, changes in OURS.items():
+        found[name] = cast(Network, run_method("relearn", problem.request, changed(settings("relearn"), changes)).model)
     return found | ({"laf": problem.run.laf} if laf else {})
 
 
@@ -56,7 +60,18 @@ def line_of(problem: Problem, laf: bool = False) -> dict:
 
 def lines() -> list[dict]:
     """What is there."""
-    return [json.loads(text) for text in RESULT.read_text(encoding="utf-8").splitlines()] if RESULT.is_file() else []
+    path = results_folder() / "log_odds" / "paper.jsonl"
+    return [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+
+
+def keep(line: dict) -> None:
+    """In the place of an older line of the same request and seed; lines in their order."""
+    named = ("dataset", "task", "seed")
+    rest = [other for other in lines() if any(other[name] != line[name] for name in named)]
+    path = results_folder() / "log_odds" / "paper.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = [json.dumps(own) + "\n" for own in sorted([*rest, line], key=lambda own: [own[name] for name in named])]
+    path.write_text("".join(text), encoding="utf-8")
 
 
 def main() -> None:
@@ -71,8 +86,7 @@ def main() -> None:
         if any("laf" in line["auc"] or not asked.laf for line in known):
             continue
         line = line_of(Problem.asked(asked.dataset, asked.task, seed, say=lambda text: print(text, file=sys.stderr)), asked.laf)
-        rest = [other for other in lines() if other not in known]
-        RESULT.write_text("".join(json.dumps(own) + "\n" for own in [*rest, line]), encoding="utf-8")
+        keep(line)
         print(json.dumps(line), flush=True)
 
 

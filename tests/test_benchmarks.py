@@ -12,6 +12,7 @@ from laf_utils.adaptation import unlearn
 from laf_utils.experiments.problem import Problem
 from laf_utils.images import Images, Transform
 from laf_utils.losses import Densities, extractor_unlearning_loss
+from laf_utils.methods import run_method
 from laf_utils.models import Architecture, Network
 from laf_utils.representations import FrozenRepresentations, apply_frozen
 from laf_utils.settings.config import TrainingConfig, UnlearningConfig, VAEConfig
@@ -230,8 +231,12 @@ def test_all_ways_of_stepping_many_networks_take_the_same_step(monkeypatch):
 
 
 def test_log_odds_are_held_against_the_retrained_models(make_run, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(log_odds, "run_method", lambda *given: asked.append(given[2].as_sure) or run_method(*given))
     line = log_odds.line_of(Problem(make_run("data")))
-    assert set(line["auc"]) == set(line["gap"]) == {"original", "retrain_again", "relearn"} == set(line["median"]) - {"retrained"}
+    assert asked == [False, True]
+    models = {"original", "retrain_again", "relearn", "relearn-as_sure"}
+    assert set(line["auc"]) == set(line["gap"]) == models == set(line["median"]) - {"retrained"}
     assert all(0 <= value <= 100 for value in line["auc"].values()) and all(gap >= 0 for gap in line["gap"].values())
     same = log_odds.line_of(Problem(make_run("data", training__epochs=1)))
     assert same["median"] != line["median"], "it reads the models that the settings name"
@@ -241,7 +246,7 @@ def test_log_odds_are_held_against_the_retrained_models(make_run, tmp_path, monk
 
 
 def test_log_odds_of_a_seed_are_computed_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(log_odds, "RESULT", tmp_path / "log_odds.jsonl")
+    monkeypatch.setattr(log_odds, "results_folder", lambda: tmp_path)
     monkeypatch.setattr(log_odds.Problem, "asked", lambda dataset, task, seed, **_: (dataset, task, seed))
     asked = []
 

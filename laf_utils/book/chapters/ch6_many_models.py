@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ...audit.many_models import SIGMA_FLOOR
 from ...experiments.record import SHADOWS
+from ...experiments.variants import VARIANTS
 from ...support.paths import results_folder
 from ..base import style
 from ..base.captions import caveats
@@ -54,8 +55,9 @@ def rests_on(record: dict) -> str:
 
 def title_of(kind: str) -> str:
     """The row of a kind of model; methods beside LAF by the names of the table."""
-    method, _, tuned = kind.partition("-")
-    return ROWS.get(kind) or method_name(method) + (", tuned" if tuned else "")
+    method, _, choice = kind.partition("-")
+    variant = choice if choice in VARIANTS else ""
+    return ROWS.get(kind) or method_name(method, variant) + (", tuned" if choice and not variant else "")
 
 
 def table(record: dict) -> pd.DataFrame:
@@ -79,7 +81,7 @@ def told_apart(record: dict, kind: str) -> bool:
     return bool(own - null > 2 * spread)
 
 
-def many_models_finding(groups: list[dict], kinds: tuple[str, ...] = ("laf", "laf_r", "relearn")) -> str:
+def many_models_finding(groups: list[dict], kinds: tuple[str, ...] = ("laf", "laf_r", "relearn", "relearn-as_sure")) -> str:
     """What U-LiRA says, in a sentence and a table by request; empty without a record."""
     if not groups:
         return ""
