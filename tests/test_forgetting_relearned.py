@@ -1,11 +1,16 @@
 """Single images in a network that has them by heart: LAF leaves them known, a student that never saw them does not."""
 
+import dataclasses
+
 import pytest
+import torch
 from forgetting_fakes import accuracy, forget, own_model, patterns, trained
 
 from laf_utils.forgetting import relearned
 from laf_utils.methods.relearn import RelearnSettings, plan_of
+from laf_utils.methods.relearn_sureness import sureness
 
+own_settings = relearned.settings_for
 COUNT = 100
 
 
@@ -40,6 +45,21 @@ def test_the_method_can_be_asked_for(learned):
     settings = RelearnSettings(share=0.2, start=1.0, tail=1.0)
     report = forget(original, x[:COUNT], x[COUNT:], method="relearn", settings=settings).report
     assert report.content["method"]["name"] == "relearn" and len(report.content["attempts"]) == 1
+
+
+def test_the_result_is_as_sure_of_the_rest_as_the_original(learned, monkeypatch):
+    x, _, original, _ = learned
+
+    def sure_of_the_rest():
+        model = forget(original, x[:COUNT], x[COUNT:], method="relearn").model.eval()
+        with torch.no_grad():
+            return [sureness(own.eval()(torch.as_tensor(x[COUNT:]))) for own in (original, model)]
+
+    wanted, found = sure_of_the_rest()
+    assert abs(found / wanted - 1) < 0.15
+    monkeypatch.setattr(relearned, "settings_for", lambda *_: dataclasses.replace(own_settings(*_), as_sure=False))
+    _, unscaled = sure_of_the_rest()
+    assert abs(unscaled / wanted - 1) > 2 * abs(found / wanted - 1)
 
 
 def test_a_few_images_are_taught_for_as_many_steps_as_it_takes():

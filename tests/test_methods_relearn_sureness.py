@@ -7,6 +7,7 @@ import pytest
 import torch
 from methods_fakes import tiny_request
 from torch import nn
+from torch.nn.utils.parametrizations import orthogonal
 
 import laf_utils.methods.relearn as relearn_module
 from laf_utils.experiments.shadows import _settings, shadow_config
@@ -77,7 +78,11 @@ class Normalised(nn.Module):
 
 def test_what_cannot_be_scaled_stays_as_it_is(request_):
     answers = logits_of(request_.original, request_.retain)
-    for student, wanted in ((Normalised(times(request_.original, 0.5)), answers), (times(request_.original, 0.5), 0 * answers)):
+    bound = times(request_.original, 0.5)
+    orthogonal(bound.classifier)
+    for student, wanted in (
+        (Normalised(times(request_.original, 0.5)), answers), (times(request_.original, 0.5), 0 * answers), (bound, answers),
+    ):
         before = fingerprint(student)
         assert make_as_sure(student, request_.retain, wanted) == 1.0 and fingerprint(student) == before
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from ..methods.parts import Spent
 from ..methods.passes import FROZEN_PASS
-from ..methods.relearn import RelearnSettings, Tools, relearned
+from ..methods.relearn import SEEN, RelearnSettings, Tools, relearned
 from ..models import Network
 from ..representations import apply_frozen
 from ..support.seeds import stream
@@ -31,9 +31,12 @@ LEAST_STEPS = 800  # of a student: a tenth of retraining's passes over a few hun
 
 
 def settings_for(forget: int, retain: int) -> RelearnSettings:
-    """The published share of retraining's passes, and what ``LEAST_STEPS`` take at least."""
-    own = RelearnSettings()
-    least = LEAST_STEPS * own.batch_size + FROZEN_PASS * (forget + retain)
+    """The published share of retraining's passes, and what ``LEAST_STEPS`` take at least.
+
+    The student ends as sure of D_r as the original was: whoever reads its probabilities finds them as they were used to.
+    """
+    own = RelearnSettings(as_sure=True)
+    least = LEAST_STEPS * own.batch_size + FROZEN_PASS * (forget + retain + min(SEEN, retain))
     return replace(own, share=max(own.share, least / (own.training.epochs * retain)))
 
 
