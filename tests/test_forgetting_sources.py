@@ -248,8 +248,10 @@ def test_images_of_one_class_are_no_copies_of_each_other():
     forget_e, retain_e = (
         centres[torch.arange(n) % 4] + 0.05 * torch.randn(n, 16, generator=draw) for n in (400, 2_000)
     )
-    assert not len(near(forget_e, retain_e)[0])
+    assert not len(near(forget_e, [retain_e], retain_e[::2])[0])
     retain_e[17] = forget_e[3] + 1e-4
-    rows, of, _ = near(forget_e, retain_e)
-    assert rows.tolist() == [17] and of.tolist() == [3]
-    assert not len(near(forget_e[:2], torch.zeros(50, 16))[0]), "a model that tells nothing apart says nothing"
+    for parts in ([retain_e], retain_e.split(300), retain_e.split(1_999)):
+        rows, of, distance = near(forget_e, parts, retain_e[::2])
+        assert rows.tolist() == [17] and of.tolist() == [3] and 0 < distance < 0.1
+    alike = torch.zeros(50, 16)
+    assert not len(near(forget_e[:2], [alike], alike)[0]), "a model that tells nothing apart says nothing"

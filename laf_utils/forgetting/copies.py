@@ -6,6 +6,7 @@ the model and the data, and needs no label and no notion of pixels. What the mod
 does not find.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ NEAR = ("retained image is a near-copy of a forgotten one", "retained images are
 SEARCHED = 10_000  # retained images that are looked through at most: more would cost as much as unlearning does
 ASKED = 5_000  # forgotten images that they are compared with at most
 USUAL = 1_000  # retained images whose nearest neighbour says what is usual
+PART = 2_000  # retained images whose representations lie in memory together
 CHUNK = 512  # rows of a table of distances
 LISTED = 100  # pairs that a report holds
 WAYS = ("refuse", "drop", "forget", "keep")  # of ``forget(copies=...)``
@@ -61,28 +63,36 @@ class Copies:
         return [f"{counted(count, *NEAR)}; kept, so what they show is not forgotten"]
 
 
-def _nearest(from_: torch.Tensor, to: torch.Tensor, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Distance [n] and row [n] of the ``rank``-th nearest (0: the nearest)."""
-    found = [torch.cdist(part, to).topk(rank + 1, 1, largest=False) for part in from_.split(CHUNK)]
-    return torch.cat([f.values[:, rank] for f in found]), torch.cat([f.indices[:, rank] for f in found])
+def near(
+    forget: torch.Tensor, retain: Iterable[torch.Tensor], sample: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Near-copies among representations.
 
-
-def near(forget: torch.Tensor, retain: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Near-copies among representations [n, width] and [m, width].
+    Args:
+        forget: [n, width].
+        retain: [m, width], part by part: they need not lie in memory together.
+        sample: [s, width], some of the retained ones: the median distance to their nearest neighbours is the usual one.
 
     Returns:
         Rows of the retained ones int64 [k], of the forgotten one nearest to each int64 [k], and their distance in units of the
         usual one [k], nearest first.
     """
-    usual = _nearest(retain[torch.linspace(0, len(retain) - 1, min(USUAL, len(retain))).long()], retain, 1)[0].median()
+    own = sample.new_full((len(sample), 2), torch.inf)  # distances to the nearest two, of which the first is itself
+    distances, ofs = [], []
+    for part in retain:
+        own = torch.cat([own, torch.cdist(sample, part).topk(min(2, len(part)), 1, largest=False).values], 1)
+        own = own.topk(2, 1, largest=False).values
+        for few in part.split(CHUNK):
+            of = torch.cdist(few, forget).argmin(1)
+            distances.append((few - forget[of]).norm(dim=1))  # exact: a table of distances is rounded
+            ofs.append(of)
+    usual = own[:, 1].median()
     if not usual > 0:  # half of all images are alike to this model: it cannot say what a copy is
         return (torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64), torch.empty(0))
-    distance, of = _nearest(retain, forget, 0)
-    rows = (distance <= 2 * CLOSE * usual).nonzero().flatten()  # a table of distances is rounded: look at these again
-    exact = (retain[rows] - forget[of[rows]]).norm(dim=1) / usual
+    exact = torch.cat(distances) / usual
     order = exact.argsort()
     order = order[exact[order] <= CLOSE]
-    return rows[order].cpu(), of[rows[order]].cpu(), exact[order].cpu()
+    return order.cpu(), torch.cat(ofs)[order].cpu(), exact[order].cpu()
 
 
 def search(network: Network, forget: OwnImages, retain: OwnImages, seed: int, way: str) -> Copies:
@@ -97,10 +107,12 @@ def search(network: Network, forget: OwnImages, retain: OwnImages, seed: int, wa
         torch.randperm(len(images), generator=stream(seed, "own", "copies", name))[:most].sort().values
         for images, most, name in ((retain, SEARCHED, "retain"), (forget, ASKED, "forget"))
     )
-    e_f, e_r = (
-        frozen_pass(network.extractor, images.subset(own), "near-copies") for images, own in ((forget, asked), (retain, rows))
+    few = rows[torch.linspace(0, len(rows) - 1, min(USUAL, len(rows))).long()]
+    e_f, sample = (
+        frozen_pass(network.extractor, images.subset(own), "near-copies") for images, own in ((forget, asked), (retain, few))
     )
-    found, of, distance = near(e_f, e_r)
+    parts = (frozen_pass(network.extractor, retain.subset(own), "near-copies") for own in rows.split(PART))
+    found, of, distance = near(e_f, parts, sample)
     pairs = [
         {"forget": forget.called(int(asked[f])), "retain": retain.called(int(rows[r])), "distance": round(float(d), 4)}
         for r, f, d in zip(found, of, distance, strict=True)
