@@ -20,7 +20,7 @@ def test_a_claim_rests_on_three_seeds(tmp_path):
     data = [line("data", seed, 38.0, 53.0) for seed in range(3)]
     found = read(tmp_path, *data, line("class", 0, 51.0, 51.0))
     said = ch6_log_odds.finding(found)
-    assert "relearn in 0 of 1, relearn, as sure as before in 1 of 1 requests" in said
+    assert "relearn in 0 of 1; relearn, sure as before in 1 of 1 requests" in said
     assert "class removal (1 seed)" in said and list(found) == [("mnist", "class"), ("mnist", "data")]
 
 
@@ -47,5 +47,5 @@ def test_the_committed_lines_are_complete():
 
 
 def test_a_variant_in_a_table_of_many_models_has_its_own_title():
-    assert title_of("relearn-as_sure") == "relearn, as sure as before"
+    assert title_of("relearn-as_sure") == "relearn, sure as before"
     assert title_of("scrub-tuned").endswith(", tuned") and title_of("relearn") == "relearn"

@@ -80,7 +80,7 @@ def test_the_finding_counts_who_is_as_blind_as_two_groups_of_retrained_models():
     groups = [record_of(normal(models=12, images=60, original=60.0, laf=60.0)), record_of(normal(models=12, images=60))]
     groups[1]["place"]["task"] = "data"
     said = ch6_many_models.many_models_finding(groups)
-    assert "of two groups of retrained models:** LAF in 1 of 2, LAF+R in 2 of 2 requests." in said
+    assert "of two groups of retrained models:** LAF in 1 of 2; LAF+R in 2 of 2 requests." in said
     assert said.count("\n| MNIST") == 2 and "–" in said, "relearn is in none of them"
 
 

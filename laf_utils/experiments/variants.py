@@ -74,7 +74,7 @@ VARIANTS: Mapping[str, Variant] = {
         *(_of_relearn(f"passes_{share}", f"{share} % of retraining's passes", share=share / 100) for share in (2, 5, 20)),
         _of_relearn("retain_10", "10 % of D_r", retain_share=0.1),
         Variant("other_images", "no image of D_r, as many of another set", method="relearn", other_images=True),
-        _of_relearn("as_sure", "as sure as before", as_sure=True),
+        _of_relearn("as_sure", "sure as before", as_sure=True),
         _of_relearn("from_original", "from the original's weights", start=0.0, tail=0.0),
         _of_relearn("from_fresh", "from fresh weights", start=1.0, tail=1.0),
         _of_relearn("without_mask", "without the mask", mask=False),

@@ -46,7 +46,7 @@ def finding(found: Lines) -> str:
     counts = [f"{title_of(model)} in {sum(near(own, model) for own in claimed)} of {len(claimed)}" for model in OURS]
     first = (
         f"**At the paper's size** the log-odds of the forgotten images lie within {WITHIN:g} points of where a second retrained "
-        f"model's lie: {', '.join(counts)} requests." if claimed else ""
+        f"model's lie: {'; '.join(counts)} requests." if claimed else ""
     )
     last = (
         "AUC of the log-odds of $D_f$'s labels against the retrained model's, in percent; 50 is blind. "

@@ -89,7 +89,7 @@ def many_models_finding(groups: list[dict], kinds: tuple[str, ...] = ("laf", "la
         f"{title_of(kind)} in {sum(_near(group, kind) for group in own)} of {len(own)}"
         for kind in kinds if (own := [group for group in groups if kind in group["measures"]])
     ]
-    first = f"**U-LiRA within {NEAR:g} points of two groups of retrained models:** {', '.join(near)} requests."
+    first = f"**U-LiRA within {NEAR:g} points of two groups of retrained models:** {'; '.join(near)} requests."
     last = (
         "AUC of U-LiRA in percent, *retrained* between two groups of them; **bold**: told from retrained models, at two standard "
         "errors; 50 is blind."
