@@ -14,6 +14,7 @@ from typing import Any, cast
 from laf_utils.audit import accuracies, gaps_to_retrained
 from laf_utils.audit.confidence import log_odds
 from laf_utils.audit.distance import log_odds_auc
+from laf_utils.book.chapters import ch6_log_odds
 from laf_utils.experiments.cells import AGAIN, Cell
 from laf_utils.experiments.making import settings_of
 from laf_utils.experiments.problem import Problem
@@ -22,7 +23,6 @@ from laf_utils.experiments.variants import VARIANTS
 from laf_utils.methods import run_method
 from laf_utils.models import Network
 from laf_utils.settings.changes import changed
-from laf_utils.support.paths import results_folder
 
 OURS = {"relearn": {}, "relearn-as_sure": VARIANTS["as_sure"].settings}
 
@@ -59,16 +59,15 @@ def line_of(problem: Problem, laf: bool = False) -> dict:
 
 
 def lines() -> list[dict]:
-    """What is there."""
-    path = results_folder() / "log_odds" / "paper.jsonl"
-    return [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    """What is there, in the order of the book's table."""
+    return [line for own in ch6_log_odds.lines().values() for line in own]
 
 
 def keep(line: dict) -> None:
     """In the place of an older line of the same request and seed; lines in their order."""
     named = ("dataset", "task", "seed")
     rest = [other for other in lines() if any(other[name] != line[name] for name in named)]
-    path = results_folder() / "log_odds" / "paper.jsonl"
+    path = ch6_log_odds.place()
     path.parent.mkdir(parents=True, exist_ok=True)
     text = [json.dumps(own) + "\n" for own in sorted([*rest, line], key=lambda own: [own[name] for name in named])]
     path.write_text("".join(text), encoding="utf-8")

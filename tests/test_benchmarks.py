@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, Subset
 
 from benchmarks import common, log_odds, plain, together_ways
 from laf_utils.adaptation import unlearn
+from laf_utils.book.chapters import ch6_log_odds
 from laf_utils.experiments.problem import Problem
 from laf_utils.images import Images, Transform
 from laf_utils.losses import Densities, extractor_unlearning_loss
@@ -246,7 +247,7 @@ def test_log_odds_are_held_against_the_retrained_models(make_run, tmp_path, monk
 
 
 def test_log_odds_of_a_seed_are_computed_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(log_odds, "results_folder", lambda: tmp_path)
+    monkeypatch.setattr(ch6_log_odds, "results_folder", lambda: tmp_path)
     monkeypatch.setattr(log_odds.Problem, "asked", lambda dataset, task, seed, **_: (dataset, task, seed))
     asked = []
 

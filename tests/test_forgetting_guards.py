@@ -175,9 +175,11 @@ def test_a_head_on_a_relu_forgets_too_by_a_recovery(removed):
     for seed in (0, 1):
         unlearned, report = forget(own, images[gone], images[~gone], seed=seed)
         left, kept = accuracy(unlearned, images[gone], labels[gone]), accuracy(unlearned, images[~gone], labels[~gone])
-        assert left < 0.05 and kept > 0.95 or not report.acceptable
-        whys = r"still answered with a removed class|is below the floor of 95 %|answer alone is gone, in closed form"
-        assert report.acceptable or re.search(whys, " ".join(report.content["reasons"]))
+        reasons = " ".join(report.content["reasons"])
+        by_form = "answer alone is gone, in closed form" in reasons  # right on every image, and not acceptable
+        assert report.acceptable == (left < 0.05 and kept > 0.95 and not by_form)
+        why = re.search(r"still answered with a removed class|is below the floor of 95 %", reasons)
+        assert report.acceptable or by_form or why
         recoveries = [attempt for attempt in report.content["attempts"] if attempt["ended"].startswith("recovery")]
         accepted += report.acceptable and any(attempt["kept"] for attempt in recoveries)
     assert accepted

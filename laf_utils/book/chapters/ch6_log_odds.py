@@ -20,9 +20,14 @@ LEAST_SEEDS = 3  # training seeds of a claim
 Lines = Mapping[tuple[str, str], list[dict]]  # by data set and request, one for each training seed
 
 
+def place(folder: Path | None = None) -> Path:
+    """Where the lines are."""
+    return (folder or results_folder() / "log_odds") / "paper.jsonl"
+
+
 def lines(folder: Path | None = None) -> Lines:
     """The committed lines by request, in the book's order; empty without a file."""
-    path = (folder or results_folder() / "log_odds") / "paper.jsonl"
+    path = place(folder)
     found = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
     by_place = {place: [line for line in found if (line["dataset"], line["task"]) == place] for place in PLACES}
     return {place: own for place, own in by_place.items() if own}
@@ -50,7 +55,7 @@ def finding(found: Lines) -> str:
     )
     last = (
         "AUC of the log-odds of $D_f$'s labels against the retrained model's, in percent; 50 is blind. "
-        f"± is one standard deviation over {LEAST_SEEDS} training seeds; a row of one seed makes no claim."
+        f"± is one standard deviation over training seeds; a row of fewer than {LEAST_SEEDS} is marked and makes no claim."
     )
     return "\n\n".join(filter(None, [first, markdown(table(found), "request"), last]))
 
